@@ -1,0 +1,144 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+// nspawn is a machine in namespaces of this kernel.
+//
+// Its root is an overlay: the payload and the tree below, what the machine writes above. /var and /home are real
+// directories, because container storage is itself an overlay and the kernel takes no overlay as an upper layer.
+type nspawn struct {
+	dir, tree string
+	listener  *net.UnixListener
+	listening *os.File // the directory of the socket, by which its path is short enough for a socket address
+	process   *process
+}
+
+// launchNspawn runs in a mount namespace of its own, so that the mounts go with the processes. $1 is the tree. The paths
+// of the overlay are relative, for an absolute one may hold a colon.
+const launchNspawn = `
+set -eu
+mount -t overlay overlay -o "lowerdir=payload:$1,upperdir=upper,workdir=work" root
+mount --bind var root/var
+mount --bind home root/home
+exec systemd-nspawn --quiet --directory=root --machine="$2" --register=no --keep-unit --boot --console=pipe \
+	--private-network --capability=all --system-call-filter=@known --resolv-conf=off --timezone=off --link-journal=no \
+	--bind=/dev/fuse --bind=/dev/net/tun --bind="$PWD/agent:/run/berth-test"
+`
+
+func newNspawn(base Base, dir string) (*nspawn, error) {
+	n := &nspawn{dir: dir}
+	var err error
+	if n.tree, err = filepath.Rel(dir, base.Tree()); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"upper", "work", "root", "agent"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"var", "home"} {
+		if err := copyTree(filepath.Join(base.Tree(), name), filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	if from := filepath.Join(dir, "payload/var"); exists(from) {
+		if err := copyTree(from+"/.", filepath.Join(dir, "var")); err != nil {
+			return nil, err
+		}
+	}
+	return n, n.listen()
+}
+
+func copyTree(from, to string) error {
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy %s: %w\n%s", from, err, out)
+	}
+	return nil
+}
+
+func (n *nspawn) listen() error {
+	var err error
+	if n.listening, err = os.Open(filepath.Join(n.dir, "agent")); err != nil {
+		return err
+	}
+	address := fmt.Sprintf("/proc/self/fd/%d/agent", n.listening.Fd())
+	n.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
+	return err
+}
+
+func (n *nspawn) on(ctx context.Context) (io.ReadWriteCloser, error) {
+	name := filepath.Base(n.dir)
+	cgroups, err := machineCgroups(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cgroups[0], 0o755); err != nil {
+		return nil, fmt.Errorf("make the machine's cgroup: %w", err)
+	}
+	cgroup, err := os.Open(cgroups[0])
+	if err != nil {
+		return nil, err
+	}
+	defer cgroup.Close()
+	console, err := os.OpenFile(filepath.Join(n.dir, "console.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer console.Close()
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", launchNspawn, "launch", n.tree, name)
+	cmd.Dir = n.dir
+	cmd.Env = append(os.Environ(),
+		"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",
+		"SYSTEMD_NSPAWN_API_VFS_WRITABLE=1", // container runtimes write to /proc/sys and /sys
+		"SYSTEMD_SECCOMP=0",                 // a filter of nspawn's would be inherited by every container
+	)
+	cmd.Stdout, cmd.Stderr = console, console
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
+	if n.process, err = start(cmd); err != nil {
+		return nil, err
+	}
+	return n.accept(ctx)
+}
+
+// rebooted waits for the agent of the next boot: systemd-nspawn starts the machine again by itself.
+func (n *nspawn) rebooted(ctx context.Context) (io.ReadWriteCloser, error) {
+	return n.accept(ctx)
+}
+
+func (n *nspawn) accept(ctx context.Context) (io.ReadWriteCloser, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	accepted := make(chan result, 1)
+	go func() {
+		conn, err := n.listener.Accept()
+		accepted <- result{conn, err}
+	}()
+	select {
+	case r := <-accepted:
+		return r.conn, r.err
+	case <-n.process.done:
+		return nil, errors.New("systemd-nspawn ended")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (n *nspawn) cut() error {
+	if n.process == nil {
+		return nil
+	}
+	err := n.process.kill()
+	return errors.Join(err, removeCgroups(filepath.Base(n.dir)))
+}

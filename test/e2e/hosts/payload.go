@@ -1,0 +1,236 @@
+package hosts
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// files are the machines' own settings: what both kinds need, and what one kind needs, laid out as in the machine.
+//
+//go:embed all:files
+var files embed.FS
+
+// testDir is where the machine finds what tests use: the scripts, and images as archives.
+const testDir = "/usr/share/berth-test"
+
+// payload lays out, below dir, all that a machine gets on top of its base: the build under test, the agent, the scripts
+// with their images, and the settings of this kind of machine.
+type payload struct {
+	repo string // the checkout
+	kind Kind
+	base Base
+	dir  string
+}
+
+func (p payload) stage(ctx context.Context) error {
+	steps := []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"install the build", p.installBuild},
+		{"build the test programs", p.buildPrograms},
+		{"copy the test scripts", p.copyScripts},
+		{"make the test images", p.makeImages},
+		{"write the machine's settings", p.writeSettings},
+		{"check what was installed", p.check},
+	}
+	for _, s := range steps {
+		if err := s.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.what, err)
+		}
+	}
+	return nil
+}
+
+// installBuild runs `make install` into dir.
+func (p payload) installBuild(ctx context.Context) error {
+	makefile, err := os.ReadFile(filepath.Join(p.repo, "Makefile"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return p.installBin()
+	}
+	if err != nil {
+		return err
+	}
+	if !strings.Contains("\n"+string(makefile), "\ninstall:") {
+		return p.installBin()
+	}
+	return p.run(ctx, nil, "make", "--silent", "-C", p.repo, "install", "DESTDIR="+p.dir, "PREFIX=/usr")
+}
+
+// installBin copies the programs in bin to where they belong, for a checkout whose Makefile cannot install yet.
+func (p payload) installBin() error {
+	found, err := filepath.Glob(filepath.Join(p.repo, "bin", "*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		for _, to := range installedAs(filepath.Base(path)) {
+			if err := copyFile(path, filepath.Join(p.dir, to), 0o755); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func installedAs(program string) []string {
+	switch program {
+	case "berth":
+		return []string{"/usr/bin/berth"}
+	case "berth-generator":
+		return []string{
+			"/usr/lib/systemd/system-generators/berth-generator",
+			"/usr/lib/systemd/user-generators/berth-generator",
+		}
+	default:
+		return []string{"/usr/libexec/berth/" + program}
+	}
+}
+
+// buildPrograms compiles what runs in the machine for the tests' sake. Static, for the machine has its own libc.
+func (p payload) buildPrograms(ctx context.Context) error {
+	programs := []string{"./test/e2e/hosts/berth-host-agent"}
+	if found, _ := filepath.Glob(filepath.Join(p.repo, "test/leakcheck/*.go")); len(found) > 0 {
+		programs = append(programs, "./test/leakcheck")
+	}
+	for _, pkg := range programs {
+		out := filepath.Join(p.dir, "usr/libexec/berth-test", filepath.Base(pkg))
+		env := []string{"CGO_ENABLED=0"}
+		if err := p.run(ctx, env, "go", "build", "-C", p.repo, "-trimpath", "-o", out, pkg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p payload) copyScripts(context.Context) error {
+	from := filepath.Join(p.repo, "test/e2e/scripts")
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return copyFile(path, filepath.Join(p.dir, testDir, "scripts", rel), 0o755)
+	})
+}
+
+func (p payload) makeImages(context.Context) error {
+	return nil
+}
+
+// writeSettings writes the embedded files and the links that embedding cannot hold.
+func (p payload) writeSettings(context.Context) error {
+	for _, part := range []string{"files/common", "files/" + string(p.kind)} {
+		if err := p.copyEmbedded(part); err != nil {
+			return err
+		}
+	}
+	if p.kind == Nspawn && !hasPidsController() {
+		// Podman asks for a limit of 2048 processes by default, and a runtime refuses what it cannot set.
+		conf := filepath.Join(p.dir, "etc/containers/containers.conf.d/00-no-controllers.conf")
+		if err := writeFile(conf, []byte("[containers]\npids_limit = 0\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	units := filepath.Join(p.dir, "etc/systemd/system")
+	for _, unit := range []string{"berth-test-net.service", "berth-test-agent.service"} {
+		if err := symlink("../"+unit, filepath.Join(units, "multi-user.target.wants", unit)); err != nil {
+			return err
+		}
+	}
+	for _, unit := range maskedUnits(p.kind) {
+		if err := symlink("/dev/null", filepath.Join(units, unit)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maskedUnits of a namespace machine would reach the build machine's kernel: devices, modules, kernel variables, profiles.
+func maskedUnits(kind Kind) []string {
+	if kind != Nspawn {
+		return nil
+	}
+	return []string{
+		"systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket",
+		"systemd-udev-trigger.service", "systemd-udev-load-credentials.service", "systemd-modules-load.service",
+		"systemd-sysctl.service", "systemd-pstore.service", "apparmor.service",
+		"sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+	}
+}
+
+func (p payload) copyEmbedded(part string) error {
+	return fs.WalkDir(files, part, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := files.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o644)
+		if strings.Contains(path, "/libexec/") {
+			mode = 0o755
+		}
+		return writeFile(filepath.Join(p.dir, strings.TrimPrefix(path, part)), data, mode)
+	})
+}
+
+// check refuses a payload that would replace one of the tree's top-level links (/bin, /lib, …) by a directory.
+func (p payload) check(context.Context) error {
+	entries, err := os.ReadDir(p.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{"etc", "opt", "usr", "var"}, e.Name()) {
+			return fmt.Errorf("/%s in a payload hides the machine's own", e.Name())
+		}
+	}
+	return nil
+}
+
+func (p payload) run(ctx context.Context, env []string, args ...string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+func copyFile(from, to string, mode fs.FileMode) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return writeFile(to, data, mode)
+}
+
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, data, mode); err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
+}
+
+func symlink(target, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.Symlink(target, path)
+}

@@ -23,16 +23,18 @@ type nspawn struct {
 	process   *process
 }
 
-// launchNspawn runs in a mount namespace of its own, so that the mounts go with the processes. $1 is the tree. The paths
-// of the overlay are relative, for an absolute one may hold a colon.
+// launchNspawn runs in namespaces of its own: the mounts go with the processes, and all processes go with its first one, for
+// systemd-nspawn alone would leave the machine running when it is killed. $1 is the tree, $2 the name. The paths of the
+// overlay are relative, for an absolute one may hold a colon. The shell stays, as systemd-nspawn must not be process 1.
 const launchNspawn = `
 set -eu
 mount -t overlay overlay -o "lowerdir=payload:$1,upperdir=upper,workdir=work" root
 mount --bind var root/var
 mount --bind home root/home
-exec systemd-nspawn --quiet --directory=root --machine="$2" --register=no --keep-unit --boot --console=pipe \
+systemd-nspawn --quiet --directory=root --machine="$2" --register=no --keep-unit --boot --console=pipe \
 	--private-network --capability=all --system-call-filter=@known --resolv-conf=off --timezone=off --link-journal=no \
 	--bind=/dev/fuse --bind=/dev/net/tun --bind="$PWD/agent:/run/berth-test"
+exit
 `
 
 func newNspawn(base Base, dir string) (*nspawn, error) {
@@ -95,7 +97,8 @@ func (n *nspawn) on(ctx context.Context) (io.ReadWriteCloser, error) {
 		return nil, err
 	}
 	defer console.Close()
-	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", launchNspawn, "launch", n.tree, name)
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork",
+		"--kill-child", "sh", "-c", launchNspawn, "launch", n.tree, name)
 	cmd.Dir = n.dir
 	cmd.Env = append(os.Environ(),
 		"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1",

@@ -1,0 +1,158 @@
+//go:build containers_image_openpgp
+
+// Command berth-image does berth's work on images: berth executes it when it needs an image that is not in the store, and
+// for the verbs that are about images. It is a program of its own because what it links costs 25 ms at every start.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	"go.podman.io/storage/pkg/reexec"
+
+	"github.com/berth-pods/berth/engine/image"
+	"github.com/berth-pods/berth/engine/image/verb"
+)
+
+// What the program is called in messages. People type berth, which executes this program.
+const program = "berth"
+
+// Exit codes, the same as Podman's.
+const (
+	exitMissing = 1   // the image does not exist
+	exitInUse   = 2   // it exists, and a container uses it
+	exitFailed  = 125 // everything else
+)
+
+func main() {
+	// The storage library runs this program again, in a chroot, to unpack a layer.
+	if reexec.Init() {
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	e := env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+	e.Notify = notifier(e.Getenv("NOTIFY_SOCKET"))
+	os.Exit(e.main(ctx, os.Args[1:]))
+}
+
+// An env is what a verb may touch besides the store.
+type env struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	Notify   func(state string) // tells systemd; does nothing outside a unit
+}
+
+// main runs one command line and returns the exit code.
+func (e env) main(ctx context.Context, args []string) int {
+	err := e.run(ctx, args)
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errQuiet) {
+		fmt.Fprintf(e.Err, "%s: %v\n", program, err)
+	}
+	return exitCode(err)
+}
+
+// errQuiet ends a command with exit code 1 and no message.
+var errQuiet = errors.New("no")
+
+func exitCode(err error) int {
+	var missing removalMissing
+	switch {
+	case errors.Is(err, errQuiet), errors.As(err, &missing):
+		return exitMissing
+	case errors.Is(err, image.ErrInUse):
+		return exitInUse
+	}
+	return exitFailed
+}
+
+func (e env) run(ctx context.Context, args []string) error {
+	table := verb.Table()
+	global, rest, err := parse(verb.Global(), args, untilVerb)
+	if errors.Is(err, errHelp) || (err == nil && len(rest) == 0) {
+		verb.Overview(e.Out, program, table, verb.Global())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v, rest, err := verb.Find(table, rest)
+	if err != nil {
+		return fmt.Errorf("%w: see %s --help", err, program)
+	}
+	flags, rest, err := parse(v.Flags, rest, anywhere)
+	if errors.Is(err, errHelp) {
+		verb.Help(e.Out, program, v)
+		return nil
+	}
+	if err == nil {
+		err = count(v, len(rest))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.Name, err)
+	}
+	return e.do(ctx, v.Name, global, flags, rest)
+}
+
+// do opens the store for the time of one verb.
+func (e env) do(ctx context.Context, name string, global, flags values, args []string) error {
+	if err := setLogLevel(global.text("log-level"), e.Err); err != nil {
+		return err
+	}
+	w := e.watch(flags.yes("quiet"))
+	images, err := image.Open(image.Options{
+		Root: global.text("root"), RunRoot: global.text("runroot"), Driver: global.text("storage-driver"),
+		DriverOptions: global.texts("storage-opt"), SignaturePolicy: global.text("signature-policy"),
+		Report: w.progress, Say: w.say,
+	})
+	if err != nil {
+		return err
+	}
+	c := call{env: e, images: images, flags: flags, args: args, watch: w}
+	err = verbs()[name](ctx, c)
+	w.end()
+	return errors.Join(err, images.Close())
+}
+
+func setLogLevel(level string, w io.Writer) error {
+	l, err := logrus.ParseLevel(level)
+	if err != nil {
+		return fmt.Errorf("--log-level %s: use debug, info, warn or error", level)
+	}
+	logrus.SetLevel(l)
+	logrus.SetOutput(w)
+	return nil
+}
+
+// A call is one use of a verb.
+type call struct {
+	env
+	images *image.Images
+	flags  values
+	args   []string
+	watch  *watch
+}
+
+// verbs maps each verb of the table to what it does.
+func verbs() map[string]func(context.Context, call) error {
+	return map[string]func(context.Context, call) error{
+		"pull":          runPull,
+		"load":          runLoad,
+		"images":        runImages,
+		"image inspect": runInspect,
+		"image exists":  runExists,
+		"tag":           runTag,
+		"untag":         runUntag,
+		"rmi":           runRemove,
+	}
+}

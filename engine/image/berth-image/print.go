@@ -1,0 +1,241 @@
+//go:build containers_image_openpgp
+
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"text/template"
+	"time"
+
+	units "github.com/docker/go-units"
+
+	"github.com/berth-pods/berth/engine/image"
+)
+
+// A listing says how the verb images prints.
+type listing struct {
+	quiet, full, digests, bare bool
+	format, sort               string
+}
+
+// A row is one name of one image; its fields are those of Go templates, with Docker's spellings beside Podman's.
+type row struct {
+	ID, Id, Repository, Tag, Digest string
+	Size, CreatedSince, CreatedAt   string
+	Created, CreatedTime            string
+	VirtualSize                     int64
+	Names, RepoTags, RepoDigests    []string
+	Labels                          map[string]string
+	Containers                      int
+	Dangling, IsDangling            bool
+	ReadOnly, IsReadOnly            bool
+
+	created time.Time
+	size    int64
+}
+
+const none = "<none>"
+
+func printImages(w io.Writer, all []image.Summary, l listing) error {
+	if l.format == "json" {
+		return printJSON(w, jsonList(all))
+	}
+	rows, err := sorted(rows(all, l.full), l.sort)
+	if err != nil {
+		return err
+	}
+	if l.quiet {
+		printIDs(w, rows)
+		return nil
+	}
+	if l.format != "" {
+		return printTemplate(w, rows, l)
+	}
+	l.format = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+	if l.digests {
+		l.format = strings.Replace(l.format, "\t{{.ID}}", "\t{{.Digest}}\t{{.ID}}", 1)
+	}
+	return printTemplate(w, rows, l)
+}
+
+func rows(all []image.Summary, full bool) []row {
+	var rows []row
+	for _, s := range all {
+		r := row{
+			Digest: s.Digest, Names: s.Names, RepoTags: s.Names, RepoDigests: s.Digests, Labels: s.Labels, Containers: s.Containers,
+			Size: image.HumanSize(s.Size), VirtualSize: s.Size, CreatedAt: s.Created.UTC().Format("2006-01-02 15:04:05 -0700 MST"),
+			CreatedSince: units.HumanDuration(time.Since(s.Created)) + " ago",
+			Dangling:     s.Dangling, IsDangling: s.Dangling, ReadOnly: s.ReadOnly, IsReadOnly: s.ReadOnly,
+			created: s.Created, size: s.Size, Repository: none, Tag: none,
+		}
+		r.ID = shortID(s.ID, full)
+		r.Id, r.Created, r.CreatedTime = r.ID, r.CreatedSince, r.CreatedAt
+		if len(s.Names) == 0 {
+			rows = append(rows, r)
+		}
+		for _, n := range s.Names {
+			r.Repository, r.Tag = splitForList(n)
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+func shortID(id string, full bool) string {
+	if full {
+		return "sha256:" + id
+	}
+	return id[:min(12, len(id))]
+}
+
+// splitForList divides a full name into what the columns show.
+func splitForList(n string) (repository, tag string) {
+	if r, _, ok := strings.Cut(n, "@"); ok {
+		return r, none
+	}
+	if i := strings.LastIndexByte(n, ':'); i > strings.LastIndexByte(n, '/') {
+		return n[:i], n[i+1:]
+	}
+	return n, none
+}
+
+func sorted(rows []row, by string) ([]row, error) {
+	var less func(a, b row) int
+	switch by {
+	case "created":
+		less = func(a, b row) int { return b.created.Compare(a.created) }
+	case "id":
+		less = func(a, b row) int { return strings.Compare(a.ID, b.ID) }
+	case "repository":
+		less = func(a, b row) int {
+			return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(a.Tag, b.Tag))
+		}
+	case "size":
+		less = func(a, b row) int { return cmp.Compare(a.size, b.size) }
+	case "tag":
+		less = func(a, b row) int { return strings.Compare(a.Tag, b.Tag) }
+	default:
+		return nil, fmt.Errorf("images: --sort %s: use created, id, repository, size or tag", by)
+	}
+	slices.SortStableFunc(rows, less)
+	return rows, nil
+}
+
+func printIDs(w io.Writer, rows []row) {
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if !seen[r.ID] {
+			fmt.Fprintln(w, r.ID)
+		}
+		seen[r.ID] = true
+	}
+}
+
+// printTemplate prints a row per image, under a header when the format begins with table.
+func printTemplate(w io.Writer, rows []row, l listing) error {
+	format, isTable := strings.CutPrefix(l.format, "table ")
+	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format)
+	t, err := newTemplate(format)
+	if err != nil {
+		return err
+	}
+	tabs := tabwriter.NewWriter(w, 12, 2, 2, ' ', 0)
+	if isTable && !l.bare {
+		fmt.Fprintln(tabs, header(format))
+	}
+	for _, r := range rows {
+		var line bytes.Buffer
+		if err := t.Execute(&line, r); err != nil {
+			return fmt.Errorf("--format: %w", err)
+		}
+		fmt.Fprintln(tabs, line.String())
+	}
+	return tabs.Flush()
+}
+
+func header(format string) string {
+	return strings.NewReplacer("{{.Repository}}", "REPOSITORY", "{{.Tag}}", "TAG", "{{.ID}}", "IMAGE ID", "{{.Id}}", "IMAGE ID", "{{.Digest}}", "DIGEST",
+		"{{.CreatedSince}}", "CREATED", "{{.CreatedAt}}", "CREATED AT", "{{.Created}}", "CREATED", "{{.Size}}", "SIZE", "{{.Names}}", "NAMES",
+		"{{.Labels}}", "LABELS", "{{.Containers}}", "CONTAINERS").Replace(format)
+}
+
+func newTemplate(format string) (*template.Template, error) {
+	t, err := template.New("format").Option("missingkey=error").Funcs(template.FuncMap{
+		"json": func(v any) (string, error) {
+			data, err := json.Marshal(v)
+			return string(data), err
+		},
+		"join": strings.Join, "lower": strings.ToLower, "upper": strings.ToUpper, "split": strings.Split,
+	}).Parse(format)
+	if err != nil {
+		return nil, fmt.Errorf("--format: %w", err)
+	}
+	return t, nil
+}
+
+// jsonImage is one image in the JSON list.
+type jsonImage struct {
+	ID          string `json:"Id"`
+	ParentID    string `json:"ParentId"`
+	RepoTags    []string
+	RepoDigests []string
+	Size        int64
+	SharedSize  int64
+	VirtualSize int64
+	Labels      map[string]string
+	Containers  int
+	ReadOnly    bool `json:",omitempty"`
+	Dangling    bool `json:",omitempty"`
+	Arch        string
+	Digest      string
+	Names       []string
+	Os          string
+	Created     int64 // seconds since 1970
+	CreatedAt   time.Time
+}
+
+func jsonList(all []image.Summary) []jsonImage {
+	list := []jsonImage{}
+	for _, s := range all {
+		list = append(list, jsonImage{
+			ID: s.ID, RepoTags: s.Names, RepoDigests: s.Digests, Size: s.Size, VirtualSize: s.Size, Labels: s.Labels, Containers: s.Containers,
+			ReadOnly: s.ReadOnly, Dangling: s.Dangling, Arch: s.Arch, Os: s.OS, Digest: s.Digest, Names: s.Names,
+			Created: s.Created.Unix(), CreatedAt: s.Created,
+		})
+	}
+	return list
+}
+
+func printInspected(w io.Writer, all []any, format string) error {
+	if format == "json" || format == "" {
+		if all == nil {
+			all = []any{}
+		}
+		return printJSON(w, all)
+	}
+	t, err := newTemplate(format)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if err := t.Execute(w, one); err != nil {
+			return fmt.Errorf("--format: %w", err)
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "     ")
+	return e.Encode(v)
+}

@@ -1,0 +1,87 @@
+//go:build containers_image_openpgp
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/berth-pods/berth/engine/image"
+)
+
+// statusEvery bounds how often systemd is told, extendBy is how long it then waits on: a pull that gets no byte for this
+// time is ended by the start timeout of its unit.
+const (
+	statusEvery = time.Second
+	extendBy    = time.Minute
+)
+
+// A watch shows how a pull or load comes along: on a terminal as one line that is written over, to systemd as the
+// status of the unit, whose start timeout it extends as long as bytes arrive.
+type watch struct {
+	err    io.Writer
+	live   bool // err is a terminal
+	quiet  bool
+	notify func(string)
+
+	mu     sync.Mutex
+	drawn  bool // a progress line stands on the terminal
+	told   time.Time
+	toldIt int64
+}
+
+func (e env) watch(quiet bool) *watch {
+	f, ok := e.Err.(*os.File)
+	return &watch{err: e.Err, live: ok && term.IsTerminal(int(f.Fd())), quiet: quiet, notify: e.Notify}
+}
+
+func (w *watch) say(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.quiet {
+		return
+	}
+	w.clear()
+	fmt.Fprintln(w.err, line)
+}
+
+func (w *watch) progress(p image.Progress) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if state, due := w.status(p, time.Now()); due {
+		w.notify(state)
+	}
+	if w.live && !w.quiet {
+		fmt.Fprintf(w.err, "\r\x1b[K%s", p)
+		w.drawn = true
+	}
+}
+
+// status is the message for systemd, and whether it is time for one: not more often than statusEvery, and only when
+// bytes have come since the last one.
+func (w *watch) status(p image.Progress, now time.Time) (string, bool) {
+	if now.Sub(w.told) < statusEvery || p.Done == w.toldIt {
+		return "", false
+	}
+	w.told, w.toldIt = now, p.Done
+	return fmt.Sprintf("STATUS=Pulling %s\nEXTEND_TIMEOUT_USEC=%d", p, extendBy.Microseconds()), true
+}
+
+// end takes the progress line off the terminal.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clear()
+}
+
+func (w *watch) clear() {
+	if w.drawn {
+		fmt.Fprint(w.err, "\r\x1b[K")
+	}
+	w.drawn = false
+}

@@ -1,0 +1,141 @@
+//go:build containers_image_openpgp
+
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+
+	"github.com/docker/distribution/registry/api/errcode"
+	v2 "github.com/docker/distribution/registry/api/v2"
+	"go.podman.io/image/v5/docker"
+	"go.podman.io/image/v5/signature"
+)
+
+// explain puts the errors that people meet into one sentence with what to do. The cause stays inside for errors.Is.
+func explain(err error) error {
+	say := func(s string) error { return sentence{s, err} }
+	var rejected signature.PolicyRequirementError
+	var path *os.PathError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &rejected):
+		return say("refused by the signature policy: " + string(rejected) + " (policy.json decides, see containers-policy.json(5))")
+	case errors.Is(err, context.Canceled):
+		return say("interrupted")
+	case errors.Is(err, syscall.ENOSPC):
+		return say("no space left: " + err.Error())
+	case errors.As(err, &path) && errors.Is(path.Err, os.ErrNotExist) && path.Op == "open":
+		return say("there is no file " + path.Path)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, tar.ErrHeader):
+		return say("the data ends too early or is damaged: fetch it again (" + err.Error() + ")")
+	}
+	return err
+}
+
+// explainPull does the same for what registries answer.
+func explainPull(err error, registry string) error {
+	say := func(s string) error { return sentence{s, err} }
+	var unauthorized docker.ErrUnauthorizedForCredentials
+	var unknown x509.UnknownAuthorityError
+	var dns *net.DNSError
+	switch {
+	case hasCode(err, v2.ErrorCodeManifestUnknown), hasStatus(err, http.StatusNotFound):
+		return say(registry + " has no image of this name and tag: check both")
+	case hasCode(err, v2.ErrorCodeNameUnknown), hasCode(err, errcode.ErrorCodeDenied):
+		return say(registry + " has no such image, or shows it only to those who are logged in: check the name, or log in with berth login " + registry)
+	case errors.As(err, &unauthorized), hasCode(err, errcode.ErrorCodeUnauthorized), hasStatus(err, http.StatusUnauthorized), hasStatus(err, http.StatusForbidden):
+		return say(registry + " wants other credentials: log in with berth login " + registry + ", or give --creds or --authfile")
+	case errors.Is(err, docker.ErrTooManyRequests), hasCode(err, errcode.ErrorCodeTooManyRequests):
+		return say(registry + " limits how often it may be asked: try later, or log in with berth login " + registry)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return say(registry + " does not speak TLS: give --tls-verify=false, or set insecure=true for it in registries.conf")
+	case errors.As(err, &unknown):
+		return say("the certificate of " + registry + " is signed by nobody this machine knows: put the CA into /etc/containers/certs.d/" + registry + "/ca.crt")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return say("nothing answers at " + registry + " (connection refused): is the registry running, and is the port right?")
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return say("there is no host called " + dns.Name + ": check the name and the DNS servers")
+	}
+	return explain(err)
+}
+
+// A sentence is an error with words of its own in place of its cause's.
+type sentence struct {
+	words string
+	cause error
+}
+
+func (s sentence) Error() string { return s.words }
+func (s sentence) Unwrap() error { return s.cause }
+
+func hasStatus(err error, status int) bool {
+	var unexpected docker.UnexpectedHTTPStatusError
+	return errors.As(err, &unexpected) && unexpected.StatusCode == status
+}
+
+func hasCode(err error, code errcode.ErrorCode) bool {
+	var one errcode.Error
+	var bare errcode.ErrorCode
+	var all errcode.Errors
+	switch {
+	case errors.As(err, &one):
+		return one.Code == code
+	case errors.As(err, &bare):
+		return bare == code
+	case errors.As(err, &all):
+		for _, e := range all {
+			if hasCode(e, code) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// transient tells whether trying again can help: the link broke, or the registry is too busy. An answer that will not
+// change, such as "no such image", is none.
+func transient(err error) bool {
+	var rejected signature.PolicyRequirementError
+	var status docker.UnexpectedHTTPStatusError
+	var dns *net.DNSError
+	var link net.Error
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &rejected), errors.Is(err, http.ErrSchemeMismatch):
+		return false
+	case errors.Is(err, syscall.ENOSPC):
+		return false
+	case errors.As(err, &status):
+		return status.StatusCode >= 500 || status.StatusCode == http.StatusRequestTimeout || status.StatusCode == http.StatusTooManyRequests
+	case errors.Is(err, docker.ErrTooManyRequests), hasCode(err, errcode.ErrorCodeTooManyRequests), hasCode(err, errcode.ErrorCodeUnavailable):
+		return true
+	case errors.As(err, &dns):
+		return !dns.IsNotFound
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return true
+	}
+	for _, broken := range []syscall.Errno{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
+		syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EHOSTUNREACH, syscall.ETIMEDOUT} {
+		if errors.Is(err, broken) {
+			return true
+		}
+	}
+	return errors.As(err, &link) && link.Timeout()
+}
+
+// A pullFailure lists why none of the names that were tried could be pulled.
+func pullFailure(asked string, tried []error) error {
+	if len(tried) == 1 {
+		return fmt.Errorf("pull %s: %w", asked, tried[0])
+	}
+	return fmt.Errorf("pull %s: %w", asked, errors.Join(tried...))
+}

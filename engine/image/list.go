@@ -1,0 +1,197 @@
+//go:build containers_image_openpgp
+
+package image
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.podman.io/storage"
+
+	"github.com/berth-pods/berth/engine/image/name"
+)
+
+// Summary is one image as lists show it.
+type Summary struct {
+	ID         string            `json:"Id"`
+	Names      []string          `json:"Names"`
+	Digest     string            `json:"Digest"`
+	Digests    []string          `json:"RepoDigests"`
+	Created    time.Time         `json:"CreatedAt"`
+	Size       int64             `json:"Size"` // bytes, layers as unpacked
+	Labels     map[string]string `json:"Labels"`
+	Containers int               `json:"Containers"`
+	Dangling   bool              `json:"Dangling"` // it has no name
+	ReadOnly   bool              `json:"ReadOnly"` // it is in an additional store
+	Arch       string            `json:"Arch"`
+	OS         string            `json:"Os"`
+}
+
+// List returns the images that match all filters, the newest first. See the text of the verb images for the filters.
+func (im *Images) List(filters []string) ([]Summary, error) {
+	match, err := im.matcher(filters)
+	if err != nil {
+		return nil, err
+	}
+	images, err := im.store.Images()
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	users, err := im.users()
+	if err != nil {
+		return nil, err
+	}
+	var all []Summary
+	for i := range images {
+		s := im.summary(&images[i])
+		s.Containers = len(users[s.ID])
+		if match(s) {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b Summary) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// summary leaves out what it cannot read: an image that another program is just removing must not hide the others.
+func (im *Images) summary(img *storage.Image) Summary {
+	s := Summary{
+		ID: img.ID, Names: img.Names, Digest: img.Digest.String(), Digests: repoDigests(img.Names, img.Digests),
+		Created: img.Created, Dangling: len(img.Names) == 0, ReadOnly: img.ReadOnly,
+	}
+	s.Size, _ = im.contentSize(img)
+	c, err := im.config(img)
+	if err != nil {
+		return s
+	}
+	s.Labels, s.Arch, s.OS = c.Config.Labels, c.Architecture, c.OS
+	if c.Created != nil {
+		s.Created = *c.Created
+	}
+	return s
+}
+
+// users maps the ID of an image to the containers made from it, by name where they have one.
+func (im *Images) users() (map[string][]string, error) {
+	containers, err := im.store.Containers()
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	users := map[string][]string{}
+	for _, c := range containers {
+		label := c.ID[:min(12, len(c.ID))]
+		if len(c.Names) > 0 {
+			label = c.Names[0]
+		}
+		users[c.ImageID] = append(users[c.ImageID], label)
+	}
+	return users, nil
+}
+
+func (im *Images) matcher(filters []string) (func(Summary) bool, error) {
+	var all []func(Summary) bool
+	for _, f := range filters {
+		key, value, found := strings.Cut(f, "=")
+		if !found {
+			return nil, fmt.Errorf("filter %q: write it as KEY=VALUE", f)
+		}
+		one, err := im.filter(key, value)
+		if err != nil {
+			return nil, fmt.Errorf("filter %q: %w", f, err)
+		}
+		all = append(all, one)
+	}
+	return func(s Summary) bool {
+		for _, one := range all {
+			if !one(s) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+func (im *Images) filter(key, value string) (func(Summary) bool, error) {
+	switch key {
+	case "reference":
+		return func(s Summary) bool {
+			return slices.ContainsFunc(s.Names, func(n string) bool { return refers(value, n) })
+		}, nil
+	case "id":
+		return func(s Summary) bool { return strings.HasPrefix(s.ID, strings.TrimPrefix(value, "sha256:")) }, nil
+	case "label":
+		return hasLabel(value), nil
+	case "dangling", "readonly":
+		want, err := strconv.ParseBool(value)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither true nor false", value)
+		}
+		return func(s Summary) bool {
+			return map[string]bool{"dangling": s.Dangling, "readonly": s.ReadOnly}[key] == want
+		}, nil
+	case "before", "since", "after":
+		img, _, err := im.lookup(value)
+		if err != nil {
+			return nil, err
+		}
+		than := im.summary(img).Created
+		if key == "before" {
+			return func(s Summary) bool { return s.Created.Before(than) }, nil
+		}
+		return func(s Summary) bool { return s.Created.After(than) }, nil
+	}
+	return nil, fmt.Errorf("there is no filter %q; there are reference, id, label, dangling, readonly, before and since", key)
+}
+
+func hasLabel(want string) func(Summary) bool {
+	key, value, found := strings.Cut(want, "=")
+	return func(s Summary) bool {
+		have, ok := s.Labels[key]
+		return ok && (!found || have == value)
+	}
+}
+
+// refers tells whether a pattern as typed, a glob with an optional tag and any number of leading parts left out,
+// matches a full name: web, web:*, localhost/web and */web all match localhost/web:latest.
+func refers(pattern, full string) bool {
+	repository, tag := splitName(full)
+	wantRepository, wantTag := splitName(pattern)
+	if wantTag != "" && !glob(wantTag, tag) {
+		return false
+	}
+	for rest := repository; ; {
+		if glob(wantRepository, rest) {
+			return true
+		}
+		_, after, found := strings.Cut(rest, "/")
+		if !found {
+			return false
+		}
+		rest = after
+	}
+}
+
+func glob(pattern, s string) bool {
+	ok, err := path.Match(pattern, s)
+	return err == nil && ok
+}
+
+// references are the filters that the argument of the verb images stands for.
+func references(s string) string {
+	if n, err := name.Parse(s); err == nil && n.Digest != "" {
+		return "id=" + n.Digest
+	}
+	return "reference=" + s
+}
+
+// ListNamed lists the images called s, as a glob or a part of a name.
+func (im *Images) ListNamed(s string, filters []string) ([]Summary, error) {
+	return im.List(append(slices.Clone(filters), references(s)))
+}

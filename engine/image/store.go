@@ -1,0 +1,111 @@
+//go:build containers_image_openpgp
+
+package image
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
+)
+
+// Options say which store to work on and which of the system's settings to replace. The zero value is the caller's own
+// store with the system's settings.
+type Options struct {
+	Root, RunRoot   string   // directories of the store; empty for those of storage.conf
+	Driver          string   // storage driver; empty for that of storage.conf, else overlay
+	DriverOptions   []string // KEY=VALUE; when not empty they replace those of storage.conf
+	SignaturePolicy string   // policy.json to obey instead of the system's
+	Report          func(Progress)
+	Say             func(line string) // for people: what is being done, a line each
+}
+
+// Images works on one store. Its methods may not be used at the same time from several goroutines.
+type Images struct {
+	store  storage.Store
+	sys    types.SystemContext
+	report func(Progress)
+	say    func(string)
+}
+
+// Open opens the store, which is made when it does not exist yet. Close it after use.
+func Open(o Options) (*Images, error) {
+	so, err := storeOptions(o)
+	if err != nil {
+		return nil, fmt.Errorf("read storage.conf: %w", err)
+	}
+	store, err := storage.GetStore(so)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("open the image store %s: %w: run berth as its owner", so.GraphRoot, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the image store %s: %w", so.GraphRoot, err)
+	}
+	images := &Images{
+		store:  store,
+		sys:    types.SystemContext{SignaturePolicyPath: o.SignaturePolicy, DockerRegistryUserAgent: "berth", BigFilesTemporaryDir: bigFiles()},
+		report: o.Report,
+		say:    o.Say,
+	}
+	if images.report == nil {
+		images.report = func(Progress) {}
+	}
+	if images.say == nil {
+		images.say = func(string) {}
+	}
+	return images, nil
+}
+
+// Close ends the use of the store. Layers that containers have mounted stay mounted.
+func (im *Images) Close() error {
+	if _, err := im.store.Shutdown(false); err != nil && !errors.Is(err, storage.ErrLayerUsedByContainer) {
+		return fmt.Errorf("close the image store: %w", err)
+	}
+	return nil
+}
+
+func storeOptions(o Options) (storage.StoreOptions, error) {
+	so, err := storage.DefaultStoreOptions()
+	if err != nil {
+		return so, err
+	}
+	if o.Root != "" {
+		so.GraphRoot = o.Root
+	}
+	if o.RunRoot != "" {
+		so.RunRoot = o.RunRoot
+	}
+	if o.Driver != "" && o.Driver != so.GraphDriverName {
+		so.GraphDriverName, so.GraphDriverOptions = o.Driver, nil
+	}
+	if len(o.DriverOptions) > 0 {
+		so.GraphDriverOptions = o.DriverOptions
+	}
+	so.GraphDriverOptions = durable(so.GraphDriverOptions)
+	return so, nil
+}
+
+// durable makes the overlay driver flush the store's file system before a new layer is written into the list of layers,
+// unless the administrator has decided otherwise. Without it a power cut soon after a pull leaves an image in the list
+// whose files are empty. Other drivers pass over an option that begins with overlay.
+func durable(options []string) []string {
+	for _, o := range options {
+		key, _, _ := strings.Cut(o, "=")
+		if strings.HasSuffix(strings.TrimSpace(key), ".sync") {
+			return options
+		}
+	}
+	return append(slices.Clone(options), "overlay.sync=filesystem")
+}
+
+// bigFiles is where archives are unpacked: /tmp is often in memory, so it is $TMPDIR or /var/tmp.
+func bigFiles() string {
+	if dir := os.Getenv("TMPDIR"); dir != "" {
+		return dir
+	}
+	return "/var/tmp"
+}

@@ -1,0 +1,156 @@
+// Package verb is the table of what berth-image can do: its verbs, their flags and the text about each. The program
+// parses from it, and help, man pages and shell completion are printed from it. It links the standard library only, so
+// that berth itself can tell which verbs it must hand over.
+package verb
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind says what a flag takes.
+type Kind int
+
+const (
+	Bool      Kind = iota
+	Tristate       // true, false or not given, which differ; bare means true
+	String         // one value, the last one given counts
+	Strings        // may be repeated; a comma is part of the value
+	Int            // a number, not negative
+	Duration       // 5s, 2m; a bare number is seconds
+	Unoffered      // a flag that Podman has and that is refused with Doc as the reason
+)
+
+// A Flag is one row: what it is called, what it takes and what it does.
+type Flag struct {
+	Name    string
+	Short   string // one letter or empty
+	Kind    Kind
+	Value   string // what the value is called in help; empty for a Bool
+	Default string
+	Doc     string
+}
+
+// A Verb is one command.
+type Verb struct {
+	Name    string   // words as typed: "pull", "image inspect"
+	Aliases []string // other spellings that do the same
+	Args    string   // how the arguments are called in help
+	Min     int      // fewest arguments
+	Max     int      // most arguments, -1 for any number
+	Doc     string   // one sentence
+	Flags   []Flag
+}
+
+// Global returns the flags that stand before the verb. They choose the store and are the same for all verbs.
+func Global() []Flag {
+	return []Flag{
+		{Name: "root", Kind: String, Value: "DIR", Doc: "where images and containers are stored, instead of what storage.conf says"},
+		{Name: "runroot", Kind: String, Value: "DIR", Doc: "where the store keeps its state of this boot"},
+		{Name: "storage-driver", Kind: String, Value: "NAME", Doc: "storage driver, overlay unless storage.conf says otherwise"},
+		{Name: "storage-opt", Kind: Strings, Value: "KEY=VALUE", Doc: "option of the storage driver; replaces those of storage.conf"},
+		{Name: "signature-policy", Kind: String, Value: "FILE", Doc: "policy.json to use instead of the system's"},
+		{Name: "log-level", Kind: String, Value: "LEVEL", Default: "error", Doc: "debug, info, warn or error: what the storage and registry libraries may print"},
+	}
+}
+
+// Table returns every verb in the order of the help text.
+func Table() []Verb {
+	return []Verb{
+		{Name: "pull", Aliases: []string{"image pull"}, Args: "IMAGE…", Min: 1, Max: -1,
+			Doc:   "Fetch images from a registry, or copy them from an archive or a directory, and print their IDs.",
+			Flags: pullFlags()},
+		{Name: "load", Aliases: []string{"image load"}, Args: "", Min: 0, Max: 0,
+			Doc:   "Store the images of a docker-archive, an OCI archive or an OCI layout directory under all their names.",
+			Flags: loadFlags()},
+		{Name: "images", Aliases: []string{"image ls", "image list"}, Args: "[IMAGE]", Min: 0, Max: 1,
+			Doc:   "List the images in the store.",
+			Flags: listFlags()},
+		{Name: "image inspect", Args: "IMAGE…", Min: 1, Max: -1,
+			Doc: "Print what is known about images as JSON.",
+			Flags: []Flag{
+				{Name: "format", Short: "f", Kind: String, Value: "json|TEMPLATE", Default: "json", Doc: "print a Go template per image instead"},
+			}},
+		{Name: "image exists", Args: "IMAGE", Min: 1, Max: 1,
+			Doc: "Exit with 0 when the image is in the store, with 1 when it is not."},
+		{Name: "tag", Aliases: []string{"image tag"}, Args: "IMAGE NAME…", Min: 2, Max: -1,
+			Doc: "Give an image more names; a name that another image has moves to this one."},
+		{Name: "untag", Aliases: []string{"image untag"}, Args: "IMAGE [NAME…]", Min: 1, Max: -1,
+			Doc: "Take names away from an image, all of them when none is given; the image stays."},
+		{Name: "rmi", Aliases: []string{"image rm", "image remove"}, Args: "IMAGE…", Min: 0, Max: -1,
+			Doc: "Remove names, and with its last name the image and the layers that nothing else uses.",
+			Flags: []Flag{
+				{Name: "all", Short: "a", Kind: Bool, Doc: "remove every image that no container uses"},
+				{Name: "force", Short: "f", Kind: Bool, Doc: "remove the image with all its names; one that is missing is no error. An image that a container uses stays"},
+				{Name: "ignore", Short: "i", Kind: Bool, Doc: "an image that is missing is no error"},
+				{Name: "no-prune", Kind: Bool, Doc: "accepted: parent images without a name are always kept"},
+			}},
+	}
+}
+
+func pullFlags() []Flag {
+	return []Flag{
+		{Name: "all-tags", Short: "a", Kind: Bool, Doc: "pull every tag of the repository"},
+		{Name: "arch", Kind: String, Value: "ARCH", Doc: "take the image for this architecture, as in amd64 or arm64, not for this machine's"},
+		{Name: "authfile", Kind: String, Value: "FILE", Doc: "credentials file, instead of auth.json and of $REGISTRY_AUTH_FILE"},
+		{Name: "cert-dir", Kind: String, Value: "DIR", Doc: "directory with *.crt, *.cert and *.key for the registry"},
+		{Name: "creds", Kind: String, Value: "USER:PASSWORD", Doc: "credentials for this pull; the password is asked for on a terminal when it is left out"},
+		{Name: "decryption-key", Kind: Unoffered, Value: "KEY", Doc: "encrypted images are not supported: decrypt the image when it is copied to your registry"},
+		{Name: "os", Kind: String, Value: "OS", Doc: "take the image for this operating system"},
+		{Name: "platform", Kind: String, Value: "OS/ARCH[/VARIANT]", Doc: "the same in one flag"},
+		{Name: "policy", Kind: String, Value: "always|missing|newer|never", Default: "always", Doc: "when to ask the registry: always, when the image is missing here, when the registry's is another one, or never"},
+		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print the image IDs only"},
+		{Name: "retry", Kind: Int, Value: "N", Default: "3", Doc: "how often to try again when the link or the registry fails"},
+		{Name: "retry-delay", Kind: Duration, Value: "TIME", Doc: "wait this long between tries; 1s, 2s, 4s … with some jitter when not given"},
+		{Name: "tls-verify", Kind: Tristate, Doc: "false: also accept plain HTTP and certificates that cannot be verified; when not given registries.conf decides"},
+		{Name: "variant", Kind: String, Value: "VARIANT", Doc: "take the image for this variant of the architecture, as in v7"},
+	}
+}
+
+func loadFlags() []Flag {
+	return []Flag{
+		{Name: "input", Short: "i", Kind: String, Value: "FILE|DIR", Doc: "read this archive or OCI layout directory instead of standard input; gzip, zstd, xz and bzip2 are recognised"},
+		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print the names only, no progress"},
+	}
+}
+
+func listFlags() []Flag {
+	return []Flag{
+		{Name: "all", Short: "a", Kind: Bool, Doc: "also list images without a name that another image is based on"},
+		{Name: "digests", Kind: Bool, Doc: "add a column with the digest of the manifest"},
+		{Name: "filter", Short: "f", Kind: Strings, Value: "KEY=VALUE", Doc: "reference=GLOB, id=PREFIX, dangling=BOOL, label=KEY[=VALUE], readonly=BOOL, before=IMAGE, since=IMAGE; all must match"},
+		{Name: "format", Kind: String, Value: "json|TEMPLATE", Doc: "JSON, or a Go template per image; \"table …\" keeps the header"},
+		{Name: "no-trunc", Kind: Bool, Doc: "print IDs in full"},
+		{Name: "noheading", Short: "n", Kind: Bool, Doc: "leave the header out"},
+		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print IDs only"},
+		{Name: "sort", Kind: String, Value: "created|id|repository|size|tag", Default: "created", Doc: "order of the list"},
+	}
+}
+
+// Find takes the verb off the front of args, longest spelling first, so that "image ls" is not taken for "image".
+func Find(table []Verb, args []string) (v Verb, rest []string, err error) {
+	for n := min(2, len(args)); n > 0; n-- {
+		typed := strings.Join(args[:n], " ")
+		for _, v := range table {
+			if v.called(typed) {
+				return v, args[n:], nil
+			}
+		}
+	}
+	if len(args) == 0 {
+		return Verb{}, nil, fmt.Errorf("no verb given")
+	}
+	return Verb{}, nil, fmt.Errorf("unknown verb %q", strings.Join(args[:min(2, len(args))], " "))
+}
+
+func (v Verb) called(typed string) bool {
+	if v.Name == typed {
+		return true
+	}
+	for _, a := range v.Aliases {
+		if a == typed {
+			return true
+		}
+	}
+	return false
+}

@@ -1,6 +1,25 @@
 // Command berth runs containers under systemd.
 package main
 
-import "os"
+import (
+	"fmt"
+	"os"
+	"runtime"
 
-func main() { os.Exit(0) }
+	"github.com/berth-pods/berth/engine/cli"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/store"
+)
+
+func main() {
+	// A container is set up in a mount namespace of this thread's own.
+	runtime.LockOSThread()
+	if err := rootless.Init(); err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(125)
+	}
+	if store.Init() {
+		return
+	}
+	os.Exit(cli.Main(os.Args[1:]))
+}

@@ -1,0 +1,181 @@
+// Package cli is the command line: it turns words into calls of the engine and prints what comes of them.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// Env is what a verb may touch.
+type Env struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Run      proc.Runner
+}
+
+// Verb is a command of berth.
+type Verb struct {
+	Name    string
+	Usage   string // the words after the name
+	Summary string // one line, for the list of commands
+	Text    string // for --help and the man page
+	Flags   func(*pflag.FlagSet)
+	// Userns says that the verb works on files of the user's containers, and so runs as root of the user's namespace.
+	// It may look first whether there is anything to do.
+	Userns func(args []string) bool
+	Run    func(ctx context.Context, env *Env, args []string) error
+}
+
+// ExitError ends the program with a status, without another message when Err is nil.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit status %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// statusFailed is the exit status of a command that could not do its work, as Podman's.
+const statusFailed = 125
+
+// Main runs one command line and returns the exit status.
+func Main(args []string) int {
+	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Run: proc.Run}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	err := dispatch(ctx, env, args)
+	var exit *ExitError
+	switch {
+	case err == nil, errors.Is(err, pflag.ErrHelp):
+		return 0
+	case errors.As(err, &exit):
+		if exit.Err != nil {
+			fmt.Fprintf(env.Err, "Error: %v\n", exit.Err)
+		}
+		return exit.Code
+	}
+	fmt.Fprintf(env.Err, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
+	return statusFailed
+}
+
+// dispatch finds the verb. Podman's `container X` and `image X` are the same as X.
+func dispatch(ctx context.Context, env *Env, args []string) error {
+	args, err := globalFlags(args)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+		printCommands(env.Out)
+		return nil
+	}
+	name, rest := args[0], args[1:]
+	if name == "--version" || name == "-v" {
+		name, rest = "version", nil
+	}
+	if name == "container" && len(rest) > 0 {
+		name, rest = rest[0], rest[1:]
+	}
+	if imageVerbs[name] {
+		return runImage(ctx, env, args)
+	}
+	for _, v := range verbs() {
+		if v.Name == name {
+			return v.run(ctx, env, rest)
+		}
+	}
+	return fmt.Errorf("unrecognized command `berth %s`; `berth --help` lists the commands", name)
+}
+
+// globalFlags takes the flags before the verb. They are Podman's; those that name another instance are not there yet.
+func globalFlags(args []string) ([]string, error) {
+	for len(args) > 0 && strings.HasPrefix(args[0], "--") {
+		name, _, hasValue := strings.Cut(args[0], "=")
+		switch name {
+		case "--help", "--version":
+			return args, nil
+		case "--module":
+			return nil, errors.New("--module is not supported yet; put the settings into containers.conf")
+		case "--log-level", "--cgroup-manager", "--events-backend":
+			if !hasValue {
+				if len(args) < 2 {
+					return nil, fmt.Errorf("%s needs a value", name)
+				}
+				args = args[1:]
+			}
+			args = args[1:]
+		default:
+			return nil, fmt.Errorf("unknown flag: %s; `berth --help` lists the commands", name)
+		}
+	}
+	return args, nil
+}
+
+func (v Verb) run(ctx context.Context, env *Env, args []string) error {
+	for _, a := range args {
+		if a == "--" {
+			break
+		}
+		if a == "--help" {
+			v.printHelp(env.Out)
+			return nil
+		}
+		if v.Name == "run" && !strings.HasPrefix(a, "-") {
+			break // the words after the image are the container's
+		}
+	}
+	if v.Userns != nil && v.Userns(args) {
+		return reexec(ctx, env)
+	}
+	err := v.Run(ctx, env, args)
+	if err != nil && strings.HasPrefix(err.Error(), "unknown") && strings.Contains(err.Error(), "flag") {
+		return fmt.Errorf("%w; see `berth %s --help`", err, v.Name)
+	}
+	return err
+}
+
+// printHelp prints what --help says.
+func (v Verb) printHelp(w io.Writer) {
+	fmt.Fprintf(w, "%s\n\nUsage: berth %s %s\n", v.Summary, v.Name, v.Usage)
+	if v.Text != "" {
+		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(v.Text))
+	}
+	if v.Flags != nil {
+		set := newFlagSet(v.Name)
+		v.Flags(set)
+		fmt.Fprintf(w, "\nOptions:\n%s", set.FlagUsages())
+	}
+}
+
+func newFlagSet(name string) *pflag.FlagSet {
+	set := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	set.SortFlags = true
+	set.Usage = func() {}
+	return set
+}
+
+func printCommands(w io.Writer) {
+	fmt.Fprint(w, "berth runs containers under systemd.\n\nUsage: berth COMMAND [OPTION…] [ARGUMENT…]\n\nCommands:\n")
+	for _, v := range verbs() {
+		fmt.Fprintf(w, "  %-10s %s\n", v.Name, v.Summary)
+	}
+	for _, v := range imageSummaries {
+		fmt.Fprintf(w, "  %-10s %s\n", v[0], v[1])
+	}
+	fmt.Fprint(w, "\n`berth COMMAND --help` explains one. Unit files are explained in berth.unit(5).\n")
+}

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// runFlag is a row of the flag table of run: a flag, the field of the container that it fills, and its text. Help, man
+// page and completion come from here.
+type runFlag struct {
+	name, short string
+	arg         string // what the value is, as the help shows it; "" for a switch
+	doc         string
+	bind        func(c *spec.Container) pflag.Value
+}
+
+// runFlags is the flag table of run and create.
+var runFlags = []runFlag{
+	{"add-host", "", "NAME:IP", "add a line to /etc/hosts; IP may be host-gateway", list(func(c *spec.Container) *[]string { return &c.AddHosts })},
+	{"annotation", "", "NAME=VALUE", "add an annotation to the OCI configuration", list(func(c *spec.Container) *[]string { return &c.Annotations })},
+	{"cap-add", "", "CAPABILITY", "add a capability, or ALL", list(func(c *spec.Container) *[]string { return &c.CapAdd })},
+	{"cap-drop", "", "CAPABILITY", "drop a capability, or ALL", list(func(c *spec.Container) *[]string { return &c.CapDrop })},
+	{"cgroups", "", "MODE", "split: a cgroup below the caller's own; enabled; disabled", text(func(c *spec.Container) *string { return &c.Cgroups })},
+	{"cidfile", "", "FILE", "write the container's ID to a file", text(func(c *spec.Container) *string { return &c.CIDFile })},
+	{"detach", "d", "", "leave the container running and end", toggle(func(c *spec.Container) *bool { return &c.Detach })},
+	{"dns", "", "IP", "use this name server", list(func(c *spec.Container) *[]string { return &c.DNS })},
+	{"dns-option", "", "OPTION", "set an option of resolv.conf(5)", list(func(c *spec.Container) *[]string { return &c.DNSOptions })},
+	{"dns-search", "", "DOMAIN", "set a search domain; . for none", list(func(c *spec.Container) *[]string { return &c.DNSSearch })},
+	{"entrypoint", "", "COMMAND", "replace the image's entry point: a program, a JSON array of words, or nothing", optional(func(c *spec.Container) **string { return &c.Entrypoint })},
+	{"env", "e", "NAME[=VALUE]", "set a variable, or copy it from the caller", list(func(c *spec.Container) *[]string { return &c.Environment })},
+	{"env-file", "", "FILE", "read variables from a file", list(func(c *spec.Container) *[]string { return &c.EnvFiles })},
+	{"env-host", "", "", "copy all variables of the caller", toggle(func(c *spec.Container) *bool { return &c.EnvHost })},
+	{"expose", "", "PORT", "note a port that the container listens on", list(func(c *spec.Container) *[]string { return &c.Expose })},
+	{"group-add", "", "GROUP", "add a supplementary group", list(func(c *spec.Container) *[]string { return &c.Groups })},
+	{"hostname", "h", "NAME", "set the host name", text(func(c *spec.Container) *string { return &c.HostName })},
+	{"ip", "", "ADDRESS", "use this IPv4 address of the network", text(func(c *spec.Container) *string { return &c.IP })},
+	{"label", "l", "NAME=VALUE", "add a label", list(func(c *spec.Container) *[]string { return &c.Labels })},
+	{"log-driver", "", "DRIVER", "journald, passthrough or none", text(func(c *spec.Container) *string { return &c.LogDriver })},
+	{"memory", "m", "SIZE", "limit the memory, as 512m or 2g", text(func(c *spec.Container) *string { return &c.Memory })},
+	{"name", "", "NAME", "name the container", text(func(c *spec.Container) *string { return &c.Name })},
+	{"network", "", "MODE", "none, host, bridge, pasta, or the name of a network", list(func(c *spec.Container) *[]string { return &c.Networks })},
+	{"no-hosts", "", "", "leave the image's /etc/hosts alone", toggle(func(c *spec.Container) *bool { return &c.NoHosts })},
+	{"oom-score-adj", "", "N", "adjust the out-of-memory score, from -1000 to 1000", optionalInt(func(c *spec.Container) **int { return &c.OOMScoreAdj })},
+	{"pidfile", "", "FILE", "write the PID of the container's PID 1 to a file", text(func(c *spec.Container) *string { return &c.PIDFile })},
+	{"pids-limit", "", "N", "limit the number of processes; -1 for no limit", text(func(c *spec.Container) *string { return &c.PidsLimit })},
+	{"privileged", "", "", "give all capabilities and hide nothing", toggle(func(c *spec.Container) *bool { return &c.Privileged })},
+	{"publish", "p", "[[IP:]HOST:]PORT[/PROTOCOL]", "forward a port of the host", list(func(c *spec.Container) *[]string { return &c.Publish })},
+	{"pull", "", "POLICY", "fetch the image: always, missing, newer or never", text(func(c *spec.Container) *string { return &c.Pull })},
+	{"read-only", "", "", "make the root file system read-only", toggle(func(c *spec.Container) *bool { return &c.ReadOnly })},
+	{"read-only-tmpfs", "", "", "with --read-only: a tmpfs on /run, /tmp and /var/tmp", toggle(func(c *spec.Container) *bool { return &c.ReadOnlyTmpfs })},
+	{"replace", "", "", "remove a container of the same name first", toggle(func(c *spec.Container) *bool { return &c.Replace })},
+	{"retry", "", "N", "how often a failed pull is tried again", text(func(c *spec.Container) *string { return &c.Retry })},
+	{"retry-delay", "", "TIME", "pause between tries of a pull", text(func(c *spec.Container) *string { return &c.RetryDelay })},
+	{"rm", "", "", "remove the container when it has ended", toggle(func(c *spec.Container) *bool { return &c.Remove })},
+	{"rootfs", "", "", "IMAGE is the path of a root file system", toggle(func(c *spec.Container) *bool { return &c.Rootfs })},
+	{"sdnotify", "", "WHO", "who tells systemd READY=1: conmon (berth, when the program has started), container, ignore", text(func(c *spec.Container) *string { return &c.SDNotify })},
+	{"security-opt", "", "OPTION", "no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, label=disable", list(func(c *spec.Container) *[]string { return &c.SecurityOpts })},
+	{"shm-size", "", "SIZE", "size of /dev/shm", text(func(c *spec.Container) *string { return &c.ShmSize })},
+	{"stop-signal", "", "SIGNAL", "signal that asks the container to end", text(func(c *spec.Container) *string { return &c.StopSignal })},
+	{"stop-timeout", "", "SECONDS", "how long the container may take to end", seconds(func(c *spec.Container) *time.Duration { return &c.StopTimeout })},
+	{"sysctl", "", "NAME=VALUE", "set a kernel parameter of the container's namespaces", list(func(c *spec.Container) *[]string { return &c.Sysctls })},
+	{"tmpfs", "", "PATH[:OPTIONS]", "mount a tmpfs", list(func(c *spec.Container) *[]string { return &c.Tmpfs })},
+	{"tz", "", "ZONE", "set TZ; local for the host's", text(func(c *spec.Container) *string { return &c.Timezone })},
+	{"ulimit", "", "NAME=SOFT[:HARD]", "set a resource limit", list(func(c *spec.Container) *[]string { return &c.Ulimits })},
+	{"umask", "", "MODE", "umask of the container's program", text(func(c *spec.Container) *string { return &c.Umask })},
+	{"user", "u", "USER[:GROUP]", "run as this user", text(func(c *spec.Container) *string { return &c.User })},
+	{"volume", "v", "[SOURCE:]PATH[:OPTIONS]", "show a volume or a path of the host", list(func(c *spec.Container) *[]string { return &c.Volumes })},
+	{"workdir", "w", "PATH", "start in this directory", text(func(c *spec.Container) *string { return &c.WorkDir })},
+}
+
+// bindRunFlags declares the table's flags, filling c.
+func bindRunFlags(set *pflag.FlagSet, c *spec.Container) {
+	set.SetInterspersed(false) // the words after the image are the container's
+	c.StopTimeout = engine.DefaultStopTimeout
+	c.ReadOnlyTmpfs = true
+	for _, f := range runFlags {
+		flag := set.VarPF(f.bind(c), f.name, f.short, f.usage())
+		if f.arg == "" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	set.SetNormalizeFunc(oldSpelling)
+}
+
+// usage marks the value's name for pflag, which takes it from back quotes.
+func (f runFlag) usage() string {
+	if f.arg == "" {
+		return f.doc
+	}
+	return f.doc + " (`" + f.arg + "`)"
+}
+
+// oldSpelling maps the spellings that Podman and Docker also take.
+func oldSpelling(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "net":
+		name = "network"
+	case "dns-opt":
+		name = "dns-option"
+	}
+	return pflag.NormalizedName(name)
+}
+
+// The kinds of value. Each writes straight into a field of the container.
+
+type textValue struct{ p *string }
+
+func (v textValue) Set(s string) error { *v.p = s; return nil }
+func (v textValue) String() string     { return "" }
+func (v textValue) Type() string       { return "string" }
+
+type listValue struct{ p *[]string }
+
+func (v listValue) Set(s string) error { *v.p = append(*v.p, s); return nil }
+func (v listValue) String() string     { return "" }
+func (v listValue) Type() string       { return "strings" }
+
+type boolValue struct{ p *bool }
+
+func (v boolValue) Set(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	*v.p = b
+	return nil
+}
+func (v boolValue) String() string { return "" }
+func (v boolValue) Type() string   { return "bool" }
+
+type optionalValue struct{ p **string }
+
+func (v optionalValue) Set(s string) error { *v.p = &s; return nil }
+func (v optionalValue) String() string     { return "" }
+func (v optionalValue) Type() string       { return "string" }
+
+type optionalIntValue struct{ p **int }
+
+func (v optionalIntValue) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a number", s)
+	}
+	*v.p = &n
+	return nil
+}
+func (v optionalIntValue) String() string { return "" }
+func (v optionalIntValue) Type() string   { return "int" }
+
+type secondsValue struct{ p *time.Duration }
+
+func (v secondsValue) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < -1 {
+		return fmt.Errorf("%q is not a number of seconds; -1 means no limit", s)
+	}
+	*v.p = time.Duration(n) * time.Second
+	return nil
+}
+func (v secondsValue) String() string { return "" }
+func (v secondsValue) Type() string   { return "int" }
+
+type binder = func(*spec.Container) pflag.Value
+
+func text(f func(*spec.Container) *string) binder {
+	return func(c *spec.Container) pflag.Value { return textValue{f(c)} }
+}
+
+func list(f func(*spec.Container) *[]string) binder {
+	return func(c *spec.Container) pflag.Value { return listValue{f(c)} }
+}
+
+func toggle(f func(*spec.Container) *bool) binder {
+	return func(c *spec.Container) pflag.Value { return boolValue{f(c)} }
+}
+
+func optional(f func(*spec.Container) **string) binder {
+	return func(c *spec.Container) pflag.Value { return optionalValue{f(c)} }
+}
+
+func optionalInt(f func(*spec.Container) **int) binder {
+	return func(c *spec.Container) pflag.Value { return optionalIntValue{f(c)} }
+}
+
+func seconds(f func(*spec.Container) *time.Duration) binder {
+	return func(c *spec.Container) pflag.Value { return secondsValue{f(c)} }
+}

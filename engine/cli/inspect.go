@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+func inspectVerb() Verb {
+	return Verb{
+		Name: "inspect", Usage: "CONTAINER…", Summary: "show all that is known of containers, as JSON",
+		Run: runInspect,
+	}
+}
+
+// inspected has the names of Podman's `inspect`, as far as there is something to say.
+type inspected struct {
+	ID              string    `json:"Id"`
+	Name            string    `json:"Name"`
+	Created         time.Time `json:"Created"`
+	Path            string    `json:"Path"`
+	Args            []string  `json:"Args"`
+	Image           string    `json:"Image"`
+	ImageName       string    `json:"ImageName"`
+	Unit            string    `json:"Unit"`
+	State           inspectedState
+	NetworkSettings inspectedNetwork
+	Config          spec.Container
+}
+
+type inspectedState struct {
+	Status  string
+	Running bool
+	Pid     int
+}
+
+type inspectedNetwork struct {
+	Networks    []string
+	IPAddresses []string
+	Ports       []spec.PortMapping
+}
+
+func runInspect(_ context.Context, env *Env, args []string) error {
+	set := newFlagSet("inspect")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() == 0 {
+		return errors.New("no container is named")
+	}
+	list := []inspected{}
+	var errs []error
+	for _, name := range set.Args() {
+		s, err := runDirs().Find(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		list = append(list, inspectState(s))
+	}
+	return errors.Join(append(errs, printJSON(env.Out, list))...)
+}
+
+func inspectState(s engine.State) inspected {
+	i := inspected{
+		ID: s.ID, Name: s.Name, Created: s.Created, Image: s.ImageID, ImageName: s.Image, Unit: s.Unit,
+		State:           inspectedState{Status: status(s), Running: s.Running(), Pid: s.Init.PID},
+		NetworkSettings: inspectedNetwork{Networks: s.Network.Networks, IPAddresses: s.Addresses, Ports: s.Network.Publish},
+		Config:          s.Container,
+	}
+	if len(s.Command) > 0 {
+		i.Path, i.Args = s.Command[0], s.Command[1:]
+	}
+	if !i.State.Running {
+		i.State.Pid = 0
+	}
+	return i
+}

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/rootless"
+)
+
+type rmOptions struct {
+	force, ignore, volumes bool
+	time                   int
+}
+
+func (o *rmOptions) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.force, "force", "f", false, "stop a running container first")
+	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
+	set.BoolVarP(&o.volumes, "volumes", "v", false, "remove the container's anonymous volumes too")
+	set.IntVarP(&o.time, "time", "t", 0, "`SECONDS` that the container may take to end; -1 for no limit (default: the container's own)")
+}
+
+func rmVerb() Verb {
+	var o rmOptions
+	return Verb{
+		Name: "rm", Usage: "[OPTION…] CONTAINER…", Summary: "remove containers",
+		Text: `Takes a container and all that it had away. It may be called at any moment and again and again: what an interrupted
+start or removal has left is taken away too.`,
+		Flags:  o.flags,
+		Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
+		Run:    runRm,
+	}
+}
+
+// anyThere tells whether one of the words names a container of this user. Most calls after a stop find none: the
+// container is gone already, and no namespace is needed to see that.
+func anyThere(args []string) bool {
+	for _, a := range args {
+		if _, err := runDirs().Find(a); !errors.Is(err, engine.ErrNoContainer) {
+			return true
+		}
+	}
+	return false
+}
+
+func runRm(ctx context.Context, env *Env, args []string) error {
+	var o rmOptions
+	set := newFlagSet("rm")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() == 0 && !o.ignore {
+		return errors.New("no container is named")
+	}
+	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore}
+	if set.Changed("time") {
+		timeout := time.Duration(o.time) * time.Second
+		options.Timeout = &timeout
+		options.Force = true
+	}
+	var errs []error
+	var e *engine.Engine
+	for _, name := range set.Args() {
+		s, err := runDirs().Find(name)
+		if errors.Is(err, engine.ErrNoContainer) && o.ignore {
+			continue
+		}
+		if err == nil && e == nil {
+			e, err = newEngine(env)
+		}
+		if err == nil {
+			err = e.Remove(ctx, s.ID, options)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(env.Out, name)
+	}
+	return errors.Join(errs...)
+}

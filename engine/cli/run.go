@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/sd"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+func runVerb() Verb {
+	return Verb{
+		Name: "run", Usage: "[OPTION…] IMAGE [COMMAND [ARGUMENT…]]", Summary: "run a container",
+		Text: `Sets a container up and starts it. In a unit, with -d, berth hands the container's PID 1 to systemd as the unit's
+main process and ends; from a shell, with -d, it lets systemd start a transient unit that does the same. Without -d it
+stays in the foreground, hands signals on, and ends with the container's exit status.
+
+Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, 127 when
+there is no such command.`,
+		Flags:  func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
+		Userns: func([]string) bool { return rootless.Needed() },
+		Run:    runRun,
+	}
+}
+
+// parseRun turns the words after `run` into a container.
+func parseRun(args []string) (spec.Container, error) {
+	var c spec.Container
+	set := newFlagSet("run")
+	bindRunFlags(set, &c)
+	if err := set.Parse(args); err != nil {
+		return c, err
+	}
+	if set.NArg() == 0 {
+		return c, errors.New("no image is named: `berth run [OPTION…] IMAGE [COMMAND…]`")
+	}
+	c.Image, c.Command = set.Arg(0), set.Args()[1:]
+	return c, checkRun(c)
+}
+
+// checkRun refuses values that no later step would look at.
+func checkRun(c spec.Container) error {
+	for _, f := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"cgroups", c.Cgroups, []string{"", "split", "enabled", "disabled", "no-conmon"}},
+		{"sdnotify", c.SDNotify, []string{"", "conmon", "container", "ignore"}},
+		{"log-driver", c.LogDriver, []string{"", "journald", "passthrough", "none"}},
+		{"pull", c.Pull, []string{"", "always", "missing", "newer", "never"}},
+	} {
+		if !oneOf(f.value, f.known) {
+			return fmt.Errorf("--%s=%s: known are %s", f.name, f.value, strings.TrimPrefix(strings.Join(f.known, ", "), ", "))
+		}
+	}
+	for _, a := range c.Annotations {
+		if strings.HasPrefix(a, spec.SystemdPropertyPrefix) {
+			return fmt.Errorf("annotation %q would set a property of a systemd unit; write it into the unit file's [Service] section", a)
+		}
+	}
+	return nil
+}
+
+func oneOf(s string, list []string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
+
+func runRun(ctx context.Context, env *Env, args []string) error {
+	c, err := parseRun(args)
+	if err != nil {
+		return err
+	}
+	if c.Detach && os.Getenv("NOTIFY_SOCKET") == "" {
+		return runTransient(ctx, env, c, args)
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	if c.Detach {
+		_, err := e.Run(ctx, c)
+		return err
+	}
+	return runForeground(ctx, e, c)
+}
+
+// runTransient asks systemd to run the same command line as a unit.
+func runTransient(ctx context.Context, env *Env, c spec.Container, args []string) error {
+	name := c.Name
+	if name == "" {
+		var err error
+		if name, err = engine.NewName(); err != nil {
+			return err
+		}
+		args = append([]string{"--name", name}, args...)
+	}
+	if err := spec.CheckName(name); err != nil {
+		return fmt.Errorf("container: %w", err)
+	}
+	return sd.StartTransient(ctx, env.Run, sd.Transient{
+		User: rootless.Inside(), Unit: name, Program: selfPath(),
+		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
+		Stop:  []string{"rm", "-v", "-f", "-i", name},
+	})
+}
+
+// runForeground starts the container as a child that nobody else will wait for, and stays until it ends.
+func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) error {
+	// The runtime's create process ends before the container: its orphan must come to us and not to PID 1 (prctl(2)).
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	s, err := e.Run(ctx, c)
+	if err != nil {
+		return startError(err)
+	}
+	code, err := supervise(s)
+	err = errors.Join(err, e.Remove(context.WithoutCancel(ctx), s.ID, engine.RemoveOptions{Force: true, Ignore: true}))
+	if err == nil && code != 0 {
+		return &ExitError{Code: code}
+	}
+	return err
+}
+
+// startError gives the exit statuses that shells use to a command that cannot be run.
+func startError(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "not found in $PATH"), strings.Contains(text, "No such file or directory") && strings.Contains(text, "executable"):
+		return &ExitError{Code: 127, Err: err}
+	case strings.Contains(text, "open executable"), strings.Contains(text, "Permission denied") && strings.Contains(text, "exec"):
+		return &ExitError{Code: 126, Err: err}
+	}
+	return err
+}
+
+// supervise hands signals on to the container's PID 1 until it ends, and returns its exit status as a shell would
+// (128+N for signal N).
+func supervise(s engine.State) (int, error) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	pidfd, err := s.Init.Open()
+	if err == nil {
+		defer pidfd.Close()
+		go func() {
+			for sig := range signals {
+				proc.Signal(pidfd, sig.(syscall.Signal))
+			}
+		}()
+	}
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(s.Init.PID, &status, 0, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("wait for container %q: %w", s.Name, err)
+		}
+		if status.Signaled() {
+			return 128 + int(status.Signal()), nil
+		}
+		return status.ExitStatus(), nil
+	}
+}

@@ -1,0 +1,6 @@
+package cli
+
+// verbs lists the commands in the order in which --help shows them.
+func verbs() []Verb {
+	return []Verb{runVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(), versionVerb()}
+}

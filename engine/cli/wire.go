@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/config"
+	"github.com/berth-pods/berth/engine/network"
+	"github.com/berth-pods/berth/engine/oci"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/sd"
+	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/store"
+)
+
+// LibexecDir is where the programs lie that berth calls; set by the linker for other places.
+var LibexecDir = "/usr/libexec/berth"
+
+// rootlessMode reports whether this is a user's berth, inside or outside of the user's namespace.
+func rootlessMode() bool { return os.Getuid() != 0 || rootless.Inside() }
+
+// runDirs is where the state of this boot lies.
+func runDirs() engine.Dirs {
+	if !rootlessMode() {
+		return engine.Dirs{Run: "/run/berth"}
+	}
+	return engine.Dirs{Run: filepath.Join(runtimeDir(), "berth")}
+}
+
+// runtimeDir is the user's directory below /run.
+func runtimeDir() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return dir
+	}
+	return "/run/user/" + strconv.Itoa(rootless.UID())
+}
+
+// newEngine wires the engine to the system.
+func newEngine(env *Env) (*engine.Engine, error) {
+	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	if err != nil {
+		return nil, err
+	}
+	images := &store.Store{}
+	dirs := runDirs()
+	host, err := hostFacts()
+	if err != nil {
+		return nil, err
+	}
+	graphRoot, err := images.Root()
+	if err != nil {
+		return nil, fmt.Errorf("storage configuration: %w", err)
+	}
+	e := &engine.Engine{
+		Store:   images,
+		Volumes: store.Volumes{Store: images},
+		Runtime: oci.Runtime{Path: conf.Runtime(), Run: env.Run, CgroupManager: cgroupManager(host)},
+		Network: network.Adapter{
+			Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: conf.Helper("aardvark-dns"), Pasta: conf.Helper("pasta"),
+			Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
+			Live: liveIn(dirs), StateDir: "/run/containers/networks", Rootless: rootlessMode(),
+		},
+		Manager: sd.Manager{},
+		Dirs:    dirs,
+		Host:    host,
+		Seccomp: conf.Seccomp,
+		Warn:    env.Err,
+	}
+	e.Pull = func(ctx context.Context, c spec.Container) error { return pull(ctx, env, c) }
+	return e, nil
+}
+
+// liveIn tells whether a container still has a right to its leases: it runs, or is being started.
+func liveIn(dirs engine.Dirs) func(id string) bool {
+	return func(id string) bool {
+		s, err := dirs.Load(id)
+		return err == nil && (s.Init.PID == 0 || s.Running())
+	}
+}
+
+// hostFacts reads what the configuration of a container depends on.
+func hostFacts() (engine.Host, error) {
+	h := engine.Host{Rootless: rootlessMode(), Environment: map[string]string{}}
+	for _, e := range os.Environ() {
+		if name, value, ok := strings.Cut(e, "="); ok {
+			h.Environment[name] = value
+		}
+	}
+	h.Cgroup = ownCgroup()
+	controllers, _ := os.ReadFile(filepath.Join("/sys/fs/cgroup", h.Cgroup, "cgroup.controllers"))
+	h.Controllers = strings.Contains(string(controllers), "memory") && strings.Contains(string(controllers), "pids")
+	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err == nil && pid == os.Getpid() {
+		h.ListenFDs, _ = strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	}
+	hosts, err := os.ReadFile("/etc/hosts")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return h, err
+	}
+	resolv, err := resolvConf()
+	h.HostsFile, h.ResolvConf = string(hosts), string(resolv)
+	return h, err
+}
+
+// resolvConf reads the host's resolver configuration; systemd-resolved's own file when the usual one only names its
+// stub on the loopback device, which no other network namespace reaches.
+func resolvConf() ([]byte, error) {
+	data, err := os.ReadFile("/etc/resolv.conf")
+	if strings.Contains(string(data), "127.0.0.53") {
+		if real, err := os.ReadFile("/run/systemd/resolve/resolv.conf"); err == nil {
+			return real, nil
+		}
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// ownCgroup is this process's place in the cgroup2 hierarchy, "" where it has none that it may divide.
+func ownCgroup() string {
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
+	}
+	for _, line := range strings.Split(string(data), "\n") {
+		path, ok := strings.CutPrefix(line, "0::")
+		if ok && unix.Access(filepath.Join("/sys/fs/cgroup", path), unix.W_OK) == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func cgroupManager(h engine.Host) string {
+	if h.Cgroup == "" {
+		return "disabled"
+	}
+	return "cgroupfs"
+}
+
+// reexec runs this same command line as root of the user's namespace.
+func reexec(ctx context.Context, env *Env) error {
+	code, err := rootless.Reexec(ctx, env.Run)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return &ExitError{Code: code}
+	}
+	return nil
+}
+
+// helper is the path of a program of ours: beside this one in a build tree, else installed.
+func helper(name string) string {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), name)
+		if _, err := os.Stat(beside); err == nil {
+			return beside
+		}
+	}
+	return filepath.Join(LibexecDir, name)
+}
+
+// imageVerbs are done by berth-image: image code costs a start-up time that a container must not pay.
+var imageVerbs = map[string]bool{"pull": true, "load": true, "images": true, "image": true, "tag": true, "rmi": true}
+
+var imageSummaries = [][2]string{
+	{"pull", "fetch images into the store"},
+	{"load", "load images from an archive or a directory"},
+	{"images", "list the images of the store"},
+	{"tag", "give an image another name"},
+	{"rmi", "remove images"},
+	{"image", "more about images"},
+}
+
+// runImage turns this process into berth-image; for a user, in the user's namespace.
+func runImage(ctx context.Context, env *Env, args []string) error {
+	if rootless.Needed() {
+		return reexec(ctx, env)
+	}
+	path := helper("berth-image")
+	err := syscall.Exec(path, append([]string{"berth-image"}, args...), os.Environ())
+	return fmt.Errorf("start %s, which works on images: %w", path, err)
+}
+
+// pull lets berth-image fetch a missing image while this process waits. Under systemd it reports its progress itself.
+func pull(ctx context.Context, env *Env, c spec.Container) error {
+	policy := c.Pull
+	if policy == "" {
+		policy = "missing"
+	}
+	args := []string{"pull", "--quiet", "--policy", policy}
+	if c.Retry != "" {
+		args = append(args, "--retry", c.Retry)
+	}
+	if c.RetryDelay != "" {
+		args = append(args, "--retry-delay", c.RetryDelay)
+	}
+	_, err := env.Run(ctx, proc.Command{Path: helper("berth-image"), Args: append(args, c.Image)})
+	var exit *proc.ExitError
+	if errors.As(err, &exit) {
+		said := strings.TrimPrefix(strings.TrimSpace(exit.Stderr), "Error: ")
+		return fmt.Errorf("image %q is not in the store and cannot be fetched: %s; `berth load -i FILE` brings one in from an archive", c.Image, said)
+	}
+	return err
+}
+
+// selfPath is the path under which systemd can start this program again.
+func selfPath() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	path, _ := exec.LookPath("berth")
+	return path
+}

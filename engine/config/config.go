@@ -1,0 +1,149 @@
+// Package config reads containers.conf(5), of which it knows the keys that the engine honours, and finds the programs and
+// files that it names.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Config is the part of containers.conf that the engine honours.
+type Config struct {
+	Containers struct {
+		SeccompProfile string   `toml:"seccomp_profile"`
+		Env            []string `toml:"env"`
+	} `toml:"containers"`
+	Engine struct {
+		Runtime           string              `toml:"runtime"`
+		Runtimes          map[string][]string `toml:"runtimes"`
+		HelperBinariesDir []string            `toml:"helper_binaries_dir"`
+	} `toml:"engine"`
+	Network struct {
+		NetworkConfigDir string `toml:"network_config_dir"`
+	} `toml:"network"`
+}
+
+// Load reads the files in their order, later ones overriding: the distribution's, the administrator's and, for a user,
+// the user's own, each with its drop-in directory. A missing file is no error. $CONTAINERS_CONF replaces all of them.
+func Load(home string, rootless bool) (Config, error) {
+	var c Config
+	if own := os.Getenv("CONTAINERS_CONF"); own != "" {
+		return c, c.read(own)
+	}
+	bases := []string{"/usr/share/containers/containers.conf", "/etc/containers/containers.conf"}
+	if rootless && home != "" {
+		dir := os.Getenv("XDG_CONFIG_HOME")
+		if dir == "" {
+			dir = filepath.Join(home, ".config")
+		}
+		bases = append(bases, filepath.Join(dir, "containers/containers.conf"))
+	}
+	for _, base := range bases {
+		dropins, _ := filepath.Glob(base + ".d/*.conf")
+		sort.Strings(dropins)
+		for _, path := range append([]string{base}, dropins...) {
+			if err := c.read(path); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *Config) read(path string) error {
+	_, err := toml.DecodeFile(path, c)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	var syntax toml.ParseError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("%s:%d: %s", path, syntax.Position.Line, syntax.Message)
+	}
+	return err
+}
+
+// helperDirs are where distributions put the programs that are not for people.
+var helperDirs = []string{"/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman"}
+
+// Helper finds a helper program such as netavark. When there is none it returns the usual place, for the error message.
+func (c Config) Helper(name string) string {
+	for _, dir := range append(append([]string{}, c.Engine.HelperBinariesDir...), helperDirs...) {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	return filepath.Join("/usr/lib/podman", name)
+}
+
+// Runtime is the path of the OCI runtime: what runtime= says, else crun, else runc.
+func (c Config) Runtime() string {
+	name := c.Engine.Runtime
+	if strings.Contains(name, "/") {
+		return name
+	}
+	names := []string{"crun", "runc"}
+	if name != "" {
+		names = []string{name}
+	}
+	for _, n := range names {
+		for _, path := range c.Engine.Runtimes[n] {
+			if _, err := os.Stat(path); err == nil {
+				return path
+			}
+		}
+		if path, err := exec.LookPath(n); err == nil {
+			return path
+		}
+	}
+	return filepath.Join("/usr/bin", names[0])
+}
+
+// NetworkDirs are the directories with network definitions, the first for writing.
+func (c Config) NetworkDirs(graphRoot string, rootless bool) []string {
+	switch {
+	case c.Network.NetworkConfigDir != "":
+		return []string{c.Network.NetworkConfigDir}
+	case rootless:
+		return []string{filepath.Join(graphRoot, "networks")}
+	}
+	return []string{"/etc/containers/networks", "/run/containers/networks", "/usr/share/containers/networks"}
+}
+
+// seccompFiles are the places of the default profile, the first that is there is taken.
+var seccompFiles = []string{"/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json"}
+
+// Seccomp reads the seccomp profile at path, or the default one for "". Nil with no error: the host has no profile.
+func (c Config) Seccomp(path string) ([]byte, error) {
+	if path == "" {
+		path = c.Containers.SeccompProfile
+	}
+	if path == "unconfined" {
+		return nil, nil
+	}
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("seccomp profile: %w", err)
+		}
+		return data, nil
+	}
+	for _, p := range seccompFiles {
+		data, err := os.ReadFile(p)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return data, err
+		}
+	}
+	return nil, nil
+}

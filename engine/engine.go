@@ -1,0 +1,120 @@
+// Package engine sets a container up, hands its PID 1 to systemd, and takes it away again. It decides the order of the
+// steps and what is undone when one fails; the steps themselves are behind the small interfaces below.
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Image is an image of the store.
+type Image struct {
+	ID     string
+	Name   string // the full name that was found
+	Config spec.ImageConfig
+}
+
+// ErrNoImage says that the store has no image of that name.
+var ErrNoImage = errors.New("image not known")
+
+// Store keeps images and the root file systems of containers.
+type Store interface {
+	// Image finds an image by name or ID; ErrNoImage when there is none.
+	Image(name string) (Image, error)
+	// Create makes the record and the writable layer of a container. A volatile one is forgotten at reboot.
+	Create(id, name string, image Image, volatile bool) error
+	// Mount mounts the root file system in the mount namespace of the calling thread, and returns its path.
+	Mount(id string) (string, error)
+	// Remove unmounts and forgets the container; nil when there is none.
+	Remove(id string) error
+}
+
+// Volumes keeps named volumes.
+type Volumes interface {
+	// Ensure returns the directory of a volume and whether this call made it.
+	Ensure(name string) (path string, created bool, err error)
+}
+
+// Bundle is what a runtime needs to create a container.
+type Bundle struct {
+	ID     string
+	Dir    string // holds config.json; the runtime keeps its own state below it
+	Stdin  *os.File
+	Stdout *os.File
+	Stderr *os.File
+	Extra  []*os.File // from file descriptor 3 on
+}
+
+// Runtime is an OCI runtime.
+type Runtime interface {
+	// Create makes the container up to the point before its own program starts and returns the PID of its PID 1.
+	Create(ctx context.Context, b Bundle) (pid int, err error)
+	// Start lets the container's program run.
+	Start(ctx context.Context, b Bundle) error
+	// Delete kills what is left of the container and removes the runtime's state and cgroup; nil when there is none.
+	Delete(ctx context.Context, b Bundle) error
+}
+
+// NetworkRequest says how a container is connected. Its zero value is "no network but a loopback device".
+type NetworkRequest struct {
+	ID, Name string
+	Dir      string // the container's state directory: what has been set up is recorded there first
+	Networks []string
+	Publish  []spec.PortMapping
+	IP       string
+	NetNS    string // path of the network namespace
+}
+
+// NetworkStatus is what came of it.
+type NetworkStatus struct {
+	Addresses  []string // of the container, without prefix length
+	Gateways   []string
+	DNSServers []string
+}
+
+// Network connects network namespaces.
+type Network interface {
+	// Plan picks addresses and reserves ports and records both, so that Teardown finds them whatever happens next.
+	Plan(ctx context.Context, r NetworkRequest) (NetworkStatus, error)
+	// Setup connects the namespace as planned.
+	Setup(ctx context.Context, r NetworkRequest) error
+	// Teardown undoes Plan and Setup, as far as they got.
+	Teardown(ctx context.Context, r NetworkRequest) error
+}
+
+// Manager is the service manager that the engine was started by.
+type Manager interface {
+	// Notify sends a state (sd_notify(3)) to the manager; nothing happens without one.
+	Notify(state string) error
+}
+
+// Engine runs and removes containers.
+type Engine struct {
+	Store   Store
+	Volumes Volumes
+	Runtime Runtime
+	Network Network
+	Manager Manager
+	Dirs    Dirs
+	Host    Host
+	// Pull brings a missing image into the store; policy is always, missing, newer or never.
+	Pull func(ctx context.Context, c spec.Container) error
+	// Seccomp returns the text of the seccomp profile: of the file named, or the default one for "".
+	Seccomp func(path string) ([]byte, error)
+	Warn    io.Writer
+}
+
+// Host holds the facts that Build needs from the running machine.
+type Host struct {
+	Rootless    bool
+	Cgroup      string // the caller's own cgroup, below the root of the cgroup2 file system
+	Controllers bool   // the caller's cgroup hands controllers on
+	Environment map[string]string
+	ListenFDs   int
+	HostsFile   string // text of the host's /etc/hosts
+	ResolvConf  string // text of the host's resolv.conf
+}

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/moby/sys/user"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-pods/berth/engine/inroot"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// passwdLimit bounds the /etc/passwd and /etc/group of an image, in bytes.
+const passwdLimit = 1 << 20
+
+// input gathers what spec.Build works on. This is where the container's file system and the host's are read.
+func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus) (spec.Input, error) {
+	in := spec.Input{
+		ID: s.ID, Container: s.Container, Image: image.Config, Rootfs: rootfs,
+		NetNS: s.Network.NetNS, NetHost: s.Network.host(), Host: e.specHost(s),
+	}
+	root, err := inroot.Open(rootfs)
+	if err != nil {
+		return in, fmt.Errorf("root file system: %w", err)
+	}
+	defer root.Close()
+	if in.Container.Environment, err = e.environment(s.Container); err != nil {
+		return in, err
+	}
+	if in.Process, err = resolveUser(root, s.Container, image.Config.User); err != nil {
+		return in, err
+	}
+	if err := makeWorkDir(root, s.Container, image.Config, in.Process); err != nil {
+		return in, err
+	}
+	if in.Volumes, err = e.volumes(root, s.Container, image.Config, in.Process); err != nil {
+		return in, err
+	}
+	if in.Files, err = e.files(s, in.NetHost, status); err != nil {
+		return in, err
+	}
+	in.Seccomp, err = e.seccompFilter(s.Container)
+	return in, err
+}
+
+func (e *Engine) specHost(s State) spec.Host {
+	h := spec.Host{
+		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs, Resources: e.Host.Controllers,
+	}
+	if s.Container.Cgroups != "disabled" && e.Host.Cgroup != "" {
+		h.CgroupsPath = spec.CgroupsPath(e.Host.Cgroup)
+		if s.Container.Cgroups != "split" {
+			h.CgroupsPath = filepath.Join(e.Host.Cgroup, "berth-"+s.ID)
+		}
+	}
+	if s.Container.SDNotify == "container" && e.Host.Environment["NOTIFY_SOCKET"] != "" {
+		h.NotifyPath = notifyInside
+	}
+	return h
+}
+
+// notifyInside is where systemd's notification socket appears in a container that reports by itself.
+const notifyInside = "/run/notify/notify.sock"
+
+// environment joins the variables of environment files, in order, with those given one by one, which win.
+func (e *Engine) environment(c spec.Container) ([]string, error) {
+	var all []string
+	for _, path := range c.EnvFiles {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("environment file: %w", err)
+		}
+		list, err := spec.ParseEnvFile(path, string(text))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return append(all, c.Environment...), nil
+}
+
+// resolveUser looks the user and groups up in the container's own files.
+func resolveUser(root inroot.Root, c spec.Container, imageUser string) (spec.Process, error) {
+	passwd, err := optional(root, "etc/passwd")
+	if err != nil {
+		return spec.Process{}, err
+	}
+	group, err := optional(root, "etc/group")
+	if err != nil {
+		return spec.Process{}, err
+	}
+	who := c.User
+	if who == "" {
+		who = imageUser
+	}
+	u, err := user.GetExecUser(who, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
+	if err != nil {
+		return spec.Process{}, fmt.Errorf("user %q: %w; give numbers, or names of the image's /etc/passwd and /etc/group", who, err)
+	}
+	extra, err := user.GetAdditionalGroups(c.Groups, bytes.NewReader(group))
+	if err != nil {
+		return spec.Process{}, fmt.Errorf("group-add: %w", err)
+	}
+	p := spec.Process{UID: uint32(u.Uid), GID: uint32(u.Gid), Home: u.Home}
+	for _, g := range append(u.Sgids, extra...) {
+		p.Groups = append(p.Groups, uint32(g))
+	}
+	return p, nil
+}
+
+func optional(root inroot.Root, path string) ([]byte, error) {
+	data, err := root.ReadFile(path, passwdLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// makeWorkDir makes the working directory where the image lacks it.
+func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, p spec.Process) error {
+	dir := c.WorkDir
+	if dir == "" {
+		dir = image.WorkingDir
+	}
+	if dir == "" || c.Rootfs {
+		return nil
+	}
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("working directory %q is not an absolute path", dir)
+	}
+	if err := root.MkdirAll(dir, 0o755, int(p.UID), int(p.GID)); err != nil {
+		return fmt.Errorf("working directory: %w", err)
+	}
+	return nil
+}
+
+// volumes resolves the volumes given, and makes an anonymous one for each volume of the image that none was given for.
+func (e *Engine) volumes(root inroot.Root, c spec.Container, image spec.ImageConfig, p spec.Process) ([]spec.Mount, error) {
+	var list []spec.Mount
+	for _, word := range c.Volumes {
+		v, err := spec.ParseVolume(word)
+		if err != nil {
+			return nil, err
+		}
+		source, err := e.volumeSource(root, v)
+		if err != nil {
+			return nil, err
+		}
+		if v.Chown {
+			if err := os.Lchown(source, int(p.UID), int(p.GID)); err != nil {
+				return nil, fmt.Errorf("volume %q: %w", word, err)
+			}
+		}
+		list = append(list, spec.Mount{Source: source, Destination: v.Destination, Options: v.Options})
+	}
+	return list, nil
+}
+
+// volumeSource is the directory or file of the host that a volume shows. A path must exist: to make one on a mount
+// point that is not mounted yet would hide the loss of data.
+func (e *Engine) volumeSource(root inroot.Root, v spec.Volume) (string, error) {
+	if !v.Named() {
+		if _, err := os.Stat(v.Source); err != nil {
+			return "", fmt.Errorf("volume %s:%s: the host has no %s; make it, or mount what it lies on", v.Source, v.Destination, v.Source)
+		}
+		return v.Source, nil
+	}
+	if v.Source == "" {
+		return "", fmt.Errorf("volume %s: anonymous volumes are not supported; give it a name: NAME:%s", v.Destination, v.Destination)
+	}
+	path, created, err := e.Volumes.Ensure(v.Source)
+	if err != nil || !created || v.NoCopy {
+		return path, err
+	}
+	if err := copyUp(root, v.Destination, path); err != nil {
+		return "", fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
+	}
+	return path, nil
+}
+
+// copyUp gives a new volume what the image has at its place: content, owner and mode.
+func copyUp(root inroot.Root, place, volume string) error {
+	from, err := root.OpenDir(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := inroot.Open(volume)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	return inroot.CopyTree(from, to)
+}
+
+// files writes the container's /etc/hosts, resolv.conf and hostname into its state directory.
+func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Mount, error) {
+	hosts, err := spec.HostsFile(s.Container, s.ID, e.Host.HostsFile, status.Addresses, status.Gateways)
+	if err != nil {
+		return nil, err
+	}
+	files := []struct{ name, place, text string }{
+		{"resolv.conf", "/etc/resolv.conf", spec.ResolvConf(s.Container, e.Host.ResolvConf, status.DNSServers, netHost)},
+		{"hostname", "/etc/hostname", spec.HostName(s.ID, s.Container) + "\n"},
+		{"containerenv", "/run/.containerenv", ""},
+		{"hosts", "/etc/hosts", hosts},
+	}
+	if s.Container.NoHosts {
+		files = files[:3]
+	}
+	var mounts []spec.Mount
+	for _, f := range files {
+		path := filepath.Join(e.Dirs.Container(s.ID), f.name)
+		// The directory is new and ours alone: there is nothing to replace, so nothing is written beside.
+		if err := createFile(path, f.text); err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, spec.Mount{Source: path, Destination: f.place, Options: []string{"bind", "rprivate", "rw", "nosuid", "noexec", "nodev"}})
+	}
+	if s.Container.SDNotify == "container" {
+		if socket := e.Host.Environment["NOTIFY_SOCKET"]; strings.HasPrefix(socket, "/") {
+			mounts = append(mounts, spec.Mount{Source: socket, Destination: notifyInside})
+		}
+	}
+	return mounts, nil
+}
+
+func createFile(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// seccompFilter reads the profile that the options name.
+func (e *Engine) seccompFilter(c spec.Container) (*specs.LinuxSeccomp, error) {
+	path, err := spec.SeccompProfile(c)
+	if err != nil || path == "unconfined" {
+		return nil, err
+	}
+	text, err := e.Seccomp(path)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	bounding, err := spec.BoundingCapabilities(c)
+	if err != nil {
+		return nil, err
+	}
+	return spec.Seccomp(text, runtime.GOARCH, bounding)
+}

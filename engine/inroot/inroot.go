@@ -1,0 +1,107 @@
+// Package inroot opens paths of a container's file system. Everything below the root belongs to the container and may
+// change at any moment, so a path is resolved by the kernel with the root as its limit (openat2(2), RESOLVE_IN_ROOT): a
+// link, absolute or with "..", never leads out. No other package may join a path of a container to one of the host.
+package inroot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Root is a directory that paths cannot leave.
+type Root struct{ dir *os.File }
+
+// Open opens the directory at a path of the host.
+func Open(dir string) (Root, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	return Root{f}, err
+}
+
+// Close gives the handle back.
+func (r Root) Close() error { return r.dir.Close() }
+
+// open resolves p in the root.
+func (r Root) open(p string, flags int, mode uint64) (*os.File, error) {
+	how := unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC | unix.O_NOCTTY),
+		Mode:    mode,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(int(r.dir.Fd()), p, &how)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			continue // a rename raced with ".."; the kernel asks to try again
+		}
+		if err != nil {
+			return nil, &os.PathError{Op: "open in container", Path: p, Err: err}
+		}
+		return os.NewFile(uintptr(fd), p), nil
+	}
+}
+
+// ReadFile reads a regular file of at most limit bytes.
+func (r Root) ReadFile(p string, limit int64) ([]byte, error) {
+	f, err := r.open(p, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s in the container is no regular file", p)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s in the container is larger than %d bytes", p, limit)
+	}
+	return data, err
+}
+
+// OpenDir opens a directory below the root as a root of its own.
+func (r Root) OpenDir(p string) (Root, error) {
+	f, err := r.open(p, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	return Root{f}, err
+}
+
+// MkdirAll makes a directory and its parents, owned by uid and gid where it makes them. An existing one stays as it is.
+func (r Root) MkdirAll(p string, mode uint32, uid, gid int) error {
+	done := "."
+	for _, part := range strings.Split(path.Clean("/" + p)[1:], "/") {
+		if part == "" {
+			continue
+		}
+		if err := r.mkdir(done, part, mode, uid, gid); err != nil {
+			return err
+		}
+		done = path.Join(done, part)
+	}
+	return nil
+}
+
+func (r Root) mkdir(parent, name string, mode uint32, uid, gid int) error {
+	if f, err := r.open(path.Join(parent, name), unix.O_PATH|unix.O_DIRECTORY, 0); err == nil {
+		return f.Close()
+	}
+	dir, err := r.open(parent, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = unix.Mkdirat(int(dir.Fd()), name, mode)
+	if errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("%s in the container is no directory", path.Join(parent, name))
+	}
+	if err != nil {
+		return &os.PathError{Op: "mkdir in container", Path: path.Join(parent, name), Err: err}
+	}
+	return unix.Fchownat(int(dir.Fd()), name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+}

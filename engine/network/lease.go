@@ -1,0 +1,234 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// A lease is a symbolic link whose text is the ID of its container: made in one atomic step, and never half-written. A
+// lease of a container that is no longer there is taken over.
+
+// take leases the file for the container; false when another container that is there has it.
+func (a Adapter) take(name, id string) (bool, error) {
+	path := filepath.Join(a.Leases, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return false, err
+	}
+	for range 3 {
+		err := os.Symlink(id, path)
+		if !errors.Is(err, fs.ErrExist) {
+			return err == nil, err
+		}
+		holder, err := os.Readlink(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil || a.Live(holder) {
+			return false, err
+		}
+		if err := a.release(name, holder); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// release gives a lease back, if the container holds it. Renaming it away first makes sure that what is removed is what
+// was looked at.
+func (a Adapter) release(name, id string) error {
+	path := filepath.Join(a.Leases, name)
+	if holder, err := os.Readlink(path); err != nil || holder != id {
+		return nil
+	}
+	aside := filepath.Join(a.Leases, ".released-"+id)
+	if err := os.Rename(path, aside); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if holder, err := os.Readlink(aside); err == nil && holder != id {
+		return os.Rename(aside, path) // another container took it in between
+	}
+	return os.Remove(aside)
+}
+
+// try records the lease in the plan before it is taken, so that a killed berth leaves none that nobody knows of.
+func (a Adapter) try(r engine.NetworkRequest, p *plan, name string) (bool, error) {
+	p.Leases = append(p.Leases, name)
+	if err := a.record(r, p); err != nil {
+		return false, err
+	}
+	ok, err := a.take(name, r.ID)
+	if !ok {
+		p.Leases = p.Leases[:len(p.Leases)-1]
+	}
+	return ok, err
+}
+
+// leaseAddress leases the address that was asked for, or a free one. The search begins at a place that the container's
+// name decides, so that a container gets the same address again whenever it can.
+func (a Adapter) leaseAddress(r engine.NetworkRequest, p *plan, network string, s subnet) (netip.Addr, error) {
+	first, last, err := s.bounds()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("network %q: %w", network, err)
+	}
+	lease := func(ip netip.Addr) string { return filepath.Join("net", network, ip.String()) }
+	if r.IP != "" {
+		ip, err := netip.ParseAddr(r.IP)
+		if err != nil || ip.Less(first) || last.Less(ip) {
+			return netip.Addr{}, fmt.Errorf("address %q is none of network %q, which leases %s to %s", r.IP, network, first, last)
+		}
+		ok, err := a.try(r, p, lease(ip))
+		if err == nil && !ok {
+			err = fmt.Errorf("address %s of network %q is in use by another container", ip, network)
+		}
+		return ip, err
+	}
+	size := distance(first, last) + 1
+	start := spread(r.Name, size)
+	for i := range min(size, maxTries) {
+		ip := nth(first, (start+i)%size)
+		if ip.String() == s.Gateway {
+			continue
+		}
+		if ok, err := a.try(r, p, lease(ip)); ok || err != nil {
+			return ip, err
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("network %q has no free address left between %s and %s; remove containers or widen its subnet %s", network, first, last, s.Subnet)
+}
+
+// maxTries bounds the search in a large subnet: with so many taken in a row something else is wrong.
+const maxTries = 1 << 17
+
+// spread gives a name its place. Podman hands addresses out from the bottom, so the upper half comes first.
+func spread(name string, size uint64) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	half := size / 2
+	return half + h.Sum64()%max(size-half, 1)
+}
+
+func distance(first, last netip.Addr) uint64 {
+	var d, f big.Int
+	d.SetBytes(last.AsSlice())
+	f.SetBytes(first.AsSlice())
+	d.Sub(&d, &f)
+	if !d.IsUint64() {
+		return 1 << 40
+	}
+	return min(d.Uint64(), 1<<40)
+}
+
+func nth(first netip.Addr, n uint64) netip.Addr {
+	var v big.Int
+	v.SetBytes(first.AsSlice())
+	v.Add(&v, new(big.Int).SetUint64(n))
+	a, _ := netip.AddrFromSlice(v.FillBytes(make([]byte, len(first.AsSlice()))))
+	return a
+}
+
+// leasePorts leases the host ports that are to be published and chooses those left open.
+func (a Adapter) leasePorts(r engine.NetworkRequest, p *plan) ([]spec.PortMapping, error) {
+	var list []spec.PortMapping
+	for _, m := range r.Publish {
+		if m.HostPort != 0 {
+			for i := range m.Range {
+				if err := a.leasePort(r, p, m, m.HostPort+i); err != nil {
+					return nil, err
+				}
+			}
+			list = append(list, m)
+			continue
+		}
+		for i := range m.Range {
+			port, err := a.anyPort(r, p, m)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, spec.PortMapping{HostIP: m.HostIP, HostPort: port, ContainerPort: m.ContainerPort + i, Range: 1, Protocol: m.Protocol})
+		}
+	}
+	return list, nil
+}
+
+func portLease(m spec.PortMapping, port uint16) string {
+	ip := m.HostIP
+	if ip == "" {
+		ip = "any"
+	}
+	return filepath.Join("ports", fmt.Sprintf("%s-%d-%s", m.Protocol, port, ip))
+}
+
+func (a Adapter) leasePort(r engine.NetworkRequest, p *plan, m spec.PortMapping, port uint16) error {
+	ok, err := a.try(r, p, portLease(m, port))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		holder, _ := os.Readlink(filepath.Join(a.Leases, portLease(m, port)))
+		return fmt.Errorf("port %d/%s is published by another container (%.12s); choose another one", port, m.Protocol, holder)
+	}
+	if err := free(m, port); err != nil {
+		return fmt.Errorf("port %d/%s: %w; `ss -lnp` shows who has it", port, m.Protocol, err)
+	}
+	return nil
+}
+
+// free reports an error when a program of the host listens on the port. netavark's rules would take its traffic away
+// without a word.
+func free(m spec.PortMapping, port uint16) error {
+	address := net.JoinHostPort(m.HostIP, strconv.Itoa(int(port)))
+	switch m.Protocol {
+	case "tcp":
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return inUse(err)
+		}
+		return l.Close()
+	case "udp":
+		l, err := net.ListenPacket("udp", address)
+		if err != nil {
+			return inUse(err)
+		}
+		return l.Close()
+	}
+	return nil
+}
+
+// inUse takes the system's reason out of the library's sentence.
+func inUse(err error) error {
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		return sys.Err
+	}
+	return err
+}
+
+// anyPort lets the kernel choose a free port.
+func (a Adapter) anyPort(r engine.NetworkRequest, p *plan, m spec.PortMapping) (uint16, error) {
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort(m.HostIP, "0"))
+		if err != nil {
+			return 0, inUse(err)
+		}
+		port := uint16(l.Addr().(*net.TCPAddr).Port)
+		l.Close()
+		if ok, err := a.try(r, p, portLease(m, port)); ok || err != nil {
+			return port, err
+		}
+	}
+	return 0, errors.New("no free port was found for a published port without a number")
+}

@@ -1,0 +1,124 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// pastaDNS is the address in the container at which pasta answers DNS queries for the host's resolver.
+const pastaDNS = "169.254.1.1"
+
+// cutOptions splits MODE:OPTION,… at the first colon.
+func cutOptions(s string) (mode, options string) {
+	mode, options, _ = strings.Cut(s, ":")
+	return mode, options
+}
+
+func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.NetworkStatus, error) {
+	if _, err := os.Stat(a.Pasta); err != nil {
+		return engine.NetworkStatus{}, fmt.Errorf("pasta is not at %s; install the package passt, or use Network=host or none", a.Pasta)
+	}
+	p := &plan{Version: planVersion, Pasta: true}
+	ports, err := a.leasePorts(r, p)
+	if err != nil {
+		return engine.NetworkStatus{}, err
+	}
+	p.PastaArgs = pastaArgs(ports, strings.FieldsFunc(options, func(c rune) bool { return c == ',' }))
+	return engine.NetworkStatus{DNSServers: []string{pastaDNS}}, a.record(r, p)
+}
+
+// pastaArgs are pasta's own words (passt(1)): nothing but the published ports is forwarded, and the host's loopback
+// device cannot be reached by way of the gateway's address.
+func pastaArgs(ports []spec.PortMapping, extra []string) []string {
+	args := []string{"--config-net", "--quiet", "--no-map-gw", "--no-netns-quit", "--dns-forward", pastaDNS}
+	forwards := map[string][]string{}
+	for _, m := range ports {
+		forwards[m.Protocol] = append(forwards[m.Protocol], forward(m))
+	}
+	for _, f := range []struct{ protocol, flag string }{{"tcp", "-t"}, {"udp", "-u"}} {
+		if len(forwards[f.protocol]) == 0 {
+			args = append(args, f.flag, "none")
+		}
+		for _, word := range forwards[f.protocol] {
+			args = append(args, f.flag, word)
+		}
+	}
+	return append(append(args, "-T", "none", "-U", "none"), extra...)
+}
+
+// forward writes a mapping as [ADDRESS/]FIRST[-LAST]:FIRST[-LAST].
+func forward(m spec.PortMapping) string {
+	span := func(first uint16) string {
+		if m.Range <= 1 {
+			return strconv.Itoa(int(first))
+		}
+		return fmt.Sprintf("%d-%d", first, first+m.Range-1)
+	}
+	word := span(m.HostPort) + ":" + span(m.ContainerPort)
+	if m.HostIP != "" {
+		word = m.HostIP + "/" + word
+	}
+	return word
+}
+
+func pastaPIDFile(dir string) string { return filepath.Join(dir, "pasta.pid") }
+
+// startPasta runs pasta, which goes into the background when the namespace is connected. It lives in the container's
+// unit and ends with it.
+func (a Adapter) startPasta(ctx context.Context, r engine.NetworkRequest, p *plan) error {
+	args := append(append([]string{}, p.PastaArgs...), "--pid", pastaPIDFile(r.Dir), "--netns", r.NetNS)
+	if _, err := a.Run(ctx, proc.Command{Path: a.Pasta, Args: args}); err != nil {
+		return fmt.Errorf("connect container: %w", err)
+	}
+	return nil
+}
+
+// stopPasta ends the container's pasta, if it is there.
+func stopPasta(r engine.NetworkRequest) error {
+	text, err := os.ReadFile(pastaPIDFile(r.Dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		return nil // killed before it had written its PID: it never ran
+	}
+	return endProgram(pid, "pasta")
+}
+
+// endProgram kills the process with this PID if it runs the program of that name: the PID was written by the program
+// itself, without a start time, and may belong to another process by now.
+func endProgram(pid int, name string) error {
+	id, err := proc.Identify(pid)
+	if err != nil {
+		return nil
+	}
+	pidfd, err := id.Open()
+	if errors.Is(err, proc.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil || !strings.HasPrefix(string(comm), name) {
+		return nil
+	}
+	return proc.Signal(pidfd, unix.SIGTERM)
+}

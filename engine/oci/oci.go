@@ -1,0 +1,113 @@
+// Package oci drives an OCI runtime, crun or runc, through its command line.
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// Runtime is an engine.Runtime.
+type Runtime struct {
+	Path string // of crun or runc
+	Run  proc.Runner
+	// CgroupManager is for crun: cgroupfs, or disabled where the caller may make no cgroup.
+	CgroupManager string
+}
+
+// Create runs `RUNTIME create`. The container's stdio are b's files.
+func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
+	pidFile := filepath.Join(b.Dir, "init.pid")
+	args := []string{"create", "--bundle", b.Dir, "--pid-file", pidFile}
+	if len(b.Extra) > 0 {
+		args = append(args, "--preserve-fds", strconv.Itoa(len(b.Extra)))
+	}
+	if err := r.call(ctx, b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		return 0, fmt.Errorf("%s wrote %q as the container's PID", filepath.Base(r.Path), text)
+	}
+	return pid, nil
+}
+
+// Start runs `RUNTIME start`.
+func (r Runtime) Start(ctx context.Context, b engine.Bundle) error {
+	return r.call(ctx, b, []string{"start", b.ID}, nil, nil, nil)
+}
+
+// Delete runs `RUNTIME delete --force`, where Create got so far that there is something to delete.
+func (r Runtime) Delete(ctx context.Context, b engine.Bundle) error {
+	if _, err := os.Stat(filepath.Join(b.Dir, "runtime", b.ID)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return r.call(ctx, b, []string{"delete", "--force", b.ID}, nil, nil, nil)
+}
+
+// call runs the runtime with the container's own directory for its state and its log. The runtime must not see
+// NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our place.
+func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin, stdout, stderr *os.File) error {
+	log := filepath.Join(b.Dir, "runtime.log")
+	all := []string{"--root", filepath.Join(b.Dir, "runtime"), "--log", log, "--log-format", "json"}
+	if r.CgroupManager != "" && strings.HasPrefix(filepath.Base(r.Path), "crun") {
+		all = append(all, "--cgroup-manager", r.CgroupManager)
+	}
+	c := proc.Command{Path: r.Path, Args: append(all, args...), Env: environment(), Extra: b.Extra}
+	if stdin != nil {
+		c.Stdin = stdin
+	}
+	if stdout != nil {
+		c.Stdout, c.Stderr = stdout, stderr
+	}
+	_, err := r.Run(ctx, c)
+	var exit *proc.ExitError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("OCI runtime %s is not there; install the package crun, or set runtime= in containers.conf", r.Path)
+	case errors.As(err, &exit):
+		if said := lastError(log); said != "" {
+			return fmt.Errorf("%s: %s", exit.Program, said)
+		}
+	}
+	return err
+}
+
+func environment() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "NOTIFY_SOCKET=") && !strings.HasPrefix(e, "LISTEN_") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+// lastError returns the last message of a log in the JSON format that crun and runc share.
+func lastError(log string) string {
+	data, err := os.ReadFile(log)
+	if err != nil {
+		return ""
+	}
+	said := ""
+	for _, line := range strings.Split(string(data), "\n") {
+		var entry struct{ Msg, Level string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Level == "error" {
+			said = entry.Msg
+		}
+	}
+	return said
+}

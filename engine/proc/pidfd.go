@@ -1,0 +1,108 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ID names one process for good: the kernel may give its PID to another one later, but never with the same start time.
+type ID struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // clock ticks since boot, field 22 of /proc/PID/stat (proc_pid_stat(5))
+}
+
+// ErrGone says that the process has ended, whether or not its PID is in use again.
+var ErrGone = errors.New("process has ended")
+
+// Identify reads the ID of a running process.
+func Identify(pid int) (ID, error) {
+	state, start, err := stat(pid)
+	if err != nil {
+		return ID{}, err
+	}
+	if state == 'Z' || state == 'X' {
+		return ID{}, ErrGone
+	}
+	return ID{PID: pid, Start: start}, nil
+}
+
+func stat(pid int) (state byte, start uint64, err error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, ErrGone
+	}
+	// The name stands in parentheses and may hold any character, these too.
+	rest := string(data[strings.LastIndexByte(string(data), ')')+1:])
+	fields := strings.Fields(rest)
+	if len(fields) < 20 {
+		return 0, 0, fmt.Errorf("/proc/%d/stat has %d fields after the name; 20 were expected", pid, len(fields))
+	}
+	start, err = strconv.ParseUint(fields[19], 10, 64)
+	return fields[0][0], start, err
+}
+
+// Running reports whether the process is there and no zombie.
+func (id ID) Running() bool {
+	now, err := Identify(id.PID)
+	return err == nil && now == id
+}
+
+// Open returns a pidfd of the process, or ErrGone.
+func (id ID) Open() (*os.File, error) {
+	if id.PID <= 0 {
+		return nil, ErrGone
+	}
+	fd, err := unix.PidfdOpen(id.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pidfd of process %d: %w", id.PID, err)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	// The PID may have gone to another process between the state file and here; the pidfd pins whichever it is.
+	if now, err := Identify(id.PID); err != nil || now != id {
+		f.Close()
+		return nil, ErrGone
+	}
+	return f, nil
+}
+
+// Signal sends sig through the pidfd; a process that has ended is no error.
+func Signal(pidfd *os.File, sig unix.Signal) error {
+	err := unix.PidfdSendSignal(int(pidfd.Fd()), sig, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// Wait returns when the process has ended (true), or when timeout has passed or ctx is done (false). A negative
+// timeout waits without limit.
+func Wait(ctx context.Context, pidfd *os.File, timeout time.Duration) (bool, error) {
+	deadline := time.Now().Add(timeout)
+	for {
+		step := 250 * time.Millisecond // to look at ctx
+		if left := time.Until(deadline); timeout >= 0 && left < step {
+			step = max(left, 0)
+		}
+		fds := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int((step+time.Millisecond-1)/time.Millisecond))
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return false, fmt.Errorf("wait for process: %w", err)
+		}
+		if n > 0 {
+			return true, nil
+		}
+		if ctx.Err() != nil || timeout >= 0 && time.Until(deadline) <= 0 {
+			return false, ctx.Err()
+		}
+	}
+}

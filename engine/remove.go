@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// DefaultStopTimeout is how long a container may take to end after its stop signal before it is killed.
+const DefaultStopTimeout = 10 * time.Second
+
+// RemoveOptions say how far Remove goes.
+type RemoveOptions struct {
+	Force   bool           // stop a running container first
+	Ignore  bool           // no container of that name: no error
+	Timeout *time.Duration // instead of the container's own; negative waits without limit
+}
+
+// ErrRunning says that a container runs and was not to be stopped.
+var ErrRunning = errors.New("container is running")
+
+// Remove stops the container and takes away everything it had. It may be called at any moment, again and again, also
+// after a Run or a Remove that was killed half-way.
+func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) error {
+	s, err := e.Dirs.Find(nameOrID)
+	if errors.Is(err, ErrNoContainer) && o.Ignore {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.Running() {
+		if !o.Force {
+			return fmt.Errorf("%w: %q; stop it first, or use --force", ErrRunning, s.Name)
+		}
+		timeout := s.StopTime
+		if o.Timeout != nil {
+			timeout = *o.Timeout
+		}
+		// A handle on the network namespace keeps it until its rules are taken away.
+		if ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", s.Init.PID)); err == nil {
+			defer ns.Close()
+			s.Network.NetNS = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+		}
+		if err := e.stop(ctx, s, timeout); err != nil {
+			return err
+		}
+	} else {
+		s.Network.NetNS = ""
+	}
+	return e.remove(ctx, s)
+}
+
+// stop sends the stop signal and waits for the end; after timeout, or when ctx is done, it kills.
+func (e *Engine) stop(ctx context.Context, s State, timeout time.Duration) error {
+	pidfd, err := s.Init.Open()
+	if errors.Is(err, proc.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	sig := unix.SIGTERM
+	if s.StopSig != "" {
+		if sig, err = proc.ParseSignal(s.StopSig); err != nil {
+			return err
+		}
+	}
+	if err := proc.Signal(pidfd, sig); err != nil {
+		return fmt.Errorf("stop container %q: %w", s.Name, err)
+	}
+	ended, err := proc.Wait(ctx, pidfd, timeout)
+	if ended {
+		return nil
+	}
+	if err == nil {
+		fmt.Fprintf(e.Warn, "container %q did not end within %s after %s: killing it\n", s.Name, timeout, proc.SignalName(sig))
+	}
+	if err := proc.Signal(pidfd, unix.SIGKILL); err != nil {
+		return fmt.Errorf("kill container %q: %w", s.Name, err)
+	}
+	_, err = proc.Wait(context.WithoutCancel(ctx), pidfd, -1)
+	return err
+}
+
+// remove takes away what a container that no longer runs has left. It goes on after an error, and keeps the state file
+// as long as something is left that another try could take away.
+func (e *Engine) remove(ctx context.Context, s State) error {
+	var errs []error
+	if err := e.Runtime.Delete(ctx, e.bundle(s.ID)); err != nil {
+		errs = append(errs, fmt.Errorf("runtime state of %q: %w", s.Name, err))
+	}
+	if s.Networked {
+		if err := e.Network.Teardown(ctx, s.Network); err != nil {
+			errs = append(errs, fmt.Errorf("network of %q: %w", s.Name, err))
+		}
+	}
+	if !s.Container.Rootfs {
+		if err := e.Store.Remove(s.ID); err != nil {
+			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return e.Dirs.release(s)
+}

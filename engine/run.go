@@ -1,0 +1,336 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Run sets the container up and starts it. When it returns nil the container's own program runs, systemd has been told
+// its PID 1, and nothing of ours needs to stay. When it fails, what it had made is gone again.
+//
+// The calling goroutine must be locked to its thread: Run moves that thread into a mount namespace of its own, so that
+// the container's mounts end with its last process and the kernel, not we, takes them away.
+func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
+	s, err := e.begin(ctx, c)
+	if err != nil {
+		return s, err
+	}
+	if err := e.start(ctx, &s); err != nil {
+		// The caller's context may be what failed; taking away must not depend on it.
+		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s))
+	}
+	return s, nil
+}
+
+// begin checks what can be checked without touching anything, and takes the container's name.
+func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
+	id, err := newID()
+	if err != nil {
+		return State{}, err
+	}
+	if c.Name == "" {
+		c.Name = "berth-" + id[:12]
+	}
+	if err := spec.CheckName(c.Name); err != nil {
+		return State{}, fmt.Errorf("container: %w", err)
+	}
+	net, err := networkRequest(id, c)
+	if err != nil {
+		return State{}, err
+	}
+	stop, err := stopSignal(c.StopSignal)
+	if err != nil {
+		return State{}, err
+	}
+	net.Dir = e.Dirs.Container(id)
+	s := State{
+		ID: id, Name: c.Name, Image: c.Image, Created: time.Now().UTC(), Unit: unitOf(e.Host.Cgroup),
+		Network: net, Container: c, StopTime: c.StopTimeout, StopSig: stop,
+	}
+	if c.Replace {
+		if err := e.Remove(ctx, c.Name, RemoveOptions{Force: true, Ignore: true}); err != nil {
+			return s, fmt.Errorf("replace container %q: %w", c.Name, err)
+		}
+	}
+	return s, e.Dirs.reserve(s)
+}
+
+// networkRequest reads the network options; they stand alone or name networks.
+func networkRequest(id string, c spec.Container) (NetworkRequest, error) {
+	r := NetworkRequest{ID: id, Name: c.Name, Networks: c.Networks, IP: c.IP}
+	for _, p := range c.Publish {
+		mappings, err := spec.ParsePublish(p)
+		if err != nil {
+			return r, err
+		}
+		r.Publish = append(r.Publish, mappings...)
+	}
+	for _, n := range c.Networks {
+		if n != "none" && n != "host" {
+			continue
+		}
+		if len(c.Networks) > 1 {
+			return r, fmt.Errorf("network %s stands alone, but there are %d networks", n, len(c.Networks))
+		}
+		if len(r.Publish) > 0 {
+			return r, fmt.Errorf("published ports have no meaning with network %s; take them out, or choose another network", n)
+		}
+	}
+	return r, nil
+}
+
+// connected reports whether the network adapter has anything to do.
+func (r NetworkRequest) connected() bool {
+	return len(r.Networks) != 1 || r.Networks[0] != "none" && r.Networks[0] != "host"
+}
+
+func (r NetworkRequest) host() bool { return len(r.Networks) == 1 && r.Networks[0] == "host" }
+
+// start runs the two halves side by side: the network of the container, and all the rest.
+func (e *Engine) start(ctx context.Context, s *State) error {
+	image, err := e.image(ctx, s.Container)
+	if err != nil {
+		return err
+	}
+	s.ImageID, s.Image = image.ID, image.Name
+	if s.StopSig == "" {
+		if s.StopSig, err = stopSignal(image.Config.StopSignal); err != nil {
+			s.StopSig = "" // an image's odd stop signal is no reason not to run it
+		}
+	}
+	var status NetworkStatus
+	network := make(chan error, 1)
+	if s.Network.connected() {
+		ns, err := newNetNS()
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		s.Network.NetNS = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+		s.Networked = true
+		if err := e.Dirs.save(*s); err != nil {
+			return err
+		}
+		if status, err = e.Network.Plan(ctx, s.Network); err != nil {
+			return err
+		}
+		s.Addresses = status.Addresses
+		go func() { network <- e.Network.Setup(ctx, s.Network) }()
+	} else {
+		network <- nil
+	}
+	bundle, err := e.create(ctx, s, image, status)
+	if err := errors.Join(err, <-network); err != nil {
+		return err
+	}
+	if err := e.Dirs.save(*s); err != nil {
+		return err
+	}
+	if err := e.Runtime.Start(ctx, bundle); err != nil {
+		return fmt.Errorf("start container %q: %w", s.Name, err)
+	}
+	return e.handOver(*s)
+}
+
+// image finds the image, and brings it in first when it is missing or the policy says so.
+func (e *Engine) image(ctx context.Context, c spec.Container) (Image, error) {
+	if c.Rootfs {
+		return Image{Name: c.Image}, nil
+	}
+	if c.Pull == "always" || c.Pull == "newer" {
+		if err := e.Pull(ctx, c); err != nil {
+			return Image{}, err
+		}
+	}
+	image, err := e.Store.Image(c.Image)
+	if !errors.Is(err, ErrNoImage) {
+		return image, err
+	}
+	if c.Pull == "never" {
+		return Image{}, fmt.Errorf("image %q is not in the store, and --pull=never forbids to fetch it: `berth pull %s` or `berth load -i FILE` brings it in", c.Image, c.Image)
+	}
+	if err := e.Pull(ctx, c); err != nil {
+		return Image{}, err
+	}
+	return e.Store.Image(c.Image)
+}
+
+// create mounts the root file system, writes config.json and lets the runtime create the container.
+func (e *Engine) create(ctx context.Context, s *State, image Image, status NetworkStatus) (Bundle, error) {
+	if err := ownMountNamespace(); err != nil {
+		return Bundle{}, err
+	}
+	rootfs, err := e.rootfs(*s, image)
+	if err != nil {
+		return Bundle{}, err
+	}
+	in, err := e.input(*s, image, rootfs, status)
+	if err != nil {
+		return Bundle{}, err
+	}
+	config, err := spec.Build(in)
+	if err != nil {
+		return Bundle{}, err
+	}
+	s.Command = config.Process.Args
+	bundle := e.bundle(s.ID)
+	if err := writeConfig(bundle.Dir, config); err != nil {
+		return Bundle{}, err
+	}
+	pid, err := e.Runtime.Create(ctx, bundle)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("create container %q: %w", s.Name, err)
+	}
+	if s.Init, err = proc.Identify(pid); err != nil {
+		return Bundle{}, fmt.Errorf("container %q: process %d of the runtime: %w", s.Name, pid, err)
+	}
+	return bundle, nil
+}
+
+// rootfs mounts the container's root file system, or takes the directory that stands in for one.
+func (e *Engine) rootfs(s State, image Image) (string, error) {
+	if s.Container.Rootfs {
+		if !filepath.IsAbs(image.Name) {
+			return "", fmt.Errorf("root file system %q: the path must be absolute", image.Name)
+		}
+		return image.Name, nil
+	}
+	if err := e.Store.Create(s.ID, s.Name, image, s.Container.Remove); err != nil {
+		return "", err
+	}
+	return e.Store.Mount(s.ID)
+}
+
+// bundle describes the container to the runtime. The runtime's state lies in the container's own directory.
+//
+// For now the container's stdout and stderr are the unit's own: sockets of the journal. The keeper will put pipes there.
+func (e *Engine) bundle(id string) Bundle {
+	b := Bundle{ID: id, Dir: e.Dirs.Container(id), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	for i := range e.Host.ListenFDs {
+		b.Extra = append(b.Extra, os.NewFile(uintptr(3+i), fmt.Sprintf("listen-%d", i)))
+	}
+	return b
+}
+
+func writeConfig(dir string, config any) error {
+	data, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, "config.json"), data, 0o600)
+}
+
+// handOver tells systemd which process is the service now (sd_notify(3), MAINPID=), and writes the files that were
+// asked for.
+func (e *Engine) handOver(s State) error {
+	state := fmt.Sprintf("MAINPID=%d", s.Init.PID)
+	if s.Container.SDNotify != "container" {
+		state += "\nREADY=1"
+	}
+	if s.Container.SDNotify != "ignore" {
+		if err := e.Manager.Notify(state); err != nil {
+			return fmt.Errorf("tell systemd the main process of %q: %w", s.Name, err)
+		}
+	}
+	if f := s.Container.PIDFile; f != "" {
+		if err := atomicfile.Write(f, fmt.Appendf(nil, "%d\n", s.Init.PID), 0o644); err != nil {
+			return err
+		}
+	}
+	if f := s.Container.CIDFile; f != "" {
+		return atomicfile.Write(f, []byte(s.ID), 0o644)
+	}
+	return nil
+}
+
+// NewName makes a name for a container that was given none.
+func NewName() (string, error) {
+	id, err := newID()
+	return "berth-" + id[:min(12, len(id))], err
+}
+
+// newID makes the 64 hexadecimal digits that name a container.
+func newID() (string, error) {
+	b := make([]byte, 32)
+	if _, err := rand.Read(b); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(b), nil
+}
+
+// unitOf is the systemd unit that a cgroup path belongs to: its last element that is a service or scope.
+func unitOf(cgroup string) string {
+	for _, part := range reversed(strings.Split(cgroup, "/")) {
+		if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
+			return part
+		}
+	}
+	return ""
+}
+
+func reversed(list []string) []string {
+	out := make([]string, 0, len(list))
+	for i := len(list) - 1; i >= 0; i-- {
+		out = append(out, list[i])
+	}
+	return out
+}
+
+// stopSignal normalises a signal's name or number.
+func stopSignal(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	sig, err := proc.ParseSignal(s)
+	if err != nil {
+		return "", fmt.Errorf("stop signal: %w", err)
+	}
+	return proc.SignalName(sig), nil
+}
+
+// newNetNS makes a network namespace and returns a handle on it. It has no name: it ends with its last process or handle.
+func newNetNS() (*os.File, error) {
+	type result struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // never unlocked: this thread belongs to the new namespace and ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- result{nil, fmt.Errorf("make network namespace: %w", err)}
+			return
+		}
+		f, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
+		done <- result{f, err}
+	}()
+	r := <-done
+	return r.f, r.err
+}
+
+// ownMountNamespace moves the calling thread into a new mount namespace that still sees mounts made on the host later
+// on, but not the other way round (mount_namespaces(7), MS_SLAVE).
+func ownMountNamespace() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("make mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("detach mount namespace: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package sd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// Transient is a container's unit that systemd makes for this boot, shaped as the generator shapes those of files.
+type Transient struct {
+	User    bool   // the user's manager, not the system's
+	Unit    string // without .service
+	Program string
+	Start   []string // the words that start the container
+	Stop    []string // the words that take it away; they must succeed when there is none
+}
+
+// StartTransient starts the unit and returns when the container has started.
+func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return errors.New("berth run -d needs systemd to look after the container, and systemd does not run here; without -d the container runs in the foreground")
+	}
+	stop := quote(append([]string{t.Program}, t.Stop...))
+	args := []string{"--quiet", "--collect", "--unit=" + t.Unit + ".service", "--service-type=notify"}
+	for _, p := range []string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + stop} {
+		args = append(args, "--property="+p)
+	}
+	if t.User {
+		args = append(args, "--user")
+	}
+	args = append(append(args, "--", t.Program), t.Start...)
+	_, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: args})
+	if err != nil {
+		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
+	}
+	return nil
+}
+
+// quote writes words as an Exec line takes them (systemd.service(5), "Command lines").
+func quote(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		w = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `$$`, `%`, `%%`).Replace(w)
+		quoted[i] = `"` + w + `"`
+	}
+	return strings.Join(quoted, " ")
+}

@@ -1,0 +1,82 @@
+// Package spec decides what a container is: it turns the typed container, the image's configuration and the facts of the
+// host into the config.json of an OCI runtime. It is pure: nothing here opens a file, starts a process or asks the clock.
+package spec
+
+import "time"
+
+// Container is what `berth run` was asked for. The flag table of engine/cli fills it, one field a flag, and nothing is
+// worked out yet: an empty field means "not said".
+type Container struct {
+	Name        string   `json:"name"`
+	Image       string   `json:"image,omitempty"`       // reference, or the directory when Rootfs is set
+	Command     []string `json:"command,omitempty"`     // words after the image; empty: the image's
+	Entrypoint  *string  `json:"entrypoint,omitempty"`  // nil: the image's; "": none; "[…]": a JSON array
+	Environment []string `json:"environment,omitempty"` // NAME=VALUE, or NAME to copy it from the caller
+	EnvFiles    []string `json:"envFiles,omitempty"`
+	EnvHost     bool     `json:"envHost,omitempty"`
+	WorkDir     string   `json:"workDir,omitempty"`
+	User        string   `json:"user,omitempty"`
+	Groups      []string `json:"groups,omitempty"`
+	HostName    string   `json:"hostName,omitempty"`
+	Labels      []string `json:"labels,omitempty"`
+	Annotations []string `json:"annotations,omitempty"`
+
+	Volumes  []string `json:"volumes,omitempty"`
+	Tmpfs    []string `json:"tmpfs,omitempty"`
+	Devices  []string `json:"devices,omitempty"`
+	ReadOnly bool     `json:"readOnly,omitempty"`
+	// ReadOnlyTmpfs puts a tmpfs on /run, /tmp and /var/tmp of a read-only container.
+	ReadOnlyTmpfs bool   `json:"readOnlyTmpfs,omitempty"`
+	Rootfs        bool   `json:"rootfs,omitempty"`
+	ShmSize       string `json:"shmSize,omitempty"`
+
+	Networks   []string `json:"networks,omitempty"`
+	Publish    []string `json:"publish,omitempty"`
+	Expose     []string `json:"expose,omitempty"`
+	IP         string   `json:"ip,omitempty"`
+	AddHosts   []string `json:"addHosts,omitempty"`
+	DNS        []string `json:"dns,omitempty"`
+	DNSSearch  []string `json:"dnsSearch,omitempty"`
+	DNSOptions []string `json:"dnsOptions,omitempty"`
+	NoHosts    bool     `json:"noHosts,omitempty"`
+
+	CapAdd       []string `json:"capAdd,omitempty"`
+	CapDrop      []string `json:"capDrop,omitempty"`
+	SecurityOpts []string `json:"securityOpts,omitempty"`
+	Privileged   bool     `json:"privileged,omitempty"`
+	Sysctls      []string `json:"sysctls,omitempty"`
+	Ulimits      []string `json:"ulimits,omitempty"`
+	Umask        string   `json:"umask,omitempty"`
+	OOMScoreAdj  *int     `json:"oomScoreAdj,omitempty"`
+	PidsLimit    string   `json:"pidsLimit,omitempty"`
+	Memory       string   `json:"memory,omitempty"`
+	Timezone     string   `json:"timezone,omitempty"`
+
+	StopSignal  string        `json:"stopSignal,omitempty"`
+	StopTimeout time.Duration `json:"stopTimeout"`
+	SDNotify    string        `json:"sdnotify,omitempty"`  // conmon, container, ignore
+	Cgroups     string        `json:"cgroups,omitempty"`   // split, enabled, disabled
+	LogDriver   string        `json:"logDriver,omitempty"` // journald, passthrough, none
+
+	Detach     bool   `json:"detach,omitempty"`
+	Remove     bool   `json:"remove,omitempty"`
+	Replace    bool   `json:"replace,omitempty"`
+	Pull       string `json:"pull,omitempty"` // always, missing, newer, never
+	CIDFile    string `json:"cidFile,omitempty"`
+	PIDFile    string `json:"pidFile,omitempty"`
+	Retry      string `json:"retry,omitempty"`
+	RetryDelay string `json:"retryDelay,omitempty"`
+}
+
+// ImageConfig is the part of an image's configuration that a container may take over. Nothing else of an image's
+// metadata reaches the runtime: labels and annotations of an image are data, never settings.
+type ImageConfig struct {
+	Entrypoint []string
+	Cmd        []string
+	Env        []string
+	User       string
+	WorkingDir string
+	Volumes    []string // sorted
+	StopSignal string
+	Exposed    []string // "80/tcp", sorted
+}

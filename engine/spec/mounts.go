@@ -1,0 +1,207 @@
+package spec
+
+import (
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+const defaultShmSize = 65536 << 10
+
+// mounts lists the kernel's file systems first, then ours and the user's, parents before children. A later mount on the
+// same place wins, so that a volume may replace anything of ours.
+func mounts(in Input) ([]specs.Mount, error) {
+	list, err := kernelMounts(in)
+	if err != nil {
+		return nil, err
+	}
+	byPlace := map[string]specs.Mount{}
+	for _, f := range in.Files {
+		byPlace[f.Destination] = bindMount(f)
+	}
+	if in.Container.ReadOnly && in.Container.ReadOnlyTmpfs {
+		for _, p := range []string{"/run", "/tmp", "/var/tmp"} {
+			byPlace[p] = tmpfsMount(p, []string{"rw", "nosuid", "nodev", "mode=1777"})
+		}
+	}
+	for _, t := range in.Container.Tmpfs {
+		m, err := ParseTmpfs(t)
+		if err != nil {
+			return nil, err
+		}
+		byPlace[m.Destination] = m
+	}
+	for _, v := range in.Volumes {
+		byPlace[v.Destination] = bindMount(v)
+	}
+	var own []specs.Mount
+	for place, m := range byPlace {
+		list = withoutMount(list, place)
+		own = append(own, m)
+	}
+	sort.Slice(own, func(i, j int) bool { return own[i].Destination < own[j].Destination })
+	return append(list, own...), nil
+}
+
+func withoutMount(list []specs.Mount, place string) []specs.Mount {
+	for i, m := range list {
+		if m.Destination == place {
+			return append(append([]specs.Mount{}, list[:i]...), list[i+1:]...)
+		}
+	}
+	return list
+}
+
+// kernelMounts are /proc, /dev, /sys and what stands in them.
+func kernelMounts(in Input) ([]specs.Mount, error) {
+	shm := uint64(defaultShmSize)
+	if in.Container.ShmSize != "" {
+		var err error
+		if shm, err = ParseBytes(in.Container.ShmSize); err != nil {
+			return nil, fmt.Errorf("shm size: %w", err)
+		}
+	}
+	sysMode, cgroupMode := "ro", "ro"
+	if in.Container.Privileged {
+		sysMode, cgroupMode = "rw", "rw"
+	}
+	pts := []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}
+	if !in.Host.Rootless {
+		pts = append(pts, "gid=5")
+	}
+	list := []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: pts},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", shm)}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", sysMode}},
+	}
+	if in.Host.Rootless && in.NetHost {
+		// sysfs shows the network namespace, so the kernel lets only its owner mount one (sysfs(5)).
+		list[5] = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
+	}
+	return append(list, specs.Mount{
+		Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+		Options: []string{"nosuid", "noexec", "nodev", "relatime", cgroupMode},
+	}), nil
+}
+
+func bindMount(m Mount) specs.Mount {
+	options := m.Options
+	if options == nil {
+		options = []string{"rbind", "rprivate", "rw"}
+	}
+	return specs.Mount{Destination: m.Destination, Type: "bind", Source: m.Source, Options: options}
+}
+
+func tmpfsMount(place string, options []string) specs.Mount {
+	return specs.Mount{Destination: place, Type: "tmpfs", Source: "tmpfs", Options: options}
+}
+
+// ParseTmpfs reads PATH[:OPTION,…]; the options are those of tmpfs(5).
+func ParseTmpfs(s string) (specs.Mount, error) {
+	place, opts, _ := strings.Cut(s, ":")
+	if !path.IsAbs(place) {
+		return specs.Mount{}, fmt.Errorf("tmpfs %q: the path in the container must be absolute", s)
+	}
+	options := []string{"rw", "nosuid", "nodev"}
+	for _, o := range splitNonEmpty(opts, ",") {
+		switch o {
+		case "tmpcopyup", "notmpcopyup":
+			continue // the runtime's own copy-up is not asked for
+		}
+		options = append(options, o)
+	}
+	return tmpfsMount(path.Clean(place), options), nil
+}
+
+// Volume is a --volume word, read but not resolved.
+type Volume struct {
+	Source      string // absolute path, volume name, or "" for an anonymous volume
+	Destination string
+	Options     []string // mount options for the runtime
+	NoCopy      bool     // leave a new volume empty
+	Chown       bool     // U: give it to the container's user
+}
+
+// Named reports whether the source is a volume and not a path of the host.
+func (v Volume) Named() bool { return !strings.HasPrefix(v.Source, "/") }
+
+// ParseVolume reads [SOURCE:]DESTINATION[:OPTION,…].
+func ParseVolume(s string) (Volume, error) {
+	parts := strings.SplitN(s, ":", 3)
+	var v Volume
+	opts := ""
+	switch len(parts) {
+	case 1:
+		v.Destination = parts[0]
+	case 2:
+		v.Source, v.Destination = parts[0], parts[1]
+	default:
+		v.Source, v.Destination, opts = parts[0], parts[1], parts[2]
+	}
+	if len(parts) > 1 && v.Source == "" {
+		return v, fmt.Errorf("volume %q has nothing before the first colon", s)
+	}
+	if !path.IsAbs(v.Destination) {
+		return v, fmt.Errorf("volume %q: the path in the container must be absolute", s)
+	}
+	if v.Named() && v.Source != "" {
+		if err := CheckName(v.Source); err != nil {
+			return v, fmt.Errorf("volume %q: source is neither an absolute path nor a volume name: %w", s, err)
+		}
+	}
+	v.Destination = path.Clean(v.Destination)
+	if v.Destination == "/" {
+		return v, fmt.Errorf("volume %q would hide the container's whole root file system", s)
+	}
+	return v, v.options(s, opts)
+}
+
+func (v *Volume) options(s, opts string) error {
+	bind, propagation, access := "rbind", "rprivate", "rw"
+	var rest []string
+	for _, o := range splitNonEmpty(opts, ",") {
+		switch o {
+		case "ro", "rw":
+			access = o
+		case "bind", "rbind":
+			bind = o
+		case "private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable":
+			propagation = o
+		case "nosuid", "suid", "nodev", "dev", "noexec", "exec":
+			rest = append(rest, o)
+		case "copy":
+		case "nocopy":
+			v.NoCopy = true
+		case "U":
+			v.Chown = true
+		case "z", "Z": // labels for SELinux; nothing to do on a host without it
+		default:
+			return fmt.Errorf("volume %q: unknown option %q", s, o)
+		}
+	}
+	v.Options = append([]string{bind, propagation, access}, rest...)
+	return nil
+}
+
+// CheckName refuses what is not [a-zA-Z0-9][a-zA-Z0-9_.-]*, the names of containers and volumes. They become file names.
+func CheckName(name string) error {
+	if name == "" {
+		return fmt.Errorf("empty name")
+	}
+	if len(name) > 200 {
+		return fmt.Errorf("name of %d bytes is too long; 200 are allowed", len(name))
+	}
+	for i, r := range name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("_.-", r)) {
+			return fmt.Errorf("name %q has %q in it; allowed are letters, digits and, after the first place, _ . -", name, r)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package spec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// DefaultPath is PATH in a container whose image sets none.
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Args are the words of the container's PID 1. An entry point given on the command line drops the image's Cmd too.
+func Args(c Container, image ImageConfig) ([]string, error) {
+	entrypoint, command := image.Entrypoint, c.Command
+	if len(command) == 0 {
+		command = image.Cmd
+	}
+	if c.Entrypoint != nil {
+		words, err := entrypointWords(*c.Entrypoint)
+		if err != nil {
+			return nil, err
+		}
+		entrypoint, command = words, c.Command
+	}
+	args := append(append([]string{}, entrypoint...), command...)
+	if len(args) == 0 {
+		return nil, errors.New("nothing to run: the image has no command; give one after the image (Exec= in a unit file)")
+	}
+	return args, nil
+}
+
+func entrypointWords(s string) ([]string, error) {
+	switch {
+	case s == "":
+		return nil, nil
+	case strings.HasPrefix(s, "["):
+		var words []string
+		if err := json.Unmarshal([]byte(s), &words); err != nil {
+			return nil, fmt.Errorf("entry point %q begins like a JSON array of strings, but is none: %w", s, err)
+		}
+		return words, nil
+	}
+	return []string{s}, nil
+}
+
+// Environment is the container's environment: defaults, the image's, then the caller's where asked for, then what was
+// set, sorted by name. A variable of the image without a value is dropped: it must never take one from the host.
+func Environment(in Input) ([]string, error) {
+	env := map[string]string{"PATH": DefaultPath, "container": "berth"}
+	for _, e := range in.Image.Env {
+		if name, value, ok := strings.Cut(e, "="); ok && name != "" {
+			env[name] = value
+		}
+	}
+	if in.Container.EnvHost {
+		for name, value := range in.Host.Environment {
+			env[name] = value
+		}
+	}
+	if _, ok := env["HOME"]; !ok && in.Process.Home != "" {
+		env["HOME"] = in.Process.Home
+	}
+	if _, ok := env["HOSTNAME"]; !ok {
+		env["HOSTNAME"] = HostName(in.ID, in.Container)
+	}
+	for _, e := range in.Container.Environment {
+		if err := setVariable(env, e, in.Host.Environment); err != nil {
+			return nil, err
+		}
+	}
+	if in.Container.Timezone != "" {
+		if in.Container.Timezone != "local" {
+			env["TZ"] = in.Container.Timezone
+		}
+	}
+	if in.Host.NotifyPath != "" {
+		env["NOTIFY_SOCKET"] = in.Host.NotifyPath
+	}
+	if in.Host.ListenFDs > 0 {
+		env["LISTEN_FDS"] = strconv.Itoa(in.Host.ListenFDs)
+		env["LISTEN_PID"] = "1"
+	}
+	return sortedEnvironment(env), nil
+}
+
+// setVariable adds NAME=VALUE; NAME alone or PREFIX* copies from host.
+func setVariable(env map[string]string, e string, host map[string]string) error {
+	name, value, ok := strings.Cut(e, "=")
+	if name == "" {
+		return fmt.Errorf("environment %q has no name before the =", e)
+	}
+	if strings.ContainsRune(e, 0) {
+		return fmt.Errorf("environment variable %s contains a NUL byte", name)
+	}
+	switch {
+	case ok:
+		env[name] = value
+	case strings.HasSuffix(name, "*"):
+		for n, v := range host {
+			if strings.HasPrefix(n, strings.TrimSuffix(name, "*")) {
+				env[n] = v
+			}
+		}
+	default:
+		if v, ok := host[name]; ok {
+			env[name] = v
+		}
+	}
+	return nil
+}
+
+func sortedEnvironment(env map[string]string) []string {
+	list := make([]string, 0, len(env))
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	sort.Strings(list)
+	return list
+}
+
+// ParseEnvFile reads lines NAME=VALUE, NAME or PREFIX*; empty lines and those that begin with # are passed over. Values
+// are taken as they stand, quotes included, as Docker and Podman do.
+func ParseEnvFile(path, text string) ([]string, error) {
+	var list []string
+	for i, line := range strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n") {
+		line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, _, _ := strings.Cut(line, "=")
+		if name == "" || strings.ContainsAny(name, " \t") {
+			return nil, fmt.Errorf("%s:%d: %q is not NAME=VALUE", path, i+1, line)
+		}
+		list = append(list, line)
+	}
+	return list, nil
+}
+
+func parseUmask(s string) (uint32, error) {
+	if s == "" {
+		s = "0022"
+	}
+	v, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || v > 0o777 {
+		return 0, fmt.Errorf("umask %q is not an octal number from 0000 to 0777", s)
+	}
+	return uint32(v), nil
+}
+
+// rlimits are the resource limits asked for. Without any, the container inherits those of its unit, which systemd shows
+// as LimitNOFILE= and so on.
+func rlimits(c Container, host Host) ([]specs.POSIXRlimit, error) {
+	var list []specs.POSIXRlimit
+	for _, u := range c.Ulimits {
+		if u == "host" {
+			return nil, nil
+		}
+		limit, err := parseUlimit(u)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, limit)
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Type < list[j].Type })
+	return list, nil
+}
+
+// ulimitNames are the names of getrlimit(2) that a runtime knows.
+var ulimitNames = map[string]bool{
+	"as": true, "core": true, "cpu": true, "data": true, "fsize": true, "locks": true, "memlock": true, "msgqueue": true,
+	"nice": true, "nofile": true, "nproc": true, "rss": true, "rtprio": true, "rttime": true, "sigpending": true, "stack": true,
+}
+
+func parseUlimit(s string) (specs.POSIXRlimit, error) {
+	name, value, ok := strings.Cut(s, "=")
+	name = strings.TrimPrefix(strings.ToLower(name), "rlimit_")
+	if !ok || !ulimitNames[name] {
+		return specs.POSIXRlimit{}, fmt.Errorf("ulimit %q is not NAME=SOFT[:HARD] with a name of getrlimit(2), such as nofile=1024:4096", s)
+	}
+	softText, hardText, ok := strings.Cut(value, ":")
+	if !ok {
+		hardText = softText
+	}
+	soft, err1 := parseLimit(softText)
+	hard, err2 := parseLimit(hardText)
+	if err1 != nil || err2 != nil || soft > hard {
+		return specs.POSIXRlimit{}, fmt.Errorf("ulimit %q: SOFT[:HARD] are numbers, -1 for no limit, SOFT at most HARD", s)
+	}
+	return specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: soft, Hard: hard}, nil
+}
+
+func parseLimit(s string) (uint64, error) {
+	if s == "-1" || s == "unlimited" {
+		return ^uint64(0), nil
+	}
+	return strconv.ParseUint(s, 10, 63)
+}
+
+// ipcSysctls, net.* and fs.mqueue.* belong to a namespace of the container; all others would change
+// the host (namespaces(7)).
+var ipcSysctls = []string{"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"}
+
+func sysctls(c Container, netHost bool) (map[string]string, error) {
+	if len(c.Sysctls) == 0 {
+		return nil, nil
+	}
+	m := map[string]string{}
+	for _, s := range c.Sysctls {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, fmt.Errorf("sysctl %q is not NAME=VALUE", s)
+		}
+		switch {
+		case strings.HasPrefix(name, "net."):
+			if netHost {
+				return nil, fmt.Errorf("sysctl %s cannot be set with the host's network: it would change the host", name)
+			}
+		case strings.HasPrefix(name, "fs.mqueue."), contains(ipcSysctls, name):
+		default:
+			return nil, fmt.Errorf("sysctl %s belongs to no namespace of a container: it would change the host; set it in /etc/sysctl.d", name)
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}

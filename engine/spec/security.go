@@ -1,0 +1,201 @@
+package spec
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// defaultCapabilities are Podman's, for files that rely on them.
+var defaultCapabilities = []string{
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE",
+	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+}
+
+// allCapabilities are those of capabilities(7) up to Linux 6.x.
+var allCapabilities = []string{
+	"CAP_AUDIT_CONTROL", "CAP_AUDIT_READ", "CAP_AUDIT_WRITE", "CAP_BLOCK_SUSPEND", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
+	"CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_MAC_ADMIN", "CAP_MAC_OVERRIDE", "CAP_MKNOD", "CAP_NET_ADMIN",
+	"CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_RAW", "CAP_PERFMON", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP",
+	"CAP_SETUID", "CAP_SYSLOG", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_CHROOT", "CAP_SYS_MODULE", "CAP_SYS_NICE",
+	"CAP_SYS_PACCT", "CAP_SYS_PTRACE", "CAP_SYS_RAWIO", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG",
+	"CAP_WAKE_ALARM",
+}
+
+// capabilities works out the sets of the container's PID 1. A user other than root gets none in its effective set but
+// those added by name, and the inheritable set is always empty (CVE-2022-27649).
+func capabilities(c Container, p Process) (*specs.LinuxCapabilities, error) {
+	base := defaultCapabilities
+	if c.Privileged {
+		base = allCapabilities
+	}
+	added, addAll, err := capabilityNames(c.CapAdd)
+	if err != nil {
+		return nil, err
+	}
+	dropped, dropAll, err := capabilityNames(c.CapDrop)
+	if err != nil {
+		return nil, err
+	}
+	if addAll {
+		base = allCapabilities
+	}
+	if dropAll {
+		base = nil
+	}
+	set := map[string]bool{}
+	for _, name := range base {
+		set[name] = true
+	}
+	for _, name := range dropped {
+		delete(set, name)
+	}
+	for _, name := range added {
+		set[name] = true
+	}
+	bounding := sortedNames(set)
+	if p.UID == 0 {
+		return &specs.LinuxCapabilities{Bounding: bounding, Effective: bounding, Permitted: bounding}, nil
+	}
+	if c.Privileged || len(added) == 0 {
+		return &specs.LinuxCapabilities{Bounding: bounding}, nil
+	}
+	own := append([]string{}, added...)
+	sort.Strings(own)
+	return &specs.LinuxCapabilities{Bounding: bounding, Effective: own, Permitted: own, Inheritable: own, Ambient: own}, nil
+}
+
+// capabilityNames normalises names ("net_admin", "CAP_NET_ADMIN", comma-separated) and reports whether ALL was among them.
+func capabilityNames(list []string) (names []string, all bool, err error) {
+	for _, words := range list {
+		for _, word := range strings.Split(words, ",") {
+			name := strings.ToUpper(strings.TrimSpace(word))
+			if name == "ALL" {
+				all = true
+				continue
+			}
+			if !strings.HasPrefix(name, "CAP_") {
+				name = "CAP_" + name
+			}
+			if !contains(allCapabilities, name) {
+				return nil, false, fmt.Errorf("unknown capability %q; capabilities(7) lists the names", word)
+			}
+			names = append(names, name)
+		}
+	}
+	return names, all, nil
+}
+
+func sortedNames(set map[string]bool) []string {
+	names := make([]string, 0, len(set))
+	for name := range set {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// maskedPaths hide what tells about or reaches into the host; the union of what Podman and Docker hide.
+var maskedPaths = []string{
+	"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+	"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware",
+	"/sys/fs/selinux",
+}
+
+var readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+
+type security struct {
+	noNewPrivileges bool
+	unconfined      bool   // no seccomp filter
+	seccomp         string // path of a profile; "" for the default one
+	apparmor        string
+	masked          []string
+	readonly        []string
+}
+
+// SeccompProfile is the path of the profile that the options name: "" for the default one, "unconfined" for none.
+func SeccompProfile(c Container) (string, error) {
+	s, err := parseSecurity(c)
+	switch {
+	case err != nil:
+		return "", err
+	case s.unconfined || c.Privileged:
+		return "unconfined", nil
+	}
+	return s.seccomp, nil
+}
+
+// parseSecurity reads the --security-opt words; KEY=VALUE and KEY:VALUE are the same.
+func parseSecurity(c Container) (security, error) {
+	s := security{masked: maskedPaths, readonly: readonlyPaths}
+	if c.Privileged {
+		s.masked, s.readonly = nil, nil
+	}
+	for _, opt := range c.SecurityOpts {
+		key, value := cutAny(opt, "=:")
+		switch key {
+		case "no-new-privileges":
+			s.noNewPrivileges = value == "" || isTrue(value)
+		case "seccomp":
+			s.unconfined, s.seccomp = value == "unconfined", value
+			if s.unconfined {
+				s.seccomp = ""
+			}
+		case "apparmor":
+			s.apparmor = value
+		case "mask":
+			s.masked = append(append([]string{}, s.masked...), splitNonEmpty(value, ":")...)
+		case "unmask":
+			s.masked, s.readonly = unmask(s.masked, value), unmask(s.readonly, value)
+		case "label":
+			if value != "disable" {
+				return s, fmt.Errorf("security option %q: SELinux labels are not supported by this build; label=disable is", opt)
+			}
+		default:
+			return s, fmt.Errorf("unknown security option %q; known are no-new-privileges, seccomp, apparmor, mask, unmask, label", opt)
+		}
+	}
+	return s, nil
+}
+
+func unmask(paths []string, value string) []string {
+	if strings.EqualFold(value, "ALL") {
+		return nil
+	}
+	open := splitNonEmpty(value, ":")
+	var left []string
+	for _, p := range paths {
+		if !contains(open, p) {
+			left = append(left, p)
+		}
+	}
+	return left
+}
+
+func cutAny(s, seps string) (key, value string) {
+	if i := strings.IndexAny(s, seps); i >= 0 {
+		return s[:i], s[i+1:]
+	}
+	return s, ""
+}
+
+func splitNonEmpty(s, sep string) []string {
+	var list []string
+	for _, w := range strings.Split(s, sep) {
+		if w != "" {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+func isTrue(s string) bool {
+	switch strings.ToLower(s) {
+	case "1", "t", "true", "y", "yes", "on":
+		return true
+	}
+	return false
+}

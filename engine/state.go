@@ -1,0 +1,186 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// stateVersion is written into each state file. A file of a newer version is refused, never rewritten.
+const stateVersion = 1
+
+// State is what is known of a container in this boot: /run/berth/ID/state.json.
+type State struct {
+	Version   int            `json:"version"`
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Image     string         `json:"image"`
+	ImageID   string         `json:"imageID"`
+	Created   time.Time      `json:"created"`
+	Init      proc.ID        `json:"init"`           // the container's PID 1; zero until it is created
+	Unit      string         `json:"unit,omitempty"` // systemd unit that it belongs to
+	Command   []string       `json:"command"`
+	Network   NetworkRequest `json:"network"`
+	Networked bool           `json:"networked"` // Network was given to the network adapter
+	Addresses []string       `json:"addresses,omitempty"`
+	Container spec.Container `json:"container"`
+	StopTime  time.Duration  `json:"stopTimeout"`
+	StopSig   string         `json:"stopSignal"`
+}
+
+// Running reports whether the container's PID 1 is there.
+func (s State) Running() bool { return s.Init.PID > 0 && s.Init.Running() }
+
+// Dirs is where the engine keeps the state of this boot.
+type Dirs struct {
+	Run string // /run/berth, or $XDG_RUNTIME_DIR/berth
+}
+
+// Container is the state directory of one container.
+func (d Dirs) Container(id string) string { return filepath.Join(d.Run, id) }
+
+func (d Dirs) names() string           { return filepath.Join(d.Run, "names") }
+func (d Dirs) name(name string) string { return filepath.Join(d.names(), name) }
+
+// ErrNoContainer says that there is no container of that name or ID.
+var ErrNoContainer = errors.New("no such container")
+
+// ErrNameInUse says that a container of that name is there.
+var ErrNameInUse = errors.New("name is in use")
+
+// Find returns the container with the given name, ID, or unambiguous beginning of an ID.
+func (d Dirs) Find(nameOrID string) (State, error) {
+	if spec.CheckName(nameOrID) != nil {
+		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
+	}
+	if target, err := os.Readlink(d.name(nameOrID)); err == nil {
+		s, err := d.Load(filepath.Base(target))
+		if errors.Is(err, ErrNoContainer) { // its maker was killed between taking the name and writing the state
+			return State{ID: filepath.Base(target), Name: nameOrID}, nil
+		}
+		return s, err
+	}
+	ids, err := d.ids()
+	if err != nil {
+		return State{}, err
+	}
+	var found []string
+	for _, id := range ids {
+		if strings.HasPrefix(id, nameOrID) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
+	case 1:
+		return d.Load(found[0])
+	}
+	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
+}
+
+// Load reads the state of the container with exactly this ID.
+func (d Dirs) Load(id string) (State, error) {
+	path := filepath.Join(d.Container(id), "state.json")
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
+	}
+	if err != nil {
+		return State{}, err
+	}
+	var s State
+	if err := json.Unmarshal(data, &s); err != nil {
+		return State{}, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	if s.Version > stateVersion {
+		return State{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, s.Version, stateVersion)
+	}
+	return s, nil
+}
+
+// List returns the containers of this boot, oldest first. Those that are being made or removed right now, or whose
+// state is damaged, are left out: List never waits and never fails because of one of them.
+func (d Dirs) List() ([]State, error) {
+	ids, err := d.ids()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]State, 0, len(ids))
+	for _, id := range ids {
+		if s, err := d.Load(id); err == nil {
+			list = append(list, s)
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
+	return list, nil
+}
+
+// ids lists the container directories: 64 hexadecimal digits.
+func (d Dirs) ids() ([]string, error) {
+	entries, err := os.ReadDir(d.Run)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, e := range entries {
+		if len(e.Name()) == 64 && e.IsDir() {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
+// save writes the state file.
+func (d Dirs) save(s State) error {
+	s.Version = stateVersion
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(d.Container(s.ID), "state.json"), append(data, '\n'), 0o600)
+}
+
+// reserve takes the name, or returns ErrNameInUse, and makes the state directory. The name comes first: whatever a
+// killed berth leaves is found by it.
+func (d Dirs) reserve(s State) error {
+	if err := os.MkdirAll(d.names(), 0o700); err != nil {
+		return err
+	}
+	err := os.Symlink("../"+s.ID, d.name(s.Name))
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("container %q: %w; `berth rm %s` removes the other one, --replace does so first", s.Name, ErrNameInUse, s.Name)
+	}
+	if err != nil {
+		return err
+	}
+	if err = os.Mkdir(d.Container(s.ID), 0o700); err == nil {
+		err = d.save(s)
+	}
+	if err != nil {
+		return errors.Join(err, d.release(s))
+	}
+	return nil
+}
+
+// release gives the name back, if it is this container's, and removes the state directory.
+func (d Dirs) release(s State) error {
+	var first error
+	if target, err := os.Readlink(d.name(s.Name)); err == nil && filepath.Base(target) == s.ID {
+		first = os.Remove(d.name(s.Name))
+	}
+	return errors.Join(first, os.RemoveAll(d.Container(s.ID)))
+}

@@ -1,0 +1,179 @@
+// Package store adapts containers/storage, which Podman uses too: the same images, layers and container records, in the
+// same place. It is the only package of the engine that knows that library.
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+
+	imgspec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/reexec"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Init handles a call of this program by the storage library itself; when it returns true, main returns at once.
+func Init() bool { return reexec.Init() }
+
+// Store is an engine.Store. It opens the library's store on first use: some commands end without needing it.
+type Store struct {
+	store storage.Store
+}
+
+func (s *Store) open() (storage.Store, error) {
+	if s.store != nil {
+		return s.store, nil
+	}
+	options, err := storage.DefaultStoreOptions()
+	if err != nil {
+		return nil, fmt.Errorf("storage configuration: %w", err)
+	}
+	store, err := storage.GetStore(options)
+	if err != nil {
+		return nil, fmt.Errorf("open image store %s: %w", options.GraphRoot, err)
+	}
+	s.store = store
+	return store, nil
+}
+
+// Root is the directory that the store lies in.
+func (s *Store) Root() (string, error) {
+	options, err := storage.DefaultStoreOptions()
+	return options.GraphRoot, err
+}
+
+// Image finds an image by ID, full name or short name; a short name is tried as Podman would write it out.
+func (s *Store) Image(name string) (engine.Image, error) {
+	st, err := s.open()
+	if err != nil {
+		return engine.Image{}, err
+	}
+	for _, candidate := range candidates(name) {
+		image, err := st.Image(candidate)
+		if errors.Is(err, storage.ErrImageUnknown) {
+			continue
+		}
+		if err != nil {
+			return engine.Image{}, fmt.Errorf("image %q: %w", name, err)
+		}
+		config, err := readConfig(st, image.ID)
+		if err != nil {
+			return engine.Image{}, fmt.Errorf("image %q: %w", name, err)
+		}
+		return engine.Image{ID: image.ID, Name: candidate, Config: config}, nil
+	}
+	return engine.Image{}, fmt.Errorf("%w: %q", engine.ErrNoImage, name)
+}
+
+// candidates are the names under which the store may know an image, the most likely first.
+func candidates(name string) []string {
+	list := []string{name}
+	tagged := name
+	if !strings.Contains(name, "@") && !strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
+		tagged += ":latest"
+		list = append(list, tagged)
+	}
+	domain, _, ok := strings.Cut(name, "/")
+	if ok && (strings.ContainsAny(domain, ".:") || domain == "localhost") {
+		return list
+	}
+	list = append(list, "localhost/"+tagged)
+	if !ok {
+		list = append(list, "docker.io/library/"+tagged)
+	}
+	return append(list, "docker.io/"+tagged)
+}
+
+// readConfig reads the image's configuration: a blob whose key is the digest that the manifest names.
+func readConfig(st storage.Store, id string) (spec.ImageConfig, error) {
+	data, err := st.ImageBigData(id, storage.ImageDigestBigDataKey)
+	if err != nil {
+		return spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
+	}
+	var manifest imgspec.Manifest
+	if err := json.Unmarshal(data, &manifest); err != nil {
+		return spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
+	}
+	data, err = st.ImageBigData(id, manifest.Config.Digest.String())
+	if err != nil {
+		return spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)
+	}
+	var image imgspec.Image
+	if err := json.Unmarshal(data, &image); err != nil {
+		return spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)
+	}
+	c := image.Config
+	config := spec.ImageConfig{
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal,
+		Volumes: spec.SortedKeys(c.Volumes), Exposed: spec.SortedKeys(c.ExposedPorts),
+	}
+	return config, nil
+}
+
+// Create makes the record and the writable layer. A volatile container's record lies in the run root and is gone after
+// a reboot, and its layer is not synced: it is thrown away with the container.
+func (s *Store) Create(id, name string, image engine.Image, volatile bool) error {
+	st, err := s.open()
+	if err != nil {
+		return err
+	}
+	options := &storage.ContainerOptions{Volatile: volatile}
+	_, err = st.CreateContainer(id, []string{name}, image.ID, "", "", options)
+	if errors.Is(err, storage.ErrDuplicateName) {
+		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
+	}
+	if err != nil {
+		return fmt.Errorf("container %q: make its file system: %w", name, err)
+	}
+	return nil
+}
+
+// Mount mounts the container's root file system.
+func (s *Store) Mount(id string) (string, error) {
+	st, err := s.open()
+	if err != nil {
+		return "", err
+	}
+	path, err := st.Mount(id, "")
+	if err != nil {
+		return "", fmt.Errorf("mount root file system: %w", err)
+	}
+	return path, nil
+}
+
+// Remove forgets the container and its layer; nil when there is none.
+func (s *Store) Remove(id string) error {
+	st, err := s.open()
+	if err != nil {
+		return err
+	}
+	err = st.DeleteContainer(id)
+	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Names lists the names of all containers in the store, sorted.
+func (s *Store) Names() ([]string, error) {
+	st, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	containers, err := st.Containers()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range containers {
+		names = append(names, c.Names...)
+	}
+	sort.Strings(names)
+	return names, nil
+}

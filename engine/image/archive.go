@@ -199,11 +199,15 @@ func (im *Images) openDocker(b *bundle, file string) error {
 		return err
 	}
 	for _, refs := range images {
-		names, err := r.ManifestTagsForReference(refs[0])
-		if err != nil {
-			return err
+		s := source{ref: refs[0]}
+		for _, ref := range refs { // each stands for one name
+			names, err := r.ManifestTagsForReference(ref)
+			if err != nil {
+				return err
+			}
+			s.names = append(s.names, names...)
 		}
-		b.sources = append(b.sources, source{ref: refs[0], names: names})
+		b.sources = append(b.sources, s)
 	}
 	return nil
 }

@@ -114,7 +114,7 @@ var sharedByContainers = []struct {
 	{"locks", regexp.MustCompile(`(aardvark|netavark|berth)`), "held by a helper that serves the containers"},
 	{"files", regexp.MustCompile(` /run/(user/\d+/)?(berth|containers|crun|runc|netavark|libpod|lock|netns|systemd/units)(/|$)`), "state of this boot"},
 	{"cgroups", regexp.MustCompile(`(aardvark|berth|machine\.slice)`), "groups of helpers"},
-	{"units", regexp.MustCompile(`^(user \d+ )?(run-.*|berth.*|.*-network\.service|.*-volume\.service|.*-image\.service|.*-pod\.service|var-lib-containers-.*\.mount|.*\.mount) `), "helpers, and units of resources"},
+	{"units", regexp.MustCompile(`^(user \d+ )?(run-.*|berth.*|.*-network\.service|.*-volume\.service|.*-image\.service|.*-pod\.service) `), "helpers, and units of resources"},
 	{"sysctls", regexp.MustCompile(`^ipv[46]/(ip_forward|conf/(all|default)/forwarding) = 1$`), "the bridge needs forwarding"},
 }
 

@@ -193,7 +193,7 @@ var running = []string{
 	"store: /var/lib/containers/storage: container systemd-web",
 	"store: /var/lib/containers/storage: layer <systemd-web:layer>",
 	"network: host link veth3 kind=veth master=podman0 up mtu=1500",
-	"network: host route fe80::/64 table=254 type=1 dev=veth3 metric=256",
+	"network: host route 10.88.0.0/16 table=254 type=1 dev=veth3 metric=256",
 	"sysctls: ipv4/conf/veth3/forwarding = 1",
 	"leases: /run/berth/net/10.88.0.2",
 }

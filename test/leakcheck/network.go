@@ -95,31 +95,39 @@ func linkLine(m message, devices map[uint32]string) string {
 	return fmt.Sprintf("%s mtu=%d", line, number(get(m.attrs, unix.IFLA_MTU)))
 }
 
+// addressLine is "" for IPv6 link-local addresses: every link that is up gets
+// one, derived from a random hardware address, a second or two later.
 func addressLine(m message, devices map[uint32]string) string {
 	value := get(m.attrs, unix.IFA_LOCAL)
 	if value == nil {
 		value = get(m.attrs, unix.IFA_ADDRESS)
 	}
+	if ofLink(value) {
+		return ""
+	}
 	device := devices[binary.NativeEndian.Uint32(m.header[4:])]
 	return fmt.Sprintf("addr %s/%d dev=%s", address(value), m.header[1], device)
 }
 
-// address prints an address; link-local ones are derived from random
-// hardware addresses, so only their kind is kept.
+// ofLink reports whether an address is one that the kernel gives to IPv6
+// links by itself: link-local or multicast.
+func ofLink(value []byte) bool {
+	a, ok := netip.AddrFromSlice(value)
+	return ok && a.Is6() && (a.IsLinkLocalUnicast() || a.IsMulticast())
+}
+
 func address(value []byte) string {
 	a, ok := netip.AddrFromSlice(value)
-	switch {
-	case !ok:
+	if !ok {
 		return "none"
-	case a.Is6() && a.IsLinkLocalUnicast() && a != netip.MustParseAddr("fe80::"):
-		return "fe80::<random>"
 	}
 	return a.String()
 }
 
-// routeLine leaves out the kernel's cached copies of routes.
+// routeLine leaves out the kernel's cached copies of routes, and those that
+// come with link-local addresses.
 func routeLine(m message, devices map[uint32]string) string {
-	if binary.NativeEndian.Uint32(m.header[8:])&unix.RTM_F_CLONED != 0 {
+	if binary.NativeEndian.Uint32(m.header[8:])&unix.RTM_F_CLONED != 0 || ofLink(get(m.attrs, unix.RTA_DST)) {
 		return ""
 	}
 	table := number(get(m.attrs, unix.RTA_TABLE))

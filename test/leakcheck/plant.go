@@ -92,8 +92,10 @@ func (g *garden) hold(flags uintptr, args ...string) error {
 }
 
 // tempDir makes a directory and forgets it at the end.
-func (g *garden) tempDir() (string, error) {
-	dir, err := os.MkdirTemp("", mark)
+func (g *garden) tempDir() (string, error) { return g.tempDirIn("") }
+
+func (g *garden) tempDirIn(parent string) (string, error) {
+	dir, err := os.MkdirTemp(parent, mark)
 	if err != nil {
 		return "", err
 	}
@@ -277,10 +279,10 @@ func plantShm(g *garden) error {
 	return nil
 }
 
-// plantLoop attaches a file to a free loop device through a device node of
-// its own, because /dev of a container has none.
+// plantLoop attaches a file to a free loop device through device nodes of
+// its own, because /dev of a container has none; /tmp may forbid devices.
 func plantLoop(g *garden) error {
-	dir, err := g.tempDir()
+	dir, err := g.tempDirIn("/dev")
 	if err != nil {
 		return err
 	}

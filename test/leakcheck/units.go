@@ -61,6 +61,9 @@ func managerUnits(own string, uid *int) ([]string, error) {
 		if len(f) < 4 || loginUnits.MatchString(f[0]) || f[0] == own {
 			continue
 		}
+		if strings.HasSuffix(f[0], ".mount") && f[2] == "active" {
+			continue // the mount tables tell it, and sooner
+		}
 		lines = append(lines, unitLine(f))
 		// Systemd's own services store descriptors of their clients; asking costs a millisecond each.
 		if strings.HasSuffix(f[0], ".service") && f[3] != "exited" && !strings.HasPrefix(f[0], "systemd-") {
@@ -77,7 +80,7 @@ func unitLine(f []string) string {
 	name, load, active, sub := f[0], f[1], f[2], f[3]
 	line := name + " " + active
 	switch filepath.Ext(name) {
-	case ".service", ".scope", ".mount":
+	case ".service", ".scope":
 		line += " " + sub
 	}
 	if load != "loaded" {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	imgspec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sirupsen/logrus"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
 
@@ -18,8 +19,12 @@ import (
 	"github.com/berth-pods/berth/engine/spec"
 )
 
-// Init handles a call of this program by the storage library itself; when it returns true, main returns at once.
-func Init() bool { return reexec.Init() }
+// Init handles a call of this program by the storage library itself; when it returns true, main returns at once. It also
+// keeps the library from telling the journal of each start what went as planned.
+func Init() bool {
+	logrus.SetLevel(logrus.WarnLevel)
+	return reexec.Init()
+}
 
 // Store is an engine.Store. It opens the library's store on first use: some commands end without needing it.
 type Store struct {
@@ -33,6 +38,11 @@ func (s *Store) open() (storage.Store, error) {
 	options, err := storage.DefaultStoreOptions()
 	if err != nil {
 		return nil, fmt.Errorf("storage configuration: %w", err)
+	}
+	// The library would mount its directory on itself, so that containers' mounts do not spread; ours cannot, they are in a
+	// mount namespace of their own, and that mount would be left over.
+	if options.GraphDriverName == "" || options.GraphDriverName == "overlay" {
+		options.GraphDriverOptions = append(options.GraphDriverOptions, "overlay.skip_mount_home=true")
 	}
 	store, err := storage.GetStore(options)
 	if err != nil {

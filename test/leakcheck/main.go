@@ -76,9 +76,6 @@ func runSnap(args []string, out, errOut io.Writer) (int, error) {
 		return exitTrouble, flag.ErrHelp
 	}
 	s := take()
-	if !s.Root {
-		fmt.Fprintf(errOut, "leakcheck: not root: only what user %d may see is in this snapshot\n", os.Geteuid())
-	}
 	warnSkipped(errOut, s)
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", " ")
@@ -205,7 +202,11 @@ func report(out io.Writer, found []difference) int {
 	return exitSame
 }
 
+// warnSkipped says what a snapshot could not see, and why.
 func warnSkipped(errOut io.Writer, s *Snapshot) {
+	if !s.Root {
+		fmt.Fprintln(errOut, "leakcheck: not root: only what this user may see is compared")
+	}
 	for _, c := range collectors() {
 		if got := s.Collectors[c.name]; got != nil && got.Skipped != "" {
 			fmt.Fprintf(errOut, "leakcheck: %s skipped: %s\n", c.name, got.Skipped)

@@ -32,6 +32,19 @@ systemd-machine-id-setup --root="$tree" >/dev/null 2>&1
 rm -rf "$tree"/etc/apt/sources.list.d/* "$tree"/etc/apt/apt.conf.d/99mmdebstrap "$tree"/usr/share/man/* \
 	"$tree"/usr/share/locale/*
 
+# Done now, not at every first boot: AppArmor profiles of programs that are not here (8 s in an emulated machine), the
+# linker's cache, the journal's catalogue.
+for profile in "$tree"/etc/apparmor.d/*; do
+	case ${profile##*/} in
+	abi | abstractions | tunables | local | disable | force-complain) ;;
+	buildah | busybox | crun | runc | podman | rootlesskit | unix-chkpwd | usr.bin.passt | usr.bin.pasta) ;;
+	*) rm -f "$profile" ;;
+	esac
+done
+chroot "$tree" ldconfig
+journalctl --root="$tree" --update-catalog
+touch -r "$tree/usr" "$tree/etc/.updated" "$tree/var/.updated"
+
 # Nothing runs that a test did not start.
 systemctl --root="$tree" -q disable nginx.service redis-server.service docker-registry.service \
 	netavark-dhcp-proxy.service

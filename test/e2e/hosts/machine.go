@@ -110,6 +110,7 @@ type power interface {
 	rebooted(ctx context.Context) (io.ReadWriteCloser, error)
 	// cut switches off without warning and returns when nothing of the machine runs.
 	cut() error
+	close()
 }
 
 // machine is a throw-away machine with an agent in it.
@@ -147,6 +148,7 @@ func (m *machine) Close() error {
 	var errs []error
 	if m.power != nil {
 		errs = append(errs, m.power.cut())
+		m.power.close()
 	}
 	if m.line != nil {
 		m.line.Close()

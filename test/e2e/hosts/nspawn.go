@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +17,7 @@ import (
 // directories, because container storage is itself an overlay and the kernel takes no overlay as an upper layer.
 type nspawn struct {
 	dir, tree string
-	listener  *net.UnixListener
-	listening *os.File // the directory of the socket, by which its path is short enough for a socket address
+	mailbox   *mailbox
 	process   *process
 }
 
@@ -43,7 +41,7 @@ func newNspawn(base Base, dir string) (*nspawn, error) {
 	if n.tree, err = filepath.Rel(dir, base.Tree()); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"upper", "work", "root", "agent"} {
+	for _, name := range []string{"upper", "work", "root"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			return nil, err
 		}
@@ -58,7 +56,8 @@ func newNspawn(base Base, dir string) (*nspawn, error) {
 			return nil, err
 		}
 	}
-	return n, n.listen()
+	n.mailbox, err = newMailbox(filepath.Join(dir, "agent"))
+	return n, err
 }
 
 func copyTree(from, to string) error {
@@ -66,16 +65,6 @@ func copyTree(from, to string) error {
 		return fmt.Errorf("copy %s: %w\n%s", from, err, out)
 	}
 	return nil
-}
-
-func (n *nspawn) listen() error {
-	var err error
-	if n.listening, err = os.Open(filepath.Join(n.dir, "agent")); err != nil {
-		return err
-	}
-	address := fmt.Sprintf("/proc/self/fd/%d/agent", n.listening.Fd())
-	n.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
-	return err
 }
 
 func (n *nspawn) on(ctx context.Context) (io.ReadWriteCloser, error) {
@@ -110,32 +99,12 @@ func (n *nspawn) on(ctx context.Context) (io.ReadWriteCloser, error) {
 	if n.process, err = start(cmd); err != nil {
 		return nil, err
 	}
-	return n.accept(ctx)
+	return n.mailbox.accept(ctx, n.process)
 }
 
 // rebooted waits for the agent of the next boot: systemd-nspawn starts the machine again by itself.
 func (n *nspawn) rebooted(ctx context.Context) (io.ReadWriteCloser, error) {
-	return n.accept(ctx)
-}
-
-func (n *nspawn) accept(ctx context.Context) (io.ReadWriteCloser, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	accepted := make(chan result, 1)
-	go func() {
-		conn, err := n.listener.Accept()
-		accepted <- result{conn, err}
-	}()
-	select {
-	case r := <-accepted:
-		return r.conn, r.err
-	case <-n.process.done:
-		return nil, errors.New("systemd-nspawn ended")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return n.mailbox.accept(ctx, n.process)
 }
 
 func (n *nspawn) cut() error {
@@ -144,4 +113,8 @@ func (n *nspawn) cut() error {
 	}
 	err := n.process.kill()
 	return errors.Join(err, removeCgroups(filepath.Base(n.dir)))
+}
+
+func (n *nspawn) close() {
+	n.mailbox.close()
 }

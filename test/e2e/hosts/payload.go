@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // files are the machines' own settings: what both kinds need, and what one kind needs, laid out as in the machine.
@@ -41,6 +42,7 @@ func (p payload) stage(ctx context.Context) error {
 		{"make the test images", p.makeImages},
 		{"write the machine's settings", p.writeSettings},
 		{"check what was installed", p.check},
+		{"date the payload", p.date},
 	}
 	for _, s := range steps {
 		if err := s.do(ctx); err != nil {
@@ -199,6 +201,13 @@ func (p payload) check(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// date makes /usr look old, for systemd takes a newer one than /etc/.updated as an update and works it in for seconds at
+// the next boot (ConditionNeedsUpdate=).
+func (p payload) date(context.Context) error {
+	old := time.Unix(1, 0)
+	return os.Chtimes(filepath.Join(p.dir, "usr"), old, old)
 }
 
 func (p payload) run(ctx context.Context, env []string, args ...string) error {

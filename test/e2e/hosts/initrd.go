@@ -1,0 +1,164 @@
+package hosts
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// initScript is the first program of the virtual machine. It puts the payload, when there is one, on the disk and waits
+// for the disk, so that a power cut right after the boot loses nothing of it.
+const initScript = `#!/bin/busybox sh
+bb=/bin/busybox
+$bb mount -t devtmpfs devtmpfs /dev
+$bb insmod /virtio_blk.ko
+until [ -b /dev/vda ]; do $bb usleep 1000; done
+$bb mount -t ext4 /dev/vda /root || $bb poweroff -f
+if [ -d /payload ]; then
+	$bb tar -c -C /payload . | $bb tar -x -C /root
+	$bb touch -d @1 /root/usr # see payload.date
+	$bb sync
+fi
+exec $bb switch_root /root /sbin/init
+`
+
+// writeInitrd writes the virtual machine's first file system, and the payload in it unless payload is "".
+func writeInitrd(to, tree, payload string) error {
+	busybox, err := os.ReadFile(filepath.Join(tree, "usr/bin/busybox"))
+	if err != nil {
+		return err
+	}
+	driver, err := readModule(tree, "kernel/drivers/block/virtio_blk.ko.xz")
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := bufio.NewWriter(f)
+	c := cpio{w: buf}
+	for _, dir := range []string{"bin", "dev", "root"} {
+		c.dir(dir, 0o755)
+	}
+	c.file("bin/busybox", 0o755, busybox)
+	c.file("virtio_blk.ko", 0o644, driver)
+	c.file("init", 0o755, []byte(initScript))
+	if payload != "" {
+		c.tree("payload", payload)
+	}
+	c.close()
+	if c.err != nil {
+		return c.err
+	}
+	return buf.Flush()
+}
+
+// readModule unpacks a module of the tree's one kernel with the tree's busybox, which is static.
+func readModule(tree, name string) ([]byte, error) {
+	found, err := filepath.Glob(filepath.Join(tree, "usr/lib/modules", "*", name))
+	if err != nil || len(found) != 1 {
+		return nil, fmt.Errorf("one module %s expected in the tree, found %d", name, len(found))
+	}
+	data, err := exec.Command(filepath.Join(tree, "usr/bin/busybox"), "xzcat", found[0]).Output()
+	if err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", name, err)
+	}
+	return data, nil
+}
+
+// cpio writes an archive in the form that the kernel unpacks ("newc", Documentation/driver-api/early-userspace). All
+// entries belong to root. The first error stays in err.
+type cpio struct {
+	w     io.Writer
+	inode int
+	err   error
+}
+
+func (c *cpio) dir(name string, mode fs.FileMode) {
+	c.entry(name, 0o040000|uint32(mode.Perm()), nil)
+}
+
+func (c *cpio) file(name string, mode fs.FileMode, data []byte) {
+	c.entry(name, 0o100000|uint32(mode.Perm()), data)
+}
+
+func (c *cpio) symlink(name, target string) {
+	c.entry(name, 0o120777, []byte(target))
+}
+
+func (c *cpio) close() {
+	c.entry("TRAILER!!!", 0, nil)
+}
+
+// tree adds the directory "from" under a new name, with what is in it.
+func (c *cpio) tree(name, from string) {
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return c.copy(filepath.Join(name, rel), path, d)
+	})
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+func (c *cpio) copy(name, path string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	switch d.Type() {
+	case fs.ModeDir:
+		c.dir(name, info.Mode())
+	case fs.ModeSymlink:
+		target, err := os.Readlink(path)
+		if err != nil {
+			return err
+		}
+		c.symlink(name, target)
+	case 0:
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		c.file(name, info.Mode(), data)
+	default:
+		return fmt.Errorf("%s: a file of this type cannot be in a payload", path)
+	}
+	return nil
+}
+
+func (c *cpio) entry(name string, mode uint32, data []byte) {
+	if c.err != nil {
+		return
+	}
+	c.inode++
+	const links, zero = 1, 0
+	header := fmt.Sprintf("070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
+		c.inode, mode, zero, zero, links, zero, len(data), zero, zero, zero, zero, len(name)+1, zero)
+	for _, part := range [][]byte{padded([]byte(header+name+"\x00"), 4), padded(data, 4)} {
+		if _, err := c.w.Write(part); err != nil {
+			c.err = err
+			return
+		}
+	}
+}
+
+// padded returns b with zeros up to a multiple of n.
+func padded(b []byte, n int) []byte {
+	if rest := len(b) % n; rest != 0 {
+		return append(b[:len(b):len(b)], make([]byte, n-rest)...)
+	}
+	return b
+}

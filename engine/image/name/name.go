@@ -27,8 +27,7 @@ var (
 	host      = regexp.MustCompile(`^(?:(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])(?:\.(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]))*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$`)
 	component = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
 	tag       = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	digest    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}$`)
-	sha256    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	digest    = regexp.MustCompile(`^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
 )
 
 // Parse takes a name apart without completing it. The error names the part that is wrong.
@@ -75,9 +74,6 @@ func (n Name) check(s string) error {
 		return fmt.Errorf("image name %q: %q is not a tag (letters, digits and _ . -, at most 128)", s, n.Tag)
 	}
 	if strings.Contains(s, "@") && !digest.MatchString(n.Digest) {
-		return fmt.Errorf("image name %q: %q is not a digest (sha256: and 64 hex digits)", s, n.Digest)
-	}
-	if strings.HasPrefix(n.Digest, "sha256:") && !sha256.MatchString(n.Digest) {
 		return fmt.Errorf("image name %q: %q is not a digest (sha256: and 64 hex digits)", s, n.Digest)
 	}
 	return nil

@@ -1,0 +1,159 @@
+// Command berth-generator is the systemd generator of Quadlet files: it runs at boot and at every daemon-reload, reads the
+// unit directories and writes a unit for each file.
+//
+//	berth-generator [-dryrun] [-user] [-v] [-no-kmsg-log] [-version] NORMAL-DIR [EARLY-DIR LATE-DIR]
+//
+// It exits with 0, with 1 when a file has errors, and with 2 when its flags are wrong.
+package main
+
+import (
+	"bufio"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/berth-pods/berth/generator"
+	"github.com/berth-pods/berth/units"
+)
+
+// Set with -ldflags -X.
+var (
+	version = "0.1.0-dev"
+	engine  = "/usr/bin/berth"
+)
+
+func main() {
+	// The set of files is read, converted and left: most runs end before a collection would pay. The limit makes large
+	// sets collect.
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(memoryLimit)
+	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+}
+
+const memoryLimit = 11 << 20
+
+func run(args []string, stdout, stderr *os.File) int {
+	opts, err := parseFlags(args)
+	switch {
+	case err == errHelp:
+		stderr.WriteString(usage)
+		return 0
+	case err != nil:
+		stderr.WriteString(err.Error() + "\n" + usage)
+		return 2
+	case opts.report:
+		return report(opts.operands, stdout)
+	case opts.version:
+		stdout.WriteString(version + "\n")
+		return 0
+	}
+	log := openLog(stderr, opts)
+	defer log.close()
+	return generate(opts, log, stdout)
+}
+
+// report is what the unit of a file with errors starts: it says why and fails.
+func report(findings []string, stdout *os.File) int {
+	for _, f := range findings {
+		stdout.WriteString(f + "\n")
+	}
+	return 1
+}
+
+func generate(opts options, log *logger, stdout *os.File) int {
+	if !opts.dryRun && len(opts.operands) == 0 {
+		log.error("missing output directory argument")
+		return 1
+	}
+	dirs := searchDirs(os.Getenv, opts.user, log)
+	set := readAll(dirs, opts.user, log)
+	if len(set.Files) == 0 {
+		log.debug("No files parsed from [" + strings.Join(dirs.paths, " ") + "]")
+		return log.status()
+	}
+	cfg := generator.Config{
+		User:         opts.user,
+		Engine:       engineProgram(os.Getenv),
+		Reporter:     selfPath(),
+		DeviceExists: exists,
+		Existing:     existingUnits(os.Getenv, opts.user),
+	}
+	if opts.dryRun {
+		printUnits(cfg, set, log, stdout)
+	} else {
+		writeUnits(cfg, set, log, opts.operands[0])
+	}
+	if log.status() != 0 {
+		log.error("processing encountered some errors")
+	}
+	return log.status()
+}
+
+// engineProgram: PODMAN is what existing test suites and drop-ins set.
+func engineProgram(getenv func(string) string) string {
+	for _, name := range [...]string{"BERTH", "PODMAN"} {
+		if program := getenv(name); program != "" {
+			return program
+		}
+	}
+	return engine
+}
+
+// selfPath is this program's place, so that stubs can call it.
+func selfPath() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "/usr/lib/systemd/system-generators/berth-generator"
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !os.IsNotExist(err)
+}
+
+func printUnits(cfg generator.Config, set generator.Set, log *logger, stdout *os.File) {
+	w := bufio.NewWriter(stdout)
+	defer w.Flush()
+	generator.Generate(cfg, set, func(out *generator.Output) {
+		log.findings(out)
+		if out.Stub || out.Name == "" {
+			return
+		}
+		w.WriteString("---" + out.Name + "---\n")
+		w.Write(out.Text)
+		w.WriteString("\n")
+	})
+}
+
+func writeUnits(cfg generator.Config, set generator.Set, log *logger, dir string) {
+	w := newWriter(dir)
+	generator.Generate(cfg, set, func(out *generator.Output) {
+		log.findings(out)
+		if out.Name == "" {
+			return
+		}
+		log.debug("Writing " + dir + "/" + out.Name)
+		if err := w.unit(out); err != nil {
+			log.error(err.Error())
+		}
+	})
+	if err := w.commit(); err != nil {
+		log.error(err.Error())
+	}
+}
+
+// findings prints what is wrong with a file, with the whole path, and in the wording that tools look for.
+func (l *logger) findings(out *generator.Output) {
+	for _, f := range out.Findings {
+		text := f.String()
+		if f.Quadlet != "" {
+			text += " (" + f.Quadlet + ")"
+		}
+		if f.Severity == units.Error {
+			l.error(text)
+		} else {
+			l.warn(text)
+		}
+	}
+}

@@ -1,0 +1,306 @@
+// Package generator turns Quadlet unit files into units of systemd. It is pure: files in, units, links and findings out;
+// reading directories and writing units is berth-generator's part.
+package generator
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/berth-pods/berth/units"
+	"github.com/berth-pods/berth/units/unitfile"
+)
+
+// Config is what the outcome depends on beside the files.
+type Config struct {
+	// User makes units for a user's manager.
+	User bool
+	// Engine is the program in the command lines.
+	Engine string
+	// Reporter is the program, called with -report and a word for each finding, that a stub starts in place of a
+	// container; it prints them and fails.
+	Reporter string
+	// DeviceExists answers for AddDevice=-PATH. nil keeps all devices.
+	DeviceExists func(path string) bool
+	// Existing returns the path of a unit that the system has itself under that name, or "". nil means there is none.
+	Existing func(unit string) string
+}
+
+// Source is a unit file or drop-in as it was found.
+type Source struct {
+	Name string // "web.container", or "10-ports.conf"
+	Path string // where it was found
+	Text string
+
+	// Problem tells why there is no text: "is a FIFO, not a regular file".
+	Problem string
+	// Masked: a link to /dev/null. The name is taken and no unit is made.
+	Masked bool
+	// Skipped is the number of lines before Text, for a part of a bundle.
+	Skipped int
+}
+
+// Set is everything found in the search directories, first found first.
+type Set struct {
+	Files []Source
+	// Dropins are the .conf files by the name of their directory ("web.container.d"), first found first.
+	Dropins map[string][]Source
+}
+
+// Link is a symbolic link in the output directory. Name may have one directory; Target is relative to the link.
+type Link struct{ Name, Target string }
+
+// Output is what becomes of one file.
+type Output struct {
+	Name     string // "web.service"; empty when nothing can be written
+	Source   string // path of the file
+	Text     []byte
+	Links    []Link
+	Findings []units.Finding
+
+	// Stub: the file has errors, and the unit's start tells them.
+	Stub bool
+}
+
+// entry is what the first pass knows of a file.
+type entry struct {
+	source   *Source
+	name     units.Name
+	service  string // "web", without .service
+	resource string // what other units call it: a volume's or image's name; empty when unknown
+	pod      string // file name of the pod it is in
+	inPod    bool   // started with the pod
+	done     bool   // converted without errors
+}
+
+type generation struct {
+	Config
+	set     Set
+	entries []*entry
+	byFile  map[string]*entry
+	owner   map[string]*entry // by service
+	orphans []Output
+	buf     []byte
+}
+
+// Generate converts every file of the set and calls emit for each, in a fixed order: what others refer to first, pods last,
+// by name inside a kind. Output.Text is valid during the call only.
+//
+// Files are read twice, and nothing but names is kept of the first time: memory grows with the text, not with what is
+// parsed of it.
+func Generate(cfg Config, set Set, emit func(*Output)) {
+	g := &generation{Config: cfg, set: set, byFile: make(map[string]*entry, len(set.Files)), owner: make(map[string]*entry, len(set.Files))}
+	g.collect()
+	g.survey()
+	for i := range g.orphans {
+		emit(&g.orphans[i])
+	}
+	for _, e := range g.entries {
+		out := g.convert(e)
+		emit(&out)
+	}
+}
+
+// collect chooses one source for each name, taking bundles apart, and puts them in order.
+func (g *generation) collect() {
+	for i := range g.set.Files {
+		s := &g.set.Files[i]
+		if strings.HasSuffix(s.Name, units.BundleExtension) {
+			g.collectBundle(s)
+			continue
+		}
+		g.take(s)
+	}
+	slices.SortFunc(g.entries, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(rank(a.name.Kind), rank(b.name.Kind)), strings.Compare(a.name.File, b.name.File))
+	})
+}
+
+func (g *generation) collectBundle(s *Source) {
+	if s.Masked {
+		return
+	}
+	parts, findings := splitBundle(s)
+	if len(findings) > 0 {
+		g.orphans = append(g.orphans, Output{Source: s.Path, Findings: findings})
+	}
+	for i := range parts {
+		g.take(&parts[i])
+	}
+}
+
+func (g *generation) take(s *Source) {
+	name := units.ParseName(s.Name)
+	if name.Kind == 0 || g.byFile[s.Name] != nil {
+		return
+	}
+	e := &entry{source: s, name: name, service: name.Unit()}
+	g.byFile[s.Name] = e
+	if !s.Masked {
+		g.entries = append(g.entries, e)
+	}
+}
+
+// rank orders the kinds so that what is referred to comes first; containers and kube share a place.
+func rank(k units.Kind) int {
+	switch k {
+	case units.KindImage, units.KindArtifact:
+		return 1
+	case units.KindVolume, units.KindNetwork:
+		return 2
+	case units.KindBuild:
+		return 3
+	case units.KindContainer, units.KindKube:
+		return 4
+	}
+	return 5
+}
+
+// survey learns the names of all units, so that they may refer to each other in any direction.
+func (g *generation) survey() {
+	for _, e := range g.entries {
+		u, _ := g.load(e)
+		if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && isUnitName(name.Text+".service") {
+			e.service = name.Text
+		}
+		e.resource = resourceName(u, e)
+		if c, ok := u.Section.(*units.Container); ok {
+			e.pod = c.Pod.Text
+			e.inPod = c.StartWithPod.Or(true) && !e.name.Template()
+		}
+		if g.owner[e.service] == nil {
+			g.owner[e.service] = e
+		}
+	}
+}
+
+// load parses a file and its drop-ins. Drop-ins that cannot be read are left out and reported apart: they cost only
+// themselves.
+func (g *generation) load(e *entry) (u *units.Unit, dropins []units.Finding) {
+	f, syntax := unitfile.ParsePart(e.source.Path, e.source.Text, e.source.Skipped)
+	if len(g.set.Dropins) > 0 {
+		for _, d := range g.dropinsOf(e.name) {
+			part, errs := unitfile.Parse(d.Path, d.Text)
+			if d.Problem != "" {
+				errs = []unitfile.SyntaxError{{At: unitfile.Pos{Path: d.Path}, Message: d.Problem}}
+			}
+			for _, err := range errs {
+				dropins = append(dropins, units.Finding{At: err.At, Severity: units.Error, Message: err.Message,
+					Hint: "the drop-in is left out"})
+			}
+			if len(errs) == 0 {
+				f.Merge(part)
+			}
+		}
+	}
+	u = units.Load(e.name.File, f, syntax)
+	if e.source.Problem != "" {
+		u.Findings = append(u.Findings[:0], units.Finding{At: unitfile.Pos{Path: e.source.Path}, Severity: units.Error, Message: e.source.Problem})
+	}
+	return u, dropins
+}
+
+func (g *generation) convert(e *entry) Output {
+	u, dropins := g.load(e)
+	out := Output{Name: e.service + ".service", Source: e.source.Path}
+	if !isUnitName(out.Name) {
+		u.Errorf(unitfile.Pos{Path: e.source.Path}, "no unit can have the name "+quoted(out.Name)+"; letters, digits and :-_.\\@ are allowed, 255 in all")
+		out.Name = ""
+	} else if refused := g.refuse(e, u); refused {
+		out.Name = ""
+	}
+	if e.source.Problem == "" {
+		u.Check()
+	}
+	c := conversion{generation: g, Unit: u, entry: e}
+	stop := c.stop()
+	links := c.links()
+	if out.Name != "" && !units.HasErrors(u.Findings) {
+		c.run()
+	}
+	out.Findings = append(u.Findings, dropins...)
+	units.SortFindings(out.Findings)
+	if out.Name == "" {
+		return out
+	}
+	out.Links = links
+	if units.HasErrors(u.Findings) {
+		out.Stub = true
+		g.buf = c.stub(g.buf[:0], stop, out.Findings)
+	} else {
+		e.done = true
+		g.buf = u.File.Append(g.buf[:0])
+	}
+	out.Text = g.buf
+	return out
+}
+
+// refuse reports whether the unit's name belongs to something else. Nothing is written then: a stub would do the damage.
+func (g *generation) refuse(e *entry, u *units.Unit) bool {
+	at := unitfile.Pos{Path: e.source.Path}
+	if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && name.Text != e.service {
+		u.Errorf(name.At, "ServiceName="+name.Text+" is no name for a unit; letters, digits and :-_.\\@ are allowed")
+	}
+	if first := g.owner[e.service]; first != e {
+		u.Add(units.Finding{At: at, Severity: units.Warning,
+			Message: "the unit " + e.service + ".service is already made from " + first.name.File + "; this file is left out",
+			Hint:    "give one of them a ServiceName="})
+		return true
+	}
+	if g.Existing == nil || u.Berth.Override.On {
+		return false
+	}
+	if path := g.Existing(e.service + ".service"); path != "" {
+		u.Add(units.Finding{At: at, Severity: units.Error, Message: "the system already has a unit of this name: " + path,
+			Hint: "rename the file, set ServiceName=, or say Override=yes in [X-Berth] to take its place"})
+		return true
+	}
+	return false
+}
+
+// isUnitName reports whether systemd takes the name for a unit.
+func isUnitName(name string) bool {
+	if len(name) > 255 || strings.HasPrefix(name, "@") || strings.HasPrefix(name, ".") {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(":-_.\\@", c) >= 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// resourceName is what the engine calls the thing that the unit makes, "" when it cannot be known before it is started.
+func resourceName(u *units.Unit, e *entry) string {
+	switch s := u.Section.(type) {
+	case *units.Container:
+		return knownContainerName(containerName(s, e.name), e.service)
+	case *units.Pod:
+		return cmp.Or(s.PodName.Text, defaultName(e.name))
+	case *units.Network:
+		return cmp.Or(s.NetworkName.Text, defaultName(e.name))
+	case *units.Volume:
+		return cmp.Or(s.VolumeName.Text, defaultName(e.name))
+	case *units.Image:
+		return cmp.Or(s.ImageTag.Text, s.Image.Text)
+	case *units.Artifact:
+		return s.Artifact.Text
+	case *units.Build:
+		if len(s.ImageTag) > 0 {
+			return s.ImageTag[0].Text
+		}
+	}
+	return ""
+}
+
+// defaultName of networks, volumes and pods.
+func defaultName(n units.Name) string {
+	if n.At {
+		return "systemd-" + n.Prefix + "-%i"
+	}
+	return "systemd-" + n.Stem
+}
+
+func quoted(s string) string { return `"` + s + `"` }

@@ -1,0 +1,163 @@
+package units
+
+import (
+	"strings"
+
+	"github.com/berth-pods/berth/units/unitfile"
+)
+
+// Unit is a unit file that has been read, with everything that can be said about it alone.
+type Unit struct {
+	Name     Name
+	File     *unitfile.File
+	Section  Section // *Container, *Pod, …
+	Quadlet  Quadlet
+	Berth    Berth
+	Findings []Finding
+}
+
+// maxFindings bounds what is said about one file.
+const maxFindings = 100
+
+// Load reads the sections of a parsed file, drop-ins merged, into their types. name is the file's base name and must have
+// one of the eight extensions. Findings are in the order in which they were met; call SortFindings to order them by line.
+func Load(name string, f *unitfile.File, syntax []unitfile.SyntaxError) *Unit {
+	n := ParseName(name)
+	u := &Unit{Name: n, File: f, Section: NewSection(n.Kind)}
+	for _, e := range syntax {
+		u.Errorf(e.At, e.Message)
+	}
+	u.read(KindBerth, &u.Berth)
+	u.read(KindQuadlet, &u.Quadlet)
+	u.read(n.Kind, u.Section)
+	return u
+}
+
+// Check reports what is wrong with one file by itself: text is its content, path its place. References to other files are
+// the generator's matter.
+func Check(path, text string) []Finding {
+	f, syntax := unitfile.Parse(path, text)
+	u := Load(path[strings.LastIndexByte(path, '/')+1:], f, syntax)
+	u.Check()
+	SortFindings(u.Findings)
+	return u.Findings
+}
+
+// Check adds the findings about how the keys go together.
+func (u *Unit) Check() {
+	u.checkSections()
+	switch s := u.Section.(type) {
+	case *Container:
+		checkContainer(u, s)
+	case *Pod:
+		checkPod(u, s)
+	case *Kube:
+		checkKube(u, s)
+	case *Network:
+		checkNetwork(u, s)
+	case *Volume:
+		checkVolume(u, s)
+	case *Image:
+		checkImage(u, s)
+	case *Build:
+		checkBuild(u, s)
+	case *Artifact:
+		checkArtifact(u, s)
+	}
+}
+
+// Errorf adds an error.
+func (u *Unit) Errorf(at unitfile.Pos, message string) {
+	u.add(Finding{At: at, Severity: Error, Message: message})
+}
+
+// Add adds a finding.
+func (u *Unit) Add(f Finding) { u.add(f) }
+
+func (u *Unit) add(f Finding) {
+	if f.At.Path == "" {
+		f.At.Path = u.File.Path
+	}
+	if len(u.Findings) < maxFindings || f.Severity == Error && !HasErrors(u.Findings) {
+		u.Findings = append(u.Findings, f)
+	}
+}
+
+func (u *Unit) badQuoting(severity Severity, e *unitfile.Entry, err error) {
+	at, message := e.At, err.Error()
+	if q, ok := err.(*unitfile.QuoteError); ok {
+		at = e.PosAt(q.Off)
+	}
+	hint := ""
+	if strings.HasPrefix(message, unitfile.BadEscape) {
+		hint = `write \\ for a backslash`
+	}
+	if severity == Warning {
+		message += "; " + e.Key + "= is left out"
+	}
+	u.add(Finding{At: at, Severity: severity, Message: e.Key + "=: " + message, Hint: hint})
+}
+
+// Pos is the place of the unit's own section, or of the file when it has none.
+func (u *Unit) Pos() unitfile.Pos { return u.sectionPos() }
+
+func (u *Unit) sectionPos() unitfile.Pos {
+	if s := u.File.Section(u.Name.Kind.String()); s != nil {
+		return s.At
+	}
+	return unitfile.Pos{Path: u.File.Path}
+}
+
+func (u *Unit) read(k Kind, into Section) {
+	s := u.File.Section(k.String())
+	if s == nil {
+		return
+	}
+	for i := range s.Entries {
+		e := &s.Entries[i]
+		row := Lookup(k, e.Key)
+		if row == nil {
+			u.unknownKey(k, e)
+			continue
+		}
+		row.field(into).Assign(e, u)
+		u.checkHash(row, e)
+	}
+}
+
+func (u *Unit) unknownKey(k Kind, e *unitfile.Entry) {
+	f := Finding{
+		At: e.At, Severity: Error,
+		Message: "unknown key " + e.Key + "=",
+		Hint:    hintForKey(k, e.Key),
+		Quadlet: "unsupported key '" + e.Key + "' in group '" + k.String() + "' in " + u.File.Path,
+	}
+	if k == KindBerth || u.Berth.UnknownKeys.Text == "warn" {
+		f.Severity = Warning
+	}
+	u.add(f)
+}
+
+// checkHash warns of a comment after a value: unit files have none.
+func (u *Unit) checkHash(row *Row, e *unitfile.Entry) {
+	at := strings.Index(e.Value, " #")
+	if at < 0 || strings.ContainsAny(e.Value, `"'`) || row.Name == "Exec" || strings.HasSuffix(row.Name, "Cmd") || strings.HasSuffix(row.Name, "Args") {
+		return
+	}
+	if b, ok := row.field(u.section(row)).(*Bool); ok && b.Given {
+		return // said already
+	}
+	u.add(Finding{At: e.PosAt(at + 1), Severity: Warning, Message: "a # after a value is part of the value", Hint: "put the comment on a line of its own"})
+}
+
+func (u *Unit) section(row *Row) Section {
+	switch row.Kinds {
+	case KindBerth:
+		return &u.Berth
+	case KindQuadlet:
+		return &u.Quadlet
+	}
+	return u.Section
+}
+
+func trimSpace(s string) string { return strings.Trim(s, " \t\r\n") }

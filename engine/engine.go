@@ -66,7 +66,8 @@ type NetworkRequest struct {
 	Networks []string
 	Publish  []spec.PortMapping
 	IP       string
-	NetNS    string // path of the network namespace
+	// NetNS is the path of the network namespace; for Teardown "" when it is gone already.
+	NetNS string `json:"-"`
 }
 
 // NetworkStatus is what came of it.

@@ -46,13 +46,11 @@ func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) e
 		// A handle on the network namespace keeps it until its rules are taken away.
 		if ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", s.Init.PID)); err == nil {
 			defer ns.Close()
-			s.Network.NetNS = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+			s.Network.NetNS = handlePath(ns)
 		}
 		if err := e.stop(ctx, s, timeout); err != nil {
 			return err
 		}
-	} else {
-		s.Network.NetNS = ""
 	}
 	return e.remove(ctx, s)
 }

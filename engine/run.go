@@ -30,7 +30,11 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := e.start(ctx, &s); err != nil {
+	err = e.start(ctx, &s)
+	if s.netns != nil {
+		defer s.netns.Close() // after the removal, which works on it
+	}
+	if err != nil {
 		// The caller's context may be what failed; taking away must not depend on it.
 		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s))
 	}
@@ -116,12 +120,10 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	var status NetworkStatus
 	network := make(chan error, 1)
 	if s.Network.connected() {
-		ns, err := newNetNS()
-		if err != nil {
+		if s.netns, err = newNetNS(); err != nil {
 			return err
 		}
-		defer ns.Close()
-		s.Network.NetNS = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+		s.Network.NetNS = handlePath(s.netns)
 		s.Networked = true
 		if err := e.Dirs.save(*s); err != nil {
 			return err
@@ -302,6 +304,9 @@ func stopSignal(s string) (string, error) {
 	}
 	return proc.SignalName(sig), nil
 }
+
+// handlePath names an open file for other processes, as long as this one has it open.
+func handlePath(f *os.File) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()) }
 
 // newNetNS makes a network namespace and returns a handle on it. It has no name: it ends with its last process or handle.
 func newNetNS() (*os.File, error) {

@@ -36,6 +36,8 @@ type State struct {
 	Container spec.Container `json:"container"`
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
+
+	netns *os.File // handle of Run on the network namespace
 }
 
 // Running reports whether the container's PID 1 is there.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/sd"
 )
 
 type rmOptions struct {
@@ -80,7 +82,9 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 			errs = append(errs, err)
 			continue
 		}
-		fmt.Fprintln(env.Out, name)
+		if !sd.InJournal(os.Stdout) { // each stop of a unit would write the name into its log
+			fmt.Fprintln(env.Out, name)
+		}
 	}
 	return errors.Join(errs...)
 }

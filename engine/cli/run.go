@@ -29,7 +29,7 @@ stays in the foreground, hands signals on, and ends with the container's exit st
 Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, 127 when
 there is no such command.`,
 		Flags:  func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
-		Userns: func([]string) bool { return rootless.Needed() },
+		Userns: func(args []string) bool { return rootless.Needed() && !transient(args) },
 		Run:    runRun,
 	}
 }
@@ -86,7 +86,7 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if c.Detach && os.Getenv("NOTIFY_SOCKET") == "" {
+	if transient(args) {
 		return runTransient(ctx, env, c, args)
 	}
 	e, err := newEngine(env)
@@ -98,6 +98,13 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	return runForeground(ctx, e, c)
+}
+
+// transient tells whether the words ask for a unit of their own. systemd must be asked by the user, not by the root of
+// the user's namespace, whom the bus does not know.
+func transient(args []string) bool {
+	c, err := parseRun(args)
+	return err == nil && c.Detach && os.Getenv("NOTIFY_SOCKET") == ""
 }
 
 // runTransient asks systemd to run the same command line as a unit.
@@ -114,7 +121,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 		return fmt.Errorf("container: %w", err)
 	}
 	return sd.StartTransient(ctx, env.Run, sd.Transient{
-		User: rootless.Inside(), Unit: name, Program: selfPath(),
+		User: rootless.Needed(), Unit: name, Program: selfPath(),
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
 		Stop:  []string{"rm", "-v", "-f", "-i", name},
 	})

@@ -210,7 +210,7 @@ func pull(ctx context.Context, env *Env, c spec.Container) error {
 	_, err := env.Run(ctx, proc.Command{Path: helper("berth-image"), Args: append(args, c.Image)})
 	var exit *proc.ExitError
 	if errors.As(err, &exit) {
-		said := strings.TrimPrefix(strings.TrimSpace(exit.Stderr), "Error: ")
+		said := strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(exit.Stderr), "Error: "), "berth: ")
 		return fmt.Errorf("image %q is not in the store and cannot be fetched: %s; `berth load -i FILE` brings one in from an archive", c.Image, said)
 	}
 	return err

@@ -37,6 +37,7 @@ type plan struct {
 	Version   int              `json:"version"`
 	Pasta     bool             `json:"pasta,omitempty"`
 	Options   *netavarkOptions `json:"options,omitempty"`
+	Begun     bool             `json:"begun,omitempty"`  // netavark was called
 	Leases    []string         `json:"leases,omitempty"` // below Adapter.Leases
 	PastaArgs []string         `json:"pastaArgs,omitempty"`
 }
@@ -138,6 +139,10 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 	case p.Pasta:
 		return a.startPasta(ctx, r, p)
 	}
+	p.Begun = true
+	if err := a.record(r, p); err != nil {
+		return err
+	}
 	return a.netavark(ctx, "setup", r.NetNS, p.Options)
 }
 
@@ -147,7 +152,7 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 	if err != nil || p == nil {
 		return err
 	}
-	if p.Options != nil {
+	if p.Options != nil && p.Begun {
 		if err := a.teardownBridge(ctx, r.NetNS, p.Options); err != nil {
 			return err // the leases stay until the rules that use them are gone
 		}

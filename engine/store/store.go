@@ -164,7 +164,7 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	err = st.DeleteContainer(id)
-	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, storage.ErrNotAContainer) || errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return err

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestSum(t *testing.T) {
+	tests := []struct {
+		values []float64
+		want   stat
+	}{
+		{nil, stat{}},
+		{[]float64{3}, stat{1, 3, 3, 3}},
+		{[]float64{9, 1, 2}, stat{3, 2, 1, 9}},
+		{[]float64{4, 1, 2, 9}, stat{4, 3, 1, 9}},
+	}
+	for _, tt := range tests {
+		if got := sum(tt.values); got != tt.want {
+			t.Errorf("sum(%v) = %+v, want %+v", tt.values, got, tt.want)
+		}
+	}
+}
+
+func TestTurns(t *testing.T) {
+	var got []int
+	err := turns(2, 3, func(_, side int) error {
+		got = append(got, side)
+		return nil
+	})
+	if want := []int{0, 1, 2, 1, 2, 0}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}
+
+func TestParse(t *testing.T) {
+	if got, err := parseUsage("usage_usec 1500\nuser_usec 1\n"); err != nil || got != 1.5 {
+		t.Errorf("usage: got %v, %v", got, err)
+	}
+	if _, err := parseUsage("user_usec 1\n"); err == nil {
+		t.Error("no usage and no error")
+	}
+	if got := parsePss("Rss: 2048 kB\nPss:  512 kB\nPss_Anon: 9 kB\n"); got != 0.5 {
+		t.Errorf("pss: got %v, want 0.5", got)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, bad := range [][]string{{"-rounds", "0"}, {"-only", "nonsense"}, {"start"}, {"-rounds", "x"}} {
+		if _, err := parseOptions(bad, &strings.Builder{}); err == nil {
+			t.Errorf("%v: no error", bad)
+		}
+	}
+	if o, err := parseOptions([]string{"-only", "floor,start"}, os.Stderr); err != nil || o.rounds != 20 {
+		t.Errorf("got %+v, %v", o, err)
+	}
+}
+
+func TestTable(t *testing.T) {
+	r := report{
+		Machine: map[string]string{"host": "nspawn", "kernel": "6.12"},
+		Method:  []string{"wall: so and so"},
+		Notes:   []string{"something is left out"},
+		Rows: []row{
+			{What: "systemctl start", Side: "berth", Unit: "ms", Wall: stat{3, 10, 9, 12.345}, CPU: &stat{3, 5, 4, 6}},
+			{What: "systemctl start", Side: peer, Unit: "ms", Wall: stat{3, 91, 88, 130}, CPU: &stat{3, 62, 61, 70}},
+			{What: "floor", Side: "crun", Unit: "ms", Wall: stat{3, 6, 5, 7}, CPU: &stat{3, 4, 3, 5}},
+			{What: "processes", Side: "berth", Wall: sum([]float64{0})},
+			{What: "processes", Side: peer, Wall: sum([]float64{1})},
+			{What: "size", Side: "berth", Unit: "MB", Wall: sum([]float64{7.57})},
+			{What: "size", Side: peer, Unit: "MB", Wall: sum([]float64{45.1})},
+		},
+	}
+	r.compare()
+	var out strings.Builder
+	r.print(&out)
+	golden := filepath.Join("testdata", "table.golden")
+	if *update {
+		if err := os.WriteFile(golden, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	r := report{Machine: map[string]string{}}
+	if err := r.write(filepath.Join(dir, "sub", "out.json")); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := os.ReadDir(filepath.Join(dir, "sub"))
+	if len(entries) != 1 || entries[0].Name() != "out.json" {
+		t.Errorf("left %v, want out.json alone", entries)
+	}
+}

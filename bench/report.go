@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// peer is the side that the others are compared with.
+const peer = "podman"
+
+// report is all figures of one run.
+type report struct {
+	Machine map[string]string `json:"machine"` // versions, processors
+	Method  []string          `json:"method"`
+	Notes   []string          `json:"notes,omitempty"` // what could not be measured, and why
+	Rows    []row             `json:"rows"`
+}
+
+// row is what one side needed for one thing. The ratios are the peer's
+// median divided by this side's: 5 means five times better than the peer.
+type row struct {
+	What     string   `json:"what"`
+	Side     string   `json:"side"`
+	Unit     string   `json:"unit"`
+	Wall     stat     `json:"wall"`
+	CPU      *stat    `json:"cpu,omitempty"`
+	Ratio    *float64 `json:"ratio,omitempty"`
+	CPURatio *float64 `json:"cpu_ratio,omitempty"`
+}
+
+// stat sums measurements up.
+type stat struct {
+	N      int     `json:"n"`
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+// sum returns the zero stat for no measurements. The median of an even
+// number is the mean of the two in the middle.
+func sum(values []float64) stat {
+	if len(values) == 0 {
+		return stat{}
+	}
+	v := slices.Sorted(slices.Values(values))
+	n := len(v)
+	return stat{n, (v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
+}
+
+// compare fills in the ratios of all rows that have a peer.
+func (r *report) compare() {
+	for i := range r.Rows {
+		a := &r.Rows[i]
+		for j := range r.Rows {
+			b := &r.Rows[j]
+			if b.What != a.What || b.Unit != a.Unit || b.Side != peer || a.Side == peer {
+				continue
+			}
+			a.Ratio = ratio(b.Wall.Median, a.Wall.Median)
+			if a.CPU != nil && b.CPU != nil {
+				a.CPURatio = ratio(b.CPU.Median, a.CPU.Median)
+			}
+		}
+	}
+}
+
+func ratio(of, by float64) *float64 {
+	if by <= 0 {
+		return nil
+	}
+	q := of / by
+	return &q
+}
+
+// print writes the table for people.
+func (r *report) print(out io.Writer) {
+	for _, key := range []string{"host", "kernel", "processors", "load", "systemd", "berth", "podman", "crun", "image"} {
+		if v := r.Machine[key]; v != "" {
+			fmt.Fprintf(out, "%-11s %s\n", key, v)
+		}
+	}
+	for _, m := range r.Method {
+		fmt.Fprintln(out, m)
+	}
+	fmt.Fprintln(out)
+	printRows(out, r.Rows)
+	fmt.Fprintf(out, "\nratio: the median of %s divided by this one's; CPU in ms\n", peer)
+	for _, note := range r.Notes {
+		fmt.Fprintln(out, "note:", note)
+	}
+}
+
+// printRows aligns names to the left and figures to the right.
+func printRows(out io.Writer, rows []row) {
+	table := [][]string{{"what", "side", "median", "min–max", "", "ratio", "CPU", "min–max", "ratio", "n"}}
+	last := ""
+	for _, r := range rows {
+		cells := []string{r.What, r.Side, figure(r.Wall.Median), r.Wall.span(), r.Unit, times(r.Ratio), "", "", times(r.CPURatio), ""}
+		if r.What == last {
+			cells[0] = ""
+		}
+		last = r.What
+		if r.CPU != nil {
+			cells[6], cells[7] = figure(r.CPU.Median), r.CPU.span()
+			cells[9] = fmt.Sprint(r.Wall.N)
+		}
+		table = append(table, cells)
+	}
+	widths := make([]int, len(table[0]))
+	for _, cells := range table {
+		for i, cell := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, cells := range table {
+		line := ""
+		for i, cell := range cells {
+			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i < 2 {
+				line += cell + space + "  "
+			} else {
+				line += space + cell + "  "
+			}
+		}
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
+	}
+}
+
+func (s stat) span() string {
+	if s.N < 2 {
+		return ""
+	}
+	return figure(s.Min) + "–" + figure(s.Max)
+}
+
+// figure prints three digits or so: nobody can measure more here.
+func figure(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	default:
+		return strings.TrimSuffix(fmt.Sprintf("%.2f", v), ".00")
+	}
+}
+
+func times(ratio *float64) string {
+	if ratio == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.1f×", *ratio)
+}
+
+// write puts the JSON beside its place and renames it.
+func (r *report) write(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".out-*")
+	if err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	defer os.Remove(f.Name()) // fails after the rename, as it should
+	if _, err := f.Write(append(data, '\n')); err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	return os.Rename(f.Name(), path)
+}

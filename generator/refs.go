@@ -34,7 +34,8 @@ func (c *conversion) need(service string) {
 
 // needPath makes the unit wait for the mount of a path.
 func (c *conversion) needPath(path string) {
-	c.File.AddSection("Unit").Add("RequiresMountsFor", unitfile.QuoteWord(path))
+	quoted := strings.ReplaceAll(unitfile.QuoteWord(path), " ", `\x20`)
+	c.File.AddSection("Unit").Add("RequiresMountsFor", quoted)
 }
 
 // dir is the directory of the unit file, with the percent signs written so that systemd leaves them alone.

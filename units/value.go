@@ -246,11 +246,19 @@ func (v *Number) Assign(e *unitfile.Entry, u *Unit) {
 		*v = Number{}
 		return
 	}
-	n, err := strconv.ParseUint(strings.TrimPrefix(text, "+"), 0, 32)
-	if err != nil {
-		u.add(Finding{At: e.At, Severity: Error, Message: e.Key + "=" + text + " is not a number from 0 to 4294967295"})
+	n, ok := parseNumber(text)
+	if !ok {
+		u.add(Finding{At: e.At, Severity: Warning, Message: e.Key + "=" + text + " is not a number from 0 to 4294967295 and counts as 0"})
 	}
-	*v = Number{N: uint32(n), Given: true, At: e.At}
+	*v = Number{N: n, Given: true, At: e.At}
+}
+
+func parseNumber(text string) (n uint32, ok bool) {
+	wide, err := strconv.ParseUint(strings.TrimPrefix(text, "+"), 0, 32)
+	if err != nil {
+		return 0, false
+	}
+	return uint32(wide), true
 }
 
 // Grammar implements Value.
@@ -262,16 +270,15 @@ type ID struct{ Number }
 // Assign implements Value.
 func (v *ID) Assign(e *unitfile.Entry, u *Unit) {
 	text := unitfile.Unquote(e.Value)
-	if text == "root" {
-		v.Number = Number{Given: true, At: e.At}
+	if text == "" {
+		v.Number = Number{}
 		return
 	}
-	if text != "" && (text[0] < '0' || text[0] > '9') && text[0] != '+' {
+	n, ok := parseNumber(text)
+	if !ok && text != "root" {
 		// Podman reads any name as 0: the volume would silently belong to root.
 		u.add(Finding{At: e.At, Severity: Error, Message: e.Key + "=" + text + " must be a number",
-			Hint: "a volume is owned by a number; see id -u " + text})
-		v.Number = Number{Given: true, At: e.At}
-		return
+			Hint: "the owner of a volume is given by number, as id -u and id -g print it"})
 	}
-	v.Number.Assign(e, u)
+	v.Number = Number{N: n, Given: true, At: e.At}
 }

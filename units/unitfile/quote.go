@@ -182,7 +182,7 @@ func AppendQuoted(buf []byte, word string) []byte {
 		r, n := utf8.DecodeRuneInString(word[i:])
 		c := word[i]
 		switch {
-		case r == utf8.RuneError && n == 1, c < ' ' && strings.IndexByte("\a\b\f\n\r\t\v", c) < 0, c == 0x7f, c == ' ':
+		case r == utf8.RuneError && n == 1, c < ' ' && strings.IndexByte("\a\b\f\n\r\t\v", c) < 0, c == 0x7f:
 			buf = append(buf, '\\', 'x', hex[c>>4], hex[c&15])
 		case c < ' ':
 			buf = append(buf, '\\', "abfnrtv"[strings.IndexByte("\a\b\f\n\r\t\v", c)])

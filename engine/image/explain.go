@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/docker/distribution/registry/api/errcode"
@@ -34,10 +35,13 @@ func explain(err error) error {
 		return say("interrupted")
 	case errors.Is(err, syscall.ENOSPC):
 		return say("no space left: " + err.Error())
-	case errors.As(err, &path) && errors.Is(path.Err, os.ErrNotExist) && path.Op == "open":
+	case errors.As(err, &path) && errors.Is(path.Err, os.ErrNotExist) && strings.HasPrefix(path.Op, "open"):
 		return say("there is no file " + path.Path)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, tar.ErrHeader):
 		return say("the data ends too early or is damaged: fetch it again (" + err.Error() + ")")
+	}
+	if strings.Contains(err.Error(), "\n") {
+		return say(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -15,8 +16,8 @@ import (
 	"go.podman.io/image/v5/oci/layout"
 )
 
-// maxIndex bounds the index.json of an OCI layout, in bytes; registries accept manifests of 4 MiB.
-const maxIndex = 4 << 20
+// maxManifest bounds index.json and each manifest, in bytes; it is what registries accept.
+const maxManifest = 4 << 20
 
 // maxImages bounds how many images one archive may hold.
 const maxImages = 1000
@@ -45,6 +46,9 @@ func (im *Images) openLayout(b *bundle, dir string) error {
 			continue
 		}
 		if _, known := at[m.Digest]; !known {
+			if err := checkManifest(root, m.Digest); err != nil {
+				return err
+			}
 			ref, err := reader.NewIndexReference(dir, i)
 			if err != nil {
 				return err
@@ -77,17 +81,9 @@ func readIndex(root *os.Root) (imgspecv1.Index, error) {
 		Layers json.RawMessage `json:"layers"`
 		Config json.RawMessage `json:"config"`
 	}
-	f, err := root.Open("index.json")
+	data, err := readSmall(root, "index.json")
 	if err != nil {
 		return index.Index, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxIndex+1))
-	if err != nil {
-		return index.Index, fmt.Errorf("read index.json: %w", err)
-	}
-	if len(data) > maxIndex {
-		return index.Index, fmt.Errorf("index.json is larger than %d MiB", maxIndex>>20)
 	}
 	if err := json.Unmarshal(data, &index); err != nil {
 		return index.Index, fmt.Errorf("read index.json: %w", err)
@@ -99,4 +95,51 @@ func readIndex(root *os.Root) (imgspecv1.Index, error) {
 		return index.Index, fmt.Errorf("index.json lists %d images, at most %d are accepted", len(index.Manifests), maxImages)
 	}
 	return index.Index, nil
+}
+
+// checkManifest reads what index.json points to and compares the digest, which image/v5 does only for what a manifest
+// points to. When it is an index for several platforms, the manifests in it are checked for their size alone, as image/v5
+// takes one by digest.
+func checkManifest(root *os.Root, d digest.Digest) error {
+	data, err := readBlob(root, d)
+	if err != nil {
+		return err
+	}
+	if d.Algorithm().FromBytes(data) != d {
+		return fmt.Errorf("manifest %s: its content has another digest, it is damaged", d)
+	}
+	var index imgspecv1.Index
+	if err := json.Unmarshal(data, &index); err != nil {
+		return fmt.Errorf("manifest %s: %w", d, err)
+	}
+	for _, m := range index.Manifests {
+		if _, err := readBlob(root, m.Digest); err != nil && !errors.Is(err, os.ErrNotExist) { // other platforms may be left out
+			return err
+		}
+	}
+	return nil
+}
+
+func readBlob(root *os.Root, d digest.Digest) ([]byte, error) {
+	if err := d.Validate(); err != nil {
+		return nil, fmt.Errorf("digest %q: %w", d, err)
+	}
+	return readSmall(root, path.Join("blobs", d.Algorithm().String(), d.Encoded()))
+}
+
+// readSmall reads a file that may not be larger than a manifest.
+func readSmall(root *os.Root, name string) ([]byte, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(data) > maxManifest {
+		return nil, fmt.Errorf("%s is larger than %d MiB", name, maxManifest>>20)
+	}
+	return data, nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/berth-pods/berth/engine/image"
 	"github.com/berth-pods/berth/engine/image/verb"
+	"github.com/berth-pods/berth/engine/sd"
 )
 
 // What the program is called in messages. People type berth, which executes this program.
@@ -37,8 +38,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e := env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
-	e.Notify = notifier(e.Getenv("NOTIFY_SOCKET"))
+	e := env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Notify: notify}
 	os.Exit(e.main(ctx, os.Args[1:]))
 }
 
@@ -46,9 +46,11 @@ func main() {
 type env struct {
 	In       io.Reader
 	Out, Err io.Writer
-	Getenv   func(string) string
 	Notify   func(state string) // tells systemd; does nothing outside a unit
 }
+
+// notify passes over errors: a status that does not arrive must not stop a pull.
+func notify(state string) { _ = sd.Manager{}.Notify(state) }
 
 // main runs one command line and returns the exit code.
 func (e env) main(ctx context.Context, args []string) int {

@@ -55,6 +55,9 @@ type Options struct {
 	Kind  Kind
 	Cache Cache
 	Repo  string // the checkout whose build is installed in the machine
+
+	// BinAsIs takes the programs that lie in bin, instead of building and installing them with make.
+	BinAsIs bool
 }
 
 // Start makes a machine and boots it.
@@ -85,7 +88,7 @@ func newMachine(ctx context.Context, o Options, base Base) (*machine, error) {
 		return nil, fmt.Errorf("make a place for the machine: %w", err)
 	}
 	m := &machine{dir: dir, lock: lock, log: o.Cache.stopwatch(), kind: o.Kind}
-	p := payload{repo: o.Repo, kind: o.Kind, base: base, dir: filepath.Join(dir, "payload")}
+	p := payload{repo: o.Repo, kind: o.Kind, base: base, dir: filepath.Join(dir, "payload"), binAsIs: o.BinAsIs}
 	err = p.stage(ctx)
 	if err == nil {
 		switch o.Kind {
@@ -207,11 +210,11 @@ func (c Cache) machineDir(ctx context.Context) (string, *os.File, error) {
 	if err := os.MkdirAll(all, 0o755); err != nil {
 		return "", nil, err
 	}
-	unlock, err := c.lock(ctx, "machines.lock")
+	global, err := c.lock(ctx, "machines.lock")
 	if err != nil {
 		return "", nil, err
 	}
-	defer unlock()
+	defer global.Close()
 	if err := sweep(all); err != nil {
 		return "", nil, fmt.Errorf("remove machines of killed runs: %w", err)
 	}

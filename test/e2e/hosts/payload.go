@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -12,6 +13,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/berth-pods/berth/examples/mkimage/archive"
+	"github.com/berth-pods/berth/test/e2e/images"
 )
 
 // files are the machines' own settings: what both kinds need, and what one kind needs, laid out as in the machine.
@@ -29,6 +33,8 @@ type payload struct {
 	kind Kind
 	base Base
 	dir  string
+
+	binAsIs bool // see Options
 }
 
 func (p payload) stage(ctx context.Context) error {
@@ -52,22 +58,15 @@ func (p payload) stage(ctx context.Context) error {
 	return nil
 }
 
-// installBuild runs `make install` into dir.
+// installBuild runs `make install` into dir, or copies bin as it is.
 func (p payload) installBuild(ctx context.Context) error {
-	makefile, err := os.ReadFile(filepath.Join(p.repo, "Makefile"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return p.installBin()
-	}
-	if err != nil {
-		return err
-	}
-	if !strings.Contains("\n"+string(makefile), "\ninstall:") {
+	if p.binAsIs {
 		return p.installBin()
 	}
 	return p.run(ctx, nil, "make", "--silent", "-C", p.repo, "install", "DESTDIR="+p.dir, "PREFIX=/usr")
 }
 
-// installBin copies the programs in bin to where they belong, for a checkout whose Makefile cannot install yet.
+// installBin copies the programs in bin to where `make install` puts them.
 func (p payload) installBin() error {
 	found, err := filepath.Glob(filepath.Join(p.repo, "bin", "*"))
 	if err != nil {
@@ -89,8 +88,8 @@ func installedAs(program string) []string {
 		return []string{"/usr/bin/berth"}
 	case "berth-generator":
 		return []string{
-			"/usr/lib/systemd/system-generators/berth-generator",
-			"/usr/lib/systemd/user-generators/berth-generator",
+			"/usr/lib/systemd/system-generators/berth-system-generator",
+			"/usr/lib/systemd/user-generators/berth-user-generator",
 		}
 	default:
 		return []string{"/usr/libexec/berth/" + program}
@@ -128,7 +127,28 @@ func (p payload) copyScripts(context.Context) error {
 }
 
 func (p payload) makeImages(context.Context) error {
-	return nil
+	path := filepath.Join(p.base.Tree(), "usr/bin/busybox")
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	applets, err := exec.Command(path, "--list").Output()
+	if err != nil {
+		return fmt.Errorf("list busybox's applets: %w", err)
+	}
+	image, err := images.Busybox(program, strings.Fields(string(applets)))
+	if err != nil {
+		return err
+	}
+	docker, oci := &bytes.Buffer{}, &bytes.Buffer{}
+	if err := errors.Join(archive.Write(docker, archive.Docker, image), archive.Write(oci, archive.OCI, image)); err != nil {
+		return err
+	}
+	dir := filepath.Join(p.dir, testDir)
+	return errors.Join(
+		writeFile(filepath.Join(dir, "busybox.tar"), docker.Bytes(), 0o644),
+		writeFile(filepath.Join(dir, "busybox.oci.tar"), oci.Bytes(), 0o644),
+	)
 }
 
 // writeSettings writes the embedded files and the links that embedding cannot hold.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -51,19 +52,19 @@ func (c Cache) Setup(ctx context.Context) (Base, error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return base, err
 	}
-	unlock, err := c.lock(ctx, "setup.lock")
+	lock, err := c.lock(ctx, "setup.lock")
 	if err != nil {
 		return base, err
 	}
-	defer unlock()
+	defer lock.Close()
 	if exists(base.Dir) {
 		return base, nil
 	}
-	return base, c.build(ctx, base)
+	return base, c.build(ctx, base, lock)
 }
 
-func (c Cache) build(ctx context.Context, base Base) error {
-	b := builder{log: c.stopwatch(), dir: base.Dir + ".partial"}
+func (c Cache) build(ctx context.Context, base Base, lock *os.File) error {
+	b := builder{log: c.stopwatch(), dir: base.Dir + ".partial", lock: lock}
 	if err := os.RemoveAll(b.dir); err != nil {
 		return fmt.Errorf("remove an unfinished build: %w", err)
 	}
@@ -85,8 +86,9 @@ func (c Cache) build(ctx context.Context, base Base) error {
 
 // builder makes one base in dir, step by step.
 type builder struct {
-	log stopwatch
-	dir string
+	log  stopwatch
+	dir  string
+	lock *os.File
 }
 
 func (b builder) installTools(ctx context.Context) error {
@@ -164,8 +166,12 @@ func (b builder) run(ctx context.Context, stdin io.Reader, args ...string) error
 	cmd.Stdin = stdin
 	cmd.Stdout = &all
 	cmd.Stderr = io.MultiWriter(&all, &stepLines{log: b.log})
-	// The children of a package installation die with it, not only its first process.
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	// The child stops when this program is killed. Until its last process has stopped it holds the lock, so that nobody
+	// clears away what it still writes to.
+	cmd.ExtraFiles = []*os.File{b.lock}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM}
+	runtime.LockOSThread() // the signal comes when the thread ends that started the child
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
@@ -227,8 +233,8 @@ func aptOptions(ctx context.Context) ([]string, error) {
 	return options, nil
 }
 
-// lock takes an exclusive lock on a file in the cache and says so when it has to wait.
-func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error) {
+// lock takes an exclusive lock on a file in the cache and says so when it has to wait. Closing the file gives it back.
+func (c Cache) lock(ctx context.Context, name string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(c.Dir, name), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -237,7 +243,7 @@ func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error)
 	for waited := false; ; waited = true {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return f, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			f.Close()

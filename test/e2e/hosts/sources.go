@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// archive is one place that packages come from, as apt knows it.
-type archive struct {
+// aptSource is one place that packages come from, as apt knows it.
+type aptSource struct {
 	uri     string
 	suites  []string
 	options []string // "key=value", as in the brackets of a one-line source
@@ -30,14 +30,14 @@ func debianSources(files map[string]string, codename string) ([]string, error) {
 	return slices.Compact(lines), nil
 }
 
-func parseSources(name, text string) []archive {
+func parseSources(name, text string) []aptSource {
 	if path.Ext(name) == ".sources" {
 		return parseDeb822(text)
 	}
 	return parseOneLine(text)
 }
 
-func (a archive) lines(codename string) []string {
+func (a aptSource) lines(codename string) []string {
 	var lines []string
 	for _, s := range a.suites {
 		rest, ok := strings.CutPrefix(s, codename)
@@ -54,15 +54,15 @@ func (a archive) lines(codename string) []string {
 }
 
 // parseOneLine reads lines as sources.list(5) describes: deb [options] uri suite component…
-func parseOneLine(text string) []archive {
-	var all []archive
+func parseOneLine(text string) []aptSource {
+	var all []aptSource
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
 		line, ok := strings.CutPrefix(strings.TrimSpace(line), "deb ")
 		if !ok {
 			continue
 		}
-		var a archive
+		var a aptSource
 		line = strings.TrimSpace(line)
 		if inside, ok := strings.CutPrefix(line, "["); ok {
 			inside, line, _ = strings.Cut(inside, "]")
@@ -79,15 +79,15 @@ func parseOneLine(text string) []archive {
 }
 
 // parseDeb822 reads stanzas of "Key: value" lines, where a line that begins with a space continues the value.
-func parseDeb822(text string) []archive {
-	var all []archive
+func parseDeb822(text string) []aptSource {
+	var all []aptSource
 	for _, stanza := range strings.Split(text, "\n\n") {
 		fields := deb822Fields(stanza)
 		if !slices.Contains(fields["types"], "deb") || slices.Equal(fields["enabled"], []string{"no"}) {
 			continue
 		}
 		for _, uri := range fields["uris"] {
-			all = append(all, archive{
+			all = append(all, aptSource{
 				uri: uri, suites: fields["suites"],
 				options: deb822Options(fields),
 			})

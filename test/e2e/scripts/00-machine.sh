@@ -1,0 +1,25 @@
+# hosts: nspawn vm
+# The machine itself: systemd has booted without a failure, for the system and for a lingering user, and there is a network.
+. "$BERTH_E2E/lib.sh"
+
+assert_eq "system manager" "$(systemctl is-system-running)" running
+assert_eq "tester's manager" "$(as_tester systemctl --user is-system-running --wait)" running
+assert_eq "PID 1" "$(cat /proc/1/comm)" systemd
+assert_match "cgroup v2" "$(stat -f -c %T /sys/fs/cgroup)" cgroup2fs
+assert_eq "Podman's system generator" "$(readlink /etc/systemd/system-generators/podman-system-generator)" /dev/null
+
+say "the neighbour reaches this machine, and the other way round"
+ping -q -c 1 -W 5 192.0.2.1
+from_outside ping -q -c 1 -W 5 192.0.2.2
+
+say "the journal takes lines of the system and of the user"
+systemd-run --quiet --wait --unit=e2e-journal echo line-of-the-system
+wait_journal 10 line-of-the-system -u e2e-journal
+as_tester systemd-run --user --quiet --wait --unit=e2e-journal echo line-of-the-user
+wait_for 10 grep -q line-of-the-user <(as_tester journalctl --user -u e2e-journal --no-pager)
+
+say "systemd sees exit codes and signals"
+systemd-run --quiet --unit=e2e-exit --property=RemainAfterExit=no sh -c 'exit 7' || true
+wait_for 10 test "$(property e2e-exit ActiveState)" = failed
+assert_eq "exit code" "$(property e2e-exit ExecMainStatus)" 7
+systemctl reset-failed e2e-exit

@@ -29,6 +29,8 @@ set -eu
 mount -t overlay overlay -o "lowerdir=payload:$1,upperdir=upper,workdir=work" root
 mount --bind var root/var
 mount --bind home root/home
+mkdir -p /run/systemd
+mount -t tmpfs tmpfs /run/systemd # so that systemd-nspawn leaves nothing of its own behind
 systemd-nspawn --quiet --directory=root --machine="$2" --register=no --keep-unit --boot --console=pipe \
 	--private-network --capability=all --system-call-filter=@known --resolv-conf=off --timezone=off --link-journal=no \
 	--bind=/dev/fuse --bind=/dev/net/tun --bind="$PWD/agent:/run/berth-test"
@@ -102,9 +104,12 @@ func (n *nspawn) on(ctx context.Context) (io.ReadWriteCloser, error) {
 	return n.mailbox.accept(ctx, n.process)
 }
 
-// rebooted waits for the agent of the next boot: systemd-nspawn starts the machine again by itself.
+// rebooted waits for systemd-nspawn to end, which it does with --keep-unit when the machine reboots, and starts it again.
 func (n *nspawn) rebooted(ctx context.Context) (io.ReadWriteCloser, error) {
-	return n.mailbox.accept(ctx, n.process)
+	if err := n.process.wait(ctx); err != nil {
+		return nil, err
+	}
+	return n.on(ctx)
 }
 
 func (n *nspawn) cut() error {

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -48,4 +49,14 @@ func (p *process) kill() error {
 	}
 	<-p.done
 	return err
+}
+
+// wait waits for the child to end by itself.
+func (p *process) wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -71,10 +71,8 @@ func (v *vm) on(ctx context.Context) (io.ReadWriteCloser, error) {
 
 // rebooted waits for the emulator to end, which it does instead of a reset, and starts it again.
 func (v *vm) rebooted(ctx context.Context) (io.ReadWriteCloser, error) {
-	select {
-	case <-v.process.done:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := v.process.wait(ctx); err != nil {
+		return nil, err
 	}
 	return v.on(ctx)
 }

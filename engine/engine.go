@@ -47,6 +47,7 @@ type Bundle struct {
 	Stdout *os.File
 	Stderr *os.File
 	Extra  []*os.File // from file descriptor 3 on
+	Cgroup bool       // the container has a cgroup of its own; else it stays in the caller's
 }
 
 // Runtime is an OCI runtime.
@@ -55,8 +56,15 @@ type Runtime interface {
 	Create(ctx context.Context, b Bundle) (pid int, err error)
 	// Start lets the container's program run.
 	Start(ctx context.Context, b Bundle) error
-	// Delete kills what is left of the container and removes the runtime's state and cgroup; nil when there is none.
-	Delete(ctx context.Context, b Bundle) error
+}
+
+// Cgroups divides the unit's control group.
+type Cgroups interface {
+	// Divide makes room for a container in the unit's group and returns the container's group, and its name for the
+	// runtime. The calling thread sees only the unit's group from then on.
+	Divide(unit string) (group, inside string, err error)
+	// Remove kills what is left in the container's group and removes it; nil when there is none.
+	Remove(ctx context.Context, group string) error
 }
 
 // NetworkRequest says how a container is connected. Its zero value is "no network but a loopback device".
@@ -98,6 +106,7 @@ type Engine struct {
 	Store   Store
 	Volumes Volumes
 	Runtime Runtime
+	Cgroups Cgroups
 	Network Network
 	Manager Manager
 	Dirs    Dirs
@@ -112,8 +121,8 @@ type Engine struct {
 // Host holds the facts that Build needs from the running machine.
 type Host struct {
 	Rootless    bool
-	Cgroup      string // the caller's own cgroup, below the root of the cgroup2 file system
-	Controllers bool   // the caller's cgroup hands controllers on
+	Cgroup      string // the caller's own cgroup, below the root of the cgroup2 file system; "" when it may not be divided
+	Controllers bool   // the caller's cgroup has the memory and pids controllers
 	Environment map[string]string
 	ListenFDs   int
 	HostsFile   string // text of the host's /etc/hosts

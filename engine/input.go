@@ -52,13 +52,8 @@ func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus
 
 func (e *Engine) specHost(s State) spec.Host {
 	h := spec.Host{
-		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs, Resources: e.Host.Controllers,
-	}
-	if s.Container.Cgroups != "disabled" && e.Host.Cgroup != "" {
-		h.CgroupsPath = spec.CgroupsPath(e.Host.Cgroup)
-		if s.Container.Cgroups != "split" {
-			h.CgroupsPath = filepath.Join(e.Host.Cgroup, "berth-"+s.ID)
-		}
+		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs,
+		CgroupsPath: s.cgroupInside, Resources: e.Host.Controllers && s.cgroupInside != "",
 	}
 	if s.Container.SDNotify == "container" && e.Host.Environment["NOTIFY_SOCKET"] != "" {
 		h.NotifyPath = notifyInside

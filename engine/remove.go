@@ -92,8 +92,8 @@ func (e *Engine) stop(ctx context.Context, s State, timeout time.Duration) error
 // as long as something is left that another try could take away.
 func (e *Engine) remove(ctx context.Context, s State) error {
 	var errs []error
-	if err := e.Runtime.Delete(ctx, e.bundle(s.ID)); err != nil {
-		errs = append(errs, fmt.Errorf("runtime state of %q: %w", s.Name, err))
+	if err := e.end(ctx, s); err != nil {
+		errs = append(errs, fmt.Errorf("processes of %q: %w", s.Name, err))
 	}
 	if s.Networked {
 		if err := e.Network.Teardown(ctx, s.Network); err != nil {
@@ -109,4 +109,30 @@ func (e *Engine) remove(ctx context.Context, s State) error {
 		return errors.Join(errs...)
 	}
 	return e.Dirs.release(s)
+}
+
+// end kills what is left of the container's processes. With PID 1 the kernel kills all others of its PID namespace, and
+// the mounts go with them; the runtime's own state lies in the container's directory. So the runtime need not be called.
+func (e *Engine) end(ctx context.Context, s State) error {
+	pidfd, err := s.Init.Open()
+	if err == nil {
+		defer pidfd.Close()
+		if err := proc.Signal(pidfd, unix.SIGKILL); err != nil {
+			return err
+		}
+		if _, err := proc.Wait(ctx, pidfd, -1); err != nil {
+			return err
+		}
+	}
+	if err != nil && !errors.Is(err, proc.ErrGone) {
+		return err
+	}
+	group := s.Cgroup
+	if s.cgroupInside != "" { // this thread is the one that Run divided the group on
+		group = s.cgroupInside
+	}
+	if group == "" {
+		return nil
+	}
+	return e.Cgroups.Remove(ctx, group)
 }

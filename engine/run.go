@@ -177,6 +177,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	if err := ownMountNamespace(); err != nil {
 		return Bundle{}, err
 	}
+	if err := e.divideCgroup(s); err != nil {
+		return Bundle{}, err
+	}
 	rootfs, err := e.rootfs(*s, image)
 	if err != nil {
 		return Bundle{}, err
@@ -190,7 +193,7 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, err
 	}
 	s.Command = config.Process.Args
-	bundle := e.bundle(s.ID)
+	bundle := e.bundle(*s)
 	if err := writeConfig(bundle.Dir, config); err != nil {
 		return Bundle{}, err
 	}
@@ -202,6 +205,16 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, fmt.Errorf("container %q: process %d of the runtime: %w", s.Name, pid, err)
 	}
 	return bundle, nil
+}
+
+// divideCgroup gives the container a group of its own below the unit's, where the unit's may be divided.
+func (e *Engine) divideCgroup(s *State) error {
+	if s.Container.Cgroups != "split" || e.Host.Cgroup == "" {
+		return nil
+	}
+	var err error
+	s.Cgroup, s.cgroupInside, err = e.Cgroups.Divide(e.Host.Cgroup)
+	return err
 }
 
 // rootfs mounts the container's root file system, or takes the directory that stands in for one.
@@ -221,8 +234,8 @@ func (e *Engine) rootfs(s State, image Image) (string, error) {
 // bundle describes the container to the runtime. The runtime's state lies in the container's own directory.
 //
 // For now the container's stdout and stderr are the unit's own: sockets of the journal. The keeper will put pipes there.
-func (e *Engine) bundle(id string) Bundle {
-	b := Bundle{ID: id, Dir: e.Dirs.Container(id), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+func (e *Engine) bundle(s State) Bundle {
+	b := Bundle{ID: s.ID, Dir: e.Dirs.Container(s.ID), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Cgroup: s.Cgroup != ""}
 	for i := range e.Host.ListenFDs {
 		b.Extra = append(b.Extra, os.NewFile(uintptr(3+i), fmt.Sprintf("listen-%d", i)))
 	}

@@ -27,8 +27,9 @@ type State struct {
 	Image     string         `json:"image"`
 	ImageID   string         `json:"imageID"`
 	Created   time.Time      `json:"created"`
-	Init      proc.ID        `json:"init"`           // the container's PID 1; zero until it is created
-	Unit      string         `json:"unit,omitempty"` // systemd unit that it belongs to
+	Init      proc.ID        `json:"init"`             // the container's PID 1; zero until it is created
+	Unit      string         `json:"unit,omitempty"`   // systemd unit that it belongs to
+	Cgroup    string         `json:"cgroup,omitempty"` // of the container, below the root of the cgroup2 file system
 	Command   []string       `json:"command"`
 	Network   NetworkRequest `json:"network"`
 	Networked bool           `json:"networked"` // Network was given to the network adapter
@@ -37,7 +38,8 @@ type State struct {
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
-	netns *os.File // handle of Run on the network namespace
+	netns        *os.File // handle of Run on the network namespace
+	cgroupInside string   // Cgroup as the runtime sees it
 }
 
 // Running reports whether the container's PID 1 is there.

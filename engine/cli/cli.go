@@ -30,6 +30,8 @@ type Verb struct {
 	Summary string // one line, for the list of commands
 	Text    string // for --help and the man page
 	Flags   func(*pflag.FlagSet)
+	// Before runs first of all; it may replace the process by another.
+	Before func(args []string) error
 	// Userns says that the verb works on files of the user's containers, and so runs as root of the user's namespace.
 	// It may look first whether there is anything to do.
 	Userns func(args []string) bool
@@ -137,6 +139,11 @@ func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 		}
 		if v.Name == "run" && !strings.HasPrefix(a, "-") {
 			break // the words after the image are the container's
+		}
+	}
+	if v.Before != nil {
+		if err := v.Before(args); err != nil {
+			return err
 		}
 	}
 	if v.Userns != nil && v.Userns(args) {

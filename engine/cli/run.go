@@ -29,6 +29,7 @@ stays in the foreground, hands signals on, and ends with the container's exit st
 Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, 127 when
 there is no such command.`,
 		Flags:  func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
+		Before: enterScope,
 		Userns: func(args []string) bool { return rootless.Needed() && !transient(args) },
 		Run:    runRun,
 	}
@@ -65,8 +66,8 @@ func checkRun(c spec.Container) error {
 		}
 	}
 	for _, a := range c.Annotations {
-		if strings.HasPrefix(a, spec.SystemdPropertyPrefix) {
-			return fmt.Errorf("annotation %q would set a property of a systemd unit; write it into the unit file's [Service] section", a)
+		if err := spec.CheckAnnotation(a); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -125,6 +126,16 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
 		Stop:  []string{"rm", "-v", "-f", "-i", name},
 	})
+}
+
+// enterScope moves a foreground run into a scope of its own, as systemd-run(1) does, for a container needs a control group
+// that may be divided. Without systemd, or where the user has no manager, it stays in the caller's group.
+func enterScope(args []string) error {
+	c, err := parseRun(args)
+	if err != nil || c.Detach || c.Cgroups != "" || rootless.Inside() {
+		return nil // a wrong flag is reported by the run itself
+	}
+	return sd.ExecScope(rootless.Needed(), selfPath(), append([]string{"run", "--cgroups=split"}, args...))
 }
 
 // runForeground starts the container as a child that nobody else will wait for, and stays until it ends.

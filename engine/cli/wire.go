@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/oci"
@@ -65,7 +66,8 @@ func newEngine(env *Env) (*engine.Engine, error) {
 	e := &engine.Engine{
 		Store:   images,
 		Volumes: store.Volumes{Store: images},
-		Runtime: oci.Runtime{Path: conf.Runtime(), Run: env.Run, CgroupManager: cgroupManager(host)},
+		Runtime: oci.Runtime{Path: conf.Runtime(), Run: env.Run},
+		Cgroups: cgroup.Cgroups{},
 		Network: network.Adapter{
 			Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: conf.Helper("aardvark-dns"), Pasta: conf.Helper("pasta"),
 			Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
@@ -140,13 +142,6 @@ func ownCgroup() string {
 		}
 	}
 	return ""
-}
-
-func cgroupManager(h engine.Host) string {
-	if h.Cgroup == "" {
-		return "disabled"
-	}
-	return "cgroupfs"
 }
 
 // reexec runs this same command line as root of the user's namespace.

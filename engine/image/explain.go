@@ -19,6 +19,8 @@ import (
 	v2 "github.com/docker/distribution/registry/api/v2"
 	"go.podman.io/image/v5/docker"
 	"go.podman.io/image/v5/signature"
+
+	"github.com/berth-pods/berth/engine/image/name"
 )
 
 // explain puts the errors that people meet into one sentence with what to do. The cause stays inside for errors.Is.
@@ -39,6 +41,9 @@ func explain(err error) error {
 		return say("there is no file " + path.Path)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, tar.ErrHeader):
 		return say("the data ends too early or is damaged: fetch it again (" + err.Error() + ")")
+	}
+	if _, digests, found := strings.Cut(err.Error(), "Digest did not match, "); found {
+		return say("a layer is damaged, its digest is not the one that the image names: fetch it again (" + digests + ")")
 	}
 	if strings.Contains(err.Error(), "\n") {
 		return say(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
@@ -65,6 +70,8 @@ func explainPull(err error, registry string) error {
 		return say(registry + " does not speak TLS: give --tls-verify=false, or set insecure=true for it in registries.conf")
 	case errors.As(err, &unknown):
 		return say("the certificate of " + registry + " is signed by nobody this machine knows: put the CA into /etc/containers/certs.d/" + registry + "/ca.crt")
+	case errors.Is(err, syscall.ECONNREFUSED) && registry == name.Local:
+		return say("it is not in the store, and no registry can be asked for a name of localhost: load it with berth load, or build it")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return say("nothing answers at " + registry + " (connection refused): is the registry running, and is the port right?")
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -44,8 +44,8 @@ func hostile(t *testing.T) []trap {
 		{"a tar of something else", writeFile(t, "x.tar", string(files{"etc/passwd": []byte("x")}.tar(t))), "not an image"},
 		{"a directory of something else", t.TempDir(), "not an image"},
 		{"damaged gzip", writeFile(t, "x.tgz", gzipped(t, imageFiles(t, archive.OCI, i).tar(t))[:500]), "ends too early"},
-		{"spoilt upper layer", oci(func(f files) { spoil(f, upper) }), ""},
-		{"spoilt lower layer", oci(func(f files) { spoil(f, lower) }), ""},
+		{"spoilt upper layer", oci(func(f files) { spoil(f, upper) }), "a layer is damaged"},
+		{"spoilt lower layer", oci(func(f files) { spoil(f, lower) }), "a layer is damaged"},
 		{"layer is missing", oci(func(f files) { delete(f, upper) }), "there is no file blobs/sha256/" + i.Layers[1].Hex},
 		{"spoilt config", oci(func(f files) { spoil(f, configOf(t, f)) }), "digest"},
 		{"config is missing", oci(func(f files) { delete(f, configOf(t, f)) }), "there is no file blobs"},
@@ -83,7 +83,7 @@ func hostile(t *testing.T) []trap {
 				}
 			}
 		}), ""},
-		{"docker: spoilt layer", docker(func(f files) { spoil(f, i.Layers[1].Hex+".tar") }), ""},
+		{"docker: spoilt layer", docker(func(f files) { spoil(f, i.Layers[1].Hex+".tar") }), "a layer is damaged"},
 		{"docker: manifest that is no JSON", docker(func(f files) { f["manifest.json"] = []byte(`[{`) }), "manifest.json"},
 		{"docker: huge manifest", docker(func(f files) { f["manifest.json"] = bytes.Repeat([]byte(" "), 65<<20) }), ""},
 		{"docker: bad name", docker(func(f files) {

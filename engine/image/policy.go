@@ -9,6 +9,7 @@ import (
 
 	"go.podman.io/image/v5/signature"
 	"go.podman.io/image/v5/types"
+	"go.podman.io/storage/pkg/configfile"
 )
 
 // policy reads policy.json: the one given, $CONTAINERS_POLICY_JSON, ~/.config/containers, /etc/containers or
@@ -17,7 +18,7 @@ import (
 // Podman, and a machine with berth alone must be able to load an image.
 func policy(sys *types.SystemContext) (*signature.PolicyContext, error) {
 	p, err := signature.DefaultPolicy(sys)
-	if errors.Is(err, os.ErrNotExist) && sys.SignaturePolicyPath == "" && os.Getenv("CONTAINERS_POLICY_JSON") == "" {
+	if errors.Is(err, configfile.ErrConfigFileNotFound) && sys.SignaturePolicyPath == "" && os.Getenv("CONTAINERS_POLICY_JSON") == "" {
 		p, err = &signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}}, nil
 	}
 	if err != nil {

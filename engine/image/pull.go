@@ -220,6 +220,9 @@ func (im *Images) same(ctx context.Context, ref types.ImageReference, sys *types
 
 // fetch copies an image, again and again while the failure is one that may pass.
 func (im *Images) fetch(ctx context.Context, ref types.ImageReference, n name.Name, sys *types.SystemContext, o PullOptions) (string, error) {
+	if n.Registry == name.Local {
+		o.Retry = 0 // these names are for what was built or loaded here: there is hardly ever such a registry
+	}
 	for try := 0; ; try++ {
 		id, err := im.copyIn(ctx, ref, sys, n, "")
 		if err == nil || try >= o.Retry || !transient(err) || ctx.Err() != nil {

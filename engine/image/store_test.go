@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	graphdriver "go.podman.io/storage/drivers"
 	"go.podman.io/storage/pkg/reexec"
 
@@ -62,9 +63,9 @@ func isolate(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
-	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(home, "run"))
+	t.Setenv("XDG_RUNTIME_DIR", home)
 	t.Setenv("CONTAINERS_STORAGE_CONF", writeFile(t, "storage.conf", "[storage]\ndriver=\"overlay\"\n"))
-	t.Setenv("CONTAINERS_REGISTRIES_CONF", writeFile(t, "registries.conf", "unqualified-search-registries=[]\n"))
+	setRegistries(t, "unqualified-search-registries=[]\n")
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	t.Cleanup(func() {
@@ -72,6 +73,13 @@ func isolate(t *testing.T) {
 			t.Errorf("temporary files are left: %v", left)
 		}
 	})
+}
+
+// setRegistries makes text the one registries.conf. image/v5 reads it once for a process, hence the reset.
+func setRegistries(t *testing.T, text string) {
+	t.Helper()
+	t.Setenv("CONTAINERS_REGISTRIES_CONF", writeFile(t, "registries.conf", text))
+	sysregistriesv2.InvalidateCache()
 }
 
 func writeFile(t *testing.T, name, data string) string {

@@ -20,8 +20,6 @@ import (
 type Runtime struct {
 	Path string // of crun or runc
 	Run  proc.Runner
-	// CgroupManager is for crun: cgroupfs, or disabled where the caller may make no cgroup.
-	CgroupManager string
 }
 
 // Create runs `RUNTIME create`. The container's stdio are b's files.
@@ -50,21 +48,17 @@ func (r Runtime) Start(ctx context.Context, b engine.Bundle) error {
 	return r.call(ctx, b, []string{"start", b.ID}, nil, nil, nil)
 }
 
-// Delete runs `RUNTIME delete --force`, where Create got so far that there is something to delete.
-func (r Runtime) Delete(ctx context.Context, b engine.Bundle) error {
-	if _, err := os.Stat(filepath.Join(b.Dir, "runtime", b.ID)); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return r.call(ctx, b, []string{"delete", "--force", b.ID}, nil, nil, nil)
-}
-
 // call runs the runtime with the container's own directory for its state and its log. The runtime must not see
 // NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our place.
 func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin, stdout, stderr *os.File) error {
 	log := filepath.Join(b.Dir, "runtime.log")
 	all := []string{"--root", filepath.Join(b.Dir, "runtime"), "--log", log, "--log-format", "json"}
-	if r.CgroupManager != "" && strings.HasPrefix(filepath.Base(r.Path), "crun") {
-		all = append(all, "--cgroup-manager", r.CgroupManager)
+	if strings.HasPrefix(filepath.Base(r.Path), "crun") {
+		manager := "disabled"
+		if b.Cgroup {
+			manager = "cgroupfs"
+		}
+		all = append(all, "--cgroup-manager", manager)
 	}
 	c := proc.Command{Path: r.Path, Args: append(all, args...), Env: environment(), Extra: b.Extra}
 	if stdin != nil {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/berth-pods/berth/engine/proc"
 )
@@ -38,6 +41,28 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
 	}
 	return nil
+}
+
+// ExecScope replaces this process by the program in a scope of its own, whose control group may be divided. It returns
+// nil, with nothing done, where there is no service manager to ask.
+func ExecScope(user bool, program string, args []string) error {
+	manager := "/run/systemd/system"
+	if user {
+		manager = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/private")
+	}
+	if _, err := os.Stat(manager); err != nil {
+		return nil
+	}
+	words := []string{"systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"}
+	if user {
+		words = append(words, "--user")
+	}
+	words = append(append(words, "--", program), args...)
+	err := syscall.Exec("/usr/bin/"+words[0], words, os.Environ())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("start a scope: %w", err)
 }
 
 // quote writes words as an Exec line takes them (systemd.service(5), "Command lines").

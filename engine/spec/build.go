@@ -2,6 +2,8 @@ package spec
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -36,7 +38,6 @@ type Host struct {
 	NotifyPath  string            // NOTIFY_SOCKET to hand on; "" for none
 	CgroupsPath string            // below the root of the cgroup file system; "" for the runtime's choice
 	ListenFDs   int               // sockets handed on by systemd, from file descriptor 3 on
-	HardNoFile  uint64            // the caller's hard limit of open files
 	Resources   bool              // the container's cgroup has controllers, so that limits can be set
 }
 
@@ -65,7 +66,7 @@ func Build(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	rlimits, err := rlimits(in.Container, in.Host)
+	rlimits, err := rlimits(in.Container)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +76,13 @@ func Build(in Input) (*specs.Spec, error) {
 	}
 	mounts, err := mounts(in)
 	if err != nil {
+		return nil, err
+	}
+	workDir, err := workDir(in.Container, in.Image)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHostName(in.Container.HostName); err != nil {
 		return nil, err
 	}
 	umask, err := parseUmask(in.Container.Umask)
@@ -96,10 +104,10 @@ func Build(in Input) (*specs.Spec, error) {
 	s := &specs.Spec{
 		Version: "1.0.2",
 		Process: &specs.Process{
-			User:            specs.User{UID: in.Process.UID, GID: in.Process.GID, AdditionalGids: in.Process.Groups, Umask: &umask},
+			User:            specs.User{UID: in.Process.UID, GID: in.Process.GID, AdditionalGids: groups(in.Process), Umask: &umask},
 			Args:            args,
 			Env:             env,
-			Cwd:             workDir(in.Container, in.Image),
+			Cwd:             workDir,
 			Capabilities:    caps,
 			Rlimits:         rlimits,
 			NoNewPrivileges: security.noNewPrivileges,
@@ -149,14 +157,42 @@ func HostName(id string, c Container) string {
 	return id[:min(12, len(id))]
 }
 
-func workDir(c Container, image ImageConfig) string {
+// checkHostName refuses what would break the lines of /etc/hosts. The kernel takes 64 bytes (sethostname(2)).
+func checkHostName(name string) error {
+	if len(name) > 64 {
+		return fmt.Errorf("host name of %d bytes is too long; 64 are allowed", len(name))
+	}
+	for _, r := range name {
+		if r <= ' ' || r == 0x7f || r == '#' {
+			return fmt.Errorf("host name %q has %q in it", name, r)
+		}
+	}
+	return nil
+}
+
+// workDir is where the container's program starts. Nothing below /proc: the runtime could leave through one of its own
+// file descriptors there (CVE-2024-21626).
+func workDir(c Container, image ImageConfig) (string, error) {
+	dir := "/"
 	switch {
 	case c.WorkDir != "":
-		return c.WorkDir
+		dir = c.WorkDir
 	case image.WorkingDir != "":
-		return image.WorkingDir
+		dir = image.WorkingDir
 	}
-	return "/"
+	if clean := path.Clean(dir); strings.HasPrefix(clean, "/proc/") || strings.HasPrefix(clean, "/dev/fd") {
+		return "", fmt.Errorf("working directory %q: nothing below /proc or /dev/fd can be one", dir)
+	}
+	return dir, nil
+}
+
+// groups are the supplementary groups. Without the primary one among them a set-group-ID program could drop it, and with
+// it a rule that denies the group something (CVE-2022-2989).
+func groups(p Process) []uint32 {
+	if p.UID == 0 && len(p.Groups) == 0 || slices.Contains(p.Groups, p.GID) {
+		return p.Groups
+	}
+	return append([]uint32{p.GID}, p.Groups...)
 }
 
 func annotations(c Container) (map[string]string, error) {
@@ -166,11 +202,19 @@ func annotations(c Container) (map[string]string, error) {
 		if !ok || name == "" {
 			return nil, fmt.Errorf("annotation %q is not NAME=VALUE", a)
 		}
+		if err := CheckAnnotation(a); err != nil {
+			return nil, err
+		}
 		m[name] = value
 	}
 	return m, nil
 }
 
-// SystemdPropertyPrefix begins the annotations that a runtime turns into properties of a systemd unit: code execution
-// as root for whoever sets one (CVE-2024-3154). Callers refuse them.
-const SystemdPropertyPrefix = "org.systemd.property."
+// CheckAnnotation refuses the annotations that a runtime turns into properties of a systemd unit: code execution as root
+// for whoever sets one (CVE-2024-3154).
+func CheckAnnotation(a string) error {
+	if strings.HasPrefix(a, "org.systemd.property.") {
+		return fmt.Errorf("annotation %q would set a property of a systemd unit; write it into the unit file's [Service] section", a)
+	}
+	return nil
+}

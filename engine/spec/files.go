@@ -16,6 +16,9 @@ func HostsFile(c Container, id, hostText string, addresses, gateways []string) (
 			return "", fmt.Errorf("added host %q is not NAME:IP", entry)
 		}
 		names, ip := strings.ReplaceAll(entry[:i], ";", " "), entry[i+1:]
+		if strings.ContainsAny(entry, "\n\r\t #") {
+			return "", fmt.Errorf("added host %q has white space or # in it; several names are separated by ;", entry)
+		}
 		if ip == "host-gateway" {
 			if len(gateways) == 0 {
 				return "", fmt.Errorf("added host %q: the container has no gateway to the host", entry)

@@ -3,7 +3,7 @@ package spec
 import (
 	"fmt"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -20,7 +20,11 @@ func mounts(in Input) ([]specs.Mount, error) {
 	}
 	byPlace := map[string]specs.Mount{}
 	for _, f := range in.Files {
-		byPlace[f.Destination] = bindMount(f)
+		m := bindMount(f)
+		if in.Container.ReadOnly {
+			m.Options = readOnly(m.Options)
+		}
+		byPlace[f.Destination] = m
 	}
 	if in.Container.ReadOnly && in.Container.ReadOnlyTmpfs {
 		for _, p := range []string{"/run", "/tmp", "/var/tmp"} {
@@ -38,21 +42,36 @@ func mounts(in Input) ([]specs.Mount, error) {
 		byPlace[v.Destination] = bindMount(v)
 	}
 	var own []specs.Mount
-	for place, m := range byPlace {
-		list = withoutMount(list, place)
+	for _, place := range SortedKeys(byPlace) {
+		m := byPlace[place]
+		if err := checkPlace(m); err != nil {
+			return nil, err
+		}
+		// In the place of the one it replaces, so that /dev/pts stays above another /dev.
+		if i := slices.IndexFunc(list, func(k specs.Mount) bool { return k.Destination == place }); i >= 0 {
+			list[i] = m
+			continue
+		}
 		own = append(own, m)
 	}
-	sort.Slice(own, func(i, j int) bool { return own[i].Destination < own[j].Destination })
 	return append(list, own...), nil
 }
 
-func withoutMount(list []specs.Mount, place string) []specs.Mount {
-	for i, m := range list {
-		if m.Destination == place {
-			return append(append([]specs.Mount{}, list[:i]...), list[i+1:]...)
-		}
+// procFiles are those that another file may stand in for, to tell the container about its own limits (lxcfs).
+var procFiles = []string{"cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime"}
+
+// checkPlace refuses what would stand in for /proc or /dev. The runtime writes a process's labels through /proc
+// (CVE-2019-16884, CVE-2019-19921) and makes devices in /dev (CVE-2026-41579): both must be what they seem to be. The
+// host's own may be shown, since that is asked for by name.
+func checkPlace(m specs.Mount) error {
+	below, inProc := strings.CutPrefix(m.Destination, "/proc/")
+	switch {
+	case m.Destination == "/proc" && m.Source != "/proc", inProc && !slices.Contains(procFiles, below):
+		return fmt.Errorf("mount on %s: nothing may stand in for the kernel's own /proc; of its files, %s may be replaced", m.Destination, strings.Join(procFiles, ", "))
+	case m.Destination == "/dev" && m.Source != "/dev" && m.Type != "tmpfs":
+		return fmt.Errorf("mount on /dev: only the host's /dev, or a tmpfs, may stand in for the container's")
 	}
-	return list
+	return nil
 }
 
 // kernelMounts are /proc, /dev, /sys and what stands in them.
@@ -98,6 +117,17 @@ func bindMount(m Mount) specs.Mount {
 	return specs.Mount{Destination: m.Destination, Type: "bind", Source: m.Source, Options: options}
 }
 
+// readOnly replaces rw; the options of the caller stay as they are.
+func readOnly(options []string) []string {
+	out := slices.Clone(options)
+	for i, o := range out {
+		if o == "rw" {
+			out[i] = "ro"
+		}
+	}
+	return out
+}
+
 func tmpfsMount(place string, options []string) specs.Mount {
 	return specs.Mount{Destination: place, Type: "tmpfs", Source: "tmpfs", Options: options}
 }
@@ -107,6 +137,9 @@ func ParseTmpfs(s string) (specs.Mount, error) {
 	place, opts, _ := strings.Cut(s, ":")
 	if !path.IsAbs(place) {
 		return specs.Mount{}, fmt.Errorf("tmpfs %q: the path in the container must be absolute", s)
+	}
+	if path.Clean(place) == "/" {
+		return specs.Mount{}, fmt.Errorf("tmpfs %q would hide the container's whole root file system", s)
 	}
 	options := []string{"rw", "nosuid", "nodev"}
 	for _, o := range splitNonEmpty(opts, ",") {

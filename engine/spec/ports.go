@@ -38,7 +38,7 @@ func ParsePublish(s string) ([]PortMapping, error) {
 		return nil, wrong("an IPv6 address stands in [ ]")
 	}
 	if ip != "" {
-		if _, err := netip.ParseAddr(ip); err != nil {
+		if a, err := netip.ParseAddr(ip); err != nil || a.Zone() != "" {
 			return nil, wrong(fmt.Sprintf("%q is not an IP address", ip))
 		}
 	}

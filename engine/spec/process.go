@@ -59,7 +59,9 @@ func Environment(in Input) ([]string, error) {
 	}
 	if in.Container.EnvHost {
 		for name, value := range in.Host.Environment {
-			env[name] = value
+			if !ownVariable(name) {
+				env[name] = value
+			}
 		}
 	}
 	if _, ok := env["HOME"]; !ok && in.Process.Home != "" {
@@ -84,8 +86,16 @@ func Environment(in Input) ([]string, error) {
 	if in.Host.ListenFDs > 0 {
 		env["LISTEN_FDS"] = strconv.Itoa(in.Host.ListenFDs)
 		env["LISTEN_PID"] = "1"
+		if names, ok := in.Host.Environment["LISTEN_FDNAMES"]; ok {
+			env["LISTEN_FDNAMES"] = names
+		}
 	}
 	return sortedEnvironment(env), nil
+}
+
+// ownVariable reports whether the variable is between berth and who called it, and would mislead the container.
+func ownVariable(name string) bool {
+	return name == "NOTIFY_SOCKET" || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "_CONTAINERS_")
 }
 
 // setVariable adds NAME=VALUE; NAME alone or PREFIX* copies from host.
@@ -102,7 +112,7 @@ func setVariable(env map[string]string, e string, host map[string]string) error 
 		env[name] = value
 	case strings.HasSuffix(name, "*"):
 		for n, v := range host {
-			if strings.HasPrefix(n, strings.TrimSuffix(name, "*")) {
+			if strings.HasPrefix(n, strings.TrimSuffix(name, "*")) && !ownVariable(n) {
 				env[n] = v
 			}
 		}
@@ -154,7 +164,7 @@ func parseUmask(s string) (uint32, error) {
 
 // rlimits are the resource limits asked for. Without any, the container inherits those of its unit, which systemd shows
 // as LimitNOFILE= and so on.
-func rlimits(c Container, host Host) ([]specs.POSIXRlimit, error) {
+func rlimits(c Container) ([]specs.POSIXRlimit, error) {
 	var list []specs.POSIXRlimit
 	for _, u := range c.Ulimits {
 		if u == "host" {

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"path"
 	"strconv"
 	"strings"
 
@@ -53,7 +52,3 @@ func ParseBytes(s string) (uint64, error) {
 	}
 	return n << shift, nil
 }
-
-// CgroupsPath is where the container's cgroup lies: in one of its own below the unit's. That keeps systemd's processes
-// and the container's apart (cgroups(7), "no internal processes"), and CRIU never freezes more than the container.
-func CgroupsPath(unit string) string { return path.Join(unit, "container") }

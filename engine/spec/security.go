@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -25,8 +26,9 @@ var allCapabilities = []string{
 	"CAP_WAKE_ALARM",
 }
 
-// capabilities works out the sets of the container's PID 1. A user other than root gets none in its effective set but
-// those added by name, and the inheritable set is always empty (CVE-2022-27649).
+// capabilities works out the sets of the container's PID 1. A user other than root has none in effect but those that
+// were added, and they stay through an exec only when they are inheritable and ambient too (capabilities(7)). In every
+// other case the inheritable set is empty (CVE-2022-27649).
 func capabilities(c Container, p Process) (*specs.LinuxCapabilities, error) {
 	base := defaultCapabilities
 	if c.Privileged {
@@ -60,11 +62,13 @@ func capabilities(c Container, p Process) (*specs.LinuxCapabilities, error) {
 	if p.UID == 0 {
 		return &specs.LinuxCapabilities{Bounding: bounding, Effective: bounding, Permitted: bounding}, nil
 	}
-	if c.Privileged || len(added) == 0 {
+	if addAll && !dropAll {
+		added = bounding
+	}
+	if len(added) == 0 {
 		return &specs.LinuxCapabilities{Bounding: bounding}, nil
 	}
-	own := append([]string{}, added...)
-	sort.Strings(own)
+	own := slices.Compact(slices.Sorted(slices.Values(added)))
 	return &specs.LinuxCapabilities{Bounding: bounding, Effective: own, Permitted: own, Inheritable: own, Ambient: own}, nil
 }
 

@@ -1,0 +1,168 @@
+// Package cgroup divides the control group that systemd has delegated to a unit: one part for berth's own short-lived
+// processes, one for the container (cgroups(7), systemd's CGROUP_DELEGATION).
+package cgroup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	mountPoint = "/sys/fs/cgroup"
+	// ownGroup holds berth's own processes: a group that hands controllers on may have none itself (cgroups(7), "no
+	// internal processes" rule).
+	ownGroup = "berth"
+	// containerGroup holds the container.
+	containerGroup = "container"
+)
+
+// Cgroups is an engine.Cgroups.
+type Cgroups struct{}
+
+// Divide makes the unit's group ready for a container and returns the container's group, below the root of the
+// hierarchy, and the same as the runtime is to be told. It moves the calling thread into a cgroup namespace whose root is
+// the unit's group and shows only that at /sys/fs/cgroup, so that a runtime, which likes to switch controllers on from the
+// root down, can touch nothing that is systemd's. The thread must be in a mount namespace of its own.
+func (Cgroups) Divide(unit string) (group, inside string, err error) {
+	dir := filepath.Join(mountPoint, unit)
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+		return "", "", fmt.Errorf("make cgroup namespace: %w", err)
+	}
+	if err := moveAll(dir, filepath.Join(dir, ownGroup)); err != nil {
+		return "", "", fmt.Errorf("divide cgroup %s: %w", unit, err)
+	}
+	if err := delegateAll(dir); err != nil {
+		return "", "", fmt.Errorf("divide cgroup %s: %w", unit, err)
+	}
+	// A bind mount: the kernel refuses a second mount of the same file system on the same place.
+	if err := unix.Mount(dir, mountPoint, "", unix.MS_BIND, ""); err != nil {
+		return "", "", fmt.Errorf("show the unit's cgroup at %s: %w", mountPoint, err)
+	}
+	return filepath.Join(unit, containerGroup), "/" + containerGroup, nil
+}
+
+// moveAll moves the processes of one group into another, which it makes.
+func moveAll(from, to string) error {
+	if err := os.Mkdir(to, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	for range 100 { // a process may fork while the list is read
+		pids, err := os.ReadFile(filepath.Join(from, "cgroup.procs"))
+		if err != nil {
+			return err
+		}
+		words := strings.Fields(string(pids))
+		if len(words) == 0 {
+			return nil
+		}
+		for _, pid := range words {
+			err := write(filepath.Join(to, "cgroup.procs"), pid)
+			if err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("%s fills faster than it is emptied", from)
+}
+
+// delegateAll hands all controllers of the group on to its children.
+func delegateAll(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	for _, controller := range strings.Fields(string(text)) {
+		if err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+controller); err != nil {
+			return fmt.Errorf("hand on the %s controller: %w", controller, err)
+		}
+	}
+	return nil
+}
+
+func write(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// Remove kills what is left in a container's group and removes it; nil when there is none. The unit's own group is
+// systemd's to remove.
+func (Cgroups) Remove(ctx context.Context, group string) error {
+	dir := filepath.Join(mountPoint, group)
+	err := os.Remove(dir)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := killAll(ctx, dir); err != nil {
+		return fmt.Errorf("cgroup %s: %w", group, err)
+	}
+	return removeTree(dir)
+}
+
+// killAll kills every process in the group and below, and waits until none is left.
+func killAll(ctx context.Context, dir string) error {
+	err := write(filepath.Join(dir, "cgroup.kill"), "1")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	events, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	buf := make([]byte, 256)
+	for {
+		n, err := events.ReadAt(buf, 0)
+		if n == 0 && err != nil {
+			return err
+		}
+		if !bytes.Contains(buf[:n], []byte("populated 1")) {
+			return nil
+		}
+		// The kernel reports a change of the file as an exceptional condition (poll(2), POLLPRI).
+		fds := []unix.PollFd{{Fd: int32(events.Fd()), Events: unix.POLLPRI}}
+		if _, err := unix.Poll(fds, int(100*time.Millisecond/time.Millisecond)); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// removeTree removes the groups that the container has made in its own, children first.
+func removeTree(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeTree(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

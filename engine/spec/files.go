@@ -30,7 +30,9 @@ func HostsFile(c Container, id, hostText string, addresses, gateways []string) (
 		}
 		fmt.Fprintf(&b, "%s\t%s\n", strings.Trim(ip, "[]"), names)
 	}
-	b.WriteString(strings.TrimRight(hostText, "\n") + "\n")
+	if text := strings.TrimRight(hostText, "\n"); text != "" {
+		b.WriteString(text + "\n")
+	}
 	if !strings.Contains(hostText, "localhost") {
 		b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost\n")
 	}

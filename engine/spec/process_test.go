@@ -1,0 +1,175 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestArgs(t *testing.T) {
+	image := ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"cmd"}}
+	word := func(s string) *string { return &s }
+	tests := []struct {
+		name  string
+		c     Container
+		image ImageConfig
+		want  string
+	}{
+		{"image's own", Container{}, image, "/entry|cmd"},
+		{"command replaces Cmd", Container{Command: []string{"a", "b"}}, image, "/entry|a|b"},
+		{"entry point drops Cmd", Container{Entrypoint: word("/mine")}, image, "/mine"},
+		{"entry point and command", Container{Entrypoint: word("/mine"), Command: []string{"a"}}, image, "/mine|a"},
+		{"entry point is one word", Container{Entrypoint: word("/my program")}, image, "/my program"},
+		{"entry point of JSON", Container{Entrypoint: word(`["/my","words"]`)}, image, "/my|words"},
+		{"no entry point", Container{Entrypoint: word(""), Command: []string{"a"}}, image, "a"},
+		{"only Cmd", Container{}, ImageConfig{Cmd: []string{"c"}}, "c"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Args(tt.c, tt.image)
+			if err != nil || strings.Join(got, "|") != tt.want {
+				t.Errorf("got %q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+	image.Entrypoint = append(make([]string, 0, 8), "/entry")
+	a, _ := Args(Container{Command: []string{"a"}}, image)
+	b, _ := Args(Container{Command: []string{"b"}}, image)
+	if a[1] != "a" || b[1] != "b" {
+		t.Error("two containers of one image share an array")
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	host := map[string]string{
+		"SECRET": "canary", "LC_A": "a", "LC_B": "b", "A": "canary", "NOTIFY_SOCKET": "/run/n", "LISTEN_FDS": "1", "_CONTAINERS_USERNS_CONFIGURED": "done",
+	}
+	base := "HOME=/root HOSTNAME=0123456789ab PATH=" + DefaultPath + " container=berth"
+	tests := []struct {
+		name  string
+		image []string
+		c     Container
+		want  string
+	}{
+		{"none", nil, Container{}, base},
+		{"image", []string{"A=1", "B=x=y", "E="}, Container{}, "A=1 B=x=y E= " + base},
+		{"image without a value takes none from the host (CVE-2026-57231)", []string{"A", "SECRET", "*", "LC_*", "=x", ""}, Container{}, base},
+		{"image's last one wins", []string{"A=1", "A=2"}, Container{}, "A=2 " + base},
+		{"set wins over image", []string{"A=1"}, Container{Environment: []string{"A=2"}}, "A=2 " + base},
+		{"copied from the host", nil, Container{Environment: []string{"SECRET"}}, "HOME=/root HOSTNAME=0123456789ab PATH=" + DefaultPath + " SECRET=canary container=berth"},
+		{"not there on the host", nil, Container{Environment: []string{"NOPE"}}, base},
+		{"pattern", nil, Container{Environment: []string{"LC_*"}}, "HOME=/root HOSTNAME=0123456789ab LC_A=a LC_B=b PATH=" + DefaultPath + " container=berth"},
+		{"pattern passes over what is berth's", nil, Container{Environment: []string{"NOTIFY*", "LISTEN*", "_CONT*"}}, base},
+		{"whole host", nil, Container{EnvHost: true}, "A=canary HOME=/root HOSTNAME=0123456789ab LC_A=a LC_B=b PATH=" + DefaultPath + " SECRET=canary container=berth"},
+		{"time zone", nil, Container{Timezone: "UTC"}, "HOME=/root HOSTNAME=0123456789ab PATH=" + DefaultPath + " TZ=UTC container=berth"},
+		{"local time zone", nil, Container{Timezone: "local"}, base},
+		{"home of the image", []string{"HOME=/h"}, Container{}, strings.Replace(base, "/root", "/h", 1)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{ID: testID, Container: tt.c, Image: ImageConfig{Env: tt.image}, Process: Process{Home: "/root"}, Host: Host{Environment: host}}
+			got, err := Environment(in)
+			if err != nil || strings.Join(got, " ") != tt.want {
+				t.Errorf("%v\ngot  %s\nwant %s", err, strings.Join(got, " "), tt.want)
+			}
+		})
+	}
+}
+
+func TestParseEnvFile(t *testing.T) {
+	tests := []struct{ text, want, err string }{
+		{"", "", ""},
+		{"A=1\nB=2", "A=1|B=2", ""},
+		{"\ufeffA=1\r\n\r\n  # note\n\tB=\"x y\"  \n", "A=1|B=\"x y\"  ", ""},
+		{"NAME\nPRE*\n", "NAME|PRE*", ""},
+		{"A=#no comment", "A=#no comment", ""},
+		{"ok=1\n=x", "", "f:2:"},
+		{"a b=1", "", "f:1:"},
+		{"export A=1", "", "f:1:"},
+	}
+	for _, tt := range tests {
+		got, err := ParseEnvFile("f", tt.text)
+		if (err == nil) != (tt.err == "") || err != nil && !strings.HasPrefix(err.Error(), tt.err) || strings.Join(got, "|") != tt.want {
+			t.Errorf("%q: got %q, %v; want %q, %q", tt.text, got, err, tt.want, tt.err)
+		}
+	}
+}
+
+func FuzzEnvFile(f *testing.F) {
+	f.Add("A=1\n# x\nB\n")
+	f.Add("\ufeffA=\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := ParseEnvFile("f", text)
+		for _, e := range list {
+			if err != nil || e == "" || e[0] == '=' || e[0] == '#' || strings.Contains(e, "\n") {
+				t.Errorf("%q gave %q, %v", text, e, err)
+			}
+		}
+	})
+}
+
+func TestUlimits(t *testing.T) {
+	tests := []struct{ word, want string }{
+		{"nofile=1024:4096", "RLIMIT_NOFILE 1024 4096"},
+		{"NOFILE=5", "RLIMIT_NOFILE 5 5"},
+		{"RLIMIT_CORE=0", "RLIMIT_CORE 0 0"},
+		{"memlock=-1", "RLIMIT_MEMLOCK 18446744073709551615 18446744073709551615"},
+		{"nproc=unlimited:-1", "RLIMIT_NPROC 18446744073709551615 18446744073709551615"},
+		{"nofile=10:5", ""}, {"nofile=", ""}, {"nofile", ""}, {"files=1", ""}, {"nofile=-2", ""}, {"nofile=1:2:3", ""}, {"nofile=x", ""},
+	}
+	for _, tt := range tests {
+		list, err := rlimits(Container{Ulimits: []string{tt.word}})
+		got := ""
+		if err == nil {
+			got = strings.TrimSpace(strings.Join([]string{list[0].Type, utoa(list[0].Soft), utoa(list[0].Hard)}, " "))
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, %v; want %q", tt.word, got, err, tt.want)
+		}
+	}
+	if list, err := rlimits(Container{Ulimits: []string{"host"}}); list != nil || err != nil {
+		t.Errorf("host: %v, %v", list, err)
+	}
+}
+
+func TestSysctls(t *testing.T) {
+	tests := []struct {
+		word string
+		host bool
+		ok   bool
+	}{
+		{"net.ipv4.ip_forward=1", false, true},
+		{"net.ipv4.ip_forward=1", true, false},
+		{"kernel.shmmax=1+kernel.core_pattern=x", false, true}, // one sysctl with an odd value, not two (CVE-2022-0811)
+		{"fs.mqueue.msg_max=1", true, true},
+		{"kernel.core_pattern=|/x", false, false},
+		{"kernel.shm=1", false, false},
+		{"vm.swappiness=1", false, false},
+		{"net=1", false, false},
+		{"net.ipv4.ip_forward", false, false},
+		{"", false, false},
+	}
+	for _, tt := range tests {
+		m, err := sysctls(Container{Sysctls: []string{tt.word}}, tt.host)
+		if (err == nil) != tt.ok || tt.ok && len(m) != 1 {
+			t.Errorf("%q with host network %v: %v, %v", tt.word, tt.host, m, err)
+		}
+	}
+	m, _ := sysctls(Container{Sysctls: []string{"kernel.shmmax=1+kernel.core_pattern=x"}}, false)
+	if !slices.Equal(SortedKeys(m), []string{"kernel.shmmax"}) {
+		t.Errorf("a second sysctl came out of a value: %v", m)
+	}
+}
+
+func TestUmask(t *testing.T) {
+	for word, want := range map[string]uint32{"": 0o022, "0": 0, "077": 0o077, "0777": 0o777} {
+		if got, err := parseUmask(word); err != nil || got != want {
+			t.Errorf("%q: %o, %v", word, got, err)
+		}
+	}
+	for _, word := range []string{"1000", "8", "-1", "0x1", "u=rwx"} {
+		if got, err := parseUmask(word); err == nil {
+			t.Errorf("%q was taken as %o", word, got)
+		}
+	}
+}

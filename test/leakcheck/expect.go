@@ -61,7 +61,7 @@ type startedContainer struct {
 }
 
 var (
-	containerLine = regexp.MustCompile(`^(.+) root=(\w+):(.+)$`)
+	containerLine = regexp.MustCompile(`^(.+) root=([^:]+):(.+)$`)
 	unitName      = regexp.MustCompile(`[^/]+\.(service|scope)`)
 )
 
@@ -70,7 +70,12 @@ func parseContainer(line string) (startedContainer, bool) {
 	if m == nil {
 		return startedContainer{}, false
 	}
-	return startedContainer{m[1], unitName.FindString(m[1]), m[3], m[2] == "overlay"}, true
+	// The innermost unit: a user's is below user@1000.service.
+	unit := ""
+	if units := unitName.FindAllString(m[1], -1); len(units) > 0 {
+		unit = units[len(units)-1]
+	}
+	return startedContainer{m[1], unit, m[3], m[2] == "overlay"}, true
 }
 
 // owners are the words by which a line shows to whom it belongs.

@@ -237,6 +237,27 @@ func TestExpectRunning(t *testing.T) {
 	}
 }
 
+func TestParseContainer(t *testing.T) {
+	tests := []struct {
+		line string
+		want startedContainer
+	}{
+		{"system.slice/web.service/container/nginx root=overlay:systemd-web",
+			startedContainer{"system.slice/web.service/container/nginx", "web.service", "systemd-web", true}},
+		{"user.slice/user-1000.slice/user@1000.service/app.slice/u.service/container/sh root=fuse.fuse-overlayfs:systemd-u",
+			startedContainer{"user.slice/user-1000.slice/user@1000.service/app.slice/u.service/container/sh", "u.service", "systemd-u", false}},
+		{"outside/sh root=tmpfs:x", startedContainer{"outside/sh", "", "x", false}},
+	}
+	for _, tt := range tests {
+		if got, ok := parseContainer(tt.line); !ok || got != tt.want {
+			t.Errorf("%s\n got %+v, %v\nwant %+v", tt.line, got, ok, tt.want)
+		}
+	}
+	if _, ok := parseContainer("nonsense"); ok {
+		t.Error("nonsense is no container")
+	}
+}
+
 func TestParseExpectation(t *testing.T) {
 	for _, bad := range []string{"", "running", "running:", "running:-1", "running:x", "3"} {
 		if _, err := parseExpectation(bad); err == nil {

@@ -10,9 +10,7 @@ func comesAndGoes(p *process) bool {
 	switch {
 	case p.comm == "(udev-worker)": // one per device event, ends when idle
 		return true
-	case p.comm == "(sd-pam)": // half of every user manager
-		return true
-	case p.ppid != 1 && strings.HasPrefix(p.comm, "(sd-"): // children of managers at work
+	case strings.HasPrefix(p.comm, "(sd-"): // children of managers, at work for a moment
 		return true
 	}
 	return false

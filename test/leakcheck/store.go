@@ -190,7 +190,7 @@ func (s *store) unrecorded(suffix string, records []record) []string {
 // directories that are empty when nobody works.
 func strayLines(root string) ([]string, error) {
 	var lines []string
-	for _, pattern := range []string{"tmp/*", "*/staging/*", "*/tempdirs/*", "*-layers/tmp*", "*-layers/*.tmp*", "*-containers/.tmp*", "*-images/.tmp*"} {
+	for _, pattern := range []string{"tmp/*", "*/staging/*", "*/tempdirs/*", "*-layers/tmp/*", "*-layers/*.tmp*", "*-containers/.tmp*", "*-images/.tmp*"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return lines, err

@@ -163,7 +163,7 @@ func hasLabel(want string) func(Summary) bool {
 func refers(pattern, full string) bool {
 	repository, tag := splitName(full)
 	wantRepository, wantTag := splitName(pattern)
-	if wantTag != "" && !glob(wantTag, tag) {
+	if wantTag != "" && (tag == "" || !glob(wantTag, tag)) {
 		return false
 	}
 	for rest := repository; ; {

@@ -299,13 +299,13 @@ func TestPullLocalName(t *testing.T) {
 
 func TestPullShortName(t *testing.T) {
 	im, r := openStore(t), newRegistry(t)
-	r.add(t, "library/web:1", twoLayers(t))
-	setRegistries(t, "unqualified-search-registries=[\""+r.host()+"/library\"]\n[aliases]\n\"w\"=\""+r.host()+"/library/web\"\n")
+	r.add(t, "web:1", twoLayers(t))
+	setRegistries(t, "unqualified-search-registries=[\""+r.host()+"\"]\n[aliases]\n\"w\"=\""+r.host()+"/web\"\n")
 	first := pullOne(t, im, "web:1", PullOptions{})
 	if id := pullOne(t, im, "w:1", PullOptions{}); id != first {
 		t.Error("the alias means another image than the search registry")
 	}
-	for _, s := range []string{"web:1", "w:1", r.host() + "/library/web:1", first, first[:12]} {
+	for _, s := range []string{"web:1", "w:1", r.host() + "/web:1", first, first[:12]} {
 		if ok, err := im.Exists(s); !ok || err != nil {
 			t.Errorf("%s is not found (%v)", s, err)
 		}

@@ -41,6 +41,9 @@ func openStoreWith(t *testing.T, o Options) *Images {
 	isolate(t)
 	dir := t.TempDir()
 	o.Root, o.RunRoot, o.Driver = filepath.Join(dir, "store"), filepath.Join(dir, "run"), "overlay"
+	if o.DriverOptions == nil {
+		o.DriverOptions = []string{"overlay.sync=none"} // the machine's whole file system would be flushed, again and again
+	}
 	if o.SignaturePolicy == "" {
 		o.SignaturePolicy = writeFile(t, "policy.json", `{"default":[{"type":"insecureAcceptAnything"}]}`)
 	}
@@ -205,7 +208,7 @@ func mustBeEmpty(t *testing.T, im *Images) {
 }
 
 func TestLayersAreSyncedBeforeTheyAreListed(t *testing.T) {
-	im := openStore(t)
+	im := openStoreWith(t, Options{DriverOptions: []string{"overlay.mountopt=nodev"}})
 	driver, err := im.store.GraphDriver()
 	if err != nil {
 		t.Fatal(err)

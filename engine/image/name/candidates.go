@@ -8,7 +8,7 @@ import (
 // Registries is what registries.conf says about short names.
 type Registries struct {
 	Aliases map[string]string // [aliases]: short name without tag → REGISTRY/PATH
-	Search  []string          // unqualified-search-registries, in order; REGISTRY or REGISTRY/PREFIX
+	Search  []string          // unqualified-search-registries, in order
 	Mode    Mode              // short-name-mode
 	Origin  string            // the file that the search list came from, for messages; empty when there is none
 }

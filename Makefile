@@ -20,14 +20,14 @@ BUILD := $(GO) build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLA
 build: ## build the programs into bin/
 	$(BUILD) -o bin/berth ./engine/berth
 	$(BUILD) -o bin/berth-image ./engine/image/berth-image
-	[ ! -e generator/berth-generator/main.go ] || $(BUILD) -o bin/berth-generator ./generator/berth-generator
+	$(BUILD) -o bin/berth-generator ./generator/berth-generator
 
 .PHONY: install
 install: build ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/berth $(DESTDIR)$(BINDIR)/berth
 	install -D -m 0755 bin/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-image
-	[ ! -e bin/berth-generator ] || install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
-	[ ! -e bin/berth-generator ] || install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
+	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
+	install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 	@./install-note.sh "$(DESTDIR)"
 
 .PHONY: uninstall

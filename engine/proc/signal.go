@@ -23,20 +23,31 @@ func ParseSignal(s string) (unix.Signal, error) {
 	if sig := unix.SignalNum(name); sig != 0 {
 		return sig, nil
 	}
-	for prefix, base := range map[string]int{"SIGRTMIN": 34, "SIGRTMAX": 64} {
-		rest, ok := strings.CutPrefix(name, prefix)
-		if !ok {
-			continue
-		}
-		offset, err := strconv.Atoi("0" + strings.TrimLeft(rest, "+-"))
-		if prefix == "SIGRTMAX" {
-			offset = -offset
-		}
-		if n := base + offset; err == nil && n >= 34 && n <= 64 {
-			return unix.Signal(n), nil
-		}
+	if n, ok := realTime(name); ok {
+		return n, nil
 	}
 	return 0, fmt.Errorf("unknown signal %q; `kill -l` lists the names", s)
+}
+
+// realTime reads SIGRTMIN, SIGRTMIN+N, SIGRTMAX and SIGRTMAX-N. The C library keeps 32 and 33 to itself (signal(7)).
+func realTime(name string) (unix.Signal, bool) {
+	rest, up := strings.CutPrefix(name, "SIGRTMIN")
+	rest, down := strings.CutPrefix(rest, "SIGRTMAX")
+	offset := 0
+	if rest != "" {
+		n, err := strconv.ParseUint(rest[1:], 10, 8)
+		if err != nil || n > 30 || up && rest[0] != '+' || down && rest[0] != '-' {
+			return 0, false
+		}
+		offset = int(n)
+	}
+	switch {
+	case up:
+		return unix.Signal(34 + offset), true
+	case down:
+		return unix.Signal(64 - offset), true
+	}
+	return 0, false
 }
 
 // SignalName names a signal so that ParseSignal reads it back.

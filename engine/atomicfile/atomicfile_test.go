@@ -1,0 +1,108 @@
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, want := range []string{"one", "", "a longer third text"} {
+		if err := Write(path, []byte(want), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	alone(t, dir, "file")
+}
+
+func alone(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	var names []string
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if strings.Join(names, " ") != strings.Join(want, " ") {
+		t.Errorf("%s holds %v, want %v", dir, names, want)
+	}
+}
+
+// TestWriteReplacesALink: what a link leads to is not touched.
+func TestWriteReplacesALink(t *testing.T) {
+	dir := t.TempDir()
+	canary, path := filepath.Join(dir, "canary"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(canary, []byte("old"), 0o600), os.Symlink(canary, path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(path, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(canary); string(got) != "old" {
+		t.Errorf("the link was followed: %q", got)
+	}
+}
+
+func TestWriteFails(t *testing.T) {
+	dir := t.TempDir()
+	err := Write(filepath.Join(dir, "none", "file"), nil, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join(dir, "none", "file")) {
+		t.Errorf("got %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "dir", "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(filepath.Join(dir, "dir"), []byte("x"), 0o600); err == nil {
+		t.Error("a directory was replaced")
+	}
+	alone(t, dir, "dir")
+}
+
+// TestWriteIsNeverTorn: whoever reads while others write sees the whole text of one of them.
+func TestWriteIsNeverTorn(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	text := func(n int) string { return strings.Repeat(fmt.Sprintf("%d", n), 9000) }
+	if err := Write(path, []byte(text(0)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for n := range 4 {
+		writers.Go(func() {
+			for range 25 {
+				if err := Write(path, []byte(text(n)), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { writers.Wait(); close(done) }()
+	for reading := true; reading; {
+		select {
+		case <-done:
+			reading = false
+		default:
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || len(got) != 9000 || strings.Trim(string(got), string(got[:1])) != "" {
+			t.Fatalf("a torn file of %d bytes, %v", len(got), err)
+		}
+	}
+	alone(t, dir, "file")
+}

@@ -57,7 +57,7 @@ func (im *Images) delete(img *storage.Image, s string) (Removed, error) {
 	if _, err := im.store.DeleteImage(img.ID, true); err != nil {
 		return Removed{}, fmt.Errorf("remove %s: %w", s, inUse(err))
 	}
-	return Removed{Untagged: img.Names, Deleted: img.ID}, nil
+	return Removed{Untagged: slices.Sorted(slices.Values(img.Names)), Deleted: img.ID}, nil
 }
 
 func inUse(err error) error {

@@ -129,7 +129,7 @@ func (e env) do(ctx context.Context, name string, global, flags values, args []s
 func setLogLevel(level string, w io.Writer) error {
 	l, err := logrus.ParseLevel(level)
 	if err != nil {
-		return fmt.Errorf("--log-level %s: use debug, info, warn or error", level)
+		return fmt.Errorf("--log-level %s: use debug, info, warn, error or fatal", level)
 	}
 	logrus.SetLevel(l)
 	logrus.SetOutput(w)

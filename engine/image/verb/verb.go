@@ -50,7 +50,7 @@ func Global() []Flag {
 		{Name: "storage-driver", Kind: String, Value: "NAME", Doc: "storage driver, overlay unless storage.conf says otherwise"},
 		{Name: "storage-opt", Kind: Strings, Value: "KEY=VALUE", Doc: "option of the storage driver; replaces those of storage.conf"},
 		{Name: "signature-policy", Kind: String, Value: "FILE", Doc: "policy.json to use instead of the system's"},
-		{Name: "log-level", Kind: String, Value: "LEVEL", Default: "error", Doc: "debug, info, warn or error: what the storage and registry libraries may print"},
+		{Name: "log-level", Kind: String, Value: "LEVEL", Default: "fatal", Doc: "debug, info, warn, error or fatal: what the storage and registry libraries may say beside berth's own messages"},
 	}
 }
 

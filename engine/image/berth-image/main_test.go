@@ -165,7 +165,7 @@ func TestUsageErrors(t *testing.T) {
 		"load -i /nonexistent":         "load /nonexistent: there is no file /nonexistent",
 		"image exists a b":             "takes 1 argument",
 		"images --sort=color":          "use created, id, repository, size or tag",
-		"images --format={{.Nope}} -n": "",
+		"images --format={{.Nope}} -n": "can't evaluate field Nope",
 		"images --format={{":           "--format",
 		"images -f color=red":          `filter "color=red"`,
 		"rmi":                          "needs the name of an image, or --all",

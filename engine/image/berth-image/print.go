@@ -146,6 +146,9 @@ func printTemplate(w io.Writer, rows []row, l listing) error {
 	if err != nil {
 		return err
 	}
+	if err := t.Execute(io.Discard, row{}); err != nil { // also seen when there is no image
+		return fmt.Errorf("--format: %w", err)
+	}
 	tabs := tabwriter.NewWriter(w, 12, 2, 2, ' ', 0)
 	if isTable && !l.bare {
 		fmt.Fprintln(tabs, header(format))

@@ -61,11 +61,11 @@ func explainPull(err error, registry string) error {
 	case hasCode(err, v2.ErrorCodeManifestUnknown), hasStatus(err, http.StatusNotFound):
 		return say(registry + " has no image of this name and tag: check both")
 	case hasCode(err, v2.ErrorCodeNameUnknown), hasCode(err, errcode.ErrorCodeDenied):
-		return say(registry + " has no such image, or shows it only to those who are logged in: check the name, or log in with berth login " + registry)
+		return say(registry + " has no such image, or shows it only to those who are logged in: check the name, or give --creds or --authfile")
 	case errors.As(err, &unauthorized), hasCode(err, errcode.ErrorCodeUnauthorized), hasStatus(err, http.StatusUnauthorized), hasStatus(err, http.StatusForbidden):
-		return say(registry + " wants other credentials: log in with berth login " + registry + ", or give --creds or --authfile")
+		return say(registry + " wants other credentials: log in to it, or give --creds USER:PASSWORD or --authfile FILE")
 	case errors.Is(err, docker.ErrTooManyRequests), hasCode(err, errcode.ErrorCodeTooManyRequests):
-		return say(registry + " limits how often it may be asked: try later, or log in with berth login " + registry)
+		return say(registry + " limits how often it may be asked: try later, or log in to it")
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return say(registry + " does not speak TLS: give --tls-verify=false, or set insecure=true for it in registries.conf")
 	case errors.As(err, &unknown):

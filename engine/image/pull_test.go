@@ -145,7 +145,7 @@ func TestPullRetries(t *testing.T) {
 		{"the link breaks", func(_ int, w http.ResponseWriter) { panic(http.ErrAbortHandler) }, 1, "", 2},
 		{"no such image", func(_ int, w http.ResponseWriter) { answer(w, http.StatusNotFound, "MANIFEST_UNKNOWN") }, 99, "has no image of this name and tag", 1},
 		{"no such repository", func(_ int, w http.ResponseWriter) { answer(w, http.StatusNotFound, "NAME_UNKNOWN") }, 99, "has no such image, or shows it only", 1},
-		{"denied", func(_ int, w http.ResponseWriter) { answer(w, http.StatusForbidden, "DENIED") }, 99, "log in with berth login", 1},
+		{"denied", func(_ int, w http.ResponseWriter) { answer(w, http.StatusForbidden, "DENIED") }, 99, "give --creds or --authfile", 1},
 		{"unauthorized", func(_ int, w http.ResponseWriter) { answer(w, http.StatusUnauthorized, "UNAUTHORIZED") }, 99, "wants other credentials", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -58,13 +58,14 @@ func (s Script) RunsOn(kind hosts.Kind) bool {
 	return slices.Contains(s.Hosts, kind)
 }
 
-// LoadDir reads all scripts of a directory, sorted by name. lib.sh is not one.
+// LoadDir reads all scripts of a directory, sorted by name. A file whose name does not begin with a digit is no script:
+// others include it.
 func LoadDir(dir string) ([]Script, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.sh"))
 	if err != nil {
 		return nil, err
 	}
-	files = slices.DeleteFunc(files, func(f string) bool { return filepath.Base(f) == "lib.sh" })
+	files = slices.DeleteFunc(files, func(f string) bool { c := filepath.Base(f)[0]; return c < '0' || c > '9' })
 	return Load(files)
 }
 

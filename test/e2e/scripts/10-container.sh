@@ -1,0 +1,55 @@
+# hosts: nspawn vm local
+# timeout: 6m
+# A .container file becomes a running container: systemd's main process is the container's PID 1, its output is in the
+# journal, nothing of ours stays, and after the stop nothing is left.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+leak_snapshot
+
+cat >"$tmp/serve.sh" <<F
+$SERVE
+F
+quadlet e2e-web.container <<F
+[Unit]
+Description=A web server
+[Container]
+Image=$IMAGE
+Exec=sh /serve.sh
+Volume=$tmp/serve.sh:/serve.sh:ro
+PublishPort=18080:80
+Label=app=e2e
+F
+
+say "start"
+systemctl start e2e-web
+assert_eq "state" "$(property e2e-web ActiveState)" active
+pid=$(property e2e-web MainPID)
+assert_init e2e-web "$pid"
+assert_alone
+
+say "answers on this machine and from outside"
+wait_for 10 curl -fsS http://127.0.0.1:18080/
+assert_eq "page" "$(curl -fsS http://127.0.0.1:18080/)" it-works
+if ip netns list | grep -q outside; then
+	assert_eq "page from outside" "$(from_outside curl -fsS http://192.0.2.2:18080/)" it-works
+fi
+
+say "journal and status"
+wait_journal 10 'response:200' -u e2e-web
+assert_match "status" "$(systemctl status e2e-web)" "Main PID: $pid "
+assert_match "logs" "$(berth logs systemd-e2e-web)" serving
+
+say "ps and inspect"
+assert_match "ps" "$(berth ps)" 'systemd-e2e-web$'
+assert_eq "pid in inspect" "$(berth inspect systemd-e2e-web | grep -o '"Pid": [0-9]*')" "\"Pid\": $pid"
+assert_match "label" "$(berth inspect systemd-e2e-web)" '"app=e2e"'
+
+say "stop"
+systemctl stop e2e-web
+assert_eq "state" "$(property e2e-web ActiveState)" inactive
+assert_eq "result" "$(property e2e-web Result)" success
+must_fail berth inspect systemd-e2e-web >/dev/null
+rm -f /etc/containers/systemd/e2e-web.container && systemctl daemon-reload
+leak_check

@@ -1,0 +1,65 @@
+# hosts: nspawn vm
+# timeout: 6m
+# However a container ends, nothing of it is left: no mount, namespace, link, rule, lease, cgroup, record or file in /run.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+
+ended() { [ "$(property "$1" ActiveState)" = failed ] || [ "$(property "$1" ActiveState)" = inactive ]; }
+
+# life KIND HOW-IT-ENDS LINES… runs a unit with these lines in [Container].
+life() {
+	local kind=$1 how=$2 unit
+	shift 2
+	unit=e2e-left-$kind-$how
+	say "$kind, $how"
+	leak_snapshot
+	{
+		printf '[Container]\nImage=%s\nExec=sh -c '\''%s'\''\n' "$IMAGE" "$IDLE"
+		[ $# = 0 ] || printf '%s\n' "$@"
+	} >"/etc/containers/systemd/$unit.container"
+	systemctl daemon-reload
+	systemctl start "$unit"
+	assert_init "$unit" "$(property "$unit" MainPID)"
+	assert_alone
+	case $how in
+	stop) systemctl stop "$unit" ;;
+	kill)
+		kill -9 "$(property "$unit" MainPID)"
+		wait_for 60 ended "$unit"
+		;;
+	rm) berth rm -f "systemd-$unit" >/dev/null && wait_for 60 ended "$unit" ;;
+	esac
+	systemctl reset-failed "$unit" 2>/dev/null || true
+	rm "/etc/containers/systemd/$unit.container"
+	systemctl daemon-reload
+	leak_check
+}
+
+mkdir -p /etc/containers/systemd
+for how in stop kill rm; do
+	life none "$how" Network=none
+	life host "$how" Network=host
+	life bridge "$how" PublishPort=18081:80 PublishPort=127.0.0.1:18082:81/udp
+done
+life bind stop Network=none "Volume=$tmp:/data"
+
+say "a start that fails half-way"
+leak_snapshot
+for wrong in Volume=/does/not/exist:/x Exec=/no/such/program PublishPort=18083:80,99 User=nobody-knows; do
+	printf '[Container]\nImage=%s\nPublishPort=18081:80\n%s\n' "$IMAGE" "$wrong" >/etc/containers/systemd/e2e-half.container
+	systemctl daemon-reload
+	must_fail systemctl start e2e-half >/dev/null
+	systemctl reset-failed e2e-half 2>/dev/null || true
+done
+rm /etc/containers/systemd/e2e-half.container
+systemctl daemon-reload
+leak_check
+
+say "the leak check can fail"
+leak_snapshot
+touch /run/berth/e2e-planted
+code=$(exit_code leakcheck check "$tmp/leak.json")
+rm /run/berth/e2e-planted
+assert_eq "exit code of the check with a planted file" "$code" 1

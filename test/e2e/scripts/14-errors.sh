@@ -1,0 +1,121 @@
+# hosts: nspawn vm
+# timeout: 6m
+# What goes wrong is said in one sentence that names the place or the missing thing, with an exit status, and costs nothing
+# else.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+
+# wrong NAME REGEX <<F starts a unit that must fail with a line like REGEX in its journal.
+wrong() {
+	local cursor
+	mkdir -p /etc/containers/systemd
+	cat >"/etc/containers/systemd/e2e-$1.container"
+	systemctl daemon-reload
+	cursor=$(journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
+	say "$1"
+	must_fail systemctl start "e2e-$1" >/dev/null
+	assert_match "$1" "$(journalctl -u "e2e-$1" -o cat --after-cursor="$cursor")" "$2"
+	assert_match "status of $1" "$(systemctl status "e2e-$1" || true)" "$2"
+	systemctl reset-failed "e2e-$1" 2>/dev/null || true
+	rm "/etc/containers/systemd/e2e-$1.container"
+	systemctl daemon-reload
+}
+
+quadlet e2e-good.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=sh -c '$IDLE'
+F
+systemctl start e2e-good
+good=$(property e2e-good MainPID)
+
+leak_snapshot
+wrong unknown-key 'e2e-unknown-key.container:3: .*Publishport.*PublishPort' <<F
+[Container]
+Image=$IMAGE
+Publishport=1:1
+F
+wrong unparsable 'e2e-unparsable.container:3: ' <<F
+[Container]
+Image=$IMAGE
+this is no assignment
+F
+wrong no-image 'e2e-no-image.container' <<F
+[Container]
+Exec=true
+F
+wrong missing-image 'localhost/nowhere.*(pull|load)' <<F
+[Container]
+Image=localhost/nowhere:1
+Pull=never
+F
+wrong bad-volume 'has no /does/not/exist' <<F
+[Container]
+Image=$IMAGE
+Network=none
+Volume=/does/not/exist:/data
+F
+wrong bad-port 'published port .*"x:80"' <<F
+[Container]
+Image=$IMAGE
+PublishPort=x:80
+F
+wrong bad-program '/no/such/program' <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=/no/such/program
+F
+
+say "a busy port"
+socket=$tmp/listening
+systemd-run --quiet --unit=e2e-listener --service-type=exec busybox nc -l -p 18085
+defer systemctl stop e2e-listener
+listening() { ss -Hltn 'sport = :18085' | grep -q 18085; }
+wait_for 10 listening
+wrong busy-port '18085/tcp: address already in use' <<F
+[Container]
+Image=$IMAGE
+PublishPort=18085:80
+F
+systemctl stop e2e-listener
+
+say "a missing program"
+hide() { mount --bind /dev/null "$1" && defer umount "$1"; }
+for path in $(ls /usr/bin/crun /usr/sbin/runc /usr/bin/runc 2>/dev/null); do
+	[ -L "$path" ] || { mv "$path" "$path.hidden" && defer mv "$path.hidden" "$path"; }
+done
+wrong no-runtime 'OCI runtime .*crun is not there; install the package crun' <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=true
+F
+for path in /usr/bin/crun /usr/sbin/runc; do
+	[ ! -e "$path.hidden" ] || mv "$path.hidden" "$path"
+done
+mv /usr/lib/podman/netavark /usr/lib/podman/netavark.hidden
+wrong no-netavark 'netavark is not .*install the package netavark' <<F
+[Container]
+Image=$IMAGE
+Exec=true
+F
+mv /usr/lib/podman/netavark.hidden /usr/lib/podman/netavark
+deferred=("${deferred[@]:0:2}") # what was hidden is back
+
+say "wrong words on the command line"
+assert_match "flag" "$(must_fail berth run --no-such-flag $IMAGE)" 'unknown flag: --no-such-flag'
+assert_match "verb" "$(must_fail berth frobnicate)" 'unrecognized command .berth frobnicate'
+assert_eq "exit code" "$(exit_code berth frobnicate)" 125
+assert_match "container" "$(must_fail berth rm not-there)" 'no such container.*not-there'
+assert_eq "rm -i" "$(exit_code berth rm -f -i not-there)" 0
+assert_eq "exit code of a command" "$(exit_code berth run --rm --network none $IMAGE sh -c 'exit 9')" 9
+assert_eq "exit code of no command" "$(exit_code berth run --rm --network none $IMAGE /no/such)" 127
+
+say "the others were not touched"
+assert_eq "main process of the good unit" "$(property e2e-good MainPID)" "$good"
+leak_check
+systemctl stop e2e-good

@@ -1,0 +1,54 @@
+# hosts: nspawn vm local
+# timeout: 4m
+# The keys of a .container have their effect inside.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+
+# inside LINES… runs a unit that prints what it sees and returns its journal.
+inside() {
+	local cursor
+	{
+		printf '[Container]\nImage=%s\n' "$IMAGE"
+		printf '%s\n' "$@"
+		printf '[Service]\nType=oneshot\n'
+	} >"$tmp/unit"
+	quadlet e2e-inside.container <"$tmp/unit"
+	cursor=$(journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
+	systemctl start e2e-inside
+	journalctl -u e2e-inside -o cat --after-cursor="$cursor"
+}
+
+assert_match "Environment" "$(inside Network=none 'Environment=A=1 "B=two words"' 'Exec=sh -c "env | sort"')" '^B=two words$'
+assert_match "User" "$(inside Network=none User=65534:65534 'Exec=id')" 'uid=65534.*gid=65534'
+assert_match "Network=none" "$(inside Network=none 'Exec=ls /sys/class/net')" '^lo$'
+assert_no_match "Network=none" "$(inside Network=none 'Exec=ls /sys/class/net')" 'eth0'
+assert_match "Network=host" "$(inside Network=host 'Exec=readlink /proc/self/ns/net')" "$(readlink /proc/self/ns/net | tr -d '[]' | grep -o '[0-9]*')"
+assert_match "bridge" "$(inside 'Exec=ip -4 addr show eth0')" 'inet 10\.88\.'
+assert_match "ContainerName" "$(inside Network=none ContainerName=e2e-named 'Exec=grep e2e-named /etc/hosts')" 'e2e-named'
+assert_match "capabilities" "$(inside Network=none 'Exec=grep CapEff /proc/self/status')" '00000000800405fb'
+assert_match "seccomp" "$(inside Network=none 'Exec=grep ^Seccomp: /proc/self/status')" 'Seccomp:[[:space:]]2'
+assert_match "WorkingDir" "$(inside Network=none WorkingDir=/new/place 'Exec=pwd')" '^/new/place$'
+assert_match "ReadOnly" "$(inside Network=none ReadOnly=yes 'Exec=sh -c "touch /x || echo refused"')" refused
+
+say "a named volume keeps what is in it, and the image's content and owner come along"
+inside Network=none Volume=e2e-data:/data 'Exec=sh -c "echo kept >/data/file"' >/dev/null
+assert_match "volume" "$(inside Network=none Volume=e2e-data:/data 'Exec=cat /data/file')" '^kept$'
+assert_eq "Podman's place" "$(cat /var/lib/containers/storage/volumes/e2e-data/_data/file)" kept
+inside Network=none Volume=e2e-etc:/etc 'Exec=true' >/dev/null
+assert_match "copy-up" "$(cat /var/lib/containers/storage/volumes/e2e-etc/_data/passwd)" '^root:'
+rm -r /var/lib/containers/storage/volumes/e2e-data /var/lib/containers/storage/volumes/e2e-etc
+
+say "Notify=yes: the container says when it is ready"
+quadlet e2e-notify.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Notify=yes
+Exec=sh -c 'echo "\$NOTIFY_SOCKET"; sleep 100000'
+[Service]
+TimeoutStartSec=3
+F
+must_fail systemctl start e2e-notify >/dev/null # it never does
+assert_eq "result" "$(property e2e-notify Result)" timeout
+assert_match "socket" "$(journalctl -u e2e-notify -o cat)" '^/run/notify/notify.sock$'

@@ -1,0 +1,36 @@
+# timeout: 8m
+# hosts: nspawn vm
+# then: reboot
+# Enabled units run after a boot with nobody logged in, after another one, and after the power was cut.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+load_user_image
+mkdir -p /etc/containers/systemd /home/tester/.config/containers/systemd
+cat >/etc/containers/systemd/e2e-boot.container <<F
+[Container]
+Image=$IMAGE
+Exec=sh -c '$SERVE'
+PublishPort=18090:80
+Volume=e2e-boot:/data
+[Install]
+WantedBy=multi-user.target
+F
+cat >/etc/containers/systemd/e2e-none.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=sh -c '$IDLE'
+[Install]
+WantedBy=multi-user.target
+F
+cat >/home/tester/.config/containers/systemd/e2e-user.container <<F
+[Container]
+Image=$IMAGE
+PublishPort=18091:80
+Exec=sh -c '$SERVE'
+[Install]
+WantedBy=default.target
+F
+chown -R tester:tester /home/tester/.config
+sync

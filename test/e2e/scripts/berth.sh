@@ -1,0 +1,33 @@
+# Functions for the scripts that run containers:  . "$BERTH_E2E/berth.sh"
+. "$BERTH_E2E/lib.sh"
+
+IMAGE=localhost/busybox:latest
+
+# load_image brings the test image into root's store, and load_user_image into tester's.
+load_image() { berth load --quiet -i "$IMAGES/busybox.tar" >/dev/null; }
+load_user_image() { as_tester berth load --quiet -i "$IMAGES/busybox.tar" >/dev/null; }
+
+# warm_up lets the parts that stay for good be made before the first leak snapshot: netavark's empty chains, the store's
+# lock files.
+warm_up() {
+	berth run --rm $IMAGE true
+	berth run --rm --network none $IMAGE true
+}
+
+# assert_init UNIT PID: the process is PID 1 of its own PID namespace.
+assert_init() {
+	[ "$2" -gt 1 ] || die "$1 has no main process"
+	assert_match "NSpid of $1's main process" "$(grep ^NSpid: "/proc/$2/status")" '[[:space:]]1$'
+}
+
+# assert_alone: no process of ours, of the runtime or of a monitor is there.
+assert_alone() {
+	local found
+	found=$(pgrep -l -x 'berth|berth-image|berth-keeper|crun|runc|conmon|netavark' || true)
+	assert_eq "processes left" "$found" ""
+}
+
+# SERVE is a shell command that answers HTTP on port 80 and ends at once when it is told to.
+SERVE='trap "exit 0" TERM; mkdir -p /www; echo it-works >/www/index.html; httpd -f -v -p 80 -h /www & echo serving; wait $!'
+# IDLE says that it is there and ends at once when it is told to.
+IDLE='trap "exit 0" TERM; echo idle; sleep 100000 & wait $!'

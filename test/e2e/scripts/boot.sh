@@ -1,0 +1,25 @@
+# What the parts of 20-boot look for after a boot.
+. "$BERTH_E2E/berth.sh"
+
+running() { [ "$(property "$1" ActiveState)" = active ]; }
+user_running() { [ "$(user_property "$1" ActiveState)" = active ]; }
+
+all_run() {
+	wait_for 120 running e2e-boot
+	wait_for 120 running e2e-none
+	wait_for 120 user_running e2e-user
+	assert_init e2e-boot "$(property e2e-boot MainPID)"
+	assert_init e2e-none "$(property e2e-none MainPID)"
+	assert_init e2e-user "$(user_property e2e-user MainPID)"
+	wait_for 30 curl -fsS http://127.0.0.1:18090/
+	wait_for 30 curl -fsS http://127.0.0.1:18091/
+	assert_eq "sessions of people" "$(loginctl list-sessions --no-legend | grep -v -c manager || true)" 0
+	assert_alone
+	# What an earlier boot had must not pile up: one layer per running container.
+	assert_eq "root's containers" "$(berth ps -a -q | wc -l)" 2
+	assert_eq "root's writable layers" "$(layers /var/lib/containers/storage)" 2
+	assert_eq "tester's writable layers" "$(layers /home/tester/.local/share/containers/storage)" 1
+}
+
+# layers STORE counts the layers that belong to no image: those have a work directory in use.
+layers() { find "$1/overlay" -mindepth 3 -maxdepth 3 -path '*/work/work' | wc -l; }

@@ -142,19 +142,12 @@ func (b *bench) result(t *testing.T, s script.Script) script.Result {
 	if b.machine == nil {
 		b.start(t)
 	}
-	where := "/usr/share/berth-test/scripts"
-	if b.kind == hosts.Local {
-		where = absolute(t, "scripts")
-	}
+	where := hosts.ScriptDir(b.options(t))
 	return script.Runner{Machine: b.machine, Where: where}.Run(context.Background(), s)
 }
 
 func (b *bench) start(t *testing.T) {
-	repo := absolute(t, "../..")
-	m, err := hosts.Start(context.Background(), hosts.Options{
-		Kind: b.kind, Repo: repo, BinAsIs: *binFlag,
-		Cache: hosts.Cache{Dir: filepath.Join(repo, ".cache/hosts"), Progress: os.Stderr},
-	})
+	m, err := hosts.Start(context.Background(), b.options(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,10 +177,13 @@ func (b *bench) discard() {
 	b.machine = nil
 }
 
-func absolute(t *testing.T, path string) string {
-	abs, err := filepath.Abs(path)
+func (b *bench) options(t *testing.T) hosts.Options {
+	repo, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return abs
+	return hosts.Options{
+		Kind: b.kind, Repo: repo, BinAsIs: *binFlag,
+		Cache: hosts.RepoCache(repo, os.Stderr),
+	}
 }

@@ -34,9 +34,9 @@ func ParseKind(s string) (Kind, error) {
 	return "", fmt.Errorf("unknown kind of machine %q: nspawn, vm or local", s)
 }
 
-// bootTime is how long a machine may take from power-on to the end of its boot. The virtual machine needs 20 s with an
-// emulated processor on a quiet computer.
-const bootTime = 4 * time.Minute
+// bootTime is how long a machine may take from power-on to the end of its boot before it is given up. The virtual machine
+// needs 25 s with an emulated processor on a quiet computer, and several times that on a busy one.
+const bootTime = 10 * time.Minute
 
 // Machine is a machine that runs commands as root.
 type Machine interface {

@@ -263,3 +263,11 @@ func symlink(target, path string) error {
 	}
 	return os.Symlink(target, path)
 }
+
+// ScriptDir is where the machine finds the test scripts and their library.
+func ScriptDir(o Options) string {
+	if o.Kind == Local {
+		return filepath.Join(o.Repo, "test/e2e/scripts")
+	}
+	return testDir + "/scripts"
+}

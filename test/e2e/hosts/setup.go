@@ -318,3 +318,12 @@ func exists(path string) bool {
 func sortedKeys(m map[string]string) []string {
 	return slices.Sorted(maps.Keys(m))
 }
+
+// RepoCache is the cache of a checkout, unless BERTH_HOSTS_CACHE names another directory.
+func RepoCache(repo string, progress io.Writer) Cache {
+	dir := os.Getenv("BERTH_HOSTS_CACHE")
+	if dir == "" {
+		dir = filepath.Join(repo, ".cache/hosts")
+	}
+	return Cache{Dir: dir, Progress: progress}
+}

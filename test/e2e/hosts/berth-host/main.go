@@ -1,14 +1,10 @@
-// berth-host makes the throw-away machines of the end-to-end tests and runs commands in them:
-//
-//	berth-host setup                          build what the machines are made from (minutes the first time)
-//	berth-host run nspawn|vm|local CMD…       boot a machine, run a command in it, throw the machine away
-//	berth-host shell nspawn|vm                the same with a shell on this terminal
-//	berth-host clean                          remove what is cached and not in use
+// berth-host makes the throw-away machines of the end-to-end tests and runs commands in them.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,17 +15,22 @@ import (
 
 	"github.com/berth-pods/berth/test/e2e/hosts"
 	"github.com/berth-pods/berth/test/e2e/hosts/agent"
+	"github.com/berth-pods/berth/test/e2e/script"
 )
 
-const usage = `usage: berth-host setup
-       berth-host run nspawn|vm|local [--] COMMAND [ARGUMENT…]
-       berth-host shell nspawn|vm
+const usage = `usage: berth-host setup                                build what the machines are made from
+       berth-host run [-bin] HOST [--] COMMAND…        boot a machine, run a command in it as root
+       berth-host shell [-bin] HOST                    the same with a shell on this terminal
+       berth-host test [-bin] [-host HOST] SCRIPT…     run test scripts
+       berth-host clean                                remove what is cached
+HOST is nspawn (namespaces), vm (an emulated computer), or local (this machine itself, as it is).
+-bin installs the programs that lie in bin instead of calling make.
 `
 
 // Exit codes of berth-host itself; otherwise it ends as the command in the machine ended.
 const (
-	exitUsage  = 2
 	exitFailed = 125
+	exitUsage  = 2
 )
 
 func main() {
@@ -42,37 +43,60 @@ func main() {
 	os.Exit(code)
 }
 
+// invocation is one call of the program: its flags, and the arguments after them.
+type invocation struct {
+	options hosts.Options
+	host    string
+	args    []string
+}
+
 func run(ctx context.Context, args []string) (int, error) {
+	verbs := map[string]func(context.Context, invocation) (int, error){
+		"setup": runSetup, "run": runRun, "shell": runShell, "test": runTest, "clean": runClean,
+	}
 	if len(args) == 0 {
 		return exitUsage, errors.New("no command\n" + usage)
+	}
+	verb, ok := verbs[args[0]]
+	if !ok {
+		return exitUsage, fmt.Errorf("unknown command %q\n%s", args[0], usage)
 	}
 	repo, err := findRepo()
 	if err != nil {
 		return exitFailed, err
 	}
-	cache := hosts.Cache{Dir: filepath.Join(repo, ".cache/hosts"), Progress: os.Stderr}
-	o := hosts.Options{Repo: repo, Cache: cache}
-	verb, args := args[0], args[1:]
-	switch verb {
-	case "setup":
-		return runSetup(ctx, cache)
-	case "run":
-		return runRun(ctx, o, args)
-	case "shell":
-		return runShell(ctx, o, args)
+	in := invocation{options: hosts.Options{Repo: repo, Cache: hosts.RepoCache(repo, os.Stderr)}}
+	f := flag.NewFlagSet("berth-host "+args[0], flag.ContinueOnError)
+	f.Usage = func() { fmt.Fprint(f.Output(), usage) }
+	f.BoolVar(&in.options.BinAsIs, "bin", false, "")
+	f.StringVar(&in.host, "host", "nspawn", "")
+	if err := f.Parse(args[1:]); err != nil {
+		return exitUsage, nil // the flag set has said it
 	}
-	return exitUsage, fmt.Errorf("unknown command %q\n%s", verb, usage)
+	in.args = f.Args()
+	return verb(ctx, in)
 }
 
-func runSetup(ctx context.Context, cache hosts.Cache) (int, error) {
-	if _, err := cache.Setup(ctx); err != nil {
+func runSetup(ctx context.Context, in invocation) (int, error) {
+	return exitCode(func() error {
+		_, err := in.options.Cache.Setup(ctx)
+		return err
+	}())
+}
+
+func runClean(ctx context.Context, in invocation) (int, error) {
+	return exitCode(in.options.Cache.Clean(ctx))
+}
+
+func exitCode(err error) (int, error) {
+	if err != nil {
 		return exitFailed, err
 	}
 	return 0, nil
 }
 
-func runRun(ctx context.Context, o hosts.Options, args []string) (int, error) {
-	kind, args, err := kindArgument(args)
+func runRun(ctx context.Context, in invocation) (int, error) {
+	o, args, err := in.kindArgument()
 	if err != nil {
 		return exitUsage, err
 	}
@@ -82,16 +106,14 @@ func runRun(ctx context.Context, o hosts.Options, args []string) (int, error) {
 	if len(args) == 0 {
 		return exitUsage, errors.New("no command for the machine\n" + usage)
 	}
-	o.Kind = kind
 	return inMachine(ctx, o, agent.Command{Args: args}, standardInput())
 }
 
-func runShell(ctx context.Context, o hosts.Options, args []string) (int, error) {
-	kind, args, err := kindArgument(args)
+func runShell(ctx context.Context, in invocation) (int, error) {
+	o, args, err := in.kindArgument()
 	if err != nil || len(args) > 0 {
 		return exitUsage, errors.Join(err, errors.New(strings.TrimSpace(usage)))
 	}
-	o.Kind = kind
 	restore, size, err := rawTerminal(os.Stdin)
 	if err != nil {
 		return exitUsage, fmt.Errorf("a shell needs a terminal: %w", err)
@@ -106,12 +128,14 @@ func runShell(ctx context.Context, o hosts.Options, args []string) (int, error) 
 	return inMachine(ctx, o, shell, os.Stdin)
 }
 
-func kindArgument(args []string) (hosts.Kind, []string, error) {
-	if len(args) == 0 {
-		return "", nil, errors.New("no kind of machine\n" + usage)
+func (in invocation) kindArgument() (hosts.Options, []string, error) {
+	o := in.options
+	if len(in.args) == 0 {
+		return o, nil, errors.New("no kind of machine\n" + usage)
 	}
-	kind, err := hosts.ParseKind(args[0])
-	return kind, args[1:], err
+	var err error
+	o.Kind, err = hosts.ParseKind(in.args[0])
+	return o, in.args[1:], err
 }
 
 // inMachine boots a machine for one command.
@@ -125,6 +149,42 @@ func inMachine(ctx context.Context, o hosts.Options, cmd agent.Command, stdin io
 		code = exitFailed
 	}
 	return code, errors.Join(err, m.Close())
+}
+
+// runTest runs each script on a machine of its own and shows the output as it comes.
+func runTest(ctx context.Context, in invocation) (int, error) {
+	kind, err := hosts.ParseKind(in.host)
+	if err != nil || len(in.args) == 0 {
+		return exitUsage, errors.Join(err, errors.New(strings.TrimSpace(usage)))
+	}
+	scripts, err := script.Load(in.args)
+	if err != nil {
+		return exitUsage, err
+	}
+	in.options.Kind = kind
+	tally := map[script.Outcome]int{}
+	for _, s := range scripts {
+		r, err := runScript(ctx, in.options, s)
+		if err != nil {
+			return exitFailed, err
+		}
+		tally[r.Outcome]++
+		fmt.Printf("%s: %s in %.1f s %s\n", s.Name, r.Outcome, r.Took.Seconds(), r.Reason)
+	}
+	fmt.Printf("e2e: %d passed, %d failed, %d skipped\n", tally[script.Passed], tally[script.Failed], tally[script.Skipped])
+	return min(tally[script.Failed], 1), nil
+}
+
+func runScript(ctx context.Context, o hosts.Options, s script.Script) (script.Result, error) {
+	if !s.RunsOn(o.Kind) {
+		return script.Result{Outcome: script.Skipped, Reason: "not for " + string(o.Kind)}, nil
+	}
+	m, err := hosts.Start(ctx, o)
+	if err != nil {
+		return script.Result{}, err
+	}
+	r := script.Runner{Machine: m, Where: hosts.ScriptDir(o), Echo: os.Stdout}.Run(ctx, s)
+	return r, m.Close()
 }
 
 // standardInput is nil on a terminal: a command that is not told to read should not wait for a person.

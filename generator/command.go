@@ -41,11 +41,7 @@ func (c *command) addBool(flag string, value units.Bool) {
 
 // addGroup writes the plain flags of a group as the table of keys has them.
 func (c *command) addGroup(u *units.Unit, group units.Group) {
-	for i := range units.Keys {
-		row := &units.Keys[i]
-		if row.Group != group || row.Kinds&u.Name.Kind == 0 {
-			continue
-		}
+	for _, row := range units.GroupOf(u.Name.Kind, group) {
 		switch v := row.Value(u.Section).(type) {
 		case *units.String:
 			c.addIf(row.Flag, v.Text)

@@ -17,6 +17,7 @@ type conversion struct {
 func (c *conversion) run() {
 	c.frame()
 	service := c.File.AddSection("Service")
+	service.Grow(10)
 	switch s := c.Section.(type) {
 	case *units.Container:
 		c.container(s, service)
@@ -46,6 +47,7 @@ func (c *conversion) frame() {
 	c.File.Rename(kind, "X-"+kind)
 	c.File.Rename("Quadlet", "X-Quadlet")
 	unit := c.File.AddSection("Unit")
+	unit.Grow(8)
 	c.translateDependencies()
 	if c.Quadlet.DefaultDependencies.Or(true) {
 		online := "network-online.target"
@@ -59,11 +61,11 @@ func (c *conversion) frame() {
 	unit.Add("RequiresMountsFor", "%t/containers")
 }
 
-// engine begins a command line: the program, its modules and its global arguments.
+// engine begins a command line: the program, its modules and its global arguments. One line is put together at a time.
 func (c *conversion) engine(verb ...string) *command {
 	s := units.SharedOf(c.Section)
-	cmd := &command{words: make([]string, 0, 48)}
-	cmd.add(c.Engine)
+	cmd := &c.cmd
+	cmd.words = append(cmd.words[:0], c.Engine)
 	for _, m := range s.ContainersConfModule {
 		cmd.add("--module=" + m.Text)
 	}
@@ -86,7 +88,8 @@ func (c *conversion) stop() []unitfile.Entry {
 	switch s := c.Section.(type) {
 	case *units.Container:
 		rm := c.removeContainer(containerName(s, c.Unit.Name))
-		return []unitfile.Entry{{Key: "ExecStop", Value: rm}, {Key: "ExecStopPost", Value: "-" + rm}}
+		return []unitfile.Entry{{Key: "ExecStop", Value: rm}, {Key: "ExecStopPost", Value: "-" + rm},
+			{Key: "KillMode", Value: "mixed"}, {Key: "Delegate", Value: "yes"}}
 	case *units.Pod:
 		name := c.entry.resource
 		return []unitfile.Entry{{Key: "ExecStop", Value: c.stopPod(s, name)}, {Key: "ExecStopPost", Value: c.removePod(name)}}

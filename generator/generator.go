@@ -70,6 +70,7 @@ type entry struct {
 	resource string // what other units call it: a volume's or image's name; empty when unknown
 	pod      string // file name of the pod it is in
 	inPod    bool   // started with the pod
+	joins    string // file name of the container whose network it joins
 	done     bool   // converted without errors
 }
 
@@ -80,7 +81,13 @@ type generation struct {
 	byFile  map[string]*entry
 	owner   map[string]*entry // by service
 	orphans []Output
-	buf     []byte
+	said    map[string]bool // paths of drop-ins whose errors have been reported
+
+	// Memory that is used for one file after the other.
+	parser unitfile.Parser
+	loader units.Loader
+	cmd    command
+	buf    []byte
 }
 
 // Generate converts every file of the set and calls emit for each, in a fixed order: what others refer to first, pods last,
@@ -89,7 +96,7 @@ type generation struct {
 // Files are read twice, and nothing but names is kept of the first time: memory grows with the text, not with what is
 // parsed of it.
 func Generate(cfg Config, set Set, emit func(*Output)) {
-	g := &generation{Config: cfg, set: set, byFile: make(map[string]*entry, len(set.Files)), owner: make(map[string]*entry, len(set.Files))}
+	g := &generation{Config: cfg, set: set, said: map[string]bool{}, byFile: make(map[string]*entry, len(set.Files)), owner: make(map[string]*entry, len(set.Files))}
 	g.collect()
 	g.survey()
 	for i := range g.orphans {
@@ -158,6 +165,8 @@ func rank(k units.Kind) int {
 
 // survey learns the names of all units, so that they may refer to each other in any direction.
 func (g *generation) survey() {
+	g.loader.NamesOnly = true
+	defer func() { g.loader.NamesOnly = false }()
 	for _, e := range g.entries {
 		u, _ := g.load(e)
 		if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && isUnitName(name.Text+".service") {
@@ -167,6 +176,7 @@ func (g *generation) survey() {
 		if c, ok := u.Section.(*units.Container); ok {
 			e.pod = c.Pod.Text
 			e.inPod = c.StartWithPod.Or(true) && !e.name.Template()
+			e.joins = joinedContainer(c.Network)
 		}
 		if g.owner[e.service] == nil {
 			g.owner[e.service] = e
@@ -174,30 +184,49 @@ func (g *generation) survey() {
 	}
 }
 
-// load parses a file and its drop-ins. Drop-ins that cannot be read are left out and reported apart: they cost only
-// themselves.
-func (g *generation) load(e *entry) (u *units.Unit, dropins []units.Finding) {
-	f, syntax := unitfile.ParsePart(e.source.Path, e.source.Text, e.source.Skipped)
-	if len(g.set.Dropins) > 0 {
-		for _, d := range g.dropinsOf(e.name) {
-			part, errs := unitfile.Parse(d.Path, d.Text)
-			if d.Problem != "" {
-				errs = []unitfile.SyntaxError{{At: unitfile.Pos{Path: d.Path}, Message: d.Problem}}
-			}
-			for _, err := range errs {
-				dropins = append(dropins, units.Finding{At: err.At, Severity: units.Error, Message: err.Message,
-					Hint: "the drop-in is left out"})
-			}
-			if len(errs) == 0 {
-				f.Merge(part)
-			}
+func joinedContainer(networks units.List) string {
+	for _, n := range networks {
+		if name, _, _ := strings.Cut(n.Text, ":"); units.KindOf(name) == units.KindContainer {
+			return name
 		}
 	}
-	u = units.Load(e.name.File, f, syntax)
+	return ""
+}
+
+// load parses a file and merges its drop-ins. Drop-ins that cannot be read are left out and reported apart: they cost only
+// themselves.
+func (g *generation) load(e *entry) (u *units.Unit, dropins []units.Finding) {
+	f, syntax := g.parser.Parse(e.source.Path, e.source.Text, e.source.Skipped)
+	if len(g.set.Dropins) > 0 {
+		dropins = g.mergeDropins(f, e.name)
+	}
+	u = g.loader.Load(e.name, f, syntax)
 	if e.source.Problem != "" {
-		u.Findings = append(u.Findings[:0], units.Finding{At: unitfile.Pos{Path: e.source.Path}, Severity: units.Error, Message: e.source.Problem})
+		u.Findings = []units.Finding{{At: unitfile.Pos{Path: e.source.Path}, Severity: units.Error, Message: e.source.Problem}}
 	}
 	return u, dropins
+}
+
+// mergeDropins reports each drop-in that cannot be read once, however many units it is for.
+func (g *generation) mergeDropins(f *unitfile.File, name units.Name) (findings []units.Finding) {
+	for _, d := range g.dropinsOf(name) {
+		part, errs := unitfile.Parse(d.Path, d.Text)
+		if d.Problem != "" {
+			errs = []unitfile.SyntaxError{{At: unitfile.Pos{Path: d.Path}, Message: d.Problem}}
+		}
+		if len(errs) == 0 {
+			f.Merge(part)
+			continue
+		}
+		if g.loader.NamesOnly || g.said[d.Path] {
+			continue
+		}
+		g.said[d.Path] = true
+		for _, err := range errs {
+			findings = append(findings, units.Finding{At: err.At, Severity: units.Error, Message: err.Message, Hint: "the drop-in is left out"})
+		}
+	}
+	return findings
 }
 
 func (g *generation) convert(e *entry) Output {
@@ -213,7 +242,6 @@ func (g *generation) convert(e *entry) Output {
 		u.Check()
 	}
 	c := conversion{generation: g, Unit: u, entry: e}
-	stop := c.stop()
 	links := c.links()
 	if out.Name != "" && !units.HasErrors(u.Findings) {
 		c.run()
@@ -226,7 +254,7 @@ func (g *generation) convert(e *entry) Output {
 	out.Links = links
 	if units.HasErrors(u.Findings) {
 		out.Stub = true
-		g.buf = c.stub(g.buf[:0], stop, out.Findings)
+		g.buf = c.stub(g.buf[:0], c.stop(), out.Findings)
 	} else {
 		e.done = true
 		g.buf = u.File.Append(g.buf[:0])

@@ -17,11 +17,15 @@ func (c *conversion) links() []Link {
 	unit := c.entry.service + ".service"
 	var links []Link
 	for _, alias := range install.Words("Alias") {
-		if link, ok := aliasLink(alias, unit); ok {
+		link, ok := aliasLink(alias, unit)
+		switch {
+		case !ok:
+			c.ignored(install, "Alias="+alias+" would leave the directory of units")
+		case c.owner[strings.TrimSuffix(link.Name, ".service")] != nil && link.Name != unit:
+			c.ignored(install, "Alias="+alias+" is the name of another unit")
+		case link.Name != unit:
 			links = append(links, link)
-			continue
 		}
-		c.Add(units.Finding{At: c.installPos(install, "Alias"), Severity: units.Warning, Message: "Alias=" + alias + " would leave the directory of units and is ignored"})
 	}
 	member := c.member(install, unit)
 	if member == "" {
@@ -41,11 +45,8 @@ func (c *conversion) links() []Link {
 	return links
 }
 
-func (c *conversion) installPos(install *unitfile.Section, key string) unitfile.Pos {
-	if e := install.Last(key); e != nil {
-		return e.At
-	}
-	return install.At
+func (c *conversion) ignored(install *unitfile.Section, message string) {
+	c.Add(units.Finding{At: install.Last("Alias").At, Severity: units.Warning, Message: message + " and is ignored"})
 }
 
 // member is the name under which targets pull the unit in: a template's default instance, "" when it has none.
@@ -61,7 +62,7 @@ func (c *conversion) member(install *unitfile.Section, unit string) string {
 	return prefix + "@" + instance + ".service"
 }
 
-// aliasLink refuses names outside the output directory, and the unit's own.
+// aliasLink refuses names outside the output directory.
 func aliasLink(alias, unit string) (Link, bool) {
 	if alias == "" || alias[0] == '/' {
 		return Link{}, false
@@ -81,7 +82,7 @@ func aliasLink(alias, unit string) (Link, bool) {
 		}
 	}
 	name := cleanPath("/" + alias)[1:]
-	if name == "" || name == unit {
+	if name == "" {
 		return Link{}, false
 	}
 	return Link{Name: name, Target: strings.Repeat("../", strings.Count(name, "/")) + unit}, true

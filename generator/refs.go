@@ -153,14 +153,26 @@ func (c *conversion) networkOf(n units.Word, name, options string, kind units.Ki
 	switch {
 	case kind == units.KindContainer && options != "":
 		c.Errorf(n.At, "extra options are not supported when joining another container's network")
-	case kind == units.KindContainer && other == c.entry:
-		c.Errorf(n.At, "a container cannot join its own network")
+	case kind == units.KindContainer && c.joinsItself():
+		c.Errorf(n.At, "the containers join each other's networks in a circle, so none can be the first to start")
 	case kind == units.KindContainer:
 		return "container:" + other.resource
 	case options != "":
 		return other.resource + ":" + options
 	}
 	return other.resource
+}
+
+// joinsItself follows Network=X.container from unit to unit.
+func (c *conversion) joinsItself() bool {
+	at := c.entry
+	for range len(c.entries) {
+		at = c.byFile[at.joins]
+		if at == nil || at == c.entry {
+			return at != nil
+		}
+	}
+	return false
 }
 
 // imageOf resolves the image of a container or volume.
@@ -189,8 +201,8 @@ func (c *conversion) checkImageName(image units.String) {
 	if isFullName(image.Text) {
 		return
 	}
-	c.Add(units.Finding{At: image.At, Severity: units.Warning, Message: "the image name " + image.Text + " is not fully qualified",
-		Hint: "write the registry too, such as docker.io/library/" + image.Text})
+	c.Add(units.Finding{At: image.At, Severity: units.Warning, Message: quoted(image.Text) + " is not a fully qualified image name",
+		Hint: "write the registry too, such as " + fullName(image.Text)})
 }
 
 // isFullName: an ID, or a name whose first part is a host. Names with variables or specifiers are not judged.
@@ -200,6 +212,14 @@ func isFullName(name string) bool {
 	}
 	host, _, ok := strings.Cut(name, "/")
 	return ok && (strings.ContainsAny(host, ".:") || host == "localhost")
+}
+
+// fullName is what a short name usually means.
+func fullName(name string) string {
+	if strings.Contains(name, "/") {
+		return "docker.io/" + name
+	}
+	return "docker.io/library/" + name
 }
 
 func isHex64(s string) bool {

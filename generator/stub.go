@@ -35,8 +35,6 @@ func (c *conversion) stub(buf []byte, stop []unitfile.Entry, findings []units.Fi
 	}
 	service.Add("ExecStart", report.String())
 	service.Entries = append(service.Entries, stop...)
-	service.Add("KillMode", "mixed")
-	service.Add("Delegate", "yes")
 	service.Add("SyslogIdentifier", "berth-generator")
 	return f.Append(buf)
 }

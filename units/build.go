@@ -39,6 +39,9 @@ func checkBuild(u *Unit, b *Build) {
 	if b.File.Text == "" && b.SetWorkingDirectory.Text == "" && service.Value("WorkingDirectory") == "" {
 		u.Errorf(u.sectionPos(), "neither SetWorkingDirectory, nor File key specified")
 	}
+	if strings.EqualFold(b.SetWorkingDirectory.Text, "file") && b.File.Text == "" {
+		u.Errorf(b.SetWorkingDirectory.At, "SetWorkingDirectory=file needs a File key")
+	}
 	if b.File.Text != "" && !SelfContained(b.File.Text) && b.SetWorkingDirectory.Text == "" && service.Value("WorkingDirectory") == "" {
 		u.Errorf(b.File.At, "relative path in File key requires SetWorkingDirectory key to be set")
 	}

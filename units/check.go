@@ -103,10 +103,10 @@ func (u *Unit) checkService(e *unitfile.Entry) {
 	case "User", "Group", "DynamicUser":
 		// The engine itself must run as the manager's user: it makes namespaces and mounts.
 		u.add(Finding{At: e.At, Severity: Warning, Message: "using key " + e.Key + " in the Service group is not supported",
-			Hint: "use User= in [Container], or a user's own unit directory"})
+			Hint: serviceUserHint(e.Key)})
 	case "Restart":
 		value := unitfile.Unquote(e.Value)
-		if value == "" || inList(" no always on-success on-failure on-abnormal on-abort on-watchdog ", value) {
+		if value == "" || inList(" always no on-abnormal on-abort on-failure on-success on-watchdog ", value) {
 			return
 		}
 		hint := "use always or on-failure"
@@ -115,6 +115,13 @@ func (u *Unit) checkService(e *unitfile.Entry) {
 		}
 		u.add(Finding{At: e.At, Severity: Warning, Message: "Restart=" + value + " is not a systemd value and is ignored by systemd", Hint: hint})
 	}
+}
+
+func serviceUserHint(key string) string {
+	if key == "DynamicUser" {
+		return "use UserNS= in [Container]"
+	}
+	return "use " + key + "= in [Container], or put the file into a user's own unit directory"
 }
 
 // checkDependency finds x.network.service, where x-network.service is meant.

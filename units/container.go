@@ -91,7 +91,7 @@ func checkContainer(u *Unit, c *Container) {
 	case c.Image.Text == "" && c.Rootfs.Text == "":
 		u.Errorf(u.sectionPos(), "no Image or Rootfs key specified")
 	case c.Image.Text != "" && c.Rootfs.Text != "":
-		u.Errorf(c.Rootfs.At, "the Image And Rootfs keys conflict can not be specified together")
+		u.Errorf(c.Rootfs.At, "the Image and Rootfs keys cannot both be set")
 	}
 	if c.Group.Text != "" && c.User.Text == "" {
 		u.Errorf(c.Group.At, "invalid Group set without User")

@@ -4,6 +4,7 @@ package units
 // *Artifact, and *Quadlet and *Berth for the two that any file may have.
 type Section interface {
 	shared() *Shared
+	reset()
 }
 
 // NewSection makes the empty section of a kind.
@@ -101,3 +102,14 @@ type Berth struct {
 	UnknownKeys String
 	Override    Bool
 }
+
+func (c *Container) reset() { *c = Container{} }
+func (p *Pod) reset()       { *p = Pod{} }
+func (k *Kube) reset()      { *k = Kube{} }
+func (n *Network) reset()   { *n = Network{} }
+func (v *Volume) reset()    { *v = Volume{} }
+func (i *Image) reset()     { *i = Image{} }
+func (b *Build) reset()     { *b = Build{} }
+func (a *Artifact) reset()  { *a = Artifact{} }
+func (q *Quadlet) reset()   { *q = Quadlet{} }
+func (b *Berth) reset()     { *b = Berth{} }

@@ -57,7 +57,7 @@ func hintForKey(k Kind, key string) string {
 	}
 	var names []string
 	for _, row := range RowsOf(k) {
-		if !row.Old {
+		if row.Trait != Old {
 			names = append(names, row.Name)
 		}
 	}

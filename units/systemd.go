@@ -93,17 +93,20 @@ func systemdSectionOf(key string) string {
 	return ""
 }
 
-// inList tells whether a word is in a list in which blanks surround every word.
+// inList tells whether a word is in a sorted list in which one blank stands before and after every word.
 func inList(list, word string) bool {
-	for i := 0; ; {
-		at := strings.Index(list[i:], word)
-		if at < 0 || word == "" {
-			return false
-		}
-		at += i
-		if at > 0 && list[at-1] == ' ' && at+len(word) < len(list) && list[at+len(word)] == ' ' {
+	low, high := 0, len(list)-1 // both at blanks
+	for low < high {
+		start := strings.LastIndexByte(list[:(low+high)/2+1], ' ') + 1
+		end := start + strings.IndexByte(list[start:], ' ')
+		switch cmp := strings.Compare(word, list[start:end]); {
+		case cmp == 0:
 			return true
+		case cmp < 0:
+			high = start - 1
+		default:
+			low = end
 		}
-		i = at + len(word)
 	}
+	return false
 }

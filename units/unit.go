@@ -1,6 +1,7 @@
 package units
 
 import (
+	"math/bits"
 	"strings"
 
 	"github.com/berth-pods/berth/units/unitfile"
@@ -22,15 +23,39 @@ const maxFindings = 100
 // Load reads the sections of a parsed file, drop-ins merged, into their types. name is the file's base name and must have
 // one of the eight extensions. Findings are in the order in which they were met; call SortFindings to order them by line.
 func Load(name string, f *unitfile.File, syntax []unitfile.SyntaxError) *Unit {
-	n := ParseName(name)
-	u := &Unit{Name: n, File: f, Section: NewSection(n.Kind)}
+	return new(Loader).Load(ParseName(name), f, syntax)
+}
+
+// Loader loads many units with the memory of one: what Load returned before is invalid after the next call.
+type Loader struct {
+	// NamesOnly leaves all keys out but those that say what a unit is called or belongs to.
+	NamesOnly bool
+
+	unit     Unit
+	sections [len(Kinds)]Section
+}
+
+// Load is like the function Load.
+func (l *Loader) Load(n Name, f *unitfile.File, syntax []unitfile.SyntaxError) *Unit {
+	u := &l.unit
+	*u = Unit{Name: n, File: f, Section: l.section(n.Kind)}
 	for _, e := range syntax {
 		u.Errorf(e.At, e.Message)
 	}
-	u.read(KindBerth, &u.Berth)
-	u.read(KindQuadlet, &u.Quadlet)
-	u.read(n.Kind, u.Section)
+	u.read(KindBerth, &u.Berth, false)
+	u.read(KindQuadlet, &u.Quadlet, false)
+	u.read(n.Kind, u.Section, l.NamesOnly)
 	return u
+}
+
+func (l *Loader) section(k Kind) Section {
+	slot := &l.sections[bits.TrailingZeros16(uint16(k))]
+	if *slot == nil {
+		*slot = NewSection(k)
+	} else {
+		(*slot).reset()
+	}
+	return *slot
 }
 
 // Check reports what is wrong with one file by itself: text is its content, path its place. References to other files are
@@ -89,13 +114,14 @@ func (u *Unit) badQuoting(severity Severity, e *unitfile.Entry, err error) {
 		at = e.PosAt(q.Off)
 	}
 	hint := ""
-	if strings.HasPrefix(message, unitfile.BadEscape) {
+	if strings.HasPrefix(message, unitfile.BadEscape+` \`) {
 		hint = `write \\ for a backslash`
 	}
+	message += " in " + e.Key + "="
 	if severity == Warning {
-		message += "; " + e.Key + "= is left out"
+		message += ", which is left out"
 	}
-	u.add(Finding{At: at, Severity: severity, Message: e.Key + "=: " + message, Hint: hint})
+	u.add(Finding{At: at, Severity: severity, Message: message, Hint: hint})
 }
 
 // Pos is the place of the unit's own section, or of the file when it has none.
@@ -108,7 +134,7 @@ func (u *Unit) sectionPos() unitfile.Pos {
 	return unitfile.Pos{Path: u.File.Path}
 }
 
-func (u *Unit) read(k Kind, into Section) {
+func (u *Unit) read(k Kind, into Section, namesOnly bool) {
 	s := u.File.Section(k.String())
 	if s == nil {
 		return
@@ -116,12 +142,14 @@ func (u *Unit) read(k Kind, into Section) {
 	for i := range s.Entries {
 		e := &s.Entries[i]
 		row := Lookup(k, e.Key)
-		if row == nil {
+		switch {
+		case namesOnly && (row == nil || row.Trait != Naming):
+		case row == nil:
 			u.unknownKey(k, e)
-			continue
+		default:
+			row.field(into).Assign(e, u)
+			u.checkHash(row, e)
 		}
-		row.field(into).Assign(e, u)
-		u.checkHash(row, e)
 	}
 }
 

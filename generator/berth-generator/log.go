@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -54,7 +55,7 @@ const (
 )
 
 func (l *logger) write(priority, text string) {
-	line := l.prefix + text
+	line := l.prefix + printable(text)
 	if l.kmsg != nil {
 		short := line
 		if len(short) > maxRecord {
@@ -68,6 +69,16 @@ func (l *logger) write(priority, text string) {
 	if l.stderr != nil {
 		l.stderr.WriteString(line + "\n")
 	}
+}
+
+// printable replaces control characters: what a file quotes must not steer a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '\ufffd'
+		}
+		return r
+	}, text)
 }
 
 func (l *logger) error(text string) {

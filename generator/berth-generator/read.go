@@ -1,7 +1,7 @@
 package main
 
 import (
-	"io"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,10 +90,11 @@ type reader struct {
 	set    generator.Set
 	seen   map[string]bool
 	log    *logger
+	buf    []byte
 }
 
-func readAll(dirs search, _ bool, log *logger) generator.Set {
-	r := &reader{search: dirs, seen: map[string]bool{}, log: log}
+func readAll(dirs search, log *logger) generator.Set {
+	r := &reader{search: dirs, seen: map[string]bool{}, log: log, buf: make([]byte, 16<<10)}
 	r.set.Dropins = map[string][]generator.Source{}
 	for _, dir := range dirs.paths {
 		r.directory(dir)
@@ -130,7 +131,8 @@ func (r *reader) directory(path string) {
 
 // entry takes a unit file or a drop-in directory in; it reports whether it is a directory to read as well.
 func (r *reader) entry(dir string, e os.DirEntry) (isDirectory bool) {
-	name, path := e.Name(), dir+"/"+e.Name()
+	path := dir + "/" + e.Name()
+	name := path[len(dir)+1:]
 	isUnit := units.KindOf(name) != 0 || strings.HasSuffix(name, units.BundleExtension)
 	mode := e.Type()
 	linked := mode&os.ModeSymlink != 0
@@ -147,7 +149,7 @@ func (r *reader) entry(dir string, e os.DirEntry) (isDirectory bool) {
 	switch {
 	case isUnit:
 		r.log.debug("Loading source unit file " + path)
-		r.take(readSource(name, path, mode, linked))
+		r.take(r.readSource(name, path, mode, linked))
 		return false
 	case !mode.IsDir():
 		return false
@@ -183,7 +185,7 @@ func (r *reader) dropins(name, path string) {
 			continue
 		}
 		r.log.debug("Loading source drop-in file " + file)
-		s := readSource(e.Name(), file, info.Mode(), e.Type()&os.ModeSymlink != 0)
+		s := r.readSource(e.Name(), file, info.Mode(), e.Type()&os.ModeSymlink != 0)
 		r.set.Dropins[name] = append(r.set.Dropins[name], s)
 	}
 }
@@ -192,7 +194,7 @@ func (r *reader) dropins(name, path string) {
 const maxSize = 1 << 20
 
 // readSource reads a file whose type is known. Devices and pipes are never opened: that may block, or start a watchdog.
-func readSource(name, path string, mode os.FileMode, linked bool) generator.Source {
+func (r *reader) readSource(name, path string, mode os.FileMode, linked bool) generator.Source {
 	s := generator.Source{Name: name, Path: path}
 	if !mode.IsRegular() {
 		s.Masked = linked && isNull(path)
@@ -201,7 +203,7 @@ func readSource(name, path string, mode os.FileMode, linked bool) generator.Sour
 		}
 		return s
 	}
-	text, err := readText(path)
+	text, err := r.readText(path)
 	if err != nil {
 		s.Problem = reason(err)
 	}
@@ -234,9 +236,9 @@ func (e sizeError) Error() string {
 	return "is too large: " + strconv.FormatInt(int64(e), 10) + " bytes, at most " + strconv.Itoa(maxSize) + " are read"
 }
 
-// readText goes around os.File, whose poller costs two more system calls a file. O_NONBLOCK: the file may have become a
-// pipe since it was looked at.
-func readText(path string) (string, error) {
+// readText goes around os.File, whose poller costs more system calls than the file itself. O_NONBLOCK: the file may have
+// become a pipe since it was looked at.
+func (r *reader) readText(path string) (string, error) {
 	fd, err := open(path)
 	if err != nil {
 		return "", err
@@ -247,15 +249,18 @@ func readText(path string) (string, error) {
 		return "", err
 	}
 	if stat.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return "", syscall.EINVAL
+		return "", errors.New("is not a regular file any more")
 	}
 	if stat.Size > maxSize {
 		return "", sizeError(stat.Size)
 	}
-	buf := make([]byte, stat.Size+1)
+	if int(stat.Size) > len(r.buf) {
+		r.buf = make([]byte, stat.Size)
+	}
+	// A file that grows while it is read has its first part read: the writer will ask for a reload.
 	n := 0
-	for n < len(buf) {
-		k, err := syscall.Read(fd, buf[n:])
+	for n < int(stat.Size) {
+		k, err := syscall.Read(fd, r.buf[n:stat.Size])
 		if err == syscall.EINTR {
 			continue
 		}
@@ -267,10 +272,7 @@ func readText(path string) (string, error) {
 		}
 		n += k
 	}
-	if n > maxSize {
-		return "", io.ErrShortBuffer
-	}
-	return string(buf[:n]), nil
+	return string(r.buf[:n]), nil
 }
 
 func open(path string) (int, error) {

@@ -7,8 +7,8 @@
 package unitfile
 
 import (
+	"slices"
 	"strconv"
-	"strings"
 )
 
 // Pos is a place in a file. Line and Col count from 1, Col in bytes; a Line of 0 means the file as a whole.
@@ -198,8 +198,11 @@ func (s *Section) Add(key, value string) {
 
 // Prepend puts assignments before all others, in the order given.
 func (s *Section) Prepend(entries ...Entry) {
-	s.Entries = append(entries, s.Entries...)
+	s.Entries = slices.Insert(s.Entries, 0, entries...)
 }
+
+// Grow makes room for n assignments more.
+func (s *Section) Grow(n int) { s.Entries = slices.Grow(s.Entries, n) }
 
 // SetDefault appends the assignment unless the key has one.
 func (s *Section) SetDefault(key, value string) {
@@ -274,7 +277,7 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\
 // Unquote trims white space at the end and removes one pair of double quotes around the whole. Single quotes and
 // backslashes stay as they are.
 func Unquote(s string) string {
-	s = strings.TrimRight(s, " \t\r\n")
+	s = trimRight(s)
 	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
 		return s[1 : len(s)-1]
 	}

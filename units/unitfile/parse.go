@@ -28,40 +28,80 @@ const byteOrderMark = "\ufeff"
 // next one and nothing is put in between; comment and blank lines inside a continuation are skipped. A byte order mark at
 // the start is passed over, as systemd does.
 func Parse(path, text string) (*File, []SyntaxError) {
-	return ParsePart(path, text, 0)
+	return new(Parser).Parse(path, text, 0)
 }
 
-// ParsePart reads a part of a file that stands after the given number of lines.
-func ParsePart(path, text string, skipped int) (*File, []SyntaxError) {
-	p := parser{file: &File{Path: path}, lineno: int32(skipped)}
-	p.text = strings.TrimPrefix(text, byteOrderMark)
-	for p.pos < len(p.text) && len(p.errs) < maxErrors {
-		p.line()
-	}
-	if len(p.errs) >= maxErrors {
-		p.fail(Pos{Path: path, Line: p.lineno}, "too many errors; the rest of the file was not read")
-	}
-	p.file.Tail = p.comments
-	return p.file, p.errs
-}
-
-type parser struct {
+// Parser reads many files with the memory of one: what Parse returned before is invalid after the next call.
+type Parser struct {
 	file     *File
 	text     string
 	pos      int
 	lineno   int32
 	section  *Section
 	orphaned bool // inside a section that could not be read
-	comments []string
 	errs     []SyntaxError
+
+	// Entries and comment lines of all sections stand in two arrays, one after the other; a section has a part of them.
+	entries  []Entry
+	first    int // entry of the current section
+	lines    []string
+	pending  int // comment line that belongs to what comes next
+	sections []Section
 }
 
-func (p *parser) fail(at Pos, message string) {
+// Parse is like the function Parse, for a part of a file that stands after the given number of lines.
+func (p *Parser) Parse(path, text string, skipped int) (*File, []SyntaxError) {
+	*p = Parser{
+		file: &File{Path: path}, text: strings.TrimPrefix(text, byteOrderMark), lineno: int32(skipped),
+		entries: p.entries[:0], lines: p.lines[:0], sections: p.sections[:0],
+	}
+	for p.pos < len(p.text) && len(p.errs) < maxErrors {
+		p.line()
+	}
+	if len(p.errs) >= maxErrors {
+		p.fail(Pos{Path: path, Line: p.lineno}, "too many errors; the rest of the file was not read")
+	}
+	p.closeSection()
+	p.file.Tail = p.comments()
+	return p.file, p.errs
+}
+
+// comments takes the comment lines that have been read since the last call.
+func (p *Parser) comments() []string {
+	lines := p.lines[p.pending:len(p.lines):len(p.lines)]
+	p.pending = len(p.lines)
+	return lines
+}
+
+// closeSection gives the current section its entries.
+func (p *Parser) closeSection() {
+	if p.section != nil {
+		entries := p.entries[p.first:len(p.entries):len(p.entries)]
+		if len(p.section.Entries) > 0 {
+			entries = append(p.section.Entries, entries...)
+		}
+		p.section.Entries = entries
+	}
+	p.section, p.first = nil, len(p.entries)
+}
+
+func (p *Parser) newSection(name string, at Pos) *Section {
+	if len(p.sections) == cap(p.sections) {
+		p.sections = make([]Section, 0, 8)
+	}
+	p.sections = append(p.sections, Section{Name: name, At: at, Comments: p.comments()})
+	s := &p.sections[len(p.sections)-1]
+	p.file.Sections = append(p.file.Sections, s)
+	p.file.remember(s)
+	return s
+}
+
+func (p *Parser) fail(at Pos, message string) {
 	p.errs = append(p.errs, SyntaxError{at, message})
 }
 
 // next returns the next physical line without white space around it, and the column of its first byte.
-func (p *parser) next() (line string, col int32) {
+func (p *Parser) next() (line string, col int32) {
 	raw := p.text[p.pos:]
 	if i := strings.IndexByte(raw, '\n'); i >= 0 {
 		raw = raw[:i]
@@ -69,19 +109,27 @@ func (p *parser) next() (line string, col int32) {
 	}
 	p.pos += len(raw)
 	p.lineno++
-	line = strings.TrimLeft(raw, " \t\r\v\f")
-	col = int32(len(raw)-len(line)) + 1
-	trimmed := strings.TrimSpace(line)
-	if len(trimmed) < len(line) {
-		// TrimSpace knows more kinds of white space at the front than TrimLeft above.
-		col += int32(strings.Index(line, trimmed))
+	start := 0
+	for start < len(raw) && isSpace(raw[start]) {
+		start++
 	}
-	return trimmed, col
+	end := len(raw)
+	for end > start && isSpace(raw[end-1]) {
+		end--
+	}
+	line = raw[start:end]
+	if line != "" && (line[0] >= utf8.RuneSelf || line[len(line)-1] >= utf8.RuneSelf || line[0] < ' ' || line[len(line)-1] < ' ') {
+		// Wider kinds of white space, such as the no-break space, count too.
+		trimmed := strings.TrimSpace(line)
+		start += strings.Index(line, trimmed)
+		line = trimmed
+	}
+	return line, int32(start) + 1
 }
 
 func isComment(line string) bool { return line == "" || line[0] == '#' || line[0] == ';' }
 
-func (p *parser) line() {
+func (p *Parser) line() {
 	line, col := p.next()
 	at := Pos{Path: p.file.Path, Line: p.lineno, Col: col}
 	if isComment(line) {
@@ -89,7 +137,7 @@ func (p *parser) line() {
 			p.fail(at, "a NUL byte; systemd would end the line there")
 			return
 		}
-		p.comments = append(p.comments, line)
+		p.lines = append(p.lines, line)
 		return
 	}
 	var joins []joint
@@ -97,7 +145,6 @@ func (p *parser) line() {
 		line, joins = p.joinLines(line[:len(line)-1])
 	}
 	if !p.checkBytes(at, line) {
-		p.comments = nil
 		return
 	}
 	if line != "" && line[0] == '[' {
@@ -108,7 +155,7 @@ func (p *parser) line() {
 }
 
 // joinLines appends the lines that continue head.
-func (p *parser) joinLines(head string) (string, []joint) {
+func (p *Parser) joinLines(head string) (string, []joint) {
 	var joined strings.Builder
 	joined.WriteString(head)
 	var joins []joint
@@ -127,7 +174,7 @@ func (p *parser) joinLines(head string) (string, []joint) {
 	return joined.String(), joins
 }
 
-func (p *parser) checkBytes(at Pos, line string) bool {
+func (p *Parser) checkBytes(at Pos, line string) bool {
 	if i := strings.IndexByte(line, 0); i >= 0 {
 		at.Col += int32(i)
 		p.fail(at, "a NUL byte; systemd would end the line there")
@@ -140,25 +187,24 @@ func (p *parser) checkBytes(at Pos, line string) bool {
 	return true
 }
 
-func (p *parser) header(at Pos, line string) {
+func (p *Parser) header(at Pos, line string) {
+	p.closeSection()
 	name, ok := sectionName(line)
+	if ok && p.file.Section(name) == nil && len(p.file.Sections) >= maxSections {
+		p.fail(at, "more than 1000 sections")
+		p.orphaned = true
+		return
+	}
 	if !ok {
 		p.fail(at, "invalid section header "+clip(line))
-		p.section, p.orphaned, p.comments = nil, true, nil
+	}
+	if p.orphaned = !ok; p.orphaned {
 		return
 	}
-	p.orphaned = false
-	if s := p.file.Section(name); s != nil {
-		p.section = s
-		return // comments go to its next line
+	// Comments before a section that goes on stay for its next line.
+	if p.section = p.file.Section(name); p.section == nil {
+		p.section = p.newSection(name, at)
 	}
-	if len(p.file.Sections) >= maxSections {
-		p.fail(at, "more than 1000 sections")
-		p.section, p.orphaned, p.comments = nil, true, nil
-		return
-	}
-	p.section = p.file.AddSection(name)
-	p.section.At, p.section.Comments, p.comments = at, p.comments, nil
 }
 
 func sectionName(line string) (name string, ok bool) {
@@ -175,9 +221,7 @@ func sectionName(line string) (name string, ok bool) {
 	return name, true
 }
 
-func (p *parser) assignment(at Pos, line string, joins []joint) {
-	comments := p.comments
-	p.comments = nil
+func (p *Parser) assignment(at Pos, line string, joins []joint) {
 	eq := strings.IndexByte(line, '=')
 	switch {
 	case eq < 0:
@@ -189,18 +233,28 @@ func (p *parser) assignment(at Pos, line string, joins []joint) {
 		p.fail(at, clip(line)+" stands before the first [Section]")
 		return
 	}
-	key := strings.TrimRight(line[:eq], " \t\r\v\f")
+	key := trimRight(line[:eq])
 	if key == "" {
 		p.fail(at, "no key before the = in "+clip(line))
 		return
 	}
-	value := strings.TrimSpace(line[eq+1:])
-	start := eq + 1 + strings.Index(line[eq+1:], value)
-	entry := Entry{Key: key, Value: value, At: at, Comments: comments, col: at.Col + int32(start)}
+	start := eq + 1
+	for start < len(line) && isSpace(line[start]) {
+		start++
+	}
+	value := trimRight(line[start:])
+	entry := Entry{Key: key, Value: value, At: at, Comments: p.comments(), col: at.Col + int32(start)}
 	for _, j := range joins {
 		entry.joins = append(entry.joins, joint{max(j.off-int32(start), 0), j.line, j.col + max(int32(start)-j.off, 0)})
 	}
-	p.section.Entries = append(p.section.Entries, entry)
+	p.entries = append(p.entries, entry)
+}
+
+func trimRight(s string) string {
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // clip quotes a line for a message and shortens it when it is long.

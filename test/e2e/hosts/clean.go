@@ -12,7 +12,7 @@ import (
 func (c Cache) Clean(ctx context.Context) error {
 	all := filepath.Join(c.Dir, "machines")
 	if !exists(all) {
-		return os.RemoveAll(c.Dir)
+		return removeTree(c.Dir)
 	}
 	global, err := c.lock(ctx, "machines.lock")
 	if err != nil {
@@ -31,5 +31,5 @@ func (c Cache) Clean(ctx context.Context) error {
 		return err
 	}
 	defer setup.Close()
-	return os.RemoveAll(c.Dir)
+	return removeTree(c.Dir)
 }

@@ -261,5 +261,5 @@ func tryLock(path string) (*os.File, error) {
 
 // discard removes all that a machine was, as far as it is there.
 func discard(dir string) error {
-	return errors.Join(removeCgroups(filepath.Base(dir)), os.RemoveAll(dir))
+	return errors.Join(removeCgroups(filepath.Base(dir)), removeTree(dir))
 }

@@ -65,7 +65,7 @@ func (c Cache) Setup(ctx context.Context) (Base, error) {
 
 func (c Cache) build(ctx context.Context, base Base, lock *os.File) error {
 	b := builder{log: c.stopwatch(), dir: base.Dir + ".partial", lock: lock}
-	if err := os.RemoveAll(b.dir); err != nil {
+	if err := removeTree(b.dir); err != nil {
 		return fmt.Errorf("remove an unfinished build: %w", err)
 	}
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
@@ -112,6 +112,12 @@ func (b builder) installTools(ctx context.Context) error {
 	return b.run(ctx, nil, install...)
 }
 
+// own gives a program namespaces of its own: when it is killed, all its children die and its mounts go. mmdebstrap mounts
+// /proc and /sys in the tree.
+var own = []string{
+	"unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child",
+}
+
 func (b builder) makeTree(ctx context.Context) error {
 	lines, err := machineSources(os.Getenv("BERTH_DEBIAN_MIRROR"))
 	if err != nil {
@@ -123,11 +129,9 @@ func (b builder) makeTree(ctx context.Context) error {
 	}
 	defer os.Remove(hook)
 	b.log.say("building a Debian %s tree of %d packages and what they need", suite, len(packages))
-	args := []string{
-		"mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + strings.Join(packages, ","),
+	args := append(own, "mmdebstrap", "--mode=root", "--variant=minbase", "--include="+strings.Join(packages, ","),
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-		"--customize-hook=" + hook,
-	}
+		"--customize-hook="+hook)
 	options, err := aptOptions(ctx)
 	if err != nil {
 		return err
@@ -166,13 +170,13 @@ func (b builder) run(ctx context.Context, stdin io.Reader, args ...string) error
 	cmd.Stdin = stdin
 	cmd.Stdout = &all
 	cmd.Stderr = io.MultiWriter(&all, &stepLines{log: b.log})
-	// The child stops when this program is killed. Until its last process has stopped it holds the lock, so that nobody
-	// clears away what it still writes to.
+	// The child dies with this program. Until its last process has died it holds the lock, so that nobody clears away what
+	// it still writes to.
 	cmd.ExtraFiles = []*os.File{b.lock}
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	runtime.LockOSThread() // the signal comes when the thread ends that started the child
 	defer runtime.UnlockOSThread()
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", args[0], err, all.Bytes())
@@ -326,4 +330,25 @@ func RepoCache(repo string, progress io.Writer) Cache {
 		dir = filepath.Join(repo, ".cache/hosts")
 	}
 	return Cache{Dir: dir, Progress: progress}
+}
+
+// removeTree removes a directory that nothing is mounted in: it must not reach the files of another file system.
+func removeTree(dir string) error {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	full, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[1], full+"/") {
+			return fmt.Errorf("%s is still mounted", fields[1])
+		}
+	}
+	return os.RemoveAll(dir)
 }

@@ -97,7 +97,7 @@ type Network interface {
 
 // Manager is the service manager that the engine was started by.
 type Manager interface {
-	// Notify sends a state (sd_notify(3)) to the manager; nothing happens without one.
+	// Notify sends a state (sd_notify(3)) and returns when the manager has taken it; nothing happens without one.
 	Notify(state string) error
 }
 
@@ -121,6 +121,7 @@ type Engine struct {
 // Host holds the facts that Build needs from the running machine.
 type Host struct {
 	Rootless    bool
+	Main        int    // the process that the manager has started: this one, or the one that started it in a namespace
 	Cgroup      string // the caller's own cgroup, below the root of the cgroup2 file system; "" when it may not be divided
 	Controllers bool   // the caller's cgroup has the memory and pids controllers
 	Environment map[string]string

@@ -143,10 +143,14 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err := e.Dirs.save(*s); err != nil {
 		return err
 	}
-	if err := e.Runtime.Start(ctx, bundle); err != nil {
-		return fmt.Errorf("start container %q: %w", s.Name, err)
+	if err := e.announce(*s, s.Init.PID); err != nil {
+		return err
 	}
-	return e.handOver(*s)
+	if err := e.Runtime.Start(ctx, bundle); err != nil {
+		err = fmt.Errorf("start container %q: %w", s.Name, err)
+		return errors.Join(err, e.announce(*s, e.Host.Main))
+	}
+	return e.finish(*s)
 }
 
 // image finds the image, and brings it in first when it is missing or the policy says so.
@@ -250,25 +254,35 @@ func writeConfig(dir string, config any) error {
 	return atomicfile.Write(filepath.Join(dir, "config.json"), data, 0o600)
 }
 
-// handOver tells systemd which process is the service now (sd_notify(3), MAINPID=), and writes the files that were
-// asked for.
-func (e *Engine) handOver(s State) error {
-	state := fmt.Sprintf("MAINPID=%d", s.Init.PID)
-	if s.Container.SDNotify != "container" {
-		state += "\nREADY=1"
+// announce tells systemd which process the service is (sd_notify(3), MAINPID=). The container's must be known before its
+// program runs: systemd takes no process that has ended already, and its exit status would be lost.
+func (e *Engine) announce(s State, pid int) error {
+	if s.Container.SDNotify == "ignore" {
+		return nil
 	}
-	if s.Container.SDNotify != "ignore" {
-		if err := e.Manager.Notify(state); err != nil {
-			return fmt.Errorf("tell systemd the main process of %q: %w", s.Name, err)
-		}
+	if err := e.Manager.Notify(fmt.Sprintf("MAINPID=%d", pid)); err != nil {
+		return fmt.Errorf("tell systemd the main process of %q: %w", s.Name, err)
 	}
+	return nil
+}
+
+// finish writes the files that were asked for, and tells systemd that the service is ready, unless the container does.
+func (e *Engine) finish(s State) error {
 	if f := s.Container.PIDFile; f != "" {
 		if err := atomicfile.Write(f, fmt.Appendf(nil, "%d\n", s.Init.PID), 0o644); err != nil {
 			return err
 		}
 	}
 	if f := s.Container.CIDFile; f != "" {
-		return atomicfile.Write(f, []byte(s.ID), 0o644)
+		if err := atomicfile.Write(f, []byte(s.ID), 0o644); err != nil {
+			return err
+		}
+	}
+	if who := s.Container.SDNotify; who == "container" || who == "ignore" {
+		return nil
+	}
+	if err := e.Manager.Notify("READY=1"); err != nil {
+		return fmt.Errorf("tell systemd that %q is ready: %w", s.Name, err)
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func liveIn(dirs engine.Dirs) func(id string) bool {
 
 // hostFacts reads what the configuration of a container depends on.
 func hostFacts() (engine.Host, error) {
-	h := engine.Host{Rootless: rootlessMode(), Environment: map[string]string{}}
+	h := engine.Host{Rootless: rootlessMode(), Main: mainProcess(), Environment: map[string]string{}}
 	for _, e := range os.Environ() {
 		if name, value, ok := strings.Cut(e, "="); ok {
 			h.Environment[name] = value
@@ -112,6 +112,14 @@ func hostFacts() (engine.Host, error) {
 	resolv, err := resolvConf()
 	h.HostsFile, h.ResolvConf = string(hosts), string(resolv)
 	return h, err
+}
+
+// mainProcess is the process that the service manager has started: in the user's namespace, the one outside of it.
+func mainProcess() int {
+	if rootless.Inside() {
+		return os.Getppid()
+	}
+	return os.Getpid()
 }
 
 // resolvConf reads the host's resolver configuration; systemd-resolved's own file when the usual one only names its

@@ -22,11 +22,14 @@ import (
 // take leases the file for the container; false when another container that is there has it.
 func (a Adapter) take(name, id string) (bool, error) {
 	path := filepath.Join(a.Leases, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return false, err
-	}
-	for range 3 {
+	for range 10 {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return false, err
+		}
 		err := os.Symlink(id, path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the last lease was given back, and the directory with it
+		}
 		if !errors.Is(err, fs.ErrExist) {
 			return err == nil, err
 		}
@@ -61,7 +64,13 @@ func (a Adapter) release(name, id string) error {
 	if holder, err := os.Readlink(aside); err == nil && holder != id {
 		return os.Rename(aside, path) // another container took it in between
 	}
-	return os.Remove(aside)
+	if err := os.Remove(aside); err != nil {
+		return err
+	}
+	for dir := filepath.Dir(path); dir != a.Leases && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
+		// An empty directory goes with its last lease.
+	}
+	return nil
 }
 
 // try records the lease in the plan before it is taken, so that a killed berth leaves none that nobody knows of.

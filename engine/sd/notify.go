@@ -1,19 +1,69 @@
-// Package sd is the engine's way to systemd: notifications now, the bus later. It is the home of go-systemd.
+// Package sd is the engine's way to systemd: notifications and transient units. It is the home of go-systemd.
 package sd
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 )
 
 // Manager sends notifications to the service manager that started this process.
 type Manager struct{}
 
-// Notify sends a state (sd_notify(3)). Without NOTIFY_SOCKET in the environment nothing happens.
+// barrierTimeout is how long the manager may take to read its messages, as in sd_notify_barrier(3).
+const barrierTimeout = 5 * time.Second
+
+// Notify sends a state (sd_notify(3)) and returns when the manager has taken it: it looks a sender up by PID, and a
+// message of a process that has ended meanwhile is dropped. Without NOTIFY_SOCKET in the environment nothing happens.
 func (Manager) Notify(state string) error {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	sent, err := daemon.SdNotify(false, state)
+	if err == nil && sent {
+		err = barrier(os.Getenv("NOTIFY_SOCKET"), barrierTimeout)
+	}
+	if err != nil {
 		return fmt.Errorf("notify service manager: %w", err)
 	}
 	return nil
+}
+
+// barrier sends the end of a pipe and waits until the manager closes it, which it does when it has come to that message.
+func barrier(socket string, timeout time.Duration) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	err = sendFile(socket, "BARRIER=1", w)
+	w.Close()
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(timeout)
+	for {
+		fds := []unix.PollFd{{Fd: int32(r.Fd())}} // a hang-up is always reported
+		n, err := unix.Poll(fds, int(max(time.Until(deadline), 0)/time.Millisecond))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case n == 0:
+			return fmt.Errorf("no answer within %s", timeout)
+		}
+		return nil
+	}
+}
+
+// sendFile sends one datagram with an open file.
+func sendFile(socket, text string, f *os.File) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendmsg(fd, []byte(text), unix.UnixRights(int(f.Fd())), &unix.SockaddrUnix{Name: socket}, 0)
 }

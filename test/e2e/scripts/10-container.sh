@@ -6,11 +6,11 @@
 
 load_image
 warm_up
-leak_snapshot
-
 cat >"$tmp/serve.sh" <<F
 $SERVE
 F
+leak_snapshot
+
 quadlet e2e-web.container <<F
 [Unit]
 Description=A web server

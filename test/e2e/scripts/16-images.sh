@@ -4,7 +4,7 @@
 . "$BERTH_E2E/berth.sh"
 
 works() { assert_eq "$1" "$(berth run --rm --network none "$2" echo works)" works; }
-forget() { berth rmi -f "$1" >/dev/null; }
+forget() { berth rmi "$1" >/dev/null; }
 
 say "docker-archive"
 berth load -q -i "$IMAGES/busybox.tar" >/dev/null

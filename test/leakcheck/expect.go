@@ -115,7 +115,7 @@ var sharedByContainers = []struct {
 	{"nft", regexp.MustCompile(`"table":"netavark"|"name":"netavark"`), "the firewall of the bridge"},
 	{"leases", regexp.MustCompile(`.`), "the addresses in use"},
 	{"processes", regexp.MustCompile(`/(aardvark-dns|berth-keeper|pasta(\.avx2)?)$`), "name service, keeper, user networking"},
-	{"fds", regexp.MustCompile(`(/(aardvark-dns|berth-keeper): |^init\.scope/systemd: |journald?: socket$)`), "held for the containers"},
+	{"fds", regexp.MustCompile(`(/(aardvark-dns|berth-keeper): |(^|/)init\.scope/systemd: |journald?: socket$)`), "held for the containers"},
 	{"locks", regexp.MustCompile(`(aardvark|netavark|berth)`), "held by a helper that serves the containers"},
 	{"files", regexp.MustCompile(` /run/(user/\d+/)?(berth|containers|crun|runc|netavark|libpod|lock|netns|systemd/units)(/|$)`), "state of this boot"},
 	{"cgroups", regexp.MustCompile(`(aardvark|berth|machine\.slice)`), "groups of helpers"},

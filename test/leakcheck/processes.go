@@ -33,6 +33,9 @@ func collectProcesses(m *machine) ([]string, error) {
 	return lines, nil
 }
 
+// sandboxed are helpers that shut themselves into an empty root.
+var sandboxed = map[string]bool{"pasta": true, "pasta.avx2": true, "passt": true, "passt.avx2": true}
+
 // collectContainers finds processes whose root is not PID 1's root; the
 // first of each mount namespace stands for its container.
 func collectContainers(m *machine) ([]string, error) {
@@ -44,7 +47,7 @@ func collectContainers(m *machine) ([]string, error) {
 	for _, n := range m.spacesOf("mnt") {
 		for _, p := range n.processes {
 			root := rootMount(mountsOf(p.pid))
-			if root == nil || root.device == hostRoot.device && root.root == hostRoot.root {
+			if sandboxed[p.comm] || root == nil || root.device == hostRoot.device && root.root == hostRoot.root {
 				continue
 			}
 			lines = append(lines, p.label()+" root="+root.fstype+":"+rootName(m, root))

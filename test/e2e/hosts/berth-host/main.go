@@ -19,12 +19,14 @@ import (
 )
 
 const usage = `usage: berth-host setup                                build what the machines are made from
-       berth-host run [-bin] HOST [--] COMMAND…        boot a machine, run a command in it as root
+       berth-host run [-bin] [-put FILE:PATH] [-get PATH:FILE] HOST [--] COMMAND…
+                                                       boot a machine, run a command in it as root
        berth-host shell [-bin] HOST                    the same with a shell on this terminal
        berth-host test [-bin] [-host HOST] SCRIPT…     run test scripts
        berth-host clean                                remove what is cached
 HOST is nspawn (namespaces), vm (an emulated computer), or local (this machine itself, as it is).
 -bin installs the programs that lie in bin instead of calling make.
+-put copies a file into the machine before the command, -get copies one out after it; both may be repeated.
 `
 
 // Exit codes of berth-host itself; otherwise it ends as the command in the machine ended.
@@ -47,6 +49,8 @@ func main() {
 type invocation struct {
 	options hosts.Options
 	host    string
+	put     []transfer
+	get     []transfer
 	args    []string
 }
 
@@ -70,6 +74,8 @@ func run(ctx context.Context, args []string) (int, error) {
 	f.Usage = func() { fmt.Fprint(f.Output(), usage) }
 	f.BoolVar(&in.options.BinAsIs, "bin", false, "")
 	f.StringVar(&in.host, "host", "nspawn", "")
+	f.Func("put", "", addTransfer(&in.put))
+	f.Func("get", "", addTransfer(&in.get))
 	if err := f.Parse(args[1:]); err != nil {
 		return exitUsage, nil // the flag set has said it
 	}
@@ -106,7 +112,8 @@ func runRun(ctx context.Context, in invocation) (int, error) {
 	if len(args) == 0 {
 		return exitUsage, errors.New("no command for the machine\n" + usage)
 	}
-	return inMachine(ctx, o, agent.Command{Args: args}, standardInput())
+	in.options = o
+	return in.inMachine(ctx, agent.Command{Args: args}, standardInput())
 }
 
 func runShell(ctx context.Context, in invocation) (int, error) {
@@ -125,7 +132,8 @@ func runShell(ctx context.Context, in invocation) (int, error) {
 		Env:  []string{"TERM=" + os.Getenv("TERM")},
 		Dir:  "/root",
 	}
-	return inMachine(ctx, o, shell, os.Stdin)
+	in.options = o
+	return in.inMachine(ctx, shell, os.Stdin)
 }
 
 func (in invocation) kindArgument() (hosts.Options, []string, error) {
@@ -139,16 +147,46 @@ func (in invocation) kindArgument() (hosts.Options, []string, error) {
 }
 
 // inMachine boots a machine for one command.
-func inMachine(ctx context.Context, o hosts.Options, cmd agent.Command, stdin io.Reader) (int, error) {
-	m, err := hosts.Start(ctx, o)
+func (in invocation) inMachine(ctx context.Context, cmd agent.Command, stdin io.Reader) (int, error) {
+	m, err := hosts.Start(ctx, in.options)
 	if err != nil {
 		return exitFailed, err
 	}
-	code, err := m.Run(ctx, cmd, agent.Streams{Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	code, err := in.withFiles(ctx, m, cmd, stdin)
 	if err != nil && code <= 0 {
 		code = exitFailed
 	}
 	return code, errors.Join(err, m.Close())
+}
+
+// withFiles runs the command between the copies that were asked for. What it left is copied out also when it failed.
+func (in invocation) withFiles(ctx context.Context, m hosts.Machine, cmd agent.Command, stdin io.Reader) (int, error) {
+	for _, t := range in.put {
+		if err := hosts.CopyIn(ctx, m, t.from, t.to); err != nil {
+			return exitFailed, fmt.Errorf("copy %s in: %w", t.from, err)
+		}
+	}
+	code, err := m.Run(ctx, cmd, agent.Streams{Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	for _, t := range in.get {
+		if copyErr := hosts.CopyOut(ctx, m, t.from, t.to); copyErr != nil {
+			err = errors.Join(err, fmt.Errorf("copy %s out: %w", t.from, copyErr))
+		}
+	}
+	return code, err
+}
+
+// transfer is a file that goes in or out.
+type transfer struct{ from, to string }
+
+func addTransfer(all *[]transfer) func(string) error {
+	return func(s string) error {
+		from, to, ok := strings.Cut(s, ":")
+		if !ok || from == "" || to == "" {
+			return errors.New("FROM:TO expected")
+		}
+		*all = append(*all, transfer{from, to})
+		return nil
+	}
 }
 
 // runTest runs each script on a machine of its own and shows the output as it comes.

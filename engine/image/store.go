@@ -34,14 +34,14 @@ type Images struct {
 
 // Open opens the store, which is made when it does not exist yet. Close it after use.
 func Open(o Options) (*Images, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("open the image store: this program wants root, or the user namespace that berth gives a user's images: run berth, not berth-image")
+	}
 	so, err := storeOptions(o)
 	if err != nil {
 		return nil, fmt.Errorf("read storage.conf: %w", err)
 	}
 	store, err := storage.GetStore(so)
-	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("open the image store %s: %w: run berth as its owner", so.GraphRoot, err)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("open the image store %s: %w", so.GraphRoot, err)
 	}
@@ -60,11 +60,10 @@ func Open(o Options) (*Images, error) {
 	return images, nil
 }
 
-// Close ends the use of the store. Layers that containers have mounted stay mounted.
+// Close ends the use of the store. It touches nothing on disk: the library's own Shutdown would take away the mount on
+// which Podman's containers may stand.
 func (im *Images) Close() error {
-	if _, err := im.store.Shutdown(false); err != nil && !errors.Is(err, storage.ErrLayerUsedByContainer) {
-		return fmt.Errorf("close the image store: %w", err)
-	}
+	im.store.Free()
 	return nil
 }
 
@@ -91,15 +90,28 @@ func storeOptions(o Options) (storage.StoreOptions, error) {
 
 // durable makes the overlay driver flush the store's file system before a new layer is written into the list of layers,
 // unless the administrator has decided otherwise. Without it a power cut soon after a pull leaves an image in the list
-// whose files are empty. Other drivers pass over an option that begins with overlay.
+// whose files are empty. It also keeps the driver from mounting its directory on itself, which helps programs that mount
+// containers and would be left over here. Other drivers pass over options that begin with overlay.
 func durable(options []string) []string {
-	for _, o := range options {
-		key, _, _ := strings.Cut(o, "=")
-		if strings.HasSuffix(strings.TrimSpace(key), ".sync") {
-			return options
+	all := slices.Clone(options)
+	for _, want := range []string{"sync=filesystem", "skip_mount_home=true"} {
+		key, _, _ := strings.Cut(want, "=")
+		if !hasOption(options, key) {
+			all = append(all, "overlay."+want)
 		}
 	}
-	return append(slices.Clone(options), "overlay.sync=filesystem")
+	return all
+}
+
+func hasOption(options []string, want string) bool {
+	for _, o := range options {
+		key, _, _ := strings.Cut(o, "=")
+		key = strings.TrimSpace(key)
+		if key[strings.LastIndexByte(key, '.')+1:] == want {
+			return true
+		}
+	}
+	return false
 }
 
 // bigFiles is where archives are unpacked: /tmp is often in memory, so it is $TMPDIR or /var/tmp.

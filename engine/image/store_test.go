@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 	if reexec.Init() {
 		return
 	}
+	if os.Getenv(childStore) != "" {
+		loadAsChild()
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -220,10 +224,10 @@ func TestLayersAreSyncedBeforeTheyAreListed(t *testing.T) {
 
 func TestDurable(t *testing.T) {
 	for _, c := range []struct{ in, want []string }{
-		{nil, []string{"overlay.sync=filesystem"}},
-		{[]string{"overlay.mountopt=nodev"}, []string{"overlay.mountopt=nodev", "overlay.sync=filesystem"}},
-		{[]string{"overlay.sync=none"}, []string{"overlay.sync=none"}},
-		{[]string{".sync=none"}, []string{".sync=none"}},
+		{nil, []string{"overlay.sync=filesystem", "overlay.skip_mount_home=true"}},
+		{[]string{"overlay.mountopt=nodev"}, []string{"overlay.mountopt=nodev", "overlay.sync=filesystem", "overlay.skip_mount_home=true"}},
+		{[]string{"overlay.sync=none"}, []string{"overlay.sync=none", "overlay.skip_mount_home=true"}},
+		{[]string{".sync=none", "skip_mount_home=false"}, []string{".sync=none", "skip_mount_home=false"}},
 	} {
 		if got := durable(c.in); !slices.Equal(got, c.want) {
 			t.Errorf("durable(%q) = %q, want %q", c.in, got, c.want)

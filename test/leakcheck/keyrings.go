@@ -4,12 +4,18 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 )
 
+// heldByProcess are the keyrings of sessions and users: of units, and of
+// containers, whose runtimes name them by the container's id. They end with
+// their last process, and the keyrings of other machines on the same kernel
+// are listed too.
+var heldByProcess = regexp.MustCompile(`^(_ses|_uid(_ses)?\.\d+|_persistent\.\d+|[0-9a-f]{64})$`)
+
 // collectKeys lists the keys that we may see. Serial numbers, use counts and
-// lifetimes are left out. Every unit has a session keyring named _ses of its
-// own, and every user _uid ones; a container's carries the container's id.
+// lifetimes are left out.
 func collectKeys(*machine) ([]string, error) {
 	data, err := os.ReadFile("/proc/keys")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -37,7 +43,7 @@ func keyLine(row string) string {
 	if f[7] == "user" && description == "invocation_id" {
 		return "" // systemd puts one into the session keyring of each unit
 	}
-	if f[7] == "keyring" && (description == "_ses" || strings.HasPrefix(description, "_uid") || strings.HasPrefix(description, "_persistent")) {
+	if f[7] == "keyring" && heldByProcess.MatchString(description) {
 		return ""
 	}
 	return "uid=" + f[5] + " " + f[7] + " " + description

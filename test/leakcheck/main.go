@@ -8,6 +8,9 @@
 // It knows nothing of berth: it reads the kernel, systemd and the files of
 // containers/storage, so it judges any container manager the same way. It is
 // one static program of the standard library and golang.org/x/sys.
+//
+// Machines that share a kernel share its keys, loop devices and device-mapper
+// devices: what one makes there shows in the snapshots of all.
 package main
 
 import (

@@ -106,7 +106,8 @@ func TestKeyLine(t *testing.T) {
 		{"01d32f7e I--Q---    11 perm 3f030000     0     0 keyring   _ses: empty", ""},
 		{"027a9c32 I--Q---     1 perm 0b0b0000     0     0 user      invocation_id: 16", ""},
 		{"027a9c32 I--Q---     1 perm 0b0b0000  1000     0 user      my key: 16", "uid=1000 user my key"},
-		{"052f5b90 I------     1 perm 1f030000     0     0 keyring   " + hexID + ": empty", "uid=0 keyring " + hexID},
+		{"052f5b90 I------     1 perm 1f030000     0     0 keyring   " + hexID + ": empty", ""},
+		{"052f5b90 I------     1 perm 1f030000     0     0 keyring   mine: 1", "uid=0 keyring mine"},
 	}
 	for _, tt := range tests {
 		if got := keyLine(tt.in); got != tt.want {

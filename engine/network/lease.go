@@ -67,7 +67,7 @@ func (a Adapter) release(name, id string) error {
 	if err := os.Remove(aside); err != nil {
 		return err
 	}
-	for dir := filepath.Dir(path); dir != a.Leases && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(path); dir != filepath.Dir(a.Leases) && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
 		// An empty directory goes with its last lease.
 	}
 	return nil

@@ -44,6 +44,10 @@ func (j judge) compare(a, b *Snapshot) []difference {
 }
 
 func (j judge) allows(d difference) bool {
+	// A manager closes a connection of its own whenever it likes; that leaks nothing.
+	if d.collector == "fds" && d.sign == '-' {
+		return true
+	}
 	for _, a := range j.allowed {
 		if a.pattern.MatchString(d.String()) {
 			return true

@@ -71,7 +71,7 @@ func explainPull(err error, registry string) error {
 	case errors.As(err, &unknown):
 		return say("the certificate of " + registry + " is signed by nobody this machine knows: put the CA into /etc/containers/certs.d/" + registry + "/ca.crt")
 	case errors.Is(err, syscall.ECONNREFUSED) && registry == name.Local:
-		return say("it is not in the store, and no registry can be asked for a name of localhost: load it with berth load, or build it")
+		return say("it is not in the store, and no registry has names of localhost, which are for images loaded or built here: load it with berth load")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return say("nothing answers at " + registry + " (connection refused): is the registry running, and is the port right?")
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -59,7 +60,7 @@ func (e env) main(ctx context.Context, args []string) int {
 		return 0
 	}
 	if !errors.Is(err, errQuiet) {
-		fmt.Fprintf(e.Err, "%s: %v\n", program, err)
+		fmt.Fprintf(e.Err, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
 	}
 	return exitCode(err)
 }

@@ -174,7 +174,7 @@ func TestUsageErrors(t *testing.T) {
 		"--storage-driver=nope images": "open the image store",
 	} {
 		out, err, code := s.run("", strings.Fields(args)...)
-		if code != 125 || out != "" || !strings.Contains(err, want) || !strings.HasPrefix(err, "berth: ") || strings.Count(err, "\n") != 1 {
+		if code != 125 || out != "" || !strings.Contains(err, want) || !strings.HasPrefix(err, "Error: ") || strings.Count(err, "\n") != 1 {
 			t.Errorf("%s\nexit %d, stdout %q, stderr %q, want 125 and one line with %q", args, code, out, err, want)
 		}
 	}

@@ -28,8 +28,11 @@ func (r Root) Close() error { return r.dir.Close() }
 
 // open resolves p in the root.
 func (r Root) open(p string, flags int, mode uint64) (*os.File, error) {
+	if flags&unix.O_PATH == 0 { // with which openat2 takes few others
+		flags |= unix.O_NOCTTY
+	}
 	how := unix.OpenHow{
-		Flags:   uint64(flags | unix.O_CLOEXEC | unix.O_NOCTTY),
+		Flags:   uint64(flags | unix.O_CLOEXEC),
 		Mode:    mode,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	}
@@ -45,20 +48,26 @@ func (r Root) open(p string, flags int, mode uint64) (*os.File, error) {
 	}
 }
 
-// ReadFile reads a regular file of at most limit bytes.
+// ReadFile reads a regular file of at most limit bytes. It is looked at before it is opened: to open a device of the
+// image can be enough to do harm, a watchdog's for one.
 func (r Root) ReadFile(p string, limit int64) ([]byte, error) {
-	f, err := r.open(p, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	handle, err := r.open(p, unix.O_PATH, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer handle.Close()
+	info, err := handle.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s in the container is no regular file", p)
 	}
+	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", handle.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {
 		return nil, fmt.Errorf("%s in the container is larger than %d bytes", p, limit)

@@ -62,8 +62,8 @@ func Init() error {
 	if err := os.Unsetenv(waitVariable); err != nil {
 		return err
 	}
-	// LISTEN_PID names the process that systemd gave the sockets to: that is this one now.
-	if os.Getenv("LISTEN_PID") != "" {
+	// LISTEN_PID names the process that systemd gave the sockets to: the parent, and now this one.
+	if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getppid()) {
 		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
 	return syscall.Exec("/proc/self/exe", os.Args, os.Environ())
@@ -105,7 +105,7 @@ func spawn() (*exec.Cmd, func(word string), error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	listen, _ := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	listen := listenFDs()
 	for i := range listen {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(3+i), "listen"))
 	}
@@ -123,6 +123,18 @@ func spawn() (*exec.Cmd, func(word string), error) {
 		w.Close()
 	}
 	return cmd, release, nil
+}
+
+// listenFDs counts the sockets that systemd gave to this process, from file descriptor 3 on (sd_listen_fds(3)).
+func listenFDs() int {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // forward hands the signals that ask for an end on to the child.

@@ -11,7 +11,6 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
-	"go.podman.io/storage"
 
 	"github.com/berth-pods/berth/engine/image/name"
 )
@@ -23,6 +22,11 @@ const reportEvery = 250 * time.Millisecond
 // It returns the ID. On an error no image has been stored, but layers may have been: load sweeps them away, pull keeps
 // them for the next try.
 func (im *Images) copyIn(ctx context.Context, src types.ImageReference, sys *types.SystemContext, n name.Name, id string) (string, error) {
+	leave, err := im.copying()
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	dest, err := im.destination(n, id)
 	if err != nil {
 		return "", err
@@ -90,14 +94,4 @@ func resolvedID(stored types.ImageReference) (string, error) {
 		return "", fmt.Errorf("find the image that was just stored: %w", err)
 	}
 	return img.ID, nil
-}
-
-// sweep removes the layers of a chain that a failed load left behind, the topmost first. The store itself refuses to
-// remove a layer that an image, a container or another layer uses.
-func sweep(store storage.Store, chain []string, before map[string]bool) {
-	for i := len(chain) - 1; i >= 0; i-- {
-		if !before[chain[i]] {
-			_ = store.DeleteLayer(chain[i]) // best effort: what stays is found again by the next load
-		}
-	}
 }

@@ -93,13 +93,21 @@ func loadInChild(t *testing.T, dir, policy, file string, after time.Duration) bo
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), after)
 	defer cancel()
+	err := runChild(ctx, dir, policy, file)
+	if err != nil && ctx.Err() == nil {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func runChild(ctx context.Context, dir, policy, file string) error {
 	c := exec.CommandContext(ctx, os.Args[0])
 	c.Env = append(os.Environ(), childStore+"="+dir, childPolicy+"="+policy, childArchive+"="+file)
 	out, err := c.CombinedOutput()
-	if err != nil && ctx.Err() == nil {
-		t.Fatalf("load in a child: %v: %s", err, out)
+	if err != nil {
+		return fmt.Errorf("load in a child: %w: %s", err, out)
 	}
-	return err == nil
+	return nil
 }
 
 func clearTemporary(t *testing.T) {

@@ -75,7 +75,7 @@ func (im *Images) loadOne(ctx context.Context, s source, sys *types.SystemContex
 	}
 	id, err = im.copyIn(ctx, s.ref, sys, first(names), id)
 	if err != nil {
-		sweep(im.store, chain, before)
+		im.sweep(chain, before)
 		return Loaded{}, err
 	}
 	if len(names) > 1 {

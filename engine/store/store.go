@@ -133,8 +133,15 @@ func (s *Store) Create(id, name string, image engine.Image, volatile bool) error
 	if err != nil {
 		return err
 	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	if err := sweep(st, boot); err != nil {
+		return fmt.Errorf("remove what an earlier boot has left in the store: %w", err)
+	}
 	options := &storage.ContainerOptions{Volatile: volatile}
-	_, err = st.CreateContainer(id, []string{name}, image.ID, "", "", options)
+	_, err = st.CreateContainer(id, []string{name}, image.ID, "", mark(boot, volatile), options)
 	if errors.Is(err, storage.ErrDuplicateName) {
 		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
 	}
@@ -142,6 +149,42 @@ func (s *Store) Create(id, name string, image engine.Image, volatile bool) error
 		return fmt.Errorf("container %q: make its file system: %w", name, err)
 	}
 	return nil
+}
+
+// mark is the metadata of our records. It tells them from Podman's and says which boot they are of.
+func mark(boot string, volatile bool) string {
+	if !volatile {
+		return "{}"
+	}
+	return volatileMark + boot
+}
+
+const volatileMark = "berth volatile, boot "
+
+// sweep removes the volatile containers of earlier boots. After a power cut their records and layers are still there,
+// but no container can be.
+func sweep(st storage.Store, boot string) error {
+	containers, err := st.Containers()
+	if err != nil {
+		return err
+	}
+	for _, c := range containers {
+		of, ours := strings.CutPrefix(c.Metadata, volatileMark)
+		if !ours || of == boot {
+			continue
+		}
+		err := st.DeleteContainer(c.ID)
+		if err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
+			return fmt.Errorf("container %v: %w", c.Names, err)
+		}
+	}
+	return nil
+}
+
+// bootID is the kernel's name for this boot (random(4)).
+func bootID() (string, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(text)), err
 }
 
 // Mount mounts the container's root file system.

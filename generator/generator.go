@@ -118,6 +118,7 @@ func (g *generation) collect() {
 		}
 		g.take(s)
 	}
+	slices.SortFunc(g.orphans, func(a, b Output) int { return strings.Compare(a.Source, b.Source) })
 	slices.SortFunc(g.entries, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(rank(a.name.Kind), rank(b.name.Kind)), strings.Compare(a.name.File, b.name.File))
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,9 @@ type Options struct {
 
 	// BinAsIs takes the programs that lie in bin, instead of building and installing them with make.
 	BinAsIs bool
+
+	// Cold boots a virtual machine from the start, instead of waking one that has booted before.
+	Cold bool
 }
 
 // Start makes a machine and boots it.
@@ -72,37 +76,46 @@ func Start(ctx context.Context, o Options) (Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the test machines: %w", err)
 	}
-	m, err := newMachine(ctx, o, base)
+	m, err := newMachine(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.boot(ctx, m.power.on); err != nil {
+	begin := m.startCold
+	if o.Kind == VM && !o.Cold {
+		begin = m.startWarm
+	}
+	if err := begin(ctx, o, base); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }
 
-func newMachine(ctx context.Context, o Options, base Base) (*machine, error) {
+func newMachine(ctx context.Context, o Options) (*machine, error) {
 	dir, lock, err := o.Cache.machineDir(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("make a place for the machine: %w", err)
 	}
-	m := &machine{dir: dir, lock: lock, log: o.Cache.stopwatch(), kind: o.Kind}
-	p := payload{repo: o.Repo, kind: o.Kind, base: base, dir: filepath.Join(dir, "payload"), binAsIs: o.BinAsIs}
-	err = p.stage(ctx)
-	if err == nil {
-		switch o.Kind {
-		case Nspawn:
-			m.power, err = newNspawn(base, dir)
-		case VM:
-			m.power, err = newVM(base, dir)
-		}
-	}
+	return &machine{dir: dir, lock: lock, log: o.Cache.stopwatch(), kind: o.Kind}, nil
+}
+
+// startCold boots the machine with all of its payload in place.
+func (m *machine) startCold(ctx context.Context, o Options, base Base) error {
+	p := payload{repo: o.Repo, kind: o.Kind, base: base, dir: filepath.Join(m.dir, "payload"), binAsIs: o.BinAsIs}
+	err := p.stage(ctx, slices.Concat(p.settings(), p.content()))
 	if err != nil {
-		return nil, errors.Join(err, m.Close())
+		return err
 	}
 	m.log.say("%s machine: payload staged", o.Kind)
-	return m, nil
+	switch o.Kind {
+	case Nspawn:
+		m.power, err = newNspawn(base, m.dir)
+	case VM:
+		m.power, err = newVM(base, m.dir, p.dir)
+	}
+	if err != nil {
+		return err
+	}
+	return m.boot(ctx, m.power.on)
 }
 
 // power is the switch of a machine, and the line to its agent.

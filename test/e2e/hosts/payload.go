@@ -37,19 +37,33 @@ type payload struct {
 	binAsIs bool // see Options
 }
 
-func (p payload) stage(ctx context.Context) error {
-	steps := []struct {
-		what string
-		do   func(context.Context) error
-	}{
+type step struct {
+	what string
+	do   func(context.Context) error
+}
+
+// settings are what the machine boots with: its agent, and the settings of its kind.
+func (p payload) settings() []step {
+	return []step{
+		{"build the agent", p.buildAgent},
+		{"write the machine's settings", p.writeSettings},
+		{"date the payload", p.date},
+	}
+}
+
+// content is what is tested, and what it is tested with.
+func (p payload) content() []step {
+	return []step{
 		{"install the build", p.installBuild},
-		{"build the test programs", p.buildPrograms},
+		{"build leakcheck", p.buildLeakcheck},
 		{"copy the test scripts", p.copyScripts},
 		{"make the test images", p.makeImages},
-		{"write the machine's settings", p.writeSettings},
 		{"check what was installed", p.check},
 		{"date the payload", p.date},
 	}
+}
+
+func (p payload) stage(ctx context.Context, steps []step) error {
 	for _, s := range steps {
 		if err := s.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.what, err)
@@ -96,20 +110,20 @@ func installedAs(program string) []string {
 	}
 }
 
-// buildPrograms compiles what runs in the machine for the tests' sake. Static, for the machine has its own libc.
-func (p payload) buildPrograms(ctx context.Context) error {
-	programs := []string{"./test/e2e/hosts/berth-host-agent"}
-	if found, _ := filepath.Glob(filepath.Join(p.repo, "test/leakcheck/*.go")); len(found) > 0 {
-		programs = append(programs, "./test/leakcheck")
-	}
-	for _, pkg := range programs {
-		out := filepath.Join(p.dir, "usr/libexec/berth-test", filepath.Base(pkg))
-		env := []string{"CGO_ENABLED=0"}
-		if err := p.run(ctx, env, "go", "build", "-C", p.repo, "-trimpath", "-o", out, pkg); err != nil {
-			return err
-		}
-	}
-	return nil
+func (p payload) buildAgent(ctx context.Context) error {
+	return p.build(ctx, "./test/e2e/hosts/berth-host-agent")
+}
+
+func (p payload) buildLeakcheck(ctx context.Context) error {
+	return p.build(ctx, "./test/leakcheck")
+}
+
+// build compiles a program that runs in the machine for the tests' sake. It is static, for the machine has its own libc,
+// and the same source gives the same bytes.
+func (p payload) build(ctx context.Context, pkg string) error {
+	out := filepath.Join(p.dir, "usr/libexec/berth-test", filepath.Base(pkg))
+	env := []string{"CGO_ENABLED=0"}
+	return p.run(ctx, env, "go", "build", "-C", p.repo, "-trimpath", "-buildvcs=false", "-o", out, pkg)
 }
 
 func (p payload) copyScripts(context.Context) error {

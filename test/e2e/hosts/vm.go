@@ -2,51 +2,60 @@ package hosts
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
-// vm is a virtual machine with a kernel of its own. Its disk is a layer over the base's; the payload travels in the initrd
-// of the first boot.
+// vm is a virtual machine with a kernel of its own. Its disk is a layer over the base's.
 type vm struct {
 	base    Base
 	dir     string
-	initrd  string // of the next boot
+	first   []string // QEMU's arguments for the first start only
 	mailbox *mailbox
 	process *process
 }
 
-// launchVM runs the tree's QEMU. $1 is the base's directory, $2 the machine's, $3 the initrd's name. $4 the accelerator.
-// Writes reach the host's page cache at once and never wait for a disk, which outlives the emulator: a power cut
-// loses what the guest had not written, no more.
+// launchVM runs the tree's QEMU. $1 is the base's directory, $2 the machine's, $3 the accelerator, the rest are further
+// arguments. Writes reach the host's page cache at once and never wait for a disk, which outlives the emulator: a power
+// cut loses what the guest had not written, no more.
 const launchVM = `
 set -eu
 tree=$1/tree
 mount --bind "$1" "$tree/srv"
 mount --bind "$2" "$tree/mnt"
 mount --rbind /dev "$tree/dev"
-[ -e "$2/disk.qcow2" ] ||
+accel=$3
+shift 3
+[ -e "$tree/mnt/disk.qcow2" ] ||
 	chroot "$tree" qemu-img create -q -f qcow2 -F raw -b /srv/disk.img /mnt/disk.qcow2
-exec chroot "$tree" qemu-system-x86_64 -M q35 -accel "$4" -smp 2 -m 4096 -cpu max \
+exec chroot "$tree" qemu-system-x86_64 -M q35 -accel "$accel" -smp 2 -m 4096 -cpu max \
 	-nodefaults -nic none -display none -serial file:/mnt/console.log -no-reboot \
-	-kernel /srv/vmlinuz -initrd "/mnt/$3" \
+	-monitor unix:/mnt/monitor,server=on,wait=off \
+	-kernel /srv/vmlinuz -initrd /mnt/initrd \
 	-append "console=ttyS0 quiet loglevel=4 mitigations=off panic=-1 systemd.show_status=0 net.ifnames=0" \
 	-drive file=/mnt/disk.qcow2,if=virtio,format=qcow2,cache=unsafe,discard=unmap \
 	-device virtio-rng-pci -device virtio-serial-pci \
-	-chardev socket,id=agent,path=/mnt/agent/agent -device virtserialport,chardev=agent,name=berth.agent
+	-chardev socket,id=agent,path=/mnt/agent/agent -device virtserialport,chardev=agent,name=berth.agent "$@"
 `
 
-func newVM(base Base, dir string) (*vm, error) {
-	v := &vm{base: base, dir: dir, initrd: "initrd-first"}
-	payload := filepath.Join(dir, "payload")
-	if err := writeInitrd(filepath.Join(dir, "initrd-first"), base.Tree(), payload); err != nil {
-		return nil, err
-	}
+// newVM makes a machine whose disk gets the payload at the first boot; there is none when payload is "".
+func newVM(base Base, dir, payload string) (*vm, error) {
+	v := &vm{base: base, dir: dir}
 	if err := writeInitrd(filepath.Join(dir, "initrd"), base.Tree(), ""); err != nil {
 		return nil, err
+	}
+	if payload != "" {
+		v.first = []string{"-initrd", "/mnt/initrd-first"} // the later of two arguments counts
+		if err := writeInitrd(filepath.Join(dir, "initrd-first"), base.Tree(), payload); err != nil {
+			return nil, err
+		}
 	}
 	var err error
 	v.mailbox, err = newMailbox(filepath.Join(dir, "agent"))
@@ -59,13 +68,13 @@ func (v *vm) on(ctx context.Context) (io.ReadWriteCloser, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", launchVM, "launch",
-		v.base.Dir, v.dir, v.initrd, accelerator())
+	args := []string{"--mount", "--propagation", "private", "sh", "-c", launchVM, "launch", v.base.Dir, v.dir, accelerator()}
+	cmd := exec.Command("unshare", append(args, v.first...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if v.process, err = start(cmd); err != nil {
 		return nil, err
 	}
-	v.initrd = "initrd"
+	v.first = nil
 	return v.mailbox.accept(ctx, v.process)
 }
 
@@ -85,7 +94,36 @@ func (v *vm) cut() error {
 }
 
 func (v *vm) close() {
-	v.mailbox.close()
+	if v.mailbox != nil {
+		v.mailbox.close()
+	}
+}
+
+// snapshot stores the running machine in its disk under a name, and ends it.
+func (v *vm) snapshot(ctx context.Context, name string) error {
+	dir, err := os.Open(v.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	monitor, err := net.Dial("unix", fmt.Sprintf("/proc/self/fd/%d/monitor", dir.Fd()))
+	if err != nil {
+		return err
+	}
+	defer monitor.Close()
+	stop := context.AfterFunc(ctx, func() { monitor.Close() })
+	defer stop()
+	if _, err := fmt.Fprintf(monitor, "savevm %s\nquit\n", name); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(monitor)
+	if err := errors.Join(err, v.process.wait(ctx)); err != nil {
+		return err
+	}
+	if strings.Contains(string(answer), "Error") {
+		return fmt.Errorf("savevm: %s", answer)
+	}
+	return nil
 }
 
 // accelerator is KVM where the processor offers virtualisation. There are hosts with a /dev/kvm and without it, made for

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -131,6 +132,22 @@ func TestConnectSkipsWhatAnEarlierBootLeft(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if code, err := c.Run(ctx, Command{Args: []string{"true"}}, Streams{}); code != 0 || err != nil {
+		t.Errorf("code %d, %v", code, err)
+	}
+}
+
+func TestResume(t *testing.T) {
+	inside, outside := net.Pipe()
+	defer inside.Close()
+	go Serve(inside)
+	if _, err := io.ReadFull(outside, make([]byte, len(hello))); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Resume(outside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, err := c.Run(context.Background(), Command{Args: []string{"sh", "-c", "exit 4"}}, Streams{}); code != 4 || err != nil {
 		t.Errorf("code %d, %v", code, err)
 	}
 }

@@ -45,6 +45,14 @@ func Connect(stream io.ReadWriter) (*Client, error) {
 	return c, nil
 }
 
+// Resume connects to an agent that has greeted an earlier client, which left it between two commands.
+func Resume(stream io.ReadWriter) (*Client, error) {
+	if err := (&writer{w: stream}).send(kindGreet, 0, nil); err != nil {
+		return nil, fmt.Errorf("call the agent: %w", err)
+	}
+	return Connect(stream)
+}
+
 // Done is closed when the agent can no longer be reached.
 func (c *Client) Done() <-chan struct{} { return c.done }
 

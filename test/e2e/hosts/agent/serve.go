@@ -17,10 +17,10 @@ const strayWriters = time.Second
 
 // Serve greets the client and runs its commands until the stream ends. Every command gets a process group of its own.
 func Serve(stream io.ReadWriter) error {
-	if _, err := io.WriteString(stream, hello); err != nil {
+	s := &server{out: &writer{w: stream}, running: map[uint32]*command{}}
+	if err := s.out.greet(); err != nil {
 		return err
 	}
-	s := &server{out: &writer{w: stream}, running: map[uint32]*command{}}
 	for {
 		f, err := readFrame(stream)
 		if errors.Is(err, io.EOF) {
@@ -48,6 +48,8 @@ func (s *server) handle(f frame) {
 	switch f.kind {
 	case kindExec:
 		s.start(f)
+	case kindGreet:
+		s.out.greet()
 	case kindStdin:
 		s.input(f)
 	case kindKill:

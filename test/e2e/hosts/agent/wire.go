@@ -30,6 +30,7 @@ const (
 	kindStdout                 // agent to client
 	kindStderr                 // agent to client
 	kindExit                   // agent to client: an exit as JSON, the last frame of its command
+	kindGreet                  // client to agent: say hello again, to a client that comes later
 )
 
 type frame struct {
@@ -108,4 +109,11 @@ func skipToHello(r *bufio.Reader) error {
 		}
 	}
 	return nil
+}
+
+func (w *writer) greet() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := io.WriteString(w.w, hello)
+	return err
 }

@@ -19,13 +19,14 @@ import (
 )
 
 const usage = `usage: berth-host setup                                build what the machines are made from
-       berth-host run [-bin] [-put FILE:PATH] [-get PATH:FILE] HOST [--] COMMAND…
+       berth-host run [-bin] [-cold] [-put FILE:PATH] [-get PATH:FILE] HOST [--] COMMAND…
                                                        boot a machine, run a command in it as root
-       berth-host shell [-bin] HOST                    the same with a shell on this terminal
-       berth-host test [-bin] [-host HOST] SCRIPT…     run test scripts
+       berth-host shell [-bin] [-cold] HOST                    the same with a shell on this terminal
+       berth-host test [-bin] [-cold] [-host HOST] SCRIPT…     run test scripts
        berth-host clean                                remove what is cached
 HOST is nspawn (namespaces), vm (an emulated computer), or local (this machine itself, as it is).
 -bin installs the programs that lie in bin instead of calling make.
+-cold boots the virtual machine from the start instead of waking one that has booted.
 -put copies a file into the machine before the command, -get copies one out after it; both may be repeated.
 `
 
@@ -73,6 +74,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	f := flag.NewFlagSet("berth-host "+args[0], flag.ContinueOnError)
 	f.Usage = func() { fmt.Fprint(f.Output(), usage) }
 	f.BoolVar(&in.options.BinAsIs, "bin", false, "")
+	f.BoolVar(&in.options.Cold, "cold", false, "")
 	f.StringVar(&in.host, "host", "nspawn", "")
 	f.Func("put", "", addTransfer(&in.put))
 	f.Func("get", "", addTransfer(&in.get))

@@ -39,6 +39,9 @@ type Details struct {
 	Healthcheck  json.RawMessage     `json:"Healthcheck,omitempty"`
 }
 
+// Id is ID under the name that it has in the JSON and in templates written for Docker.
+func (d Details) Id() string { return d.ID } //nolint:revive // the spelling is the point
+
 // DetailsConfig is how containers of the image start unless told otherwise.
 type DetailsConfig struct {
 	imgspecv1.ImageConfig

@@ -112,7 +112,7 @@ func (e env) do(ctx context.Context, name string, global, flags values, args []s
 	if err := setLogLevel(global.text("log-level"), e.Err); err != nil {
 		return err
 	}
-	w := e.watch(flags.yes("quiet"))
+	w := e.watch(name, flags.yes("quiet"))
 	images, err := image.Open(image.Options{
 		Root: global.text("root"), RunRoot: global.text("runroot"), Driver: global.text("storage-driver"),
 		DriverOptions: global.texts("storage-opt"), SignaturePolicy: global.text("signature-policy"),

@@ -100,7 +100,7 @@ func TestVerbs(t *testing.T) {
 	s.want(0, "localhost/web 1\nlocalhost/web 2\n", "", "images", "--format", "{{.Repository}} {{.Tag}}", "--sort", "tag")
 	s.want(0, "IMAGE ID      TAG\n"+id[:12]+"  1\n"+id[:12]+"  2\n", "", "image", "ls", "--format", `table {{.ID}}\t{{.Tag}}`, "--sort", "tag")
 	s.want(0, "", "", "images", "-n", "nothing")
-	s.want(0, "[\"/web\"] web\n", "", "image", "inspect", "web:1", "--format", `{{json .Config.Cmd}} {{index .Labels "app"}}`)
+	s.want(0, "[\"/web\"] web "+id+" "+id+"\n", "", "image", "inspect", "web:1", "--format", `{{json .Config.Cmd}} {{index .Labels "app"}} {{.Id}} {{.ID}}`)
 	s.want(0, id+"\n", "", "pull", "--policy", "never", "web:2")
 	s.want(0, id+"\n", "", "image", "pull", "--policy=missing", "-q", "localhost/web:1")
 
@@ -206,7 +206,7 @@ func TestEveryVerbIsThere(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	now := time.Unix(1000, 0)
-	w := &watch{}
+	w := &watch{doing: "Pulling"}
 	for i, c := range []struct {
 		after time.Duration
 		done  int64
@@ -248,13 +248,13 @@ func TestNotifyReachesTheManager(t *testing.T) {
 func TestWatch(t *testing.T) {
 	var b bytes.Buffer
 	var told []string
-	w := &watch{err: &b, live: true, notify: func(s string) { told = append(told, s) }}
+	w := &watch{err: &b, doing: "Loading", live: true, notify: func(s string) { told = append(told, s) }}
 	w.progress(image.Progress{Image: "web", Done: 1, Total: 2})
 	w.say("Pulling db")
 	w.progress(image.Progress{Image: "db", Done: 2, Total: 2})
 	w.end()
 	w.end()
-	want := "\r\x1b[Kweb: 50% (1 B of 2 B, 0 B/s)\r\x1b[KPulling db\n\r\x1b[Kdb: 100% (2 B of 2 B, 0 B/s)\r\x1b[K"
+	want := "\r\x1b[KLoading web: 50% (1 B of 2 B, 0 B/s)\r\x1b[KPulling db\n\r\x1b[KLoading db: 100% (2 B of 2 B, 0 B/s)\r\x1b[K"
 	if b.String() != want || len(told) != 1 {
 		t.Errorf("drew %q, want %q; told %q", b.String(), want, told)
 	}

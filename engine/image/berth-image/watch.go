@@ -25,6 +25,7 @@ const (
 // status of the unit, whose start timeout it extends as long as bytes arrive.
 type watch struct {
 	err    io.Writer
+	doing  string // "Loading" or "Pulling"
 	live   bool // err is a terminal
 	quiet  bool
 	notify func(string)
@@ -35,9 +36,13 @@ type watch struct {
 	toldIt int64
 }
 
-func (e env) watch(quiet bool) *watch {
+func (e env) watch(verb string, quiet bool) *watch {
 	f, ok := e.Err.(*os.File)
-	return &watch{err: e.Err, live: ok && term.IsTerminal(int(f.Fd())), quiet: quiet, notify: e.Notify}
+	doing := "Pulling"
+	if verb == "load" {
+		doing = "Loading"
+	}
+	return &watch{err: e.Err, doing: doing, live: ok && term.IsTerminal(int(f.Fd())), quiet: quiet, notify: e.Notify}
 }
 
 func (w *watch) say(line string) {
@@ -57,7 +62,7 @@ func (w *watch) progress(p image.Progress) {
 		w.notify(state)
 	}
 	if w.live && !w.quiet {
-		fmt.Fprintf(w.err, "\r\x1b[K%s", p)
+		fmt.Fprintf(w.err, "\r\x1b[K%s %s", w.doing, p)
 		w.drawn = true
 	}
 }
@@ -69,7 +74,7 @@ func (w *watch) status(p image.Progress, now time.Time) (string, bool) {
 		return "", false
 	}
 	w.told, w.toldIt = now, p.Done
-	return fmt.Sprintf("STATUS=Pulling %s\nEXTEND_TIMEOUT_USEC=%d", p, extendBy.Microseconds()), true
+	return fmt.Sprintf("STATUS=%s %s\nEXTEND_TIMEOUT_USEC=%d", w.doing, p, extendBy.Microseconds()), true
 }
 
 // end takes the progress line off the terminal.

@@ -35,6 +35,34 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 
+.PHONY: check
+check: ## format, vet, unit tests, sizes and dependencies; needs Go only
+	@test -z "$$(gofmt -l bench engine examples generator test units)" || { echo "not formatted: $$(gofmt -l bench engine examples generator test units)"; exit 1; }
+	$(GO) vet -tags '$(TAGS)' ./...
+	$(GO) vet -tags 'e2e $(TAGS)' ./test/e2e/...
+	set -o pipefail; $(GO) test -json -tags '$(TAGS)' ./... | $(GO) run ./test/summary
+
+.PHONY: machines
+machines: ## build the machines that the end-to-end tests run on (once)
+	$(GO) run ./test/e2e/hosts/berth-host setup
+
+.PHONY: e2e
+e2e: machines ## the end-to-end scripts, on both kinds of machine
+	set -o pipefail; $(GO) test -json -tags 'e2e $(TAGS)' -count=1 -timeout 80m ./test/e2e | $(GO) run ./test/summary -v
+
+.PHONY: test
+test: ## everything: check and e2e; installs what it needs from Debian's packages
+	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory e2e
+
+.PHONY: demo
+demo: machines ## run examples/web on a throw-away machine
+	$(GO) run ./test/e2e/hosts/berth-host demo
+
+.PHONY: bench
+bench: machines ## measure berth beside Podman on the same machine
+	$(GO) run ./bench
+
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile

@@ -217,8 +217,14 @@ func TestStatus(t *testing.T) {
 		{1500 * time.Millisecond, 30, "STATUS=Pulling web: 30% (30 B of 100 B, 0 B/s)\nEXTEND_TIMEOUT_USEC=60000000"},
 		{5 * time.Second, 30, ""}, // no byte has come: the timeout must run on
 		{6 * time.Second, 31, "STATUS=Pulling web: 31% (31 B of 100 B, 0 B/s)\nEXTEND_TIMEOUT_USEC=60000000"},
+		{6 * time.Second, 100, "STATUS=Storing web: 100% (100 B of 100 B, 0 B/s)\nEXTEND_TIMEOUT_USEC=60000100"},
+		{8 * time.Second, 100, ""},
 	} {
-		got, due := w.status(image.Progress{Image: "web", Done: c.done, Total: 100}, now.Add(c.after))
+		p := image.Progress{Image: "web", Done: c.done, Total: 100, Blobs: 1, Of: 2}
+		if c.done == p.Total {
+			p.Blobs = p.Of
+		}
+		got, due := w.status(p, now.Add(c.after))
 		if got != c.want || due != (c.want != "") {
 			t.Errorf("step %d: %q, want %q", i, got, c.want)
 		}

@@ -14,11 +14,13 @@ import (
 	"github.com/berth-pods/berth/engine/image"
 )
 
-// statusEvery bounds how often systemd is told, extendBy is how long it then waits on: a pull that gets no byte for this
-// time is ended by the start timeout of its unit.
+// statusEvery bounds how often systemd is told; extendBy is how long it then waits on: a pull that gets no byte for this
+// time is ended by the start timeout of its unit. When all bytes are here they are still to be unpacked and flushed, of
+// which nothing is heard: that gets the time that a slow memory card needs, slowDisk in bytes per second.
 const (
 	statusEvery = time.Second
 	extendBy    = time.Minute
+	slowDisk    = 1e6
 )
 
 // A watch shows how a pull or load comes along: on a terminal as one line that is written over, to systemd as the
@@ -26,7 +28,7 @@ const (
 type watch struct {
 	err    io.Writer
 	doing  string // "Loading" or "Pulling"
-	live   bool // err is a terminal
+	live   bool   // err is a terminal
 	quiet  bool
 	notify func(string)
 
@@ -67,14 +69,23 @@ func (w *watch) progress(p image.Progress) {
 	}
 }
 
-// status is the message for systemd, and whether it is time for one: not more often than statusEvery, and only when
-// bytes have come since the last one.
+// status is the message for systemd, and whether it is time for one: not more often than statusEvery and only when bytes
+// have come since the last one, or at once when all that were announced are here.
 func (w *watch) status(p image.Progress, now time.Time) (string, bool) {
-	if now.Sub(w.told) < statusEvery || p.Done == w.toldIt {
+	if p.Done == w.toldIt {
+		return "", false
+	}
+	here := p.Of > 0 && p.Blobs == p.Of
+	if !here && now.Sub(w.told) < statusEvery {
 		return "", false
 	}
 	w.told, w.toldIt = now, p.Done
-	return fmt.Sprintf("STATUS=%s %s\nEXTEND_TIMEOUT_USEC=%d", w.doing, p, extendBy.Microseconds()), true
+	extend, doing := extendBy, w.doing
+	if here {
+		extend += time.Duration(float64(p.Total) / slowDisk * float64(time.Second))
+		doing = "Storing"
+	}
+	return fmt.Sprintf("STATUS=%s %s\nEXTEND_TIMEOUT_USEC=%d", doing, p, extend.Microseconds()), true
 }
 
 // end takes the progress line off the terminal.

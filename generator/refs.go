@@ -34,8 +34,8 @@ func (c *conversion) need(service string) {
 
 // needPath makes the unit wait for the mount of a path.
 func (c *conversion) needPath(path string) {
-	quoted := strings.ReplaceAll(unitfile.QuoteWord(path), " ", `\x20`)
-	c.File.AddSection("Unit").Add("RequiresMountsFor", quoted)
+	// systemd takes quotes off here but decodes no \x20 (tried with 257).
+	c.File.AddSection("Unit").Add("RequiresMountsFor", unitfile.QuoteWord(path))
 }
 
 // dir is the directory of the unit file, with the percent signs written so that systemd leaves them alone.
@@ -256,7 +256,8 @@ func (c *conversion) translateDependencies() {
 		if cleared {
 			unit.Add(key, "")
 		}
-		unit.Add(key, unitfile.JoinWords(words))
+		// No quoting: systemd keeps escapes in names of units as they are.
+		unit.Add(key, strings.Join(words, " "))
 		i = -1
 	}
 }

@@ -57,7 +57,7 @@ test: ## everything: check and e2e; installs what it needs from Debian's package
 
 .PHONY: demo
 demo: machines ## run examples/web on a throw-away machine
-	$(GO) run ./test/e2e/hosts/berth-host demo
+	examples/demo.sh
 
 .PHONY: bench
 bench: machines ## measure berth beside Podman on the same machine

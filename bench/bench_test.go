@@ -68,8 +68,9 @@ func TestTable(t *testing.T) {
 		Method:  []string{"wall: so and so"},
 		Notes:   []string{"something is left out"},
 		Rows: []row{
-			{What: "systemctl start", Side: "berth", Unit: "ms", Wall: stat{3, 10, 9, 12.345}, CPU: &stat{3, 5, 4, 6}},
-			{What: "systemctl start", Side: peer, Unit: "ms", Wall: stat{3, 91, 88, 130}, CPU: &stat{3, 62, 61, 70}},
+			{What: "systemctl start, Network=none", Side: "berth", Unit: "ms", Wall: stat{3, 10, 9, 12.345}, CPU: &stat{3, 12, 4, 16}},
+			{What: "systemctl start, Network=none", Side: peer, Unit: "ms", Wall: stat{3, 91, 88, 130}, CPU: &stat{3, 62, 61, 70}},
+			{What: "floor: systemctl start, no container", Side: "systemd", Unit: "ms", Wall: stat{3, 4, 3, 5}, CPU: &stat{3, 2, 1, 3}},
 			{What: "floor", Side: "crun", Unit: "ms", Wall: stat{3, 6, 5, 7}, CPU: &stat{3, 4, 3, 5}},
 			{What: "processes", Side: "berth", Wall: sum([]float64{0})},
 			{What: "processes", Side: peer, Wall: sum([]float64{1})},

@@ -14,6 +14,12 @@ Type=exec
 ExecStart=/bin/sleep 1000000
 `
 
+// The floor of a row "systemctl start, …" is the row with these around "start".
+const (
+	floorPrefix = "floor: systemctl "
+	floorSuffix = ", no container"
+)
+
 // measureFloor measures what no manager of containers can be faster than:
 // systemd starting and stopping a plain process, and the bare OCI runtime.
 // `crun run` creates, starts, waits for a program that ends at once, deletes.
@@ -23,7 +29,7 @@ func measureFloor(ctx context.Context, b *bench) error {
 	if err := b.makeBundle(ctx, bundle); err != nil {
 		return err
 	}
-	if err := writeFiles("/etc/systemd/system", map[string]string{"bench-floor.service": floorUnit}); err != nil {
+	if err := b.installFiles("/etc/systemd/system", map[string]string{"bench-floor.service": floorUnit}); err != nil {
 		return err
 	}
 	if _, err := output(ctx, "systemctl", "daemon-reload"); err != nil {
@@ -34,10 +40,11 @@ func measureFloor(ctx context.Context, b *bench) error {
 		argv       []string
 		samples    []sample
 	}{
-		{"floor: systemctl start, no container", "systemd", []string{"systemctl", "start", "bench-floor.service"}, nil},
-		{"floor: systemctl stop, no container", "systemd", []string{"systemctl", "stop", "bench-floor.service"}, nil},
+		{floorPrefix + "start" + floorSuffix, "systemd", []string{"systemctl", "start", "bench-floor.service"}, nil},
+		{floorPrefix + "stop" + floorSuffix, "systemd", []string{"systemctl", "stop", "bench-floor.service"}, nil},
 		{"floor: run of /bin/true", "crun", []string{"crun", "run", "--bundle", bundle, "bench-floor"}, nil},
 	}
+	defer func() { _, _ = output(context.Background(), "systemctl", "stop", "bench-floor.service") }()
 	for range b.rounds {
 		for i := range floors {
 			s, err := measure(ctx, floors[i].argv...)

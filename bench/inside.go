@@ -20,7 +20,8 @@ type bench struct {
 	rounds   int
 	report   *report
 	progress io.Writer
-	dir      string // for what the run makes; removed at the end
+	dir      string   // for what the run makes; removed at the end
+	made     []string // files elsewhere, removed at the end
 }
 
 // suite is one group of measurements.
@@ -87,6 +88,7 @@ func runInside(ctx context.Context, args []string, out, progress io.Writer) erro
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{rounds: rounds, progress: progress, dir: dir, report: &report{Machine: facts(), Method: method}}
+	defer b.clean()
 	if err := b.importImage(); err != nil {
 		return err
 	}
@@ -181,6 +183,30 @@ func output(ctx context.Context, argv ...string) (string, error) {
 		return "", fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(problem.String()))
 	}
 	return string(out), nil
+}
+
+// clean removes what the run made outside of its directory: the machine may
+// be somebody's own.
+func (b *bench) clean() {
+	for _, path := range b.made {
+		if err := os.Remove(path); err != nil {
+			b.say("left behind: %v", err)
+		}
+	}
+	ctx := context.Background() // also after an interrupt
+	for _, argv := range [][]string{{"systemctl", "daemon-reload"}, {"podman", "rmi", "--force", image}} {
+		if _, err := output(ctx, argv...); err != nil {
+			b.say("clean up: %v", err)
+		}
+	}
+}
+
+// installFiles writes files into a directory of the system, to be removed at the end.
+func (b *bench) installFiles(dir string, files map[string]string) error {
+	for name := range files {
+		b.made = append(b.made, filepath.Join(dir, name))
+	}
+	return writeFiles(dir, files)
 }
 
 // writeFiles writes files below dir, which is made.

@@ -115,6 +115,9 @@ func measureIn(ctx context.Context, m hosts.Machine, o options, errOut io.Writer
 	if code, err := m.Run(ctx, copyIn, agent.Streams{Stdin: self, Stderr: errOut}); err != nil || code != 0 {
 		return nil, fmt.Errorf("copy the program into the machine: exit status %d: %w", code, err)
 	}
+	defer func() { // with a context of its own: also after an interrupt
+		_, _ = m.Run(context.Background(), agent.Command{Args: []string{"rm", "-f", program}}, agent.Streams{})
+	}()
 	var figures bytes.Buffer
 	measure := agent.Command{Args: []string{program, insideVerb, strconv.Itoa(o.rounds), o.only}}
 	code, err := m.Run(ctx, measure, agent.Streams{Stdout: &figures, Stderr: errOut})

@@ -57,17 +57,49 @@ func sum(values []float64) stat {
 func (r *report) compare() {
 	for i := range r.Rows {
 		a := &r.Rows[i]
-		for j := range r.Rows {
-			b := &r.Rows[j]
-			if b.What != a.What || b.Unit != a.Unit || b.Side != peer || a.Side == peer {
-				continue
-			}
-			a.Ratio = ratio(b.Wall.Median, a.Wall.Median)
-			if a.CPU != nil && b.CPU != nil {
-				a.CPURatio = ratio(b.CPU.Median, a.CPU.Median)
-			}
+		b := r.find(a.What, peer)
+		if b == nil || a.Side == peer || a.Unit != b.Unit {
+			continue
+		}
+		a.Ratio = ratio(b.Wall.Median, a.Wall.Median)
+		if a.CPU != nil && b.CPU != nil {
+			a.CPURatio = ratio(b.CPU.Median, a.CPU.Median)
 		}
 	}
+}
+
+// beyondFloor says what of the CPU time of a start or stop is the managers'
+// own: without what systemd needs for a service with no container at all.
+func (r *report) beyondFloor() []string {
+	var lines []string
+	for _, a := range r.Rows {
+		floor, theirs := r.floorOf(a.What), r.find(a.What, peer)
+		if a.Side == peer || a.CPU == nil || floor == nil || theirs == nil || theirs.CPU == nil {
+			continue
+		}
+		own, other := a.CPU.Median-floor.CPU.Median, theirs.CPU.Median-floor.CPU.Median
+		lines = append(lines, fmt.Sprintf("%s: %s %s ms, %s %s ms: %s", a.What, a.Side, figure(own), peer, figure(other), times(ratio(other, own))))
+	}
+	return lines
+}
+
+// floorOf returns the floor's row for "systemctl start, Network=none".
+func (r *report) floorOf(what string) *row {
+	verb, ok := strings.CutPrefix(what, "systemctl ")
+	if !ok {
+		return nil
+	}
+	verb, _, _ = strings.Cut(verb, ",")
+	return r.find(floorPrefix+verb+floorSuffix, "systemd")
+}
+
+func (r *report) find(what, side string) *row {
+	for i := range r.Rows {
+		if r.Rows[i].What == what && r.Rows[i].Side == side {
+			return &r.Rows[i]
+		}
+	}
+	return nil
 }
 
 func ratio(of, by float64) *float64 {
@@ -91,6 +123,12 @@ func (r *report) print(out io.Writer) {
 	fmt.Fprintln(out)
 	printRows(out, r.Rows)
 	fmt.Fprintf(out, "\nratio: the median of %s divided by this one's; CPU in ms\n", peer)
+	for i, line := range r.beyondFloor() {
+		if i == 0 {
+			fmt.Fprintln(out, "\nCPU beyond what systemd needs to start or stop a service without a container:")
+		}
+		fmt.Fprintln(out, line)
+	}
 	for _, note := range r.Notes {
 		fmt.Fprintln(out, "note:", note)
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -53,8 +55,8 @@ Exec=/bin/sh -c "trap 'exit 0' TERM; sleep 1000000 & wait"
 }
 
 // installBerth is what a user does: put the files there and reload.
-func installBerth(ctx context.Context, _ *bench, files map[string]string) error {
-	if err := writeFiles(unitDir, files); err != nil {
+func installBerth(ctx context.Context, b *bench, files map[string]string) error {
+	if err := b.installFiles(unitDir, files); err != nil {
 		return err
 	}
 	if _, err := output(ctx, "systemctl", "daemon-reload"); err != nil {
@@ -87,7 +89,7 @@ func installPeer(ctx context.Context, b *bench, files map[string]string) error {
 		}
 		units[service] = string(data)
 	}
-	if err := writeFiles("/etc/systemd/system", units); err != nil {
+	if err := b.installFiles("/etc/systemd/system", units); err != nil {
 		return err
 	}
 	if _, err := output(ctx, "systemctl", "daemon-reload"); err != nil {
@@ -110,16 +112,15 @@ func knownUnits(ctx context.Context, files map[string]string) error {
 	return nil
 }
 
-// readySides installs the files of every side and starts each unit once. A
-// side that cannot do it is left out, with a note that says why.
-func (b *bench) readySides(ctx context.Context, what string, names func(side) map[string]string) []side {
+// readySides installs the files of every side and starts one of the units to
+// warm up. A side that cannot do it is left out, with a note that says why.
+func (b *bench) readySides(ctx context.Context, what string, files func(side) map[string]string) []side {
 	var ready []side
 	for _, s := range sides() {
-		err := s.install(ctx, b, names(s))
-		for name := range names(s) {
-			if err == nil {
-				err = tryUnit(ctx, strings.TrimSuffix(name, ".container")+".service")
-			}
+		err := s.install(ctx, b, files(s))
+		if err == nil {
+			first := slices.Min(slices.Collect(maps.Keys(files(s))))
+			err = tryUnit(ctx, strings.TrimSuffix(first, ".container")+".service")
 		}
 		if err != nil {
 			b.note("%s: %s is left out: %v", what, s.name, err)

@@ -11,47 +11,61 @@ import (
 )
 
 // measureStarts starts and stops one container with systemctl, for every
-// network and side, and counts what stays resident meanwhile.
+// network and side, and counts what stays resident meanwhile. A side that
+// fails on the way ends the series, with a note; what was measured counts.
 func measureStarts(ctx context.Context, b *bench) error {
 	for _, n := range networks {
 		b.say("start and stop, Network=%s, %d rounds", n.name, b.rounds)
-		ready := b.readySides(ctx, "start, Network="+n.name, func(s side) map[string]string {
+		var all []*cycles
+		for _, s := range b.readySides(ctx, "start, Network="+n.name, func(s side) map[string]string {
 			return map[string]string{s.unit(n.name) + ".container": unitFile(n)}
-		})
-		starts, stops := make([][]sample, len(ready)), make([][]sample, len(ready))
-		stays := make([]resident, len(ready))
-		err := turns(b.rounds, len(ready), func(round, i int) error {
-			unit := ready[i].unit(n.name) + ".service"
-			started, err := measure(ctx, "systemctl", "start", unit)
-			if err != nil {
-				return err
-			}
-			if err := active(ctx, unit); err != nil {
-				return err
-			}
-			if round == 0 {
-				stays[i] = residentOf(unit)
-			}
-			stopped, err := measure(ctx, "systemctl", "stop", unit)
-			starts[i], stops[i] = append(starts[i], started), append(stops[i], stopped)
-			return err
-		})
+		}) {
+			all = append(all, &cycles{side: s.name, unit: s.unit(n.name) + ".service"})
+		}
+		err := turns(b.rounds, len(all), func(_, i int) error { return all[i].measure(ctx) })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return err
+			b.note("start and stop, Network=%s: ended early: %v", n.name, err)
 		}
-		for i, s := range ready {
-			b.add("systemctl start, Network="+n.name, s.name, starts[i])
+		for _, c := range all {
+			b.add("systemctl start, Network="+n.name, c.side, c.starts)
 		}
-		for i, s := range ready {
-			b.add("systemctl stop, Network="+n.name, s.name, stops[i])
+		for _, c := range all {
+			b.add("systemctl stop, Network="+n.name, c.side, c.stops)
 		}
-		for i, s := range ready {
-			b.addValue("processes beside the container, Network="+n.name, s.name, "", float64(stays[i].count))
+		for _, c := range all {
+			b.addValue("processes beside the container, Network="+n.name, c.side, "", float64(c.stays.count))
 		}
-		for i, s := range ready {
-			b.addValue("their memory (PSS), Network="+n.name, s.name, "MiB", stays[i].pss)
+		for _, c := range all {
+			b.addValue("their memory (PSS), Network="+n.name, c.side, "MiB", c.stays.pss)
 		}
 	}
+	return nil
+}
+
+// cycles are the starts and stops of one unit.
+type cycles struct {
+	side, unit    string
+	starts, stops []sample
+	stays         resident
+}
+
+func (c *cycles) measure(ctx context.Context) error {
+	started, err := measure(ctx, "systemctl", "start", c.unit)
+	if err == nil {
+		err = active(ctx, c.unit)
+	}
+	if err != nil {
+		return err
+	}
+	c.stays = residentOf(c.unit)
+	stopped, err := measure(ctx, "systemctl", "stop", c.unit)
+	if err != nil {
+		return err
+	}
+	c.starts, c.stops = append(c.starts, started), append(c.stops, stopped)
 	return nil
 }
 
@@ -115,13 +129,17 @@ func measureBursts(ctx context.Context, b *bench) error {
 			if err == nil {
 				err = active(ctx, units...)
 			}
-			samples[i] = append(samples[i], got)
+			if err == nil {
+				samples[i] = append(samples[i], got)
+			}
 			_, stopErr := output(ctx, append([]string{"systemctl", "stop"}, units...)...)
 			return errors.Join(err, stopErr)
 		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			b.note("%d starts at once, Network=%s: %v", burstSize, n.name, err)
-			continue
+			b.note("%d starts at once, Network=%s: ended early: %v", burstSize, n.name, err)
 		}
 		for i, s := range ready {
 			b.add(fmt.Sprintf("%d starts at once, Network=%s", burstSize, n.name), s.name, samples[i])

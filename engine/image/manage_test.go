@@ -193,7 +193,7 @@ func TestTally(t *testing.T) {
 			t.Errorf("step %d: %q, want %q", i, got, step.want)
 		}
 	}
-	if p := tally.progress(start); p.Blobs != 2 || p.Of != 3 {
-		t.Errorf("%d of %d blobs, want 2 of 3", p.Blobs, p.Of)
+	if p := tally.progress(start); p.Blobs != 2 || p.Of != 3 || p.Waiting != 999 {
+		t.Errorf("%d of %d blobs and %d bytes waiting, want 2 of 3 and 999", p.Blobs, p.Of, p.Waiting)
 	}
 }

@@ -13,7 +13,8 @@ import (
 type Progress struct {
 	Image       string
 	Done, Total int64   // bytes; Total grows until the last layer has been announced, and is 0 as long as no size is known
-	Blobs, Of   int     // layers and configs finished, and announced so far
+	Waiting     int64   // bytes that have arrived and belong to layers that are not stored yet
+	Blobs, Of   int     // layers and configs stored, and announced so far
 	Rate        float64 // bytes per second since the start of this image
 }
 
@@ -48,15 +49,15 @@ func HumanSize(n int64) string {
 
 // A tally adds up the events of one copy. It is a plain value changed by add, so that it can be tested without a copy.
 type tally struct {
-	image    string
-	start    time.Time
-	total    int64
-	done     map[string]int64 // by blob digest
-	finished int
+	image  string
+	start  time.Time
+	total  int64
+	done   map[string]int64 // bytes by blob digest
+	stored map[string]bool  // likewise
 }
 
 func newTally(image string, start time.Time) *tally {
-	return &tally{image: image, start: start, done: map[string]int64{}}
+	return &tally{image: image, start: start, done: map[string]int64{}, stored: map[string]bool{}}
 }
 
 // add takes in one event that came at the time now.
@@ -74,15 +75,18 @@ func (t *tally) add(e types.ProgressProperties, now time.Time) Progress {
 		t.done[blob] = int64(e.Offset)
 	case types.ProgressEventDone, types.ProgressEventSkipped:
 		t.done[blob] = max(e.Artifact.Size, int64(e.Offset))
-		t.finished++
+		t.stored[blob] = true
 	}
 	return t.progress(now)
 }
 
 func (t *tally) progress(now time.Time) Progress {
-	p := Progress{Image: t.image, Total: t.total, Blobs: t.finished, Of: len(t.done)}
-	for _, n := range t.done {
+	p := Progress{Image: t.image, Total: t.total, Blobs: len(t.stored), Of: len(t.done)}
+	for blob, n := range t.done {
 		p.Done += n
+		if !t.stored[blob] {
+			p.Waiting += n
+		}
 	}
 	if s := now.Sub(t.start).Seconds(); s > 0 {
 		p.Rate = float64(p.Done) / s

@@ -217,14 +217,8 @@ func TestStatus(t *testing.T) {
 		{1500 * time.Millisecond, 30, "STATUS=Pulling web: 30% (30 B of 100 B, 0 B/s)\nEXTEND_TIMEOUT_USEC=60000000"},
 		{5 * time.Second, 30, ""}, // no byte has come: the timeout must run on
 		{6 * time.Second, 31, "STATUS=Pulling web: 31% (31 B of 100 B, 0 B/s)\nEXTEND_TIMEOUT_USEC=60000000"},
-		{6 * time.Second, 100, "STATUS=Storing web: 100% (100 B of 100 B, 0 B/s)\nEXTEND_TIMEOUT_USEC=60000100"},
-		{8 * time.Second, 100, ""},
 	} {
-		p := image.Progress{Image: "web", Done: c.done, Total: 100, Blobs: 1, Of: 2}
-		if c.done == p.Total {
-			p.Blobs = p.Of
-		}
-		got, due := w.status(p, now.Add(c.after))
+		got, due := w.status(image.Progress{Image: "web", Done: c.done, Total: 100}, now.Add(c.after))
 		if got != c.want || due != (c.want != "") {
 			t.Errorf("step %d: %q, want %q", i, got, c.want)
 		}
@@ -247,6 +241,15 @@ func TestNotifyReachesTheManager(t *testing.T) {
 	n, err := l.Read(b)
 	if err != nil || string(b[:n]) != "STATUS=x" {
 		t.Errorf("%q, %v", b[:n], err)
+	}
+}
+
+// What has arrived is still to be stored, and gets time for that.
+func TestStatusWaiting(t *testing.T) {
+	w := &watch{doing: "Pulling"}
+	got, _ := w.status(image.Progress{Image: "web", Done: 80e6, Waiting: 40e6}, time.Unix(1000, 0))
+	if want := "STATUS=Pulling web: 80.0 MB\nEXTEND_TIMEOUT_USEC=70000000"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -15,12 +15,12 @@ import (
 )
 
 // statusEvery bounds how often systemd is told; extendBy is how long it then waits on: a pull that gets no byte for this
-// time is ended by the start timeout of its unit. When all bytes are here they are still to be unpacked and flushed, of
-// which nothing is heard: that gets the time that a slow memory card needs, slowDisk in bytes per second.
+// time is ended by the start timeout of its unit. A layer that has arrived is still to be unpacked and flushed, of which
+// nothing is heard: that gets the time that a slow memory card needs, at slowDisk bytes per second.
 const (
 	statusEvery = time.Second
 	extendBy    = time.Minute
-	slowDisk    = 1e6
+	slowDisk    = 4e6
 )
 
 // A watch shows how a pull or load comes along: on a terminal as one line that is written over, to systemd as the
@@ -69,23 +69,15 @@ func (w *watch) progress(p image.Progress) {
 	}
 }
 
-// status is the message for systemd, and whether it is time for one: not more often than statusEvery and only when bytes
-// have come since the last one, or at once when all that were announced are here.
+// status is the message for systemd, and whether it is time for one: not more often than statusEvery, and only when
+// bytes have come since the last one.
 func (w *watch) status(p image.Progress, now time.Time) (string, bool) {
-	if p.Done == w.toldIt {
-		return "", false
-	}
-	here := p.Of > 0 && p.Blobs == p.Of
-	if !here && now.Sub(w.told) < statusEvery {
+	if now.Sub(w.told) < statusEvery || p.Done == w.toldIt {
 		return "", false
 	}
 	w.told, w.toldIt = now, p.Done
-	extend, doing := extendBy, w.doing
-	if here {
-		extend += time.Duration(float64(p.Total) / slowDisk * float64(time.Second))
-		doing = "Storing"
-	}
-	return fmt.Sprintf("STATUS=%s %s\nEXTEND_TIMEOUT_USEC=%d", doing, p, extend.Microseconds()), true
+	extend := extendBy + time.Duration(float64(p.Waiting)/slowDisk*float64(time.Second))
+	return fmt.Sprintf("STATUS=%s %s\nEXTEND_TIMEOUT_USEC=%d", w.doing, p, extend.Microseconds()), true
 }
 
 // end takes the progress line off the terminal.

@@ -28,7 +28,11 @@ var ErrRunning = errors.New("container is running")
 // Remove stops the container and takes away everything it had. It may be called at any moment, again and again, also
 // after a Run or a Remove that was killed half-way.
 func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) error {
-	s, err := e.Dirs.Find(nameOrID)
+	find := e.Dirs.Find
+	if o.Ignore {
+		find = e.Dirs.FindSurely
+	}
+	s, err := find(nameOrID)
 	if errors.Is(err, ErrNoContainer) && o.Ignore {
 		return nil
 	}

@@ -143,6 +143,9 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err := e.Dirs.save(*s); err != nil {
 		return err
 	}
+	if err := writeIDs(*s); err != nil {
+		return err
+	}
 	if err := e.announce(*s, s.Init.PID); err != nil {
 		return err
 	}
@@ -150,7 +153,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		err = fmt.Errorf("start container %q: %w", s.Name, err)
 		return errors.Join(err, e.announce(*s, e.Host.Main))
 	}
-	return e.finish(*s)
+	return e.ready(*s)
 }
 
 // image finds the image, and brings it in first when it is missing or the policy says so.
@@ -199,6 +202,10 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	s.Command = config.Process.Args
 	bundle := e.bundle(*s)
 	if err := writeConfig(bundle.Dir, config); err != nil {
+		return Bundle{}, err
+	}
+	// The group must be known before a process can be in it: whoever is left there by a killed berth is found by it.
+	if err := e.Dirs.save(*s); err != nil {
 		return Bundle{}, err
 	}
 	pid, err := e.Runtime.Create(ctx, bundle)
@@ -266,18 +273,22 @@ func (e *Engine) announce(s State, pid int) error {
 	return nil
 }
 
-// finish writes the files that were asked for, and tells systemd that the service is ready, unless the container does.
-func (e *Engine) finish(s State) error {
+// writeIDs writes the files that were asked for. One that cannot be written fails the start before systemd is told of the
+// container.
+func writeIDs(s State) error {
 	if f := s.Container.PIDFile; f != "" {
 		if err := atomicfile.Write(f, fmt.Appendf(nil, "%d\n", s.Init.PID), 0o644); err != nil {
 			return err
 		}
 	}
 	if f := s.Container.CIDFile; f != "" {
-		if err := atomicfile.Write(f, []byte(s.ID), 0o644); err != nil {
-			return err
-		}
+		return atomicfile.Write(f, []byte(s.ID), 0o644)
 	}
+	return nil
+}
+
+// ready tells systemd that the service is ready, unless the container does.
+func (e *Engine) ready(s State) error {
 	if who := s.Container.SDNotify; who == "container" || who == "ignore" {
 		return nil
 	}

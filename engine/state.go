@@ -63,7 +63,13 @@ var ErrNoContainer = errors.New("no such container")
 var ErrNameInUse = errors.New("name is in use")
 
 // Find returns the container with the given name, ID, or unambiguous beginning of an ID.
-func (d Dirs) Find(nameOrID string) (State, error) {
+func (d Dirs) Find(nameOrID string) (State, error) { return d.find(nameOrID, 1) }
+
+// FindSurely is Find for those whom nobody watches, units above all: the beginning of an ID must have the twelve digits
+// that `ps` prints. A shorter one may be another container's name.
+func (d Dirs) FindSurely(nameOrID string) (State, error) { return d.find(nameOrID, 12) }
+
+func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	if spec.CheckName(nameOrID) != nil {
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
 	}
@@ -80,7 +86,7 @@ func (d Dirs) Find(nameOrID string) (State, error) {
 	}
 	var found []string
 	for _, id := range ids {
-		if strings.HasPrefix(id, nameOrID) {
+		if len(nameOrID) >= digits && strings.HasPrefix(id, nameOrID) {
 			found = append(found, id)
 		}
 	}
@@ -180,11 +186,11 @@ func (d Dirs) reserve(s State) error {
 	return nil
 }
 
-// release gives the name back, if it is this container's, and removes the state directory.
+// release removes the state directory and gives the name back, if it is this container's. The name goes last: as long as
+// something is left it is found by the name.
 func (d Dirs) release(s State) error {
-	var first error
-	if target, err := os.Readlink(d.name(s.Name)); err == nil && filepath.Base(target) == s.ID {
-		first = os.Remove(d.name(s.Name))
+	if err := os.RemoveAll(d.Container(s.ID)); err != nil {
+		return err
 	}
-	return errors.Join(first, os.RemoveAll(d.Container(s.ID)))
+	return atomicfile.RemoveLink(d.name(s.Name), "../"+s.ID)
 }

@@ -1,10 +1,15 @@
-// Package atomicfile writes files that are either old or new, never torn: written beside, synced, renamed.
+// Package atomicfile writes files that are either old or new, never torn: written beside, synced, renamed. It also gives
+// back symbolic links that stand for a claim.
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Write replaces path by data. After it returns nil the new content survives a power cut; if it fails the old file is
@@ -37,6 +42,44 @@ func Write(path string, data []byte, mode os.FileMode) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// RemoveLink removes the symbolic link at path if its text is target; one that is not there, or leads elsewhere by now, is
+// no error. Those who remove links of one directory take turns (flock(2)), so that what is removed is what was looked at;
+// those who make links need not, for no link can be made where there is one.
+func RemoveLink(path, target string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close() // and unlock
+	if err := lock(int(dir.Fd())); err != nil {
+		return fmt.Errorf("lock %s: %w", dir.Name(), err)
+	}
+	// By the handle and not by the path: the directory may have been removed, and made anew, meanwhile.
+	name, buf := filepath.Base(path), make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(dir.Fd()), name, buf)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && string(buf[:n]) != target {
+		return nil
+	}
+	if err == nil {
+		err = unix.Unlinkat(int(dir.Fd()), name, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return nil
+}
+
+func lock(fd int) error {
+	for {
+		if err := unix.Flock(fd, unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 func syncDir(dir string) error {

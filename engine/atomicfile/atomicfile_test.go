@@ -106,3 +106,58 @@ func TestWriteIsNeverTorn(t *testing.T) {
 	}
 	alone(t, dir, "file")
 }
+
+func TestRemoveLink(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "link")
+	if err := errors.Join(RemoveLink(path, "a"), RemoveLink(filepath.Join(dir, "none/link"), "a")); err != nil {
+		t.Errorf("nothing there: %v", err)
+	}
+	if err := os.Symlink("a", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveLink(path, "b"); err != nil {
+		t.Error(err)
+	}
+	alone(t, dir, "link")
+	if err := RemoveLink(path, "a"); err != nil {
+		t.Error(err)
+	}
+	alone(t, dir)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveLink(path, "a"); err == nil {
+		t.Error("a file was taken for a link")
+	}
+	alone(t, dir, "link")
+}
+
+// TestRemoveLinkRace: many take the place of a dead holder; as soon as one has it, none of the others takes it away.
+func TestRemoveLinkRace(t *testing.T) {
+	for round := range 200 {
+		path := filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink("dead", path); err != nil {
+			t.Fatal(err)
+		}
+		var holders sync.Map
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				own := fmt.Sprint("holder", i)
+				if err := RemoveLink(path, "dead"); err != nil {
+					t.Error(err)
+				}
+				if os.Symlink(own, path) == nil {
+					holders.Store(own, true)
+				}
+			})
+		}
+		all.Wait()
+		count := 0
+		holders.Range(func(any, any) bool { count++; return true })
+		if count != 1 {
+			t.Fatalf("round %d: %d have it", round, count)
+		}
+	}
+}

@@ -67,8 +67,12 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 	}
 	var errs []error
 	var e *engine.Engine
+	find := runDirs().Find
+	if o.ignore {
+		find = runDirs().FindSurely
+	}
 	for _, name := range set.Args() {
-		s, err := runDirs().Find(name)
+		s, err := find(name)
 		if errors.Is(err, engine.ErrNoContainer) && o.ignore {
 			continue
 		}

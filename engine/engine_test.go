@@ -1,0 +1,546 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/enginetest"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// bench is a world with a place for the engine's state.
+type bench struct {
+	*enginetest.World
+	t   *testing.T
+	run string
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("Run makes a mount namespace, and that needs root")
+	}
+	dir := t.TempDir()
+	root := filepath.Join(dir, "root")
+	if err := errors.Join(os.MkdirAll(filepath.Join(root, "etc"), 0o755), os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("a:x:7:8::/home/a:/bin/sh\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{World: &enginetest.World{Root: root}, t: t, run: filepath.Join(dir, "run")}
+	t.Cleanup(b.End)
+	return b
+}
+
+var errKilled = errors.New("killed")
+
+// start calls Run on a thread of its own, as main does, and waits for its end.
+func (b *bench) start(c spec.Container) (s engine.State, err error) {
+	done := make(chan struct{})
+	err = errKilled
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with its mount namespace
+		var runErr error
+		s, runErr = b.Engine(b.run).Run(context.Background(), c)
+		err = runErr
+	}()
+	<-done
+	return s, err
+}
+
+// remove calls Remove, which may be killed, and waits for its end.
+func (b *bench) remove(name string, o engine.RemoveOptions) (err error) {
+	done := make(chan struct{})
+	err = errKilled
+	go func() {
+		defer close(done)
+		removeErr := b.Engine(b.run).Remove(context.Background(), name, o)
+		err = removeErr
+	}()
+	<-done
+	return err
+}
+
+var force = engine.RemoveOptions{Force: true, Ignore: true}
+
+// clean fails the test when anything of a container is left, in the world or on disk.
+func (b *bench) clean() {
+	b.t.Helper()
+	if left := b.Left(); len(left) > 0 {
+		b.t.Errorf("left in the world: %v", left)
+	}
+	if files := b.files(); len(files) > 0 {
+		b.t.Errorf("left on disk: %v", files)
+	}
+}
+
+// files lists the state directories and names.
+func (b *bench) files() []string {
+	list, _ := filepath.Glob(b.run + "/*/*")
+	dirs, _ := filepath.Glob(b.run + "/*")
+	for _, d := range dirs {
+		if filepath.Base(d) != "names" {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// web is a container with a network, so that a start has every step.
+func web() spec.Container {
+	return spec.Container{Name: "web", Image: "image", Cgroups: "split", Remove: true, Detach: true, StopTimeout: 10 * time.Second, Publish: []string{"8080:80"}}
+}
+
+var runSteps = []string{
+	"store.Image", "network.Plan", "cgroups.Divide", "store.Create", "store.Mount", "runtime.Create", "notify MAINPID=container", "runtime.Start", "notify READY=1",
+}
+
+var removeSteps = []string{"cgroups.Remove", "network.Teardown", "store.Remove"}
+
+func TestRunAndRemove(t *testing.T) {
+	b := newBench(t)
+	s, err := b.start(web())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Steps(); !slices.Equal(got, runSteps) {
+		t.Errorf("steps of Run:\ngot  %v\nwant %v", got, runSteps)
+	}
+	if !s.Running() || s.Unit != "web.service" || s.StopSig != "SIGUSR1" || s.ImageID != "i1" || fmt.Sprint(s.Addresses) != "[10.88.0.9]" || fmt.Sprint(s.Command) != "[/bin/true]" {
+		t.Errorf("state %+v", s)
+	}
+	onDisk, err := engine.Dirs{Run: b.run}.Find("web")
+	if err != nil || onDisk.ID != s.ID || onDisk.Init != s.Init || onDisk.Cgroup != "/system.slice/web.service/container" {
+		t.Errorf("on disk %+v, %v", onDisk, err)
+	}
+	b.Forget()
+	if err := b.remove("web", engine.RemoveOptions{}); !errors.Is(err, engine.ErrRunning) || len(b.Steps()) > 0 {
+		t.Errorf("removed while it ran: %v, %v", err, b.Steps())
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Steps(); !slices.Equal(got, removeSteps) {
+		t.Errorf("steps of Remove:\ngot  %v\nwant %v", got, removeSteps)
+	}
+	b.clean()
+	b.Forget()
+	if err := b.remove("web", force); err != nil || len(b.Steps()) > 0 {
+		t.Errorf("a second time: %v, %v", err, b.Steps())
+	}
+	if err := b.remove("web", engine.RemoveOptions{Force: true}); !errors.Is(err, engine.ErrNoContainer) {
+		t.Errorf("without Ignore: %v", err)
+	}
+}
+
+// moments are all places where a start with these steps can be cut off.
+func moments(steps ...string) []enginetest.Moment {
+	var list []enginetest.Moment
+	for _, s := range steps {
+		list = append(list, enginetest.Moment{Step: s}, enginetest.Moment{Step: s, After: true})
+	}
+	return list
+}
+
+// TestRunUndoes: whichever step fails, before or after it did its work, nothing is left.
+func TestRunUndoes(t *testing.T) {
+	for _, m := range moments(append([]string{"network.Setup"}, runSteps...)...) {
+		t.Run(m.String(), func(t *testing.T) {
+			b := newBench(t)
+			b.FailAt = m
+			if _, err := b.start(web()); !errors.Is(err, enginetest.ErrInjected) {
+				t.Errorf("got %v", err)
+			}
+			b.clean()
+		})
+	}
+}
+
+// TestCleanSeesWhatIsLeft is the negative control of the tests that use clean.
+func TestCleanSeesWhatIsLeft(t *testing.T) {
+	b := newBench(t)
+	s, err := b.start(web())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"connection " + s.ID, "group", "mount " + s.ID, "plan " + s.ID, "process", "record " + s.ID}
+	if got := b.Left(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if len(b.files()) < 3 {
+		t.Errorf("on disk: %v", b.files())
+	}
+}
+
+// TestRemoveAfterKilledRun: a start that is killed between any two steps is taken away by its name.
+func TestRemoveAfterKilledRun(t *testing.T) {
+	for _, m := range moments(append([]string{"network.Setup"}, runSteps...)...) {
+		t.Run(m.String(), func(t *testing.T) {
+			b := newBench(t)
+			b.KillAt = m
+			if _, err := b.start(web()); !errors.Is(err, errKilled) {
+				t.Fatalf("was not killed: %v", err)
+			}
+			b.KillAt = enginetest.Moment{}
+			if err := b.remove("web", force); err != nil {
+				t.Error(err)
+			}
+			b.clean()
+		})
+	}
+}
+
+// TestReplaceAfterKilledRun: the next start of the unit does so, too.
+func TestReplaceAfterKilledRun(t *testing.T) {
+	for _, m := range moments("store.Image", "runtime.Create", "runtime.Start") {
+		t.Run(m.String(), func(t *testing.T) {
+			b := newBench(t)
+			b.KillAt = m
+			if _, err := b.start(web()); !errors.Is(err, errKilled) {
+				t.Fatalf("was not killed: %v", err)
+			}
+			b.KillAt = enginetest.Moment{}
+			c := web()
+			c.Replace = true
+			s, err := b.start(c)
+			if err != nil || !s.Running() {
+				t.Fatalf("%+v, %v", s, err)
+			}
+			if err := b.remove("web", force); err != nil {
+				t.Error(err)
+			}
+			b.clean()
+		})
+	}
+}
+
+// TestRemoveAfterKilledRemove: so is a removal.
+func TestRemoveAfterKilledRemove(t *testing.T) {
+	for _, m := range moments(removeSteps...) {
+		t.Run(m.String(), func(t *testing.T) {
+			b := newBench(t)
+			if _, err := b.start(web()); err != nil {
+				t.Fatal(err)
+			}
+			b.KillAt = m
+			if err := b.remove("web", force); !errors.Is(err, errKilled) {
+				t.Fatalf("was not killed: %v", err)
+			}
+			b.KillAt = enginetest.Moment{}
+			if err := b.remove("web", force); err != nil {
+				t.Error(err)
+			}
+			b.clean()
+		})
+	}
+}
+
+// TestRemoveGoesOn: what fails to go is reported, the rest goes, and another try finds it.
+func TestRemoveGoesOn(t *testing.T) {
+	for _, step := range removeSteps {
+		t.Run(step, func(t *testing.T) {
+			b := newBench(t)
+			if _, err := b.start(web()); err != nil {
+				t.Fatal(err)
+			}
+			b.Forget()
+			b.FailAt = enginetest.Moment{Step: step}
+			if err := b.remove("web", force); !errors.Is(err, enginetest.ErrInjected) || !strings.Contains(err.Error(), `"web"`) {
+				t.Errorf("got %v", err)
+			}
+			if got := b.Steps(); !slices.Equal(got, removeSteps) {
+				t.Errorf("did not go on: %v", got)
+			}
+			b.FailAt = enginetest.Moment{}
+			if err := b.remove("web", force); err != nil {
+				t.Error(err)
+			}
+			b.clean()
+		})
+	}
+}
+
+// TestHalfReleased: a removal killed while it gave the name and the directory back.
+func TestHalfReleased(t *testing.T) {
+	b := newBench(t)
+	s, err := b.start(web())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Fatal(err)
+	}
+	names := filepath.Join(b.run, "names")
+	// The directory is gone, the name is not.
+	if err := errors.Join(os.MkdirAll(names, 0o700), os.Symlink("../"+s.ID, filepath.Join(names, "web"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Error(err)
+	}
+	b.clean()
+	// The state file is gone, some of the rest is not.
+	if err := errors.Join(os.Symlink("../"+s.ID, filepath.Join(names, "web")), os.MkdirAll(filepath.Join(b.run, s.ID, "runtime"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Error(err)
+	}
+	b.clean()
+}
+
+func TestNameInUse(t *testing.T) {
+	b := newBench(t)
+	first, err := b.start(web())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Forget()
+	_, err = b.start(web())
+	if !errors.Is(err, engine.ErrNameInUse) || !strings.Contains(err.Error(), "berth rm web") {
+		t.Errorf("got %v", err)
+	}
+	if len(b.Steps()) > 0 || !first.Running() {
+		t.Errorf("the first one was touched: %v", b.Steps())
+	}
+	c := web()
+	c.Replace = true
+	second, err := b.start(c)
+	if err != nil || first.Running() || !second.Running() {
+		t.Errorf("replace: %v; the first runs: %v, the second: %v", err, first.Running(), second.Running())
+	}
+	if list, _ := (engine.Dirs{Run: b.run}).List(); len(list) != 1 || list[0].ID != second.ID {
+		t.Errorf("list: %v", list)
+	}
+}
+
+// TestNameIsNoBeginningOfAnID: a container named as another one's ID begins takes that one neither away nor for itself.
+func TestNameIsNoBeginningOfAnID(t *testing.T) {
+	b := newBench(t)
+	other, err := b.start(web())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := other.ID[:2]
+	if err := b.remove(name, force); err != nil || !other.Running() {
+		t.Fatalf("rm -f -i %s: %v; the other one runs: %v", name, err, other.Running())
+	}
+	c := web()
+	c.Name, c.Replace = name, true
+	if _, err := b.start(c); err != nil || !other.Running() {
+		t.Errorf("run --replace --name %s: %v; the other one runs: %v", name, err, other.Running())
+	}
+	// Who asks for it by hand may be brief, and what `ps` prints is always enough.
+	if err := b.remove(other.ID[:12], force); err != nil || other.Running() {
+		t.Errorf("rm -f -i of twelve digits: %v; it runs: %v", err, other.Running())
+	}
+}
+
+func TestFind(t *testing.T) {
+	dirs := engine.Dirs{Run: t.TempDir()}
+	ids := []string{strings.Repeat("a", 64), "ab" + strings.Repeat("c", 62)}
+	for i, id := range ids {
+		writeState(t, dirs, id, fmt.Sprintf(`{"version":1,"id":"%s","name":"n%d"}`, id, i))
+	}
+	for word, want := range map[string]string{"aa": ids[0], "ab": ids[1], ids[1]: ids[1]} {
+		if s, err := dirs.Find(word); err != nil || s.ID != want {
+			t.Errorf("%s: %s, %v", word, s.ID, err)
+		}
+	}
+	if _, err := dirs.Find("a"); err == nil || errors.Is(err, engine.ErrNoContainer) || !strings.Contains(err.Error(), "2 container IDs") {
+		t.Errorf("ambiguous: %v", err)
+	}
+	for _, word := range []string{"", "..", "../" + ids[0], "b", "names", "a/b", strings.Repeat("a", 65)} {
+		if s, err := dirs.Find(word); !errors.Is(err, engine.ErrNoContainer) {
+			t.Errorf("%q: %s, %v", word, s.ID, err)
+		}
+	}
+}
+
+func writeState(t *testing.T, dirs engine.Dirs, id, text string) string {
+	t.Helper()
+	file := filepath.Join(dirs.Container(id), "state.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestStateFiles: what a newer berth wrote, or what is damaged, is refused with a sentence and left as it is.
+func TestStateFiles(t *testing.T) {
+	dirs := engine.Dirs{Run: t.TempDir()}
+	good, newer, damaged := strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64)
+	texts := map[string]string{
+		good: `{"version":1,"id":"` + good + `","name":"good"}`, newer: `{"version":2,"id":"` + newer + `","name":"newer"}`, damaged: `{"version":1,"id":`,
+	}
+	files := map[string]string{}
+	for id, text := range texts {
+		files[id] = writeState(t, dirs, id, text)
+	}
+	for id, want := range map[string]string{newer: "use the newer berth", damaged: "is damaged"} {
+		_, err := dirs.Find(id)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), files[id]) {
+			t.Errorf("got %v, want %q and the file's name", err, want)
+		}
+		e := (&enginetest.World{}).Engine(dirs.Run)
+		if err := e.Remove(context.Background(), id, force); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("remove: %v", err)
+		}
+		if got, _ := os.ReadFile(files[id]); string(got) != texts[id] {
+			t.Errorf("%s was written: %q", files[id], got)
+		}
+	}
+	list, err := dirs.List()
+	if err != nil || len(list) != 1 || list[0].Name != "good" {
+		t.Errorf("list: %v, %v", list, err)
+	}
+}
+
+func TestListWithoutAny(t *testing.T) {
+	if list, err := (engine.Dirs{Run: filepath.Join(t.TempDir(), "none")}).List(); len(list) != 0 || err != nil {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestRunRefuses: what can be seen to be wrong is refused before anything is touched.
+func TestRunRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*spec.Container)
+		want   string
+	}{
+		{"name", func(c *spec.Container) { c.Name = "../x" }, "name"},
+		{"port", func(c *spec.Container) { c.Publish = []string{"x"} }, "published port"},
+		{"port without network", func(c *spec.Container) { c.Networks = []string{"none"} }, "published ports have no meaning with network none"},
+		{"two networks, one alone", func(c *spec.Container) { c.Publish, c.Networks = nil, []string{"host", "b"} }, "stands alone"},
+		{"stop signal", func(c *spec.Container) { c.StopSignal = "NOPE" }, "stop signal"},
+		{"sysctl", func(c *spec.Container) { c.Sysctls = []string{"kernel.panic=1"} }, "change the host"},
+		{"volume", func(c *spec.Container) { c.Volumes = []string{"/no/such/place:/data"} }, "the host has no /no/such/place"},
+		{"environment file", func(c *spec.Container) { c.EnvFiles = []string{"/no/such/file"} }, "environment file"},
+		{"user", func(c *spec.Container) { c.User = "nobody-of-that-name" }, "nobody-of-that-name"},
+		{"user number", func(c *spec.Container) { c.User = "4294967296" }, "4294967296"},
+		{"image", func(c *spec.Container) { c.Image, c.Pull = "none", "never" }, "--pull=never forbids"},
+		{"missing image", func(c *spec.Container) { c.Image = "none" }, "image not known"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			c := web()
+			tt.change(&c)
+			if _, err := b.start(c); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			b.clean()
+		})
+	}
+}
+
+func TestPull(t *testing.T) {
+	b := newBench(t)
+	c := web()
+	c.Image, c.Networks, c.Publish = "remote", []string{"none"}, nil
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Steps()[:4]; !slices.Equal(got, []string{"store.Image", "pull", "store.Image", "cgroups.Divide"}) {
+		t.Errorf("missing: %v", got)
+	}
+	b.Forget()
+	c.Name, c.Pull = "other", "always"
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Steps()[:2]; !slices.Equal(got, []string{"pull", "store.Image"}) {
+		t.Errorf("always: %v", got)
+	}
+}
+
+// TestStopKills: a container that does not heed its stop signal is killed when its time is over.
+func TestStopKills(t *testing.T) {
+	b := newBench(t)
+	c := web()
+	c.StopSignal = "CHLD" // which sleep ignores
+	c.StopTimeout = 20 * time.Millisecond
+	s, err := b.start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.remove("web", force); err != nil || s.Running() {
+		t.Errorf("%v; it runs: %v", err, s.Running())
+	}
+	b.clean()
+}
+
+func TestUser(t *testing.T) {
+	b := newBench(t)
+	c := web()
+	c.User, c.WorkDir = "a", "/work/deep"
+	s, err := b.start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(b.run, s.ID, "config.json"))
+	if err != nil || !strings.Contains(string(config), `"uid":7,"gid":8`) || !strings.Contains(string(config), "HOME=/home/a") {
+		t.Errorf("%s, %v", config, err)
+	}
+	if info, err := os.Stat(filepath.Join(b.Root, "work/deep")); err != nil || !info.IsDir() {
+		t.Errorf("the working directory: %v", err)
+	}
+}
+
+// TestFilesOfAFinishedStart: the ones asked for hold the PID and the ID; one that cannot be written fails the start.
+func TestFilesOfAFinishedStart(t *testing.T) {
+	b := newBench(t)
+	c := web()
+	dir := t.TempDir()
+	c.PIDFile, c.CIDFile = filepath.Join(dir, "pid"), filepath.Join(dir, "cid")
+	s, err := b.start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, _ := os.ReadFile(c.PIDFile)
+	cid, _ := os.ReadFile(c.CIDFile)
+	if string(pid) != fmt.Sprintf("%d\n", s.Init.PID) || string(cid) != s.ID {
+		t.Errorf("%q, %q", pid, cid)
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Fatal(err)
+	}
+	c.PIDFile = filepath.Join(dir, "none/pid")
+	b.Forget()
+	if _, err := b.start(c); err == nil || slices.Contains(b.Steps(), "notify MAINPID=container") {
+		t.Errorf("%v; steps %v", err, b.Steps())
+	}
+	b.clean()
+}
+
+// TestNotify: who tells systemd what.
+func TestNotify(t *testing.T) {
+	for who, want := range map[string]string{
+		"": "notify MAINPID=container notify READY=1", "conmon": "notify MAINPID=container notify READY=1", "container": "notify MAINPID=container", "ignore": "",
+	} {
+		b := newBench(t)
+		c := web()
+		c.SDNotify = who
+		if _, err := b.start(c); err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, s := range b.Steps() {
+			if strings.HasPrefix(s, "notify") {
+				said = append(said, s)
+			}
+		}
+		if got := strings.Join(said, " "); got != want {
+			t.Errorf("%q: %q, want %q", who, got, want)
+		}
+	}
+}

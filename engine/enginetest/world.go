@@ -1,0 +1,246 @@
+// Package enginetest has small stand-ins for what the engine works on. They keep account of what is there, so that a test
+// can ask what was left over, and can fail or be killed at any step.
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Moment is a place in the order of the steps: before or after the work of the step with this name.
+type Moment struct {
+	Step  string
+	After bool
+}
+
+// String writes the moment for a test's name.
+func (m Moment) String() string {
+	if m.After {
+		return "after " + m.Step
+	}
+	return "before " + m.Step
+}
+
+// ErrInjected is how a step fails that was told to.
+var ErrInjected = errors.New("injected failure")
+
+// World is the machine of a test. Its zero value with Root set has one image, "image", and nothing else.
+type World struct {
+	Root   string // root file system that every container gets
+	FailAt Moment // fails there, every time
+	KillAt Moment // ends the calling goroutine there, as a kill of the program would: without any undo
+
+	mu        sync.Mutex
+	steps     []string
+	things    []string // what is there, as KIND ID
+	processes []*exec.Cmd
+	killed    chan struct{} // closed when KillAt was in the other goroutine
+	connected chan struct{} // closed when the other goroutine is done
+}
+
+// Engine returns an engine that works on this world, with its state below run.
+func (w *World) Engine(run string) *engine.Engine {
+	if w.killed == nil {
+		w.killed = make(chan struct{})
+	}
+	return &engine.Engine{
+		Store: store{w}, Volumes: volumes{}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w},
+		Dirs: engine.Dirs{Run: run}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242},
+		Pull:    func(context.Context, spec.Container) error { return w.step("pull", func() { w.add("image pulled") }) },
+		Seccomp: func(string) ([]byte, error) { return nil, nil }, Warn: io.Discard,
+	}
+}
+
+// Steps returns what was done, in order. Setup of the network runs beside the rest and is left out.
+func (w *World) Steps() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.steps)
+}
+
+// Forget empties the list of steps.
+func (w *World) Forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.steps = nil
+}
+
+// Left lists what containers have left: records, mounts, plans, connections, groups and processes that run.
+func (w *World) Left() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(w.things), func(s string) bool { return s == "image pulled" })
+	for _, p := range w.processes {
+		if _, err := proc.Identify(p.Process.Pid); err == nil {
+			left = append(left, "process")
+		}
+	}
+	slices.Sort(left)
+	return left
+}
+
+// End ends all processes that the world has started, and waits for them.
+func (w *World) End() {
+	for _, p := range w.processes {
+		p.Process.Kill()
+		p.Wait()
+	}
+}
+
+func (w *World) has(thing string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.things, thing)
+}
+
+func (w *World) add(thing string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.things, thing) {
+		w.things = append(w.things, thing)
+	}
+}
+
+func (w *World) drop(thing string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.things = slices.DeleteFunc(w.things, func(s string) bool { return s == thing })
+}
+
+// step notes the step and does its work, unless it is to fail or to be killed.
+func (w *World) step(name string, work func()) error {
+	if name != "network.Setup" {
+		w.mu.Lock()
+		w.steps = append(w.steps, name)
+		w.mu.Unlock()
+	}
+	w.interrupt(Moment{name, false})
+	if w.FailAt == (Moment{name, false}) {
+		return fmt.Errorf("%s: %w", name, ErrInjected)
+	}
+	work()
+	w.interrupt(Moment{name, true})
+	if w.FailAt == (Moment{name, true}) {
+		return fmt.Errorf("%s: %w", name, ErrInjected)
+	}
+	return nil
+}
+
+// interrupt ends the goroutine when it is its moment. Setup runs in a goroutine of its own: the main one ends with it, at
+// its next step.
+func (w *World) interrupt(m Moment) {
+	if w.KillAt.Step == "network.Setup" && m.Step == "runtime.Create" {
+		<-w.killed
+		runtime.Goexit()
+	}
+	if w.KillAt != m {
+		return
+	}
+	switch {
+	case m.Step == "network.Setup":
+		close(w.killed)
+	case m.Step != "network.Plan" && w.connected != nil:
+		<-w.connected // a kill would end the other goroutine too; one that is done does no harm
+	}
+	runtime.Goexit()
+}
+
+type store struct{ w *World }
+
+func (s store) Image(name string) (engine.Image, error) {
+	err := s.w.step("store.Image", func() {})
+	if err == nil && name != "image" && !(name == "remote" && s.w.has("image pulled")) {
+		err = fmt.Errorf("%w: %q", engine.ErrNoImage, name)
+	}
+	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1"}}, err
+}
+
+func (s store) Create(id, name string, _ engine.Image, _ bool) error {
+	return s.w.step("store.Create", func() { s.w.add("record " + id) })
+}
+
+func (s store) Mount(id string) (string, error) {
+	return s.w.Root, s.w.step("store.Mount", func() { s.w.add("mount " + id) })
+}
+
+func (s store) Remove(id string) error {
+	return s.w.step("store.Remove", func() { s.w.drop("mount " + id); s.w.drop("record " + id) })
+}
+
+type volumes struct{}
+
+func (volumes) Ensure(name string) (string, bool, error) { return "/volumes/" + name, false, nil }
+
+type ociRuntime struct{ w *World }
+
+// Create starts a real process, in the container's group: a PID that the engine can look at.
+func (r ociRuntime) Create(_ context.Context, b engine.Bundle) (pid int, err error) {
+	err = r.w.step("runtime.Create", func() {
+		p := exec.Command("/bin/sleep", "1000")
+		if err := p.Start(); err != nil {
+			panic(err)
+		}
+		r.w.processes = append(r.w.processes, p)
+		pid = p.Process.Pid
+		if b.Cgroup {
+			r.w.add("group")
+		}
+	})
+	return pid, err
+}
+
+func (r ociRuntime) Start(context.Context, engine.Bundle) error {
+	return r.w.step("runtime.Start", func() {})
+}
+
+type cgroups struct{ w *World }
+
+func (c cgroups) Divide(unit string) (string, string, error) {
+	return unit + "/container", "/container", c.w.step("cgroups.Divide", func() {})
+}
+
+func (c cgroups) Remove(context.Context, string) error {
+	return c.w.step("cgroups.Remove", func() { c.w.drop("group"); c.w.End() })
+}
+
+type network struct{ w *World }
+
+func (n network) Plan(_ context.Context, r engine.NetworkRequest) (engine.NetworkStatus, error) {
+	err := n.w.step("network.Plan", func() {
+		n.w.add("plan " + r.ID)
+		n.w.connected = make(chan struct{})
+	})
+	return engine.NetworkStatus{Addresses: []string{"10.88.0.9"}, Gateways: []string{"10.88.0.1"}}, err
+}
+
+func (n network) Setup(_ context.Context, r engine.NetworkRequest) error {
+	defer close(n.w.connected)
+	return n.w.step("network.Setup", func() { n.w.add("connection " + r.ID) })
+}
+
+func (n network) Teardown(_ context.Context, r engine.NetworkRequest) error {
+	return n.w.step("network.Teardown", func() { n.w.drop("connection " + r.ID); n.w.drop("plan " + r.ID) })
+}
+
+type manager struct{ w *World }
+
+func (m manager) Notify(state string) error { return m.w.step("notify "+m.short(state), func() {}) }
+
+// short leaves out the PID, which differs from run to run, unless it is berth's own.
+func (manager) short(state string) string {
+	var pid int
+	if n, _ := fmt.Sscanf(state, "MAINPID=%d", &pid); n == 1 && pid != 4242 {
+		return "MAINPID=container"
+	}
+	return state
+}

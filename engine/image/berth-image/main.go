@@ -39,7 +39,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e := env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Notify: notify}
+	e := env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Notify: background(notify)}
 	os.Exit(e.main(ctx, os.Args[1:]))
 }
 
@@ -52,6 +52,23 @@ type env struct {
 
 // notify passes over errors: a status that does not arrive must not stop a pull.
 func notify(state string) { _ = sd.Manager{}.Notify(state) }
+
+// background sends states beside the work, as the manager may take its time to answer. A state that comes while another
+// one waits is dropped: the next second brings a newer one.
+func background(send func(string)) func(state string) {
+	states := make(chan string, 1)
+	go func() {
+		for s := range states {
+			send(s)
+		}
+	}()
+	return func(state string) {
+		select {
+		case states <- state:
+		default:
+		}
+	}
+}
 
 // main runs one command line and returns the exit code.
 func (e env) main(ctx context.Context, args []string) int {

@@ -233,7 +233,8 @@ func TestNotifyReachesTheManager(t *testing.T) {
 	}
 	defer l.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
-	notify("STATUS=x")
+	sent := make(chan struct{})
+	go func() { notify("STATUS=x"); close(sent) }()
 	if err := l.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -242,14 +243,26 @@ func TestNotifyReachesTheManager(t *testing.T) {
 	if err != nil || string(b[:n]) != "STATUS=x" {
 		t.Errorf("%q, %v", b[:n], err)
 	}
+	if _, err := l.Read(b); err != nil { // the barrier, whose pipe the kernel closes as nobody takes it
+		t.Error(err)
+	}
+	<-sent
 }
 
-// What has arrived is still to be stored, and gets time for that.
-func TestStatusWaiting(t *testing.T) {
-	w := &watch{doing: "Pulling"}
-	got, _ := w.status(image.Progress{Image: "web", Done: 80e6, Waiting: 40e6}, time.Unix(1000, 0))
-	if want := "STATUS=Pulling web: 80.0 MB\nEXTEND_TIMEOUT_USEC=70000000"; got != want {
-		t.Errorf("%q, want %q", got, want)
+// A manager that does not answer holds nothing up.
+func TestBackground(t *testing.T) {
+	begun, release := make(chan string, 10), make(chan struct{})
+	send := background(func(s string) { begun <- s; <-release })
+	send("1")
+	if got := <-begun; got != "1" {
+		t.Fatalf("sent %q first", got)
+	}
+	for _, s := range []string{"2", "3", "4"} {
+		send(s) // returns at once
+	}
+	close(release)
+	if got := <-begun; got != "2" {
+		t.Errorf("sent %q next, want the one that waited", got)
 	}
 }
 

@@ -42,12 +42,15 @@ type Volumes interface {
 // Bundle is what a runtime needs to create a container.
 type Bundle struct {
 	ID     string
-	Dir    string // holds config.json; the runtime keeps its own state below it
+	Dir    string // holds config.json and the runtime's log
 	Stdin  *os.File
 	Stdout *os.File
 	Stderr *os.File
 	Extra  []*os.File // from file descriptor 3 on
 	Cgroup bool       // the container has a cgroup of its own; else it stays in the caller's
+	// RuntimeRoot is where the runtime keeps the state of all containers. crun also keeps translated seccomp profiles
+	// there, which saves half of a start.
+	RuntimeRoot string
 }
 
 // Runtime is an OCI runtime.

@@ -242,11 +242,14 @@ func (e *Engine) rootfs(s State, image Image) (string, error) {
 	return e.Store.Mount(s.ID)
 }
 
-// bundle describes the container to the runtime. The runtime's state lies in the container's own directory.
+// bundle describes the container to the runtime.
 //
 // For now the container's stdout and stderr are the unit's own: sockets of the journal. The keeper will put pipes there.
 func (e *Engine) bundle(s State) Bundle {
-	b := Bundle{ID: s.ID, Dir: e.Dirs.Container(s.ID), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Cgroup: s.Cgroup != ""}
+	b := Bundle{
+		ID: s.ID, Dir: e.Dirs.Container(s.ID), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Cgroup: s.Cgroup != "", RuntimeRoot: e.Dirs.runtimeRoot(),
+	}
 	for i := range e.Host.ListenFDs {
 		b.Extra = append(b.Extra, os.NewFile(uintptr(3+i), fmt.Sprintf("listen-%d", i)))
 	}

@@ -53,6 +53,9 @@ type Dirs struct {
 // Container is the state directory of one container.
 func (d Dirs) Container(id string) string { return filepath.Join(d.Run, id) }
 
+// runtimeRoot is where the OCI runtime keeps its own state.
+func (d Dirs) runtimeRoot() string { return filepath.Join(d.Run, "runtime") }
+
 func (d Dirs) names() string           { return filepath.Join(d.Run, "names") }
 func (d Dirs) name(name string) string { return filepath.Join(d.names(), name) }
 
@@ -189,8 +192,10 @@ func (d Dirs) reserve(s State) error {
 // release removes the state directory and gives the name back, if it is this container's. The name goes last: as long as
 // something is left it is found by the name.
 func (d Dirs) release(s State) error {
-	if err := os.RemoveAll(d.Container(s.ID)); err != nil {
-		return err
+	for _, dir := range []string{filepath.Join(d.runtimeRoot(), s.ID), d.Container(s.ID)} {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
 	}
 	return atomicfile.RemoveLink(d.name(s.Name), "../"+s.ID)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/berth-pods/berth/engine/cli"
 	"github.com/berth-pods/berth/engine/rootless"
@@ -12,6 +13,9 @@ import (
 )
 
 func main() {
+	// This process lives for milliseconds: it ends before collecting garbage pays.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(256 << 20)
 	// A container is set up in a mount namespace of this thread's own.
 	runtime.LockOSThread()
 	if err := rootless.Init(); err != nil {

@@ -43,16 +43,21 @@ func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	return pid, nil
 }
 
-// Start runs `RUNTIME start`.
+// Start runs `RUNTIME start`. What it has to say stands in its log.
 func (r Runtime) Start(ctx context.Context, b engine.Bundle) error {
-	return r.call(ctx, b, []string{"start", b.ID}, nil, nil, nil)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	return r.call(ctx, b, []string{"start", b.ID}, null, null, null)
 }
 
-// call runs the runtime with the container's own directory for its state and its log. The runtime must not see
-// NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our place.
+// call runs the runtime. It must not see NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our
+// place.
 func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin, stdout, stderr *os.File) error {
 	log := filepath.Join(b.Dir, "runtime.log")
-	all := []string{"--root", filepath.Join(b.Dir, "runtime"), "--log", log, "--log-format", "json"}
+	all := []string{"--root", b.RuntimeRoot, "--log", log, "--log-format", "json"}
 	if strings.HasPrefix(filepath.Base(r.Path), "crun") {
 		manager := "disabled"
 		if b.Cgroup {
@@ -60,13 +65,7 @@ func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin
 		}
 		all = append(all, "--cgroup-manager", manager)
 	}
-	c := proc.Command{Path: r.Path, Args: append(all, args...), Env: environment(), Extra: b.Extra}
-	if stdin != nil {
-		c.Stdin = stdin
-	}
-	if stdout != nil {
-		c.Stdout, c.Stderr = stdout, stderr
-	}
+	c := proc.Command{Path: r.Path, Args: append(all, args...), Env: environment(), Extra: b.Extra, Stdin: stdin, Stdout: stdout, Stderr: stderr}
 	_, err := r.Run(ctx, c)
 	var exit *proc.ExitError
 	switch {

@@ -4,6 +4,7 @@ package generator
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -108,6 +109,16 @@ func Generate(cfg Config, set Set, emit func(*Output)) {
 	}
 }
 
+// guard runs a step for one file. A bug that one file brings to light must not cost the machine its other units.
+func (g *generation) guard(e *entry, step func()) {
+	defer func() {
+		if r := recover(); r != nil && e.source.Problem == "" {
+			e.source.Text, e.source.Problem = "", fmt.Sprintf("brought a mistake in the generator to light: %v", r)
+		}
+	}()
+	step()
+}
+
 // collect chooses one source for each name, taking bundles apart, and puts them in order.
 func (g *generation) collect() {
 	for i := range g.set.Files {
@@ -169,19 +180,23 @@ func (g *generation) survey() {
 	g.loader.NamesOnly = true
 	defer func() { g.loader.NamesOnly = false }()
 	for _, e := range g.entries {
-		u, _ := g.load(e)
-		if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && isUnitName(name.Text+".service") {
-			e.service = name.Text
-		}
-		e.resource = resourceName(u, e)
-		if c, ok := u.Section.(*units.Container); ok {
-			e.pod = c.Pod.Text
-			e.inPod = c.StartWithPod.Or(true) && !e.name.Template()
-			e.joins = joinedContainer(c.Network)
-		}
+		g.guard(e, func() { g.surveyOne(e) })
 		if g.owner[e.service] == nil {
 			g.owner[e.service] = e
 		}
+	}
+}
+
+func (g *generation) surveyOne(e *entry) {
+	u, _ := g.load(e)
+	if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && isUnitName(name.Text+".service") {
+		e.service = name.Text
+	}
+	e.resource = resourceName(u, e)
+	if c, ok := u.Section.(*units.Container); ok {
+		e.pod = c.Pod.Text
+		e.inPod = c.StartWithPod.Or(true) && !e.name.Template()
+		e.joins = joinedContainer(c.Network)
 	}
 }
 
@@ -230,7 +245,17 @@ func (g *generation) mergeDropins(f *unitfile.File, name units.Name) (findings [
 	return findings
 }
 
-func (g *generation) convert(e *entry) Output {
+// convert tries twice: the second time for the stub of a file that the first could not stand.
+func (g *generation) convert(e *entry) (out Output) {
+	before := e.source.Problem
+	g.guard(e, func() { out = g.convertOne(e) })
+	if e.source.Problem != before {
+		g.guard(e, func() { out = g.convertOne(e) })
+	}
+	return out
+}
+
+func (g *generation) convertOne(e *entry) Output {
 	u, dropins := g.load(e)
 	out := Output{Name: e.service + ".service", Source: e.source.Path}
 	if !isUnitName(out.Name) {

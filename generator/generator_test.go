@@ -72,6 +72,22 @@ func TestFirstFoundCounts(t *testing.T) {
 	}
 }
 
+// TestPanicCostsOneFile: a mistake that one file brings to light leaves the others and a stub that tells.
+func TestPanicCostsOneFile(t *testing.T) {
+	set := Set{Files: []Source{
+		{Name: "a.container", Path: "/d/a.container", Text: "[Container]\nImage=docker.io/library/a\nAddDevice=-/dev/x\n"},
+		{Name: "b.container", Path: "/d/b.container", Text: "[Container]\nImage=docker.io/library/b\n"},
+	}}
+	got := map[string]string{}
+	Generate(Config{DeviceExists: func(string) bool { panic("boom") }}, set, func(out *Output) { got[out.Name] = string(out.Text) })
+	if !strings.Contains(got["a.service"], "Description=a.container has errors: a.container: brought a mistake in the generator to light: boom\n") {
+		t.Errorf("a.service:\n%s", got["a.service"])
+	}
+	if !strings.Contains(got["b.service"], "docker.io/library/b") {
+		t.Errorf("b.service:\n%s", got["b.service"])
+	}
+}
+
 // TestPercentInDirectory: a directory's percent sign is no specifier.
 func TestPercentInDirectory(t *testing.T) {
 	set := Set{Files: []Source{{Name: "a.container", Path: "/srv/100%n/a.container", Text: "[Container]\nImage=docker.io/library/a\nEnvironmentFile=x.env\nVolume=./d:/d\n"}}}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -420,12 +421,7 @@ func TestLinks(t *testing.T) {
 
 // TestSize: at most 3 MB, static, stripped.
 func TestSize(t *testing.T) {
-	path := t.TempDir() + "/berth-generator"
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	path := build(t)
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -433,5 +429,102 @@ func TestSize(t *testing.T) {
 	t.Logf("%d bytes", info.Size())
 	if info.Size() > 3_000_000 {
 		t.Errorf("%d bytes are more than 3 MB", info.Size())
+	}
+}
+
+// build makes the program as it is shipped.
+func build(t *testing.T) string {
+	t.Helper()
+	path := t.TempDir() + "/berth-generator"
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// TestKilledAndConcurrent: whenever a run is killed, and whoever else runs at the same time, a unit is there as a whole or
+// not at all.
+func TestKilledAndConcurrent(t *testing.T) {
+	program := build(t)
+	const files = 200
+	set := map[string]string{}
+	for i := range files {
+		set[fmt.Sprintf("web%d.container", i)] = good
+	}
+	dir := tree(t, set)
+	start := func(out string) *exec.Cmd {
+		cmd := exec.Command(program, "-no-kmsg-log", out)
+		cmd.Env = []string{"QUADLET_UNIT_DIRS=" + dir}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	clean := t.TempDir()
+	if err := start(clean).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for _, killAt := range []int{1, 100, files, files + 1} {
+		out := t.TempDir()
+		cmd := start(out)
+		waitForEntries(t, out, killAt)
+		cmd.Process.Kill()
+		cmd.Wait()
+		assertWhole(t, clean, out)
+	}
+	out := t.TempDir()
+	var running []*exec.Cmd
+	for range 3 {
+		running = append(running, start(out))
+	}
+	for _, cmd := range running {
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := assertWhole(t, clean, out); n != files {
+		t.Errorf("%d units of %d", n, files)
+	}
+}
+
+// waitForEntries returns when the directory has n entries, temporary ones included.
+func waitForEntries(t *testing.T, dir string, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d entries after 30 s, want %d", len(entries), n)
+		}
+	}
+}
+
+func assertWhole(t *testing.T, clean, dir string) (units int) {
+	t.Helper()
+	found, err := filepath.Glob(dir + "/*.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range found {
+		if readFile(t, path) != readFile(t, clean+"/"+filepath.Base(path)) {
+			t.Errorf("%s is not whole", path)
+		}
+	}
+	return len(found)
+}
+
+func TestTotalIsBounded(t *testing.T) {
+	dir := tree(t, map[string]string{"a.container": good})
+	r := reader{log: openLog(os.Stderr, options{dryRun: true}), total: maxTotal - 10}
+	r.log.stderr = nil
+	if s := r.readSource("a.container", dir+"/a.container", 0, false); s.Text != "" || !strings.Contains(s.Problem, "more than 32 MiB") {
+		t.Errorf("%+v", s)
 	}
 }

@@ -91,7 +91,10 @@ type reader struct {
 	seen   map[string]bool
 	log    *logger
 	buf    []byte
+	total  int // bytes read
 }
+
+var errTotal = errors.New("is not read: the unit files come to more than " + strconv.Itoa(maxTotal>>20) + " MiB")
 
 func readAll(dirs search, log *logger) generator.Set {
 	r := &reader{search: dirs, seen: map[string]bool{}, log: log, buf: make([]byte, 16<<10)}
@@ -190,8 +193,11 @@ func (r *reader) dropins(name, path string) {
 	}
 }
 
-// maxSize bounds a unit file. systemd takes no line longer than this either.
-const maxSize = 1 << 20
+// maxSize bounds a unit file, maxTotal all of them. systemd takes no line longer than the first either.
+const (
+	maxSize  = 1 << 20
+	maxTotal = 32 << 20
+)
 
 // readSource reads a file whose type is known. Devices and pipes are never opened: that may block, or start a watchdog.
 func (r *reader) readSource(name, path string, mode os.FileMode, linked bool) generator.Source {
@@ -204,9 +210,13 @@ func (r *reader) readSource(name, path string, mode os.FileMode, linked bool) ge
 		return s
 	}
 	text, err := r.readText(path)
+	if err == nil && r.total+len(text) > maxTotal {
+		text, err = "", errTotal
+	}
 	if err != nil {
 		s.Problem = reason(err)
 	}
+	r.total += len(text)
 	s.Text = text
 	return s
 }

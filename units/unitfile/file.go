@@ -7,6 +7,7 @@
 package unitfile
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 )
@@ -247,10 +248,10 @@ func (f *File) Merge(dropin *File) {
 func (f *File) Append(buf []byte) []byte {
 	start := len(buf)
 	for _, s := range f.Sections {
-		buf = appendComments(buf, s.Comments)
-		if n := len(buf); n > start && (n < 2 || buf[n-1] != '\n' || buf[n-2] != '\n') {
+		if len(buf) > start && (len(s.Comments) == 0 || s.Comments[0] != "") && !bytes.HasSuffix(buf, []byte("\n\n")) {
 			buf = append(buf, '\n')
 		}
+		buf = appendComments(buf, s.Comments)
 		buf = append(append(append(buf, '['), s.Name...), "]\n"...)
 		for i := range s.Entries {
 			e := &s.Entries[i]

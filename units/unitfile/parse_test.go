@@ -125,7 +125,7 @@ func TestMerge(t *testing.T) {
 	f, _ := Parse("f", "[A]\nk=1\n")
 	d, _ := Parse("d", "# why\n[B]\nx=1\n[A]\n# also\nk=2\n")
 	f.Merge(d)
-	if got, want := f.String(), "[A]\nk=1\n# also\nk=2\n# why\n\n[B]\nx=1\n"; got != want {
+	if got, want := f.String(), "[A]\nk=1\n# also\nk=2\n\n# why\n[B]\nx=1\n"; got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if at := f.Section("A").Last("k").At; at.String() != "d:6" {

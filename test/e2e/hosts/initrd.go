@@ -10,24 +10,25 @@ import (
 	"path/filepath"
 )
 
-// initScript is the first program of the virtual machine. It puts the payload, when there is one, on the disk and waits
-// for the disk, so that a power cut right after the boot loses nothing of it.
+// initScript is the first program of the virtual machine. At the first boot it copies the payload from the second disk to the
+// first, and waits for that, so that a power cut right after the boot loses nothing of it.
 const initScript = `#!/bin/busybox sh
 bb=/bin/busybox
 $bb mount -t devtmpfs devtmpfs /dev
 $bb insmod /virtio_blk.ko
-until [ -b /dev/vda ]; do $bb usleep 1000; done
+until [ -b /dev/vda ] && [ -b /dev/vdb ]; do $bb usleep 1000; done
 $bb mount -t ext4 /dev/vda /root || $bb poweroff -f
-if [ -d /payload ]; then
-	$bb tar -c -C /payload . | $bb tar -x -C /root
+if [ ! -e /root/etc/.berth-payload ]; then
+	$bb tar -x -f /dev/vdb -C /root
 	$bb touch -d @1 /root/usr # see payload.date
+	$bb touch /root/etc/.berth-payload
 	$bb sync
 fi
 exec $bb switch_root /root /sbin/init
 `
 
-// writeInitrd writes the virtual machine's first file system, and the payload in it unless payload is "".
-func writeInitrd(to, tree, payload string) error {
+// writeInitrd writes the virtual machine's first file system.
+func writeInitrd(to, tree string) error {
 	busybox, err := os.ReadFile(filepath.Join(tree, "usr/bin/busybox"))
 	if err != nil {
 		return err
@@ -49,9 +50,6 @@ func writeInitrd(to, tree, payload string) error {
 	c.file("bin/busybox", 0o755, busybox)
 	c.file("virtio_blk.ko", 0o644, driver)
 	c.file("init", 0o755, []byte(initScript))
-	if payload != "" {
-		c.tree("payload", payload)
-	}
 	c.close()
 	if c.err != nil {
 		return c.err
@@ -88,55 +86,8 @@ func (c *cpio) file(name string, mode fs.FileMode, data []byte) {
 	c.entry(name, 0o100000|uint32(mode.Perm()), data)
 }
 
-func (c *cpio) symlink(name, target string) {
-	c.entry(name, 0o120777, []byte(target))
-}
-
 func (c *cpio) close() {
 	c.entry("TRAILER!!!", 0, nil)
-}
-
-// tree adds the directory "from" under a new name, with what is in it.
-func (c *cpio) tree(name, from string) {
-	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		return c.copy(filepath.Join(name, rel), path, d)
-	})
-	if c.err == nil {
-		c.err = err
-	}
-}
-
-func (c *cpio) copy(name, path string, d fs.DirEntry) error {
-	info, err := d.Info()
-	if err != nil {
-		return err
-	}
-	switch d.Type() {
-	case fs.ModeDir:
-		c.dir(name, info.Mode())
-	case fs.ModeSymlink:
-		target, err := os.Readlink(path)
-		if err != nil {
-			return err
-		}
-		c.symlink(name, target)
-	case 0:
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		c.file(name, info.Mode(), data)
-	default:
-		return fmt.Errorf("%s: a file of this type cannot be in a payload", path)
-	}
-	return nil
 }
 
 func (c *cpio) entry(name string, mode uint32, data []byte) {

@@ -41,25 +41,43 @@ exec chroot "$tree" qemu-system-x86_64 -M q35 -accel "$accel" -smp 2 -m 4096 -cp
 	-kernel /srv/vmlinuz -initrd /mnt/initrd \
 	-append "console=ttyS0 quiet loglevel=4 mitigations=off panic=-1 systemd.show_status=0 net.ifnames=0" \
 	-drive file=/mnt/disk.qcow2,if=virtio,format=qcow2,cache=unsafe,discard=unmap \
+	-drive file=/mnt/payload.raw,if=virtio,format=raw,readonly=on \
 	-device virtio-rng-pci -device virtio-serial-pci \
 	-chardev socket,id=agent,path=/mnt/agent/agent -device virtserialport,chardev=agent,name=berth.agent "$@"
 `
 
-// newVM makes a machine whose disk gets the payload at the first boot; there is none when payload is "".
+// payloadSize is the size of the disk that carries the payload in, in bytes. It is the same for all machines, for one that
+// wakes up looks at the disk of another; the file is sparse.
+const payloadSize = 1 << 30
+
+// newVM makes a machine with the payload, a directory, on its second disk. The first boot copies it to the first disk.
 func newVM(base Base, dir, payload string) (*vm, error) {
 	v := &vm{base: base, dir: dir}
-	if err := writeInitrd(filepath.Join(dir, "initrd"), base.Tree(), ""); err != nil {
+	if err := writeInitrd(filepath.Join(dir, "initrd"), base.Tree()); err != nil {
 		return nil, err
 	}
-	if payload != "" {
-		v.first = []string{"-initrd", "/mnt/initrd-first"} // the later of two arguments counts
-		if err := writeInitrd(filepath.Join(dir, "initrd-first"), base.Tree(), payload); err != nil {
-			return nil, err
-		}
+	if err := writePayloadDisk(filepath.Join(dir, "payload.raw"), payload); err != nil {
+		return nil, fmt.Errorf("write the payload's disk: %w", err)
 	}
 	var err error
 	v.mailbox, err = newMailbox(filepath.Join(dir, "agent"))
 	return v, err
+}
+
+// writePayloadDisk writes a disk that holds a tar archive and zeros.
+func writePayloadDisk(to, payload string) error {
+	out, err := exec.Command("tar", "--create", "--file="+to, "--directory="+payload, "--owner=0", "--group=0", ".").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("tar: %w\n%s", err, out)
+	}
+	info, err := os.Stat(to)
+	if err != nil {
+		return err
+	}
+	if info.Size() > payloadSize {
+		return fmt.Errorf("%d bytes do not fit on %d", info.Size(), payloadSize)
+	}
+	return os.Truncate(to, payloadSize)
 }
 
 func (v *vm) on(ctx context.Context) (io.ReadWriteCloser, error) {

@@ -38,7 +38,7 @@ func (m *machine) startWarm(ctx context.Context, o Options, base Base) error {
 	if err := copySparse(image, filepath.Join(m.dir, "disk.qcow2")); err != nil {
 		return err
 	}
-	v, err := newVM(base, m.dir, "")
+	v, err := newVM(base, m.dir, p.dir)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (m *machine) startWarm(ctx context.Context, o Options, base Base) error {
 	if err := m.wake(ctx); err != nil {
 		return m.bootError(err)
 	}
-	return m.give(ctx, p.dir)
+	return m.takePayload(ctx)
 }
 
 // wake finds the agent of a machine that goes on from where it was stored.
@@ -68,30 +68,23 @@ func (m *machine) wake(ctx context.Context) error {
 	return nil
 }
 
-// receivePayload takes the payload from its input. $1 is the time outside, in seconds: the clock stood still.
-const receivePayload = `
+// takePayload is what the woken machine does first. $1 is the time outside, in seconds, for its clock stood still. What it
+// remembers of the second disk is that of another machine.
+const takePayload = `
 set -eu
 date --set="@$1" >/dev/null
-tar --extract --directory=/
-touch -d @1 /usr
+blockdev --flushbufs /dev/vdb
+tar --extract --file=/dev/vdb --directory=/
+touch -d @1 /usr # see payload.date
 sync
 systemctl daemon-reload
 runuser -u tester -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user daemon-reload
 `
 
-// give puts the payload on the disk of the running machine, to stay.
-func (m *machine) give(ctx context.Context, dir string) error {
-	pack := exec.CommandContext(ctx, "tar", "--create", "--directory="+dir, "--owner=0", "--group=0", ".")
-	data, err := pack.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := pack.Start(); err != nil {
-		return err
-	}
-	args := []string{"sh", "-c", receivePayload, "receive", fmt.Sprint(time.Now().Unix())}
-	err = runToSuccess(ctx, m, args, agent.Streams{Stdin: data})
-	if err := errors.Join(err, pack.Wait()); err != nil {
+// takePayload puts the payload on the disk of the running machine, to stay.
+func (m *machine) takePayload(ctx context.Context) error {
+	args := []string{"sh", "-c", takePayload, "take", fmt.Sprint(time.Now().Unix())}
+	if err := runToSuccess(ctx, m, args, agent.Streams{}); err != nil {
 		return fmt.Errorf("hand the payload over: %w", err)
 	}
 	m.log.say("%s machine: running", m.kind)
@@ -161,7 +154,7 @@ func replaceImages(disk, image string) error {
 // warmKey changes with everything that a stored machine depends on.
 func warmKey(settings string) (string, error) {
 	h := sha256.New()
-	fmt.Fprint(h, recipeKey(), launchVM, initScript, accelerator())
+	fmt.Fprint(h, recipeKey(), launchVM, initScript, accelerator(), payloadSize)
 	err := filepath.WalkDir(settings, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

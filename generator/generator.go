@@ -4,7 +4,6 @@ package generator
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -113,10 +112,21 @@ func Generate(cfg Config, set Set, emit func(*Output)) {
 func (g *generation) guard(e *entry, step func()) {
 	defer func() {
 		if r := recover(); r != nil && e.source.Problem == "" {
-			e.source.Text, e.source.Problem = "", fmt.Sprintf("brought a mistake in the generator to light: %v", r)
+			e.source.Text, e.source.Problem = "", "brought a mistake in the generator to light: "+panicText(r)
 		}
 	}()
 	step()
+}
+
+// panicText does without fmt, which the program does not link.
+func panicText(r any) string {
+	switch r := r.(type) {
+	case error:
+		return r.Error()
+	case string:
+		return r
+	}
+	return "no reason given"
 }
 
 // collect chooses one source for each name, taking bundles apart, and puts them in order.

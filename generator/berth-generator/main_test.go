@@ -524,7 +524,7 @@ func TestTotalIsBounded(t *testing.T) {
 	dir := tree(t, map[string]string{"a.container": good})
 	r := reader{log: openLog(os.Stderr, options{dryRun: true}), total: maxTotal - 10}
 	r.log.stderr = nil
-	if s := r.readSource("a.container", dir+"/a.container", 0, false); s.Text != "" || !strings.Contains(s.Problem, "more than 32 MiB") {
+	if s := r.readSource("a.container", dir+"/a.container", 0, false); s.Text != "" || !strings.Contains(s.Problem, "more than 16 MiB") {
 		t.Errorf("%+v", s)
 	}
 }

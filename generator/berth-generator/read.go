@@ -196,7 +196,7 @@ func (r *reader) dropins(name, path string) {
 // maxSize bounds a unit file, maxTotal all of them. systemd takes no line longer than the first either.
 const (
 	maxSize  = 1 << 20
-	maxTotal = 32 << 20
+	maxTotal = 16 << 20
 )
 
 // readSource reads a file whose type is known. Devices and pipes are never opened: that may block, or start a watchdog.

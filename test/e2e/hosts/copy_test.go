@@ -15,7 +15,7 @@ func TestCopyInAndOut(t *testing.T) {
 	if err := os.WriteFile(at("from"), data, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	var m localMachine
+	m := &localMachine{}
 	if err := CopyIn(t.Context(), m, at("from"), at("new/in")); err != nil {
 		t.Fatal(err)
 	}

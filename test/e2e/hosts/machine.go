@@ -67,7 +67,7 @@ type Options struct {
 // Start makes a machine and boots it.
 func Start(ctx context.Context, o Options) (Machine, error) {
 	if o.Kind == Local {
-		return localMachine{}, nil
+		return startLocal(ctx, o)
 	}
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("a %s machine needs root", o.Kind)

@@ -26,6 +26,9 @@ var files embed.FS
 // testDir is where the machine finds what tests use: the scripts, and images as archives.
 const testDir = "/usr/share/berth-test"
 
+// toolDir is where the machine finds the programs that are there for the tests' sake.
+const toolDir = "/usr/libexec/berth-test"
+
 // payload lays out, below dir, all that a machine gets on top of its base: the build under test, the agent, the scripts
 // with their images, and the settings of this kind of machine.
 type payload struct {
@@ -53,13 +56,18 @@ func (p payload) settings() []step {
 
 // content is what is tested, and what it is tested with.
 func (p payload) content() []step {
+	return slices.Concat([]step{{"install the build", p.installBuild}}, p.tests(), []step{
+		{"check what was installed", p.check},
+		{"date the payload", p.date},
+	})
+}
+
+// tests are what it is tested with.
+func (p payload) tests() []step {
 	return []step{
-		{"install the build", p.installBuild},
 		{"build leakcheck", p.buildLeakcheck},
 		{"copy the test scripts", p.copyScripts},
 		{"make the test images", p.makeImages},
-		{"check what was installed", p.check},
-		{"date the payload", p.date},
 	}
 }
 
@@ -121,7 +129,7 @@ func (p payload) buildLeakcheck(ctx context.Context) error {
 // build compiles a program that runs in the machine for the tests' sake. It is static, for the machine has its own libc,
 // and the same source gives the same bytes.
 func (p payload) build(ctx context.Context, pkg string) error {
-	out := filepath.Join(p.dir, "usr/libexec/berth-test", filepath.Base(pkg))
+	out := filepath.Join(p.dir, toolDir, filepath.Base(pkg))
 	env := []string{"CGO_ENABLED=0"}
 	return p.run(ctx, env, "go", "build", "-C", p.repo, "-trimpath", "-buildvcs=false", "-o", out, pkg)
 }
@@ -142,6 +150,12 @@ func (p payload) copyScripts(context.Context) error {
 
 func (p payload) makeImages(context.Context) error {
 	path := filepath.Join(p.base.Tree(), "usr/bin/busybox")
+	if p.kind == Local {
+		var err error
+		if path, err = exec.LookPath("busybox"); err != nil {
+			return errors.New("no busybox to make an image of: install the package busybox-static")
+		}
+	}
 	program, err := os.ReadFile(path)
 	if err != nil {
 		return err

@@ -115,7 +115,7 @@ func (m *machine) warmImage(ctx context.Context, c Cache, base Base, settings st
 
 func (m *machine) makeWarmImage(ctx context.Context, c Cache, base Base, settings, image string) error {
 	m.log.say("%s machine: booting once; later ones go on from there", VM)
-	first, err := newMachine(ctx, Options{Kind: VM, Cache: Cache{Dir: c.Dir}})
+	first, err := newMachine(ctx, Options{Kind: VM, Cache: c})
 	if err != nil {
 		return err
 	}

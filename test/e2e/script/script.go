@@ -49,8 +49,8 @@ const (
 	PowerOff Then = "poweroff"
 )
 
-// RunsOn says whether the script is for this kind of machine. What runs in a virtual machine also runs on a real one,
-// unless it would have to be switched off.
+// RunsOn says whether the script is for this kind of machine. On the local one run those that neither switch it off nor
+// want it fresh.
 func (s Script) RunsOn(kind hosts.Kind) bool {
 	if kind == hosts.Local {
 		return len(s.Parts) == 1 && !s.Fresh

@@ -28,7 +28,7 @@ func write(t *testing.T, files map[string]string) string {
 
 func TestLoadDir(t *testing.T) {
 	dir := write(t, map[string]string{
-		"lib.sh":     "no script",
+		"lib.sh":     "no script, for its name begins with no digit",
 		"10-one.sh":  "# hosts: nspawn vm\n# timeout: 3m\n# says: what it likes\n\n# machine: nonsense below the top\n",
 		"20-own.sh":  "# hosts: vm\n# machine: fresh\n",
 		"30-p.1.sh":  "# hosts: vm\n# then: reboot\n",
@@ -77,7 +77,7 @@ func TestLoadRefuses(t *testing.T) {
 		"# hosts: vm\n# timeout: long\n":    "long",
 		"# hosts: vm\n# machine: borrowed ": "borrowed",
 	} {
-		dir := write(t, map[string]string{"a.sh": text})
+		dir := write(t, map[string]string{"1-a.sh": text})
 		if _, err := LoadDir(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want one with %q", text, err, want)
 		}

@@ -1,6 +1,7 @@
 # hosts: nspawn vm
 # The machine itself: systemd has booted without a failure, for the system and for a lingering user, and there is a network.
 . "$BERTH_E2E/lib.sh"
+needs tester outside
 
 assert_eq "system manager" "$(systemctl is-system-running)" running
 assert_eq "tester's manager" "$(as_tester systemctl --user is-system-running --wait)" running

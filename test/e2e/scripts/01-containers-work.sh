@@ -3,6 +3,7 @@
 # What every container manager needs of a machine, shown with Podman: overlay, bridge, published ports, user namespaces and
 # pasta. When this fails, look at the machine and not at berth.
 . "$BERTH_E2E/lib.sh"
+needs podman tester outside
 
 say "an overlay on /var"
 dir=$(mktemp -d /var/tmp/overlay.XXXXXX)

@@ -8,9 +8,9 @@ trap 'echo "failed at $(basename "$0") line $LINENO: $BASH_COMMAND" >&2' ERR
 trap cleanup EXIT
 
 export LC_ALL=C.UTF-8 SYSTEMD_PAGER='' SYSTEMD_COLORS=0
-PATH=$PATH:/usr/libexec/berth-test
+PATH=$PATH:${BERTH_TOOLS:-/usr/libexec/berth-test}
 
-IMAGES=/usr/share/berth-test # busybox.tar and busybox.oci.tar, both localhost/busybox:latest
+IMAGES=${BERTH_IMAGES:-/usr/share/berth-test} # busybox.tar and busybox.oci.tar, both localhost/busybox:latest
 tmp=$(mktemp -d /tmp/berth-e2e.XXXXXX)
 chmod 755 "$tmp"
 deferred=()
@@ -42,6 +42,19 @@ die() {
 skip() {
 	echo "$*"
 	exit 77
+}
+
+# needs THING… skips the script on a machine that lacks something which the throw-away machines have: "tester", the user,
+# "outside", the neighbouring network, or a program.
+needs() {
+	local thing
+	for thing; do
+		case $thing in
+		tester) id tester >/dev/null 2>&1 || skip "no user named tester" ;;
+		outside) test -e /run/netns/outside || skip "no network namespace named outside" ;;
+		*) command -v "$thing" >/dev/null || skip "$thing is not installed" ;;
+		esac
+	done
 }
 
 # assert_eq WHAT GOT WANT

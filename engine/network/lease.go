@@ -11,8 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -47,24 +49,10 @@ func (a Adapter) take(name, id string) (bool, error) {
 	return false, nil
 }
 
-// release gives a lease back, if the container holds it. Renaming it away first makes sure that what is removed is what
-// was looked at.
+// release gives a lease back, if the container holds it.
 func (a Adapter) release(name, id string) error {
 	path := filepath.Join(a.Leases, name)
-	if holder, err := os.Readlink(path); err != nil || holder != id {
-		return nil
-	}
-	aside := filepath.Join(a.Leases, ".released-"+id)
-	if err := os.Rename(path, aside); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	if holder, err := os.Readlink(aside); err == nil && holder != id {
-		return os.Rename(aside, path) // another container took it in between
-	}
-	if err := os.Remove(aside); err != nil {
+	if err := atomicfile.RemoveLink(path, id); err != nil {
 		return err
 	}
 	for dir := filepath.Dir(path); dir != filepath.Dir(a.Leases) && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
@@ -75,6 +63,9 @@ func (a Adapter) release(name, id string) error {
 
 // try records the lease in the plan before it is taken, so that a killed berth leaves none that nobody knows of.
 func (a Adapter) try(r engine.NetworkRequest, p *plan, name string) (bool, error) {
+	if holder, err := os.Readlink(filepath.Join(a.Leases, name)); err == nil && a.Live(holder) {
+		return false, nil // nothing to record: most tries in a full network end here
+	}
 	p.Leases = append(p.Leases, name)
 	if err := a.record(r, p); err != nil {
 		return false, err
@@ -173,12 +164,51 @@ func (a Adapter) leasePorts(r engine.NetworkRequest, p *plan) ([]spec.PortMappin
 	return list, nil
 }
 
+// anyAddress stands in a lease for a port of all addresses.
+const anyAddress = "any"
+
+// portLease names the lease of a port: ports/PROTOCOL-PORT-ADDRESS.
 func portLease(m spec.PortMapping, port uint16) string {
 	ip := m.HostIP
 	if ip == "" {
-		ip = "any"
+		ip = anyAddress
 	}
-	return filepath.Join("ports", fmt.Sprintf("%s-%d-%s", m.Protocol, port, ip))
+	return filepath.Join("ports", portPrefix(m, port)+ip)
+}
+
+func portPrefix(m spec.PortMapping, port uint16) string {
+	return fmt.Sprintf("%s-%d-", m.Protocol, port)
+}
+
+// rival returns another container that publishes the same port on an address that overlaps with m's, or "". Each container
+// looks after it has its own lease, so that of two that come at the same time at least one sees the other.
+func (a Adapter) rival(id string, m spec.PortMapping, port uint16) string {
+	own := portLease(m, port)
+	_, address, _ := strings.Cut(own, portPrefix(m, port))
+	list, _ := os.ReadDir(filepath.Join(a.Leases, "ports"))
+	for _, e := range list {
+		other, ok := strings.CutPrefix(e.Name(), portPrefix(m, port))
+		if !ok || other == address || !overlap(address, other) {
+			continue
+		}
+		if holder, err := os.Readlink(filepath.Join(a.Leases, "ports", e.Name())); err == nil && holder != id && a.Live(holder) {
+			return holder
+		}
+	}
+	return ""
+}
+
+// overlap reports whether a packet can be for both addresses: one of them is the other, or all of its kind.
+func overlap(a, b string) bool {
+	if a == b || a == anyAddress || b == anyAddress {
+		return true
+	}
+	x, err1 := netip.ParseAddr(a)
+	y, err2 := netip.ParseAddr(b)
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	return x == y || x.Is4() == y.Is4() && (x.IsUnspecified() || y.IsUnspecified())
 }
 
 func (a Adapter) leasePort(r engine.NetworkRequest, p *plan, m spec.PortMapping, port uint16) error {
@@ -186,8 +216,11 @@ func (a Adapter) leasePort(r engine.NetworkRequest, p *plan, m spec.PortMapping,
 	if err != nil {
 		return err
 	}
+	holder := a.rival(r.ID, m, port)
 	if !ok {
-		holder, _ := os.Readlink(filepath.Join(a.Leases, portLease(m, port)))
+		holder, _ = os.Readlink(filepath.Join(a.Leases, portLease(m, port)))
+	}
+	if holder != "" || !ok {
 		return fmt.Errorf("port %d/%s is published by another container (%.12s); choose another one", port, m.Protocol, holder)
 	}
 	if err := free(m, port); err != nil {
@@ -217,6 +250,23 @@ func free(m spec.PortMapping, port uint16) error {
 	return nil
 }
 
+// kernelsChoice is a port that is free at this moment. There is no listener for sctp here; a port free for tcp will do.
+func kernelsChoice(m spec.PortMapping) (uint16, error) {
+	address := net.JoinHostPort(m.HostIP, "0")
+	if m.Protocol == "udp" {
+		l, err := net.ListenPacket("udp", address)
+		if err != nil {
+			return 0, err
+		}
+		return uint16(l.LocalAddr().(*net.UDPAddr).Port), l.Close()
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return 0, err
+	}
+	return uint16(l.Addr().(*net.TCPAddr).Port), l.Close()
+}
+
 // inUse takes the system's reason out of the library's sentence.
 func inUse(err error) error {
 	var sys *os.SyscallError
@@ -229,13 +279,12 @@ func inUse(err error) error {
 // anyPort lets the kernel choose a free port.
 func (a Adapter) anyPort(r engine.NetworkRequest, p *plan, m spec.PortMapping) (uint16, error) {
 	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort(m.HostIP, "0"))
+		port, err := kernelsChoice(m)
 		if err != nil {
 			return 0, inUse(err)
 		}
-		port := uint16(l.Addr().(*net.TCPAddr).Port)
-		l.Close()
-		if ok, err := a.try(r, p, portLease(m, port)); ok || err != nil {
+		ok, err := a.try(r, p, portLease(m, port))
+		if err != nil || ok && a.rival(r.ID, m, port) == "" {
 			return port, err
 		}
 	}

@@ -30,6 +30,11 @@ func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.Netw
 	if _, err := os.Stat(a.Pasta); err != nil {
 		return engine.NetworkStatus{}, fmt.Errorf("pasta is not at %s; install the package passt, or use Network=host or none", a.Pasta)
 	}
+	for _, m := range r.Publish {
+		if m.Protocol == "sctp" {
+			return engine.NetworkStatus{}, fmt.Errorf("port %d/sctp cannot be published without root: pasta forwards tcp and udp", m.ContainerPort)
+		}
+	}
 	p := &plan{Version: planVersion, Pasta: true}
 	ports, err := a.leasePorts(r, p)
 	if err != nil {

@@ -1,0 +1,312 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// recorder is a runner that notes what it was to run, and may fail.
+type recorder struct {
+	calls []string
+	err   error
+}
+
+func (r *recorder) run(_ context.Context, c proc.Command) ([]byte, error) {
+	call := c.Path + " " + strings.Join(c.Args, " ")
+	if c.Stdin != nil {
+		input, _ := io.ReadAll(c.Stdin)
+		call += "\n" + string(input)
+	}
+	r.calls = append(r.calls, call)
+	return nil, r.err
+}
+
+// machine is an adapter on a machine with programs that are never run.
+func machine(t *testing.T) (Adapter, *recorder) {
+	t.Helper()
+	a, r := leases(t), &recorder{}
+	dir := filepath.Dir(a.Leases)
+	for _, name := range []string{"netavark", "pasta"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Run, a.Netavark, a.Pasta, a.Aardvark = r.run, filepath.Join(dir, "netavark"), filepath.Join(dir, "pasta"), "/lib/aardvark-dns"
+	a.Configs, a.StateDir = []string{filepath.Join(dir, "networks")}, "/run/containers/networks"
+	return a, r
+}
+
+func golden(t *testing.T, name, got string, a Adapter) {
+	t.Helper()
+	got = strings.ReplaceAll(got, filepath.Dir(a.Leases), "DIR")
+	got = strings.ReplaceAll(got, fmt.Sprint("/proc/", os.Getpid(), "/fd/"), "/proc/PID/fd/")
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(file, []byte(got), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (-update writes it anew):\n%s", file, got)
+	}
+}
+
+func TestBridge(t *testing.T) {
+	a, calls := machine(t)
+	ctx := context.Background()
+	r := request(t, a, "c1")
+	r.NetNS, r.IP = "/proc/7/fd/9", "10.88.0.42"
+	r.Publish = []spec.PortMapping{{HostIP: "127.0.0.1", HostPort: freePort(t), ContainerPort: 80, Range: 1, Protocol: "tcp"}}
+	status, err := a.Plan(ctx, r)
+	if err != nil || fmt.Sprint(status) != "{[10.88.0.42] [10.88.0.1] []}" {
+		t.Fatalf("%v, %v", status, err)
+	}
+	if len(calls.calls) > 0 {
+		t.Errorf("planning ran %v", calls.calls)
+	}
+	if err := a.Setup(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Teardown(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(strings.Join(calls.calls, "\n")+"\n", fmt.Sprintf(`"host_port":%d`, r.Publish[0].HostPort), `"host_port":PORT`)
+	golden(t, "bridge.txt", text, a)
+	if _, err := os.Stat(a.Leases); !os.IsNotExist(err) {
+		t.Errorf("leases are left: %v", err)
+	}
+	if err := a.Teardown(ctx, r); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+// TestTeardownAsFarAsItGot: without Setup netavark has nothing to undo, and the leases go.
+func TestTeardownAsFarAsItGot(t *testing.T) {
+	a, calls := machine(t)
+	ctx := context.Background()
+	r := request(t, a, "c1")
+	if err := a.Teardown(ctx, r); err != nil {
+		t.Errorf("without a plan: %v", err)
+	}
+	if _, err := a.Plan(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Teardown(ctx, r); err != nil || len(calls.calls) > 0 {
+		t.Errorf("planned only: %v, %v", err, calls.calls)
+	}
+	if _, err := os.Stat(a.Leases); !os.IsNotExist(err) {
+		t.Errorf("leases are left: %v", err)
+	}
+}
+
+// TestTeardownKeepsLeases: as long as netavark's rules may be there, nobody else gets the address.
+func TestTeardownKeepsLeases(t *testing.T) {
+	a, calls := machine(t)
+	ctx := context.Background()
+	r := request(t, a, "c1")
+	r.IP, r.NetNS = "10.88.0.9", "/proc/7/fd/9"
+	if _, err := a.Plan(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	calls.err = &proc.ExitError{Program: "netavark", Code: 1, Stdout: `{"error":"no such device "}`}
+	if err := a.Setup(ctx, r); err == nil || err.Error() != "netavark setup: no such device" {
+		t.Errorf("setup: %v", err)
+	}
+	if err := a.Teardown(ctx, r); err == nil || err.Error() != "netavark teardown: no such device" {
+		t.Errorf("teardown: %v", err)
+	}
+	if holder, err := os.Readlink(filepath.Join(a.Leases, "net/podman/10.88.0.9")); holder != "c1" {
+		t.Errorf("the lease is %q, %v", holder, err)
+	}
+	calls.err = nil
+	if err := a.Teardown(ctx, r); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPlanOfAnotherVersion(t *testing.T) {
+	a, _ := machine(t)
+	r := request(t, a, "c1")
+	for text, want := range map[string]string{`{"version":2}`: "version 2", `{`: "damaged"} {
+		if err := os.WriteFile(planFile(r.Dir), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{"setup": a.Setup(context.Background(), r), "teardown": a.Teardown(context.Background(), r)} {
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), planFile(r.Dir)) {
+				t.Errorf("%s of %s: %v", name, text, err)
+			}
+		}
+	}
+}
+
+func TestPlanRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Adapter, *engine.NetworkRequest)
+		want   string
+	}{
+		{"unknown network", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"web"} }, `network "web" is not there: no web.json in`},
+		{"name that leads elsewhere", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"../web"} }, "network: name"},
+		{"two", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"a", "b"} }, "2 networks"},
+		{"options", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge:ip=1.2.3.4"} }, "not supported yet"},
+		{"no netavark", func(a *Adapter, _ *engine.NetworkRequest) { a.Netavark = "/none/netavark" }, "install the package netavark"},
+		{"no pasta", func(a *Adapter, _ *engine.NetworkRequest) { a.Rootless, a.Pasta = true, "/none/pasta" }, "install the package passt"},
+		{"bridge without root", func(a *Adapter, r *engine.NetworkRequest) { a.Rootless, r.Networks = true, []string{"web"} }, "without root a container has Network=none, host or pasta"},
+		{"sctp without root", func(a *Adapter, r *engine.NetworkRequest) {
+			a.Rootless, r.Publish = true, []spec.PortMapping{{HostPort: 1, ContainerPort: 80, Range: 1, Protocol: "sctp"}}
+		}, "pasta forwards tcp and udp"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, _ := machine(t)
+			r := request(t, a, "c1")
+			tt.change(&a, &r)
+			if _, err := a.Plan(context.Background(), r); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestDefinitionOfAFile(t *testing.T) {
+	a, _ := machine(t)
+	if err := os.MkdirAll(a.Configs[0], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := `{"name":"web","id":"x","driver":"bridge","network_interface":"podman7","subnets":[{"subnet":"10.7.0.0/30","gateway":"10.7.0.1"},{"subnet":"fd07::/126","gateway":"fd07::1"}],"dns_enabled":true}`
+	if err := os.WriteFile(filepath.Join(a.Configs[0], "web.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := request(t, a, "c1")
+	r.Networks = []string{"web"}
+	status, err := a.Plan(context.Background(), r)
+	if err != nil || len(status.Addresses) != 2 || status.Addresses[0] != "10.7.0.2" || fmt.Sprint(status.DNSServers) != "[10.7.0.1 fd07::1]" {
+		t.Errorf("%+v, %v", status, err)
+	}
+	if err := os.WriteFile(filepath.Join(a.Configs[0], "web.json"), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Plan(context.Background(), r); err == nil || !strings.Contains(err.Error(), "web.json") {
+		t.Errorf("damaged: %v", err)
+	}
+}
+
+// TestStandIn: a namespace with a device of the container's name, which goes with its handle.
+func TestStandIn(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("making a network namespace needs root")
+	}
+	ns, err := standIn(&netavarkOptions{Networks: map[string]perNetwork{"a": {InterfaceName: "eth0"}, "b": {InterfaceName: "eth1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	out, err := proc.Run(context.Background(), proc.Command{
+		Path: "/usr/bin/nsenter", Args: []string{"--net=/proc/self/fd/3", "/bin/cat", "/proc/net/dev"}, Extra: []*os.File{ns},
+	})
+	if err != nil || !strings.Contains(string(out), "eth0:") || !strings.Contains(string(out), "eth1:") {
+		t.Errorf("%s, %v", out, err)
+	}
+	if here, _ := os.ReadFile("/proc/thread-self/net/dev"); strings.Contains(string(here), "eth1:") {
+		t.Error("the device is in the host's namespace")
+	}
+}
+
+// TestTeardownOfADeadContainer: netavark is shown the stand-in when the container's own namespace is gone.
+func TestTeardownOfADeadContainer(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("making a network namespace needs root")
+	}
+	a, calls := machine(t)
+	r := request(t, a, "c1")
+	r.NetNS = "/proc/7/fd/9"
+	if _, err := a.Plan(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Setup(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	r.NetNS = ""
+	if err := a.Teardown(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(calls.calls[1], "\n")
+	if want := fmt.Sprintf(" teardown /proc/%d/fd/", os.Getpid()); !strings.Contains(line, want) {
+		t.Errorf("ran %s, want %s", line, want)
+	}
+}
+
+func TestPastaArgs(t *testing.T) {
+	port := func(ip string, host, container, count uint16, protocol string) spec.PortMapping {
+		return spec.PortMapping{HostIP: ip, HostPort: host, ContainerPort: container, Range: count, Protocol: protocol}
+	}
+	base := "--config-net --quiet --no-map-gw --no-netns-quit --dns-forward 169.254.1.1 "
+	tests := []struct {
+		ports []spec.PortMapping
+		extra []string
+		want  string
+	}{
+		{nil, nil, "-t none -u none -T none -U none"},
+		{[]spec.PortMapping{port("", 8080, 80, 1, "tcp")}, nil, "-t 8080:80 -u none -T none -U none"},
+		{[]spec.PortMapping{port("127.0.0.1", 8080, 80, 1, "tcp"), port("", 53, 53, 1, "udp"), port("::1", 1, 2, 1, "tcp")}, nil,
+			"-t 127.0.0.1/8080:80 -t ::1/1:2 -u 53:53 -T none -U none"},
+		{[]spec.PortMapping{port("", 8000, 9000, 11, "udp")}, nil, "-t none -u 8000-8010:9000-9010 -T none -U none"},
+		{nil, []string{"-I", "eth7"}, "-t none -u none -T none -U none -I eth7"},
+	}
+	for _, tt := range tests {
+		if got := strings.Join(pastaArgs(tt.ports, tt.extra), " "); got != base+tt.want {
+			t.Errorf("got  %s\nwant %s", got, base+tt.want)
+		}
+	}
+}
+
+func TestPasta(t *testing.T) {
+	a, calls := machine(t)
+	a.Rootless = true
+	r := request(t, a, "c1")
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"pasta:--mtu,1400"}
+	ctx := context.Background()
+	status, err := a.Plan(ctx, r)
+	if err != nil || fmt.Sprint(status.DNSServers) != "["+pastaDNS+"]" {
+		t.Fatalf("%+v, %v", status, err)
+	}
+	if err := errors.Join(a.Setup(ctx, r), a.Teardown(ctx, r)); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "pasta.txt", strings.Join(calls.calls, "\n")+"\n", a)
+	calls.err = &proc.ExitError{Program: "pasta", Code: 1, Stderr: "Failed to bind port 80"}
+	if err := a.Setup(ctx, r); err == nil || !strings.Contains(err.Error(), "pasta: Failed to bind port 80") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestStopPasta: only a process that runs pasta is ended on the word of a PID file.
+func TestStopPasta(t *testing.T) {
+	a, _ := machine(t)
+	r := request(t, a, "c1")
+	for _, text := range []string{"", "x", "0", "-1", "1", fmt.Sprint(os.Getpid()), "1073741824"} {
+		if err := os.WriteFile(pastaPIDFile(r.Dir), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := stopPasta(r); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

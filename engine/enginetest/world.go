@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/berth-pods/berth/engine"
@@ -240,7 +241,7 @@ func (m manager) Notify(state string) error { return m.w.step("notify "+m.short(
 func (manager) short(state string) string {
 	var pid int
 	if n, _ := fmt.Sscanf(state, "MAINPID=%d", &pid); n == 1 && pid != 4242 {
-		return "MAINPID=container"
+		state = strings.Replace(state, fmt.Sprint(pid), "container", 1)
 	}
-	return state
+	return strings.ReplaceAll(state, "\n", " ")
 }

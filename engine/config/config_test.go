@@ -1,0 +1,144 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoadOneFile(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, filepath.Join(dir, "c.conf"), `
+[containers]
+seccomp_profile = "/s.json"
+unknown_key = true
+[engine]
+runtime = "runc"
+helper_binaries_dir = ["/h"]
+[engine.runtimes]
+runc = ["/opt/runc"]
+[network]
+network_config_dir = "/n"
+`)
+	t.Setenv("CONTAINERS_CONF", path)
+	c, err := Load("", false)
+	if err != nil || c.Containers.SeccompProfile != "/s.json" || c.Engine.Runtime != "runc" || c.Engine.Runtimes["runc"][0] != "/opt/runc" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if got := c.NetworkDirs("/graph", true); len(got) != 1 || got[0] != "/n" {
+		t.Errorf("network directories: %v", got)
+	}
+	write(t, path, "[engine]\nruntime = \n")
+	if _, err := Load("", false); err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
+		t.Errorf("damaged: %v", err)
+	}
+	t.Setenv("CONTAINERS_CONF", filepath.Join(dir, "none"))
+	if _, err := Load("", false); err != nil {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+func TestUsersOwnFilesOverride(t *testing.T) {
+	t.Setenv("CONTAINERS_CONF", "")
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", "")
+	base := filepath.Join(home, ".config/containers/containers.conf")
+	write(t, base, "[engine]\nruntime = \"a\"\n")
+	write(t, base+".d/20.conf", "[engine]\nruntime = \"c\"\n")
+	write(t, base+".d/10.conf", "[engine]\nruntime = \"b\"\n[containers]\nseccomp_profile = \"/kept\"\n")
+	c, err := Load(home, true)
+	if err != nil || c.Engine.Runtime != "c" || c.Containers.SeccompProfile != "/kept" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := Load(home, false); err != nil || c.Engine.Runtime == "c" {
+		t.Errorf("root read a user's file: %+v, %v", c, err)
+	}
+}
+
+func TestHelper(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", filepath.Join(dir, "path"))
+	var c Config
+	c.Engine.HelperBinariesDir = []string{filepath.Join(dir, "none"), filepath.Join(dir, "first"), filepath.Join(dir, "second")}
+	if got := c.Helper("berth-test-helper"); got != "/usr/lib/podman/berth-test-helper" {
+		t.Errorf("none: %s", got)
+	}
+	onPath := write(t, filepath.Join(dir, "path/berth-test-helper"), "")
+	if got := c.Helper("berth-test-helper"); got != onPath {
+		t.Errorf("on the path: %s", got)
+	}
+	second := write(t, filepath.Join(dir, "second/berth-test-helper"), "")
+	if err := os.MkdirAll(filepath.Join(dir, "first/berth-test-helper"), 0o755); err != nil { // a directory is no program
+		t.Fatal(err)
+	}
+	if got := c.Helper("berth-test-helper"); got != second {
+		t.Errorf("configured: %s", got)
+	}
+}
+
+func TestRuntime(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	var c Config
+	if got := c.Runtime(); got != "/usr/bin/crun" {
+		t.Errorf("none there: %s", got)
+	}
+	runc := write(t, filepath.Join(dir, "runc"), "")
+	if got := c.Runtime(); got != runc {
+		t.Errorf("only runc: %s", got)
+	}
+	crun := write(t, filepath.Join(dir, "crun"), "")
+	if got := c.Runtime(); got != crun {
+		t.Errorf("both: %s", got)
+	}
+	c.Engine.Runtime = "runc"
+	if got := c.Runtime(); got != runc {
+		t.Errorf("by name: %s", got)
+	}
+	own := write(t, filepath.Join(dir, "own/runc"), "")
+	c.Engine.Runtimes = map[string][]string{"runc": {"/none/runc", own}}
+	if got := c.Runtime(); got != own {
+		t.Errorf("by the table: %s", got)
+	}
+	c.Engine.Runtime = "/some/where/kata"
+	if got := c.Runtime(); got != "/some/where/kata" {
+		t.Errorf("by path: %s", got)
+	}
+	c.Engine.Runtime = "youki"
+	if got := c.Runtime(); got != "/usr/bin/youki" {
+		t.Errorf("missing, for the error message: %s", got)
+	}
+}
+
+func TestSeccomp(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, filepath.Join(dir, "s.json"), "{}")
+	var c Config
+	if got, err := c.Seccomp(path); err != nil || string(got) != "{}" {
+		t.Errorf("%s, %v", got, err)
+	}
+	// A profile that was asked for and is not there must not mean "none".
+	if got, err := c.Seccomp(filepath.Join(dir, "none")); err == nil || !strings.HasPrefix(err.Error(), "seccomp profile: ") {
+		t.Errorf("missing: %s, %v", got, err)
+	}
+	c.Containers.SeccompProfile = filepath.Join(dir, "none")
+	if got, err := c.Seccomp(""); err == nil {
+		t.Errorf("missing by containers.conf: %s", got)
+	}
+	c.Containers.SeccompProfile = "unconfined"
+	if got, err := c.Seccomp(""); got != nil || err != nil {
+		t.Errorf("unconfined: %s, %v", got, err)
+	}
+}

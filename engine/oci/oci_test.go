@@ -1,0 +1,164 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// fake is a runtime whose program is a shell script. It notes its words in the file "words" and its environment in "env".
+func fake(t *testing.T, name, script string) (Runtime, engine.Bundle) {
+	t.Helper()
+	dir := t.TempDir()
+	program := filepath.Join(dir, name)
+	text := "#!/bin/sh\ncd " + dir + "\necho \"$@\" >>words\nenv >env\n" + script + "\n"
+	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { null.Close() })
+	b := engine.Bundle{ID: "abc", Dir: dir, RuntimeRoot: filepath.Join(dir, "runtime"), Stdin: null, Stdout: null, Stderr: null}
+	return Runtime{Path: program, Run: proc.Run}, b
+}
+
+func words(t *testing.T, b engine.Bundle) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.Dir, "words"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(strings.TrimSpace(string(text)), b.Dir, "DIR")
+}
+
+func TestCommandLines(t *testing.T) {
+	const global = "--root DIR/runtime --log DIR/runtime.log --log-format json "
+	tests := []struct {
+		name, program string
+		cgroup        bool
+		extra         int
+		want          string
+	}{
+		{"crun with a group", "crun", true, 0, global + "--cgroup-manager cgroupfs create --bundle DIR --pid-file DIR/init.pid abc"},
+		{"crun without", "crun", false, 0, global + "--cgroup-manager disabled create --bundle DIR --pid-file DIR/init.pid abc"},
+		{"runc", "runc", true, 0, global + "create --bundle DIR --pid-file DIR/init.pid abc"},
+		{"sockets", "runc", true, 2, global + "create --bundle DIR --pid-file DIR/init.pid --preserve-fds 2 abc"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, b := fake(t, tt.program, "echo 4321 >init.pid")
+			b.Cgroup = tt.cgroup
+			for range tt.extra {
+				f, err := os.Open(os.DevNull)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				b.Extra = append(b.Extra, f)
+			}
+			if pid, err := r.Create(context.Background(), b); pid != 4321 || err != nil {
+				t.Errorf("%d, %v", pid, err)
+			}
+			if got := words(t, b); got != tt.want {
+				t.Errorf("\ngot  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+	r, b := fake(t, "runc", "")
+	if err := r.Start(context.Background(), b); err != nil {
+		t.Error(err)
+	}
+	if got := words(t, b); got != global+"start abc" {
+		t.Errorf("start: %s", got)
+	}
+}
+
+// TestEnvironment: the runtime sees neither systemd's socket, which it would answer on in our place, nor the sockets that
+// are for the container.
+func TestEnvironment(t *testing.T) {
+	for name, value := range map[string]string{"NOTIFY_SOCKET": "/run/n", "LISTEN_FDS": "1", "LISTEN_PID": "7", "LISTEN_FDNAMES": "x", "OTHER": "stays"} {
+		t.Setenv(name, value)
+	}
+	r, b := fake(t, "crun", "echo 4321 >init.pid")
+	if _, err := r.Create(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+	env, err := os.ReadFile(filepath.Join(b.Dir, "env"))
+	if err != nil || !strings.Contains(string(env), "OTHER=stays") {
+		t.Fatalf("%s, %v", env, err)
+	}
+	if strings.Contains(string(env), "NOTIFY_SOCKET") || strings.Contains(string(env), "LISTEN_") {
+		t.Errorf("passed on:\n%s", env)
+	}
+}
+
+// TestStdio: the container's output goes where the bundle says.
+func TestStdio(t *testing.T) {
+	r, b := fake(t, "crun", "echo out; echo err >&2; cat >in; echo 4321 >init.pid")
+	file := func(name, text string) *os.File {
+		path := filepath.Join(b.Dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	b.Stdin, b.Stdout, b.Stderr = file("stdin", "input"), file("stdout", ""), file("stderr", "")
+	if _, err := r.Create(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"stdout": "out\n", "stderr": "err\n", "in": "input"} {
+		if got, _ := os.ReadFile(filepath.Join(b.Dir, name)); string(got) != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	log := func(line string) string { return "echo '" + line + "' >>runtime.log\n" }
+	tests := []struct{ name, script, want string }{
+		{"of the log", log(`{"msg":"first","level":"error"}`) + log(`{"msg":"exec format error","level":"error"}`) + log(`{"msg":"note","level":"debug"}`) + "exit 1", "crun: exec format error"},
+		{"none in the log", log("no JSON") + "exit 3", "crun ended with status 3"},
+		{"killed", "kill -9 $$", "crun ended with status 137"},
+		{"no PID file", "", "no such file"},
+		{"odd PID file", "echo 1 >init.pid", `wrote "1\n" as the container's PID`},
+		{"text in PID file", "echo x >init.pid", `wrote "x\n"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, b := fake(t, "crun", tt.script)
+			if _, err := r.Create(context.Background(), b); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestMissingProgram(t *testing.T) {
+	r := Runtime{Path: "/none/crun", Run: proc.Run}
+	want := "OCI runtime /none/crun is not there; install the package crun, or set runtime= in containers.conf"
+	if _, err := r.Create(context.Background(), engine.Bundle{ID: "abc", Dir: t.TempDir()}); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	r, b := fake(t, "crun", "exec sleep 1000")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := r.Start(ctx, b); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

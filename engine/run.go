@@ -153,7 +153,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		err = fmt.Errorf("start container %q: %w", s.Name, err)
 		return errors.Join(err, e.announce(*s, e.Host.Main))
 	}
-	return e.ready(*s)
+	return nil
 }
 
 // image finds the image, and brings it in first when it is missing or the policy says so.
@@ -264,20 +264,25 @@ func writeConfig(dir string, config any) error {
 	return atomicfile.Write(filepath.Join(dir, "config.json"), data, 0o600)
 }
 
-// announce tells systemd which process the service is (sd_notify(3), MAINPID=). The container's must be known before its
-// program runs: systemd takes no process that has ended already, and its exit status would be lost.
+// announce tells systemd which process the service is (sd_notify(3), MAINPID=) and, unless the container does so itself,
+// that it is ready. Both must be known before the container's program runs: it may end at once, and systemd takes no
+// process that has ended, nor a service that ended before it was ready.
 func (e *Engine) announce(s State, pid int) error {
-	if s.Container.SDNotify == "ignore" {
+	who := s.Container.SDNotify
+	if who == "ignore" {
 		return nil
 	}
-	if err := e.Manager.Notify(fmt.Sprintf("MAINPID=%d", pid)); err != nil {
+	state := fmt.Sprintf("MAINPID=%d", pid)
+	if who != "container" {
+		state += "\nREADY=1"
+	}
+	if err := e.Manager.Notify(state); err != nil {
 		return fmt.Errorf("tell systemd the main process of %q: %w", s.Name, err)
 	}
 	return nil
 }
 
-// writeIDs writes the files that were asked for. One that cannot be written fails the start before systemd is told of the
-// container.
+// writeIDs writes the files that were asked for.
 func writeIDs(s State) error {
 	if f := s.Container.PIDFile; f != "" {
 		if err := atomicfile.Write(f, fmt.Appendf(nil, "%d\n", s.Init.PID), 0o644); err != nil {
@@ -286,17 +291,6 @@ func writeIDs(s State) error {
 	}
 	if f := s.Container.CIDFile; f != "" {
 		return atomicfile.Write(f, []byte(s.ID), 0o644)
-	}
-	return nil
-}
-
-// ready tells systemd that the service is ready, unless the container does.
-func (e *Engine) ready(s State) error {
-	if who := s.Container.SDNotify; who == "container" || who == "ignore" {
-		return nil
-	}
-	if err := e.Manager.Notify("READY=1"); err != nil {
-		return fmt.Errorf("tell systemd that %q is ready: %w", s.Name, err)
 	}
 	return nil
 }

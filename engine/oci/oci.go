@@ -43,14 +43,14 @@ func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	return pid, nil
 }
 
-// Start runs `RUNTIME start`. What it has to say stands in its log.
+// Start runs `RUNTIME start`.
 func (r Runtime) Start(ctx context.Context, b engine.Bundle) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
-	return r.call(ctx, b, []string{"start", b.ID}, null, null, null)
+	return r.call(ctx, b, []string{"start", b.ID}, null, null, nil)
 }
 
 // call runs the runtime. It must not see NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our
@@ -65,7 +65,10 @@ func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin
 		}
 		all = append(all, "--cgroup-manager", manager)
 	}
-	c := proc.Command{Path: r.Path, Args: append(all, args...), Env: environment(), Extra: b.Extra, Stdin: stdin, Stdout: stdout, Stderr: stderr}
+	c := proc.Command{Path: r.Path, Args: append(all, args...), Env: environment(), Extra: b.Extra, Stdin: stdin, Stdout: stdout}
+	if stderr != nil {
+		c.Stderr = stderr
+	}
 	_, err := r.Run(ctx, c)
 	var exit *proc.ExitError
 	switch {

@@ -17,10 +17,11 @@ say "the journal takes lines of the system and of the user"
 systemd-run --quiet --wait --unit=e2e-journal echo line-of-the-system
 wait_journal 10 line-of-the-system -u e2e-journal
 as_tester systemd-run --user --quiet --wait --unit=e2e-journal echo line-of-the-user
-wait_for 10 grep -q line-of-the-user <(as_tester journalctl --user -u e2e-journal --no-pager)
+user_line() { as_tester journalctl --user -u e2e-journal --no-pager | grep line-of-the-user; }
+wait_for 10 user_line
 
 say "systemd sees exit codes and signals"
-systemd-run --quiet --unit=e2e-exit --property=RemainAfterExit=no sh -c 'exit 7' || true
-wait_for 10 test "$(property e2e-exit ActiveState)" = failed
+systemd-run --quiet --unit=e2e-exit sh -c "exit 7"
+wait_for 10 has_property e2e-exit ActiveState failed
 assert_eq "exit code" "$(property e2e-exit ExecMainStatus)" 7
 systemctl reset-failed e2e-exit

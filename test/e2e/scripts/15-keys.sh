@@ -48,6 +48,7 @@ Notify=yes
 Exec=sh -c 'echo "\$NOTIFY_SOCKET"; sleep 100000'
 [Service]
 TimeoutStartSec=3
+TimeoutStopSec=1
 F
 must_fail systemctl start e2e-notify >/dev/null # it never does
 assert_eq "result" "$(property e2e-notify Result)" timeout

@@ -90,7 +90,7 @@ exit_code() {
 
 # wait_for SECONDS COMMAND… tries the command until it succeeds.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 + 1)) # SECONDS counts whole ones
 	shift
 	until "$@" >"$tmp/wait_for" 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || die "has not come true: $*: $(tail -n 3 "$tmp/wait_for")"
@@ -110,6 +110,10 @@ wait_journal() {
 # property UNIT NAME prints one property of a unit; user_property does so in tester's manager.
 property() { systemctl show -P "$2" "$1"; }
 user_property() { as_tester systemctl --user show -P "$2" "$1"; }
+
+# has_property UNIT PROPERTY VALUE, for wait_for; user_has_property does so in tester's manager.
+has_property() { [ "$(property "$1" "$2")" = "$3" ]; }
+user_has_property() { [ "$(user_property "$1" "$2")" = "$3" ]; }
 
 # as_tester COMMAND… runs a command as the user tester, with what a session of his would set.
 as_tester() {

@@ -150,6 +150,10 @@ func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 		return reexec(ctx, env)
 	}
 	err := v.Run(ctx, env, args)
+	if errors.Is(err, pflag.ErrHelp) { // a -h or --help that stood behind other words
+		v.printHelp(env.Out)
+		return nil
+	}
 	if err != nil && strings.HasPrefix(err.Error(), "unknown") && strings.Contains(err.Error(), "flag") {
 		return fmt.Errorf("%w; see `berth %s --help`", err, v.Name)
 	}

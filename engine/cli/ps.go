@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -104,7 +106,7 @@ func psTable(w io.Writer, list []engine.State, whole bool) error {
 		if !whole && len(command) > 24 {
 			command = command[:23] + "…"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%s\t%s\t%s\n", shortID(s.ID, whole), s.Image, printable(command),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%s\t%s\t%s\n", shortID(s.ID, whole), printable(s.Image), printable(command),
 			age(time.Since(s.Created)), status(s), ports(s.Network.Publish), s.Name)
 	}
 	return table.Flush()
@@ -131,6 +133,7 @@ func printable(s string) string {
 	}, s)
 }
 
+// ports writes mappings as ADDRESS:PORT->PORT/PROTOCOL.
 func ports(list []spec.PortMapping) string {
 	words := make([]string, 0, len(list))
 	for _, m := range list {
@@ -138,13 +141,17 @@ func ports(list []spec.PortMapping) string {
 		if host == "" {
 			host = "0.0.0.0"
 		}
-		last := ""
-		if m.Range > 1 {
-			last = fmt.Sprintf("-%d", m.HostPort+m.Range-1)
-		}
-		words = append(words, fmt.Sprintf("%s:%d%s->%d/%s", host, m.HostPort, last, m.ContainerPort, m.Protocol))
+		words = append(words, fmt.Sprintf("%s->%s/%s", net.JoinHostPort(host, span(m.HostPort, m.Range)), span(m.ContainerPort, m.Range), m.Protocol))
 	}
 	return strings.Join(words, ", ")
+}
+
+// span writes count ports from first on.
+func span(first, count uint16) string {
+	if count <= 1 {
+		return strconv.Itoa(int(first))
+	}
+	return fmt.Sprintf("%d-%d", first, first+count-1)
 }
 
 // age writes a duration in its largest unit.
@@ -152,14 +159,14 @@ func age(d time.Duration) string {
 	for _, u := range []struct {
 		size time.Duration
 		name string
-	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
 		if n := int(d / u.size); n == 1 {
 			return "1 " + u.name
 		} else if n > 1 {
 			return fmt.Sprintf("%d %ss", n, u.name)
 		}
 	}
-	return fmt.Sprintf("%d seconds", int(d/time.Second))
+	return "0 seconds"
 }
 
 func shortID(id string, whole bool) string {

@@ -124,8 +124,19 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	return sd.StartTransient(ctx, env.Run, sd.Transient{
 		User: rootless.Needed(), Unit: name, Program: selfPath(),
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
-		Stop:  []string{"rm", "-v", "-f", "-i", name},
+		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: copied(c.Environment),
 	})
+}
+
+// copied are the variables that are to be copied from the caller, who is not the one that starts the unit.
+func copied(environment []string) []string {
+	var names []string
+	for _, e := range environment {
+		if !strings.ContainsAny(e, "=*") {
+			names = append(names, e)
+		}
+	}
+	return names
 }
 
 // enterScope moves a foreground run into a scope of its own, as systemd-run(1) does, for a container needs a control group

@@ -1,0 +1,360 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// changed lists the fields in which two containers differ.
+func changed(a, b spec.Container) []string {
+	var list []string
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	for i := range x.NumField() {
+		if !reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
+			list = append(list, x.Type().Field(i).Name)
+		}
+	}
+	return list
+}
+
+// parse reads words as run does, without its checks.
+func parse(t *testing.T, words ...string) (spec.Container, error) {
+	t.Helper()
+	var c spec.Container
+	set := newFlagSet("run")
+	bindRunFlags(set, &c)
+	err := set.Parse(words)
+	return c, err
+}
+
+// TestRunFlags: each row has a text, and its flag fills exactly one field, another one than all other flags do.
+func TestRunFlags(t *testing.T) {
+	plain, _ := parse(t)
+	taken := map[string]string{}
+	shorts := map[string]string{}
+	for _, f := range runFlags {
+		if len(f.doc) < 8 || strings.HasSuffix(f.doc, ".") || strings.Contains(f.doc, "`") {
+			t.Errorf("--%s: text %q", f.name, f.doc)
+		}
+		word := "--" + f.name + "=7"
+		if f.arg == "" {
+			word = "--" + f.name
+			if f.name == "read-only-tmpfs" { // which is on unless it is switched off
+				word += "=false"
+			}
+		}
+		c, err := parse(t, word)
+		if err != nil {
+			t.Errorf("%s: %v", word, err)
+			continue
+		}
+		fields := changed(plain, c)
+		if len(fields) != 1 {
+			t.Errorf("%s fills the fields %v", word, fields)
+			continue
+		}
+		if other := taken[fields[0]]; other != "" {
+			t.Errorf("--%s and --%s both fill %s", other, f.name, fields[0])
+		}
+		taken[fields[0]] = f.name
+		if f.short == "" {
+			continue
+		}
+		if other := shorts[f.short]; other != "" {
+			t.Errorf("-%s is both --%s and --%s", f.short, other, f.name)
+		}
+		shorts[f.short] = f.name
+		short := []string{"-" + f.short}
+		if f.arg != "" {
+			short = append(short, "7")
+		}
+		if got, err := parse(t, short...); err != nil || !reflect.DeepEqual(got, c) {
+			t.Errorf("-%s differs from %s: %v", f.short, word, err)
+		}
+	}
+	names := make([]string, 0, len(runFlags))
+	for _, f := range runFlags {
+		names = append(names, f.name)
+	}
+	if !slices.IsSorted(names) {
+		t.Errorf("the table is not sorted: %v", names)
+	}
+	// The other way round: a field that no flag fills is of no use, but for those that the words after the flags fill.
+	all := reflect.TypeFor[spec.Container]()
+	for i := range all.NumField() {
+		name := all.Field(i).Name
+		if taken[name] == "" && !slices.Contains([]string{"Image", "Command", "Devices"}, name) {
+			t.Errorf("no flag fills %s", name)
+		}
+	}
+}
+
+// generated are the flags of run that a unit file can lead to.
+const generated = `name replace rm detach log-driver log-opt cgroups entrypoint tz pids-limit shm-size workdir ip ip6 hostname stop-signal
+	stop-timeout pull memory retry retry-delay network-alias ulimit dns dns-option dns-search group-add add-host tmpfs init env-host http-proxy
+	read-only-tmpfs network sdnotify security-opt device cap-drop cap-add sysctl read-only user userns uidmap gidmap subuidname subgidname volume
+	label expose publish env annotation env-file secret mount health-cmd health-interval health-on-failure health-log-destination
+	health-max-log-count health-max-log-size health-retries health-start-period health-timeout health-startup-cmd health-startup-interval
+	health-startup-retries health-startup-success health-startup-timeout pod rootfs`
+
+func TestMissingRunFlags(t *testing.T) {
+	set := newFlagSet("run")
+	bindRunFlags(set, &spec.Container{})
+	var missing []string
+	for _, name := range strings.Fields(generated) {
+		if set.Lookup(name) == nil {
+			missing = append(missing, "--"+name)
+		}
+	}
+	t.Logf("%d of the %d flags that unit files lead to are not there yet: %s", len(missing), len(strings.Fields(generated)), strings.Join(missing, " "))
+}
+
+func TestParseRun(t *testing.T) {
+	c, err := parseRun(strings.Fields("--name web -d --rm --net none -e A=1 -e B --env=C=x,y -v a:/b --read-only-tmpfs=false --stop-timeout=-1 --dns-opt x image sh -c --name -d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := spec.Container{
+		Name: "web", Detach: true, Remove: true, Networks: []string{"none"}, Environment: []string{"A=1", "B", "C=x,y"}, Volumes: []string{"a:/b"},
+		StopTimeout: -time.Second, DNSOptions: []string{"x"}, Image: "image", Command: []string{"sh", "-c", "--name", "-d"},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	if c, err := parseRun([]string{"image"}); err != nil || c.StopTimeout != engine.DefaultStopTimeout || !c.ReadOnlyTmpfs || c.Entrypoint != nil {
+		t.Errorf("defaults: %+v, %v", c, err)
+	}
+	if c, err := parseRun([]string{"--entrypoint=", "image"}); err != nil || c.Entrypoint == nil || *c.Entrypoint != "" {
+		t.Errorf("no entry point: %+v, %v", c.Entrypoint, err)
+	}
+}
+
+func TestParseRunRefuses(t *testing.T) {
+	for words, want := range map[string]string{
+		"":                          "no image is named: `berth run [OPTION…] IMAGE [COMMAND…]`",
+		"--rm":                      "no image is named",
+		"--no-such-flag image":      "unknown flag: --no-such-flag",
+		"--name":                    "flag needs an argument",
+		"--rm=maybe image":          `"maybe" is neither true nor false`,
+		"--stop-timeout=soon image": `"soon" is not a number of seconds`,
+		"--stop-timeout=-2 image":   "-1 means no limit",
+		"--oom-score-adj=x image":   `"x" is not a number`,
+		"--pull=often image":        "--pull=often: known are always, missing, newer, never",
+		"--sdnotify=me image":       "known are conmon, container, ignore",
+		"--cgroups=many image":      "known are split, enabled, disabled",
+		"--log-driver=paper image":  "known are journald, passthrough, none",
+		"--annotation org.systemd.property.ExecStart=x image": "[Service] section",
+	} {
+		if c, err := parseRun(strings.Fields(words)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %+v, %v; want %q", words, c, err, want)
+		}
+	}
+}
+
+// call runs a command line and returns what it printed.
+func call(words ...string) (string, error) {
+	var out bytes.Buffer
+	err := dispatch(context.Background(), &Env{Out: &out, Err: &out}, words)
+	return out.String(), err
+}
+
+// emptyRun lets the state of this boot be a directory with nothing in it.
+func emptyRun(t *testing.T) engine.Dirs {
+	t.Helper()
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv("_CONTAINERS_USERNS_CONFIGURED", "done")
+	return runDirs()
+}
+
+func TestErrorSentences(t *testing.T) {
+	emptyRun(t)
+	for words, want := range map[string]string{
+		"fly":               "unrecognized command `berth fly`; `berth --help` lists the commands",
+		"--fly ps":          "unknown flag: --fly; `berth --help` lists the commands",
+		"--module=x ps":     "--module is not supported yet",
+		"--log-level":       "--log-level needs a value",
+		"ps --fly":          "unknown flag: --fly; see `berth ps --help`",
+		"ps -y":             "unknown shorthand flag: 'y' in -y; see `berth ps --help`",
+		"ps --format=xml":   `format "xml" is neither table nor json`,
+		"rm":                "no container is named",
+		"rm nope":           `no such container: "nope"`,
+		"rm a b":            "no such container: \"a\"\nno such container: \"b\"",
+		"inspect":           "no container is named",
+		"logs":              "name one container",
+		"logs nope":         `no such container: "nope"`,
+		"container fly":     "unrecognized command `berth fly`",
+		"run":               "no image is named",
+		"run --fly image":   "unknown flag: --fly; see `berth run --help`",
+		"version --verbose": "unknown flag: --verbose",
+	} {
+		out, err := call(strings.Fields(words)...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("berth %s: %v; want %q; printed %q", words, err, want, out)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	emptyRun(t)
+	list, err := call("--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range verbs() {
+		if v.Summary == "" || !strings.Contains(list, "  "+v.Name+" ") {
+			t.Errorf("%s is not in the list of commands, or without a text", v.Name)
+		}
+		help, err := call(v.Name, "--help")
+		if err != nil || !strings.HasPrefix(help, v.Summary+"\n\nUsage: berth "+v.Name) {
+			t.Errorf("%s --help: %q, %v", v.Name, help, err)
+		}
+	}
+	for _, words := range []string{"ps -h", "ps -a --help", "run --name web --help image", "rm -f -h"} {
+		if help, err := call(strings.Fields(words)...); err != nil || !strings.Contains(help, "Usage: berth ") {
+			t.Errorf("%s: %q, %v", words, help, err)
+		}
+	}
+	if help, _ := call("run", "--help"); !strings.Contains(help, "--publish [[IP:]HOST:]PORT[/PROTOCOL]") {
+		t.Errorf("run --help does not name the values:\n%s", help)
+	}
+}
+
+func TestQuietWhenThereIsNone(t *testing.T) {
+	emptyRun(t)
+	for words, want := range map[string]string{
+		"rm -v -f -i nope": "", "rm -i": "", "ps -q": "", "container ps -aq": "", "ps --format=json": "[]\n", "ps": psHeading,
+		"--log-level=debug ps -q": "", "--log-level debug ps -q": "",
+	} {
+		if out, err := call(strings.Fields(words)...); err != nil || strings.Join(strings.Fields(out), " ") != strings.Join(strings.Fields(want), " ") {
+			t.Errorf("berth %s: %q, %v", words, out, err)
+		}
+	}
+	if out, err := call("inspect", "nope"); err == nil || out != "[]\n" {
+		t.Errorf("inspect: %q, %v", out, err)
+	}
+}
+
+const psHeading = "CONTAINER ID  IMAGE  COMMAND  CREATED  STATUS  PORTS  NAMES\n"
+
+func sample() engine.State {
+	return engine.State{
+		ID: strings.Repeat("ab", 32), Name: "web", Image: "docker.io/library/web:1\x1b[2J", ImageID: "sha", Created: time.Now().Add(-3 * time.Hour),
+		Command: []string{"sh", "-c", "echo \x1b[31m and a long line of words"}, Unit: "web.service",
+		Network:   engine.NetworkRequest{Networks: []string{"podman"}, Publish: []spec.PortMapping{{HostPort: 8080, ContainerPort: 80, Range: 2, Protocol: "tcp"}, {HostIP: "::1", HostPort: 5, ContainerPort: 6, Range: 1, Protocol: "udp"}}},
+		Container: spec.Container{Labels: []string{"a=1", "b"}},
+	}
+}
+
+func TestPsTable(t *testing.T) {
+	var out bytes.Buffer
+	if err := psTable(&out, []engine.State{sample()}, false); err != nil {
+		t.Fatal(err)
+	}
+	want := "CONTAINER ID  IMAGE                         COMMAND                   CREATED      STATUS   PORTS                                           NAMES\n" +
+		"abababababab  docker.io/library/web:1?[2J   sh -c echo ?[31m and a …  3 hours ago  created  0.0.0.0:8080-8081->80-81/tcp, [::1]:5->6/udp  web\n"
+	if got := out.String(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if strings.ContainsRune(out.String(), 0x1b) {
+		t.Error("control characters reach the terminal")
+	}
+}
+
+func TestPsJSON(t *testing.T) {
+	var out bytes.Buffer
+	if err := psJSON(&out, []engine.State{sample()}); err != nil {
+		t.Fatal(err)
+	}
+	var list []map[string]any
+	if err := json.Unmarshal(out.Bytes(), &list); err != nil || len(list) != 1 {
+		t.Fatal(err, list)
+	}
+	for key, want := range map[string]string{"Names": "[web]", "Unit": "web.service", "State": "created", "Labels": "map[a:1 b:]", "Networks": "[podman]"} {
+		if got := fmt.Sprint(list[0][key]); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 seconds", time.Second: "1 second", 59 * time.Second: "59 seconds", time.Minute: "1 minute", 119 * time.Minute: "1 hour", 49 * time.Hour: "2 days", -time.Hour: "0 seconds",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestJournalArgs(t *testing.T) {
+	s := engine.State{Unit: "web.service", Created: time.Unix(1000, 999)}
+	tests := []struct {
+		o    logsOptions
+		user bool
+		want string
+	}{
+		{logsOptions{tail: -1}, false, "--quiet --no-pager --unit=web.service --output=cat --since=@1000"},
+		{logsOptions{tail: -1}, true, "--quiet --no-pager --user-unit=web.service --output=cat --since=@1000"},
+		{logsOptions{tail: 0}, false, "--quiet --no-pager --unit=web.service --output=cat --since=@1000 --lines=0"},
+		{logsOptions{tail: -1, follow: true, timestamps: true}, false, "--quiet --no-pager --unit=web.service --output=short-iso-precise --since=@1000 --follow --no-tail"},
+		{logsOptions{tail: 5, follow: true, since: "-1h", until: "now"}, false, "--quiet --no-pager --unit=web.service --output=cat --since=-1h --until=now --lines=5 --follow"},
+	}
+	for _, tt := range tests {
+		if got := strings.Join(journalArgs(s, tt.o, tt.user), " "); got != tt.want {
+			t.Errorf("%+v:\ngot  %s\nwant %s", tt.o, got, tt.want)
+		}
+	}
+}
+
+func TestCopied(t *testing.T) {
+	if got := copied([]string{"A=1", "TOKEN", "LC_*", "B="}); !slices.Equal(got, []string{"TOKEN"}) {
+		t.Error(got)
+	}
+}
+
+func TestPull(t *testing.T) {
+	var got proc.Command
+	var result error
+	env := &Env{Run: func(_ context.Context, c proc.Command) ([]byte, error) { got = c; return nil, result }}
+	c := spec.Container{Image: "web", Retry: "3", RetryDelay: "5s"}
+	if err := pull(context.Background(), env, c); err != nil {
+		t.Fatal(err)
+	}
+	if words := strings.Join(got.Args, " "); !strings.HasSuffix(got.Path, "/berth-image") || words != "pull --quiet --policy missing --retry 3 --retry-delay 5s web" {
+		t.Errorf("ran %s %s", got.Path, words)
+	}
+	result = &proc.ExitError{Program: "berth-image", Code: 125, Stderr: "Error: no registry knows it\n"}
+	want := `image "web" is not in the store and cannot be fetched: no registry knows it; ` + "`berth load -i FILE`" + ` brings one in from an archive`
+	if err := pull(context.Background(), env, c); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestFlagsOfAllVerbs: every flag has a text.
+func TestFlagsOfAllVerbs(t *testing.T) {
+	for _, v := range verbs() {
+		if v.Flags == nil {
+			continue
+		}
+		set := newFlagSet(v.Name)
+		v.Flags(set)
+		set.VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" {
+				t.Errorf("berth %s --%s has no text", v.Name, f.Name)
+			}
+		})
+	}
+}

@@ -20,6 +20,7 @@ type Transient struct {
 	Program string
 	Start   []string // the words that start the container
 	Stop    []string // the words that take it away; they must succeed when there is none
+	Setenv  []string // names of variables that the unit gets from the caller
 }
 
 // StartTransient starts the unit and returns when the container has started.
@@ -27,6 +28,14 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return errors.New("berth run -d needs systemd to look after the container, and systemd does not run here; without -d the container runs in the foreground")
 	}
+	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: t.args()}); err != nil {
+		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
+	}
+	return nil
+}
+
+// args are the words of systemd-run(1).
+func (t Transient) args() []string {
 	stop := quote(append([]string{t.Program}, t.Stop...))
 	args := []string{"--quiet", "--collect", "--unit=" + t.Unit + ".service", "--service-type=notify"}
 	for _, p := range []string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + stop} {
@@ -35,12 +44,15 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 	if t.User {
 		args = append(args, "--user")
 	}
-	args = append(append(args, "--", t.Program), t.Start...)
-	_, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: args})
-	if err != nil {
-		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
+	for _, name := range t.Setenv {
+		args = append(args, "--setenv="+name)
 	}
-	return nil
+	args = append(args, "--same-dir", "--", t.Program)
+	for _, w := range t.Start {
+		// The manager replaces variables in the words of a service (systemd.service(5), "Command lines").
+		args = append(args, strings.ReplaceAll(w, "$", "$$"))
+	}
+	return args
 }
 
 // ExecScope replaces this process by the program in a scope of its own, whose control group may be divided. It returns

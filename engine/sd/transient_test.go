@@ -1,0 +1,33 @@
+package sd
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestTransientArgs(t *testing.T) {
+	unit := Transient{Unit: "web", Program: "/usr/bin/berth", Start: []string{"run", "-d", "image", "sh", "-c", "echo $HOME ${A} 5%"}, Stop: []string{"rm", "-f", "web"}}
+	want := []string{
+		"--quiet", "--collect", "--unit=web.service", "--service-type=notify", "--property=NotifyAccess=all", "--property=Delegate=yes",
+		"--property=KillMode=mixed", "--property=SyslogIdentifier=web", `--property=ExecStop="/usr/bin/berth" "rm" "-f" "web"`,
+		`--property=ExecStopPost=-"/usr/bin/berth" "rm" "-f" "web"`, "--same-dir", "--",
+		"/usr/bin/berth", "run", "-d", "image", "sh", "-c", "echo $$HOME $${A} 5%",
+	}
+	if got := unit.args(); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	unit.User, unit.Setenv = true, []string{"TOKEN"}
+	got := strings.Join(unit.args(), " ")
+	if !strings.Contains(got, " --user --setenv=TOKEN --same-dir -- ") {
+		t.Errorf("a user's: %s", got)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for word, want := range map[string]string{"a b": `"a b"`, `a"b`: `"a\"b"`, `a\b`: `"a\\b"`, "$A": `"$$A"`, "%n": `"%%n"`, "": `""`} {
+		if got := quote([]string{word}); got != want {
+			t.Errorf("%q: %s, want %s", word, got, want)
+		}
+	}
+}

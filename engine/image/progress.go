@@ -9,13 +9,15 @@ import (
 	"go.podman.io/image/v5/types"
 )
 
-// Progress says how far one image has come. It is reported only when bytes have arrived or a layer is done.
+// Progress says how far one image has come. It is reported when bytes have arrived or a layer is
+// done, and every second while another process pulls the same image.
 type Progress struct {
 	Image       string
 	Done, Total int64   // bytes; Total grows until the last layer has been announced, and is 0 as long as no size is known
 	Waiting     int64   // bytes that have arrived and belong to layers that are not stored yet
 	Blobs, Of   int     // layers and configs stored, and announced so far
 	Rate        float64 // bytes per second since the start of this image
+	Elsewhere   bool    // another process pulls the image and this one waits; all numbers are 0
 }
 
 // Percent is 0 to 100.
@@ -28,6 +30,9 @@ func (p Progress) Percent() int {
 
 // String is one line for people: "web:latest: 43% (12.0 of 28.1 MB, 3.1 MB/s)".
 func (p Progress) String() string {
+	if p.Elsewhere {
+		return p.Image + ": another process pulls it"
+	}
 	if p.Total <= 0 {
 		return fmt.Sprintf("%s: %s", p.Image, HumanSize(p.Done))
 	}

@@ -153,12 +153,29 @@ func (im *Images) pullName(ctx context.Context, s string, sys *types.SystemConte
 	if err != nil {
 		return "", err
 	}
+	release, err := im.alone(ctx, candidates[0].String())
+	if err != nil {
+		return "", fmt.Errorf("pull %s: %w", s, explain(err))
+	}
+	defer release()
+	if o.Policy == Missing { // another process may have brought it meanwhile
+		if local, err := im.present(s, o); err != nil || local != nil {
+			return idOrNone(local), err
+		}
+	}
 	id, err := im.pullFirst(ctx, s, candidates, local, sys, o)
 	if err != nil && local != nil && o.Policy == Newer && ctx.Err() == nil {
 		im.say(fmt.Sprintf("Keeping the %s that is here: %v", s, err))
 		return local.ID, nil
 	}
 	return id, err
+}
+
+func idOrNone(img *storage.Image) string {
+	if img == nil {
+		return ""
+	}
+	return img.ID
 }
 
 // present looks the image up, and does not count one for another platform than the one asked for.

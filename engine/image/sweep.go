@@ -5,7 +5,6 @@ package image
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,9 +23,8 @@ func (im *Images) copying() (leave func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-func (im *Images) copyLock() (*os.File, error) {
-	return os.OpenFile(filepath.Join(im.store.RunRoot(), "berth-image.lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
-}
+// copyLock is the store's directory of this boot, on which nobody else has a lock of this kind; so no file is left.
+func (im *Images) copyLock() (*os.File, error) { return os.Open(im.store.RunRoot()) }
 
 // sweep removes the layers of a chain that a failed load left behind and that were not there before, the topmost first.
 // It does nothing while another process stores an image: that one may share them, and a later load finds them again.

@@ -70,9 +70,9 @@ func (w *watch) progress(p image.Progress) {
 }
 
 // status is the message for systemd, and whether it is time for one: not more often than statusEvery, and only when
-// bytes have come since the last one.
+// bytes have come since the last one, here or in the process that this one waits for.
 func (w *watch) status(p image.Progress, now time.Time) (string, bool) {
-	if now.Sub(w.told) < statusEvery || p.Done == w.toldIt {
+	if now.Sub(w.told) < statusEvery || (p.Done == w.toldIt && !p.Elsewhere) {
 		return "", false
 	}
 	w.told, w.toldIt = now, p.Done

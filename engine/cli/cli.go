@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -30,6 +31,9 @@ type Verb struct {
 	Summary string // one line, for the list of commands
 	Text    string // for --help and the man page
 	Flags   func(*pflag.FlagSet)
+	Aliases []string
+	// Sub are commands below this one: `quadlet list`. Their names have both words.
+	Sub []Verb
 	// Before runs first of all; it may replace the process by another.
 	Before func(args []string) error
 	// Userns says that the verb works on files of the user's containers, and so runs as root of the user's namespace.
@@ -129,6 +133,14 @@ func globalFlags(args []string) ([]string, error) {
 }
 
 func (v Verb) run(ctx context.Context, env *Env, args []string) error {
+	if len(v.Sub) > 0 && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		for _, sub := range v.Sub {
+			if sub.Name == v.Name+" "+args[0] || slices.Contains(sub.Aliases, args[0]) {
+				return sub.run(ctx, env, args[1:])
+			}
+		}
+		return fmt.Errorf("unrecognized command `berth %s %s`; `berth %s --help` lists the commands", v.Name, args[0], v.Name)
+	}
 	for _, a := range args {
 		if a == "--" {
 			break
@@ -165,6 +177,12 @@ func (v Verb) printHelp(w io.Writer) {
 	fmt.Fprintf(w, "%s\n\nUsage: berth %s %s\n", v.Summary, v.Name, v.Usage)
 	if v.Text != "" {
 		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(v.Text))
+	}
+	if len(v.Sub) > 0 {
+		fmt.Fprint(w, "\nCommands:\n")
+		for _, sub := range v.Sub {
+			fmt.Fprintf(w, "  %-16s %s\n", sub.Name, sub.Summary)
+		}
 	}
 	if v.Flags != nil {
 		set := newFlagSet(v.Name)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -73,11 +74,17 @@ func netavarkError(exit *proc.ExitError) string {
 // teardownBridge lets netavark take the container's interface and port rules away, and the bridge when nobody else is on
 // it. When the container ended on its own, its namespace and interface are gone already. netavark insists on seeing them,
 // so it is shown a stand-in.
-func (a Adapter) teardownBridge(ctx context.Context, netns string, o *netavarkOptions) error {
-	if netns != "" {
-		return a.netavark(ctx, "teardown", netns, o)
+func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o *netavarkOptions) error {
+	if r.NetNS != "" {
+		return a.netavark(ctx, "teardown", r.NetNS, o)
 	}
-	a.awaitLinks(ctx, o)
+	for _, name := range spec.SortedKeys(o.NetworkInfo) {
+		release, err := a.matchBridge(ctx, r, name, o.NetworkInfo[name].NetworkInterface)
+		if err != nil {
+			return fmt.Errorf("bridge of network %q: %w", name, err)
+		}
+		defer release()
+	}
 	ns, err := standIn(o)
 	if err != nil {
 		return err
@@ -86,37 +93,97 @@ func (a Adapter) teardownBridge(ctx context.Context, netns string, o *netavarkOp
 	return a.netavark(ctx, "teardown", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd()), o)
 }
 
-// linkPatience is how long awaitLinks waits. The kernel needs some milliseconds, more when many namespaces end at once.
+// linkPatience is how long matchBridge waits. The kernel needs some milliseconds, more when many namespaces end at once.
 const linkPatience = 500 * time.Millisecond
 
-// awaitLinks waits until the kernel has taken the dead container's end off the bridge, which it does some time after the
-// namespace's last process: netavark keeps a bridge that has more interfaces than containers.
-func (a Adapter) awaitLinks(ctx context.Context, o *netavarkOptions) {
-	ctx, cancel := context.WithTimeout(ctx, linkPatience)
-	defer cancel()
-	for _, name := range spec.SortedKeys(o.NetworkInfo) {
-		bridge := o.NetworkInfo[name].NetworkInterface
-		for entries(filepath.Join("/sys/class/net", bridge, "brif")) > a.others(name, o.ContainerID) {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(2 * time.Millisecond):
-			}
+// matchBridge makes the bridge look as it would if the dead container, and the others that died with it, were still
+// there, because netavark counts the bridge's interfaces to learn whether it is the last: it waits until the kernel has
+// taken this container's interface off, gives the bridge a place holder when the others' are gone too, and makes the
+// bridge anew when it is missing. release takes the place holder away.
+func (a Adapter) matchBridge(ctx context.Context, r engine.NetworkRequest, network, bridge string) (release func(), err error) {
+	others := a.others(r, network)
+	ports := filepath.Join("/sys/class/net", bridge, "brif")
+	deadline := time.Now().Add(linkPatience)
+	for entries(ports) > others && ctx.Err() == nil && time.Now().Before(deadline) {
+		time.Sleep(2 * time.Millisecond)
+	}
+	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); errors.Is(err, fs.ErrNotExist) {
+		if err := addDevice(bridge); err != nil {
+			return nil, err
 		}
 	}
+	if others == 0 || entries(ports) > 0 {
+		return func() {}, nil
+	}
+	tap, err := holdBridge(bridge)
+	if err != nil {
+		return nil, err
+	}
+	return func() { tap.Close() }, nil
 }
 
-// others counts the containers that lease an address of the network, less the one given.
-func (a Adapter) others(network, id string) int {
+// others counts the containers that netavark has connected to the network, less this one.
+func (a Adapter) others(r engine.NetworkRequest, network string) int {
 	dir := filepath.Join(a.Leases, "net", network)
 	list, _ := os.ReadDir(dir)
 	seen := map[string]bool{}
 	for _, e := range list {
-		if holder, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && holder != id {
+		holder, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil || holder == r.ID {
+			continue
+		}
+		p, err := a.recorded(engine.NetworkRequest{Dir: filepath.Join(filepath.Dir(r.Dir), holder)})
+		if err == nil && p != nil && p.Begun {
 			seen[holder] = true
 		}
 	}
 	return len(seen)
+}
+
+// holdBridge puts a device on the bridge that the kernel removes when the file is closed (a TAP device, the kernel's
+// networking/tuntap).
+func holdBridge(bridge string) (*os.File, error) {
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = func() error {
+		tap, err := unix.NewIfreq("berth-hold%d")
+		if err != nil {
+			return err
+		}
+		tap.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		if err := unix.IoctlIfreq(int(f.Fd()), unix.TUNSETIFF, tap); err != nil {
+			return fmt.Errorf("make a TAP device: %w", err)
+		}
+		return joinBridge(bridge, tap.Name())
+	}()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func joinBridge(bridge, device string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	index, err := unix.NewIfreq(device)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, index); err != nil {
+		return err
+	}
+	join, err := unix.NewIfreq(bridge)
+	if err != nil {
+		return err
+	}
+	join.SetUint32(index.Uint32())
+	return unix.IoctlIfreq(fd, unix.SIOCBRADDIF, join)
 }
 
 func entries(dir string) int {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
@@ -139,6 +141,11 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 	case p.Pasta:
 		return a.startPasta(ctx, r, p)
 	}
+	unlock, err := a.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	p.Begun = true
 	if err := a.record(r, p); err != nil {
 		return err
@@ -153,7 +160,12 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 		return err
 	}
 	if p.Options != nil && p.Begun {
-		if err := a.teardownBridge(ctx, r.NetNS, p.Options); err != nil {
+		unlock, err := a.lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := a.teardownBridge(ctx, r, p.Options); err != nil {
 			return err // the leases stay until the rules that use them are gone
 		}
 	}
@@ -165,6 +177,29 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 		errs = append(errs, a.release(lease, r.ID))
 	}
 	return errors.Join(errs...)
+}
+
+// lock keeps other berths from calling netavark meanwhile: it looks at the bridge and the rules, and changes them then. The
+// kernel gives the lock back when its holder ends, however that happens.
+func (a Adapter) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(a.Leases), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(a.Leases), "netavark.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("wait for netavark's turn: %w", err)
+		}
+		return func() { f.Close() }, nil
+	}
 }
 
 // definition is a network as Podman writes it into NAME.json.

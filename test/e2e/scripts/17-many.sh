@@ -1,0 +1,44 @@
+# hosts: nspawn vm
+# timeout: 8m
+# Many containers start, die and stop at the same moment; all of them run, and nothing of them is left.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+mkdir -p /etc/containers/systemd
+cat >/etc/containers/systemd/e2e-many@.container <<F
+[Container]
+Image=$IMAGE
+PublishPort=1810%i:80
+Exec=sh -c '$IDLE'
+F
+systemctl daemon-reload
+units=$(for i in 0 1 2 3 4 5 6 7 8 9; do echo "e2e-many@$i"; done)
+defer rm -f /etc/containers/systemd/e2e-many@.container
+leak_snapshot
+
+run() { [ "$(property "$1" ActiveState)" = active ]; }
+ended() { [ "$(property "$1" ActiveState)" = failed ] || [ "$(property "$1" ActiveState)" = inactive ]; }
+
+for how in kill stop; do
+	say "start all at once"
+	systemctl start $units
+	for u in $units; do
+		assert_init "$u" "$(property "$u" MainPID)"
+	done
+	assert_eq "addresses" "$(berth inspect $(berth ps -q) | grep -c '"10\.88\.')" 10
+	assert_eq "different ones" "$(berth inspect $(berth ps -q) | grep '"10\.88\.' | sort -u | wc -l)" 10
+	say "$how all at once"
+	case $how in
+	kill)
+		pids=$(for u in $units; do property "$u" MainPID; done)
+		kill -9 $pids
+		;;
+	stop) systemctl stop $units ;;
+	esac
+	for u in $units; do
+		wait_for 120 ended "$u"
+	done
+	systemctl reset-failed $units 2>/dev/null || true
+	leak_check
+done

@@ -99,7 +99,7 @@ func exitCode(err error) int {
 func (e env) run(ctx context.Context, args []string) error {
 	table := verb.Table()
 	global, rest, err := parse(verb.Global(), args, untilVerb)
-	if errors.Is(err, errHelp) || (err == nil && len(rest) == 0) {
+	if errors.Is(err, errHelp) || (err == nil && wantsOverview(rest)) {
 		verb.Overview(e.Out, program, table, verb.Global())
 		return nil
 	}
@@ -122,6 +122,14 @@ func (e env) run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%s: %w", v.Name, err)
 	}
 	return e.do(ctx, v.Name, global, flags, rest)
+}
+
+// wantsOverview is true for no verb at all, and for "image" without one.
+func wantsOverview(words []string) bool {
+	if len(words) > 0 && words[0] == "image" {
+		words = words[1:]
+	}
+	return len(words) == 0 || words[0] == "--help" || words[0] == "-h"
 }
 
 // do opens the store for the time of one verb.

@@ -183,7 +183,7 @@ func TestUsageErrors(t *testing.T) {
 func TestHelp(t *testing.T) {
 	var b bytes.Buffer
 	e := env{Out: &b, Err: &b}
-	for _, args := range [][]string{{"--help"}, {}, {"pull", "--help"}, {"image", "ls", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {}, {"image"}, {"image", "--help"}, {"pull", "--help"}, {"image", "ls", "-h"}} {
 		b.Reset()
 		if code := e.main(t.Context(), args); code != 0 || !strings.Contains(b.String(), "Usage: berth") {
 			t.Errorf("%q: exit %d, %s", args, code, b.String())

@@ -35,8 +35,9 @@ type Store interface {
 
 // Volumes keeps named volumes.
 type Volumes interface {
-	// Ensure returns the directory of a volume and whether this call made it.
-	Ensure(name string) (path string, created bool, err error)
+	// Ensure returns the directory of a volume. A new one is filled before anybody sees it: it is there as a whole or not
+	// at all.
+	Ensure(name string, fill func(dir string) error) (path string, err error)
 }
 
 // Bundle is what a runtime needs to create a container.

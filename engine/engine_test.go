@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -541,6 +542,75 @@ func TestNotify(t *testing.T) {
 		}
 		if got := strings.Join(said, " "); got != want {
 			t.Errorf("%q: %q, want %q", who, got, want)
+		}
+	}
+}
+
+func TestVolumes(t *testing.T) {
+	b := newBench(t)
+	volume := func(name string) string { return filepath.Join(filepath.Dir(b.Root), "volumes", name) }
+	err := errors.Join(os.MkdirAll(filepath.Join(b.Root, "srv/data/deep"), 0o755), os.WriteFile(filepath.Join(b.Root, "srv/data/file"), []byte("of the image"), 0o640),
+		os.Chown(filepath.Join(b.Root, "srv/data"), 33, 34), os.Symlink(t.TempDir(), filepath.Join(b.Root, "away")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := web()
+	c.User = "a"
+	c.Volumes = []string{"full:/srv/data", "empty:/srv/data:nocopy", "none:/not/in/the/image", "away:/away/x"}
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"full": "33:34 deep file", "empty": "7:8", "none": "7:8", "away": "7:8"} {
+		info, err := os.Stat(volume(name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		got := fmt.Sprintf("%d:%d", st.Uid, st.Gid)
+		list, _ := os.ReadDir(volume(name))
+		for _, e := range list {
+			got += " " + e.Name()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	// What is in a volume stays as it is.
+	if err := errors.Join(os.WriteFile(filepath.Join(volume("full"), "file"), []byte("mine"), 0o600), b.remove("web", force)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(volume("full"), "file")); string(got) != "mine" {
+		t.Errorf("a volume was filled again: %q", got)
+	}
+}
+
+// TestUserWords: a user that is not what it seems is refused, never taken for root (CVE-2024-40635, CVE-2026-46680).
+func TestUserWords(t *testing.T) {
+	tests := map[string]string{
+		"": `"uid":0,"gid":0`, "0": `"uid":0,"gid":0`, "root:0": "", "a": `"uid":7,"gid":8`, "a:9": `"uid":7,"gid":9`, "7": `"uid":7,"gid":8`,
+		"1000": `"uid":1000,"gid":0`, "1000:1001": `"uid":1000,"gid":1001`, ":5": `"uid":0,"gid":5`, "2147483647": `"uid":2147483647,"gid":0`,
+		"-1": "", "2147483648": "", "4294967295": "", "4294967296": "", "18446744073709551616": "", "0x0": "", "1e3": "", "1.0": "", "nobody": "", "a:nogroup": "", "1:-1": "",
+		"1:4294967296": "", "a b": "", "a\n": "",
+	}
+	for who, want := range tests {
+		b := newBench(t)
+		c := web()
+		c.User, c.Networks, c.Publish = who, []string{"none"}, nil
+		s, err := b.start(c)
+		if want == "" {
+			if err == nil {
+				config, _ := os.ReadFile(filepath.Join(b.run, s.ID, "config.json"))
+				t.Errorf("%q was taken: %.60s", who, config)
+			}
+			continue
+		}
+		config, _ := os.ReadFile(filepath.Join(b.run, s.ID, "config.json"))
+		if err != nil || !strings.Contains(string(config), want) {
+			t.Errorf("%q: %v; %.80s", who, err, config)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus
 	if err := makeWorkDir(root, s.Container, image.Config, in.Process); err != nil {
 		return in, err
 	}
-	if in.Volumes, err = e.volumes(root, s.Container, image.Config, in.Process); err != nil {
+	if in.Volumes, err = e.volumes(root, s.Container, in.Process); err != nil {
 		return in, err
 	}
 	if in.Files, err = e.files(s, in.NetHost, status); err != nil {
@@ -136,15 +136,15 @@ func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, p s
 	return nil
 }
 
-// volumes resolves the volumes given, and makes an anonymous one for each volume of the image that none was given for.
-func (e *Engine) volumes(root inroot.Root, c spec.Container, image spec.ImageConfig, p spec.Process) ([]spec.Mount, error) {
+// volumes resolves the volumes given. Volumes of the image that none was given for stay part of its file system.
+func (e *Engine) volumes(root inroot.Root, c spec.Container, p spec.Process) ([]spec.Mount, error) {
 	var list []spec.Mount
 	for _, word := range c.Volumes {
 		v, err := spec.ParseVolume(word)
 		if err != nil {
 			return nil, err
 		}
-		source, err := e.volumeSource(root, v)
+		source, err := e.volumeSource(root, v, p)
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +160,7 @@ func (e *Engine) volumes(root inroot.Root, c spec.Container, image spec.ImageCon
 
 // volumeSource is the directory or file of the host that a volume shows. A path must exist: to make one on a mount
 // point that is not mounted yet would hide the loss of data.
-func (e *Engine) volumeSource(root inroot.Root, v spec.Volume) (string, error) {
+func (e *Engine) volumeSource(root inroot.Root, v spec.Volume, p spec.Process) (string, error) {
 	if !v.Named() {
 		if _, err := os.Stat(v.Source); err != nil {
 			return "", fmt.Errorf("volume %s:%s: the host has no %s; make it, or mount what it lies on", v.Source, v.Destination, v.Source)
@@ -170,21 +170,23 @@ func (e *Engine) volumeSource(root inroot.Root, v spec.Volume) (string, error) {
 	if v.Source == "" {
 		return "", fmt.Errorf("volume %s: anonymous volumes are not supported; give it a name: NAME:%s", v.Destination, v.Destination)
 	}
-	path, created, err := e.Volumes.Ensure(v.Source)
-	if err != nil || !created || v.NoCopy {
-		return path, err
-	}
-	if err := copyUp(root, v.Destination, path); err != nil {
-		return "", fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
-	}
-	return path, nil
+	return e.Volumes.Ensure(v.Source, func(dir string) error {
+		if v.NoCopy {
+			return os.Chown(dir, int(p.UID), int(p.GID))
+		}
+		if err := copyUp(root, v.Destination, dir, p); err != nil {
+			return fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
+		}
+		return nil
+	})
 }
 
-// copyUp gives a new volume what the image has at its place: content, owner and mode.
-func copyUp(root inroot.Root, place, volume string) error {
+// copyUp gives a new volume what the image has at its place: content, owner and mode. Where the image has nothing, the
+// volume belongs to the container's user.
+func copyUp(root inroot.Root, place, volume string, p spec.Process) error {
 	from, err := root.OpenDir(place)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return os.Chown(volume, int(p.UID), int(p.GID))
 	}
 	if err != nil {
 		return err

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -55,7 +57,7 @@ func (w *World) Engine(run string) *engine.Engine {
 		w.killed = make(chan struct{})
 	}
 	return &engine.Engine{
-		Store: store{w}, Volumes: volumes{}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w},
+		Store: store{w}, Volumes: volumes{w}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w},
 		Dirs: engine.Dirs{Run: run}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242},
 		Pull:    func(context.Context, spec.Container) error { return w.step("pull", func() { w.add("image pulled") }) },
 		Seccomp: func(string) ([]byte, error) { return nil, nil }, Warn: io.Discard,
@@ -178,9 +180,23 @@ func (s store) Remove(id string) error {
 	return s.w.step("store.Remove", func() { s.w.drop("mount " + id); s.w.drop("record " + id) })
 }
 
-type volumes struct{}
+type volumes struct{ w *World }
 
-func (volumes) Ensure(name string) (string, bool, error) { return "/volumes/" + name, false, nil }
+// Ensure keeps volumes beside the root file system.
+func (v volumes) Ensure(name string, fill func(string) error) (string, error) {
+	dir := filepath.Join(filepath.Dir(v.w.Root), "volumes", name)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		err = fill(dir)
+	}
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, err
+}
 
 type ociRuntime struct{ w *World }
 

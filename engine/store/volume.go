@@ -6,38 +6,107 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Volumes keeps named volumes where Podman does: GRAPHROOT/volumes/NAME/_data.
 type Volumes struct{ Store *Store }
 
-// Ensure returns the directory of a volume, and makes it when it is missing. It survives a power cut from then on.
-func (v Volumes) Ensure(name string) (string, bool, error) {
+// newPrefix begins the name of a volume's directory while it is filled.
+const newPrefix = ".new-"
+
+// Ensure returns the directory of a volume. A missing one is made and filled beside its place, and then renamed: it is
+// there as a whole or not at all, after a kill and after a power cut too.
+func (v Volumes) Ensure(name string, fill func(dir string) error) (string, error) {
 	root, err := v.Store.Root()
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	dir := filepath.Join(root, "volumes", name)
+	return ensure(filepath.Join(root, "volumes"), name, fill)
+}
+
+func ensure(volumes, name string, fill func(dir string) error) (string, error) {
+	dir := filepath.Join(volumes, name)
 	data := filepath.Join(dir, "_data")
 	if _, err := os.Stat(data); err == nil {
-		return data, false, nil
+		return data, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", false, fmt.Errorf("make volume %q: %w", name, err)
+		return "", fmt.Errorf("make volume %q: %w", name, err)
 	}
-	err = os.Mkdir(data, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return data, false, nil // another start was faster
+	if err := makeVolume(dir, data, fill); err != nil {
+		return "", fmt.Errorf("make volume %q: %w", name, err)
 	}
+	return data, nil
+}
+
+// makeVolume makes data, unless another start of a container is faster; for that one it waits (flock(2)).
+func makeVolume(dir, data string, fill func(dir string) error) error {
+	lock, err := os.Open(dir)
 	if err != nil {
-		return "", false, fmt.Errorf("make volume %q: %w", name, err)
+		return err
 	}
-	for _, d := range []string{dir, filepath.Dir(dir)} {
-		if err := syncDir(d); err != nil {
-			return "", false, fmt.Errorf("make volume %q: %w", name, err)
+	defer lock.Close()
+	if err := flock(lock); err != nil {
+		return err
+	}
+	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := removeUnfinished(dir); err != nil {
+		return err
+	}
+	fresh, err := os.MkdirTemp(dir, newPrefix)
+	if err != nil {
+		return err
+	}
+	if err := fillAndRename(fresh, data, fill); err != nil {
+		return errors.Join(err, os.RemoveAll(fresh))
+	}
+	return errors.Join(lock.Sync(), syncDir(filepath.Dir(dir)))
+}
+
+func fillAndRename(fresh, data string, fill func(dir string) error) error {
+	if err := os.Chmod(fresh, 0o755); err != nil {
+		return err
+	}
+	if err := fill(fresh); err != nil {
+		return err
+	}
+	f, err := os.Open(fresh)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(unix.Syncfs(int(f.Fd())), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(fresh, data)
+}
+
+// removeUnfinished takes away what killed starts have left. The caller has the lock, so nobody works on it.
+func removeUnfinished(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), newPrefix) {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
 		}
 	}
-	return data, true, nil
+	return nil
+}
+
+func flock(f *os.File) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 func syncDir(dir string) error {

@@ -528,3 +528,22 @@ func TestTotalIsBounded(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestExisting: the answer is the same whether names are looked up or listed.
+func TestExisting(t *testing.T) {
+	dir := tree(t, map[string]string{"there.service": ""}) + "/"
+	if err := os.Symlink("/dev/null", dir+"masked.service"); err != nil {
+		t.Fatal(err)
+	}
+	e := existing{dirs: []string{t.TempDir() + "/", dir}}
+	for range 2 * manyUnits {
+		for unit, want := range map[string]string{"there.service": dir + "there.service", "masked.service": "", "gone.service": ""} {
+			if got := e.find(unit); got != want {
+				t.Fatalf("%s: %q after %d questions", unit, got, e.asked)
+			}
+		}
+	}
+	if e.lists == nil {
+		t.Error("no list was read")
+	}
+}

@@ -97,7 +97,7 @@ type reader struct {
 var errTotal = errors.New("is not read: the unit files come to more than " + strconv.Itoa(maxTotal>>20) + " MiB")
 
 func readAll(dirs search, log *logger) generator.Set {
-	r := &reader{search: dirs, seen: map[string]bool{}, log: log, buf: make([]byte, 16<<10)}
+	r := &reader{search: dirs, seen: map[string]bool{}, log: log}
 	r.set.Dropins = map[string][]generator.Source{}
 	for _, dir := range dirs.paths {
 		r.directory(dir)
@@ -254,35 +254,37 @@ func (r *reader) readText(path string) (string, error) {
 		return "", err
 	}
 	defer syscall.Close(fd)
-	var stat syscall.Stat_t
-	if err := syscall.Fstat(fd, &stat); err != nil {
-		return "", err
-	}
-	if stat.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return "", errors.New("is not a regular file any more")
-	}
-	if stat.Size > maxSize {
-		return "", sizeError(stat.Size)
-	}
-	if int(stat.Size) > len(r.buf) {
-		r.buf = make([]byte, stat.Size)
-	}
-	// A file that grows while it is read has its first part read: the writer will ask for a reload.
 	n := 0
-	for n < int(stat.Size) {
-		k, err := syscall.Read(fd, r.buf[n:stat.Size])
+	for {
+		if n == len(r.buf) {
+			r.buf = append(r.buf, make([]byte, firstRead+7*n)...)
+		}
+		k, err := syscall.Read(fd, r.buf[n:])
 		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {
 			return "", err
 		}
-		if k == 0 {
-			break
-		}
 		n += k
+		if n < len(r.buf) {
+			return string(r.buf[:n]), nil // a short read of a regular file is its end
+		}
+		if n > maxSize {
+			return "", tooLarge(fd)
+		}
 	}
-	return string(r.buf[:n]), nil
+}
+
+// firstRead is more than nearly all unit files have.
+const firstRead = 16 << 10
+
+func tooLarge(fd int) error {
+	var stat syscall.Stat_t
+	if err := syscall.Fstat(fd, &stat); err != nil {
+		return err
+	}
+	return sizeError(stat.Size)
 }
 
 func open(path string) (int, error) {
@@ -325,13 +327,47 @@ func existingUnits(getenv func(string) string, user bool) func(string) string {
 		}
 	}
 	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return !exists(dir) })
-	return func(unit string) string {
-		for _, dir := range dirs {
-			var stat syscall.Stat_t
-			if syscall.Lstat(dir+unit, &stat) == nil && !isNull(dir+unit) {
-				return dir + unit
-			}
+	e := existing{dirs: dirs}
+	return e.find
+}
+
+// existing looks for units in directories: by name, and from the manyUnits-th time on in lists that are read once.
+type existing struct {
+	dirs  []string
+	asked int
+	lists []map[string]bool
+}
+
+const manyUnits = 64
+
+func (e *existing) find(unit string) string {
+	if e.asked++; e.asked == manyUnits {
+		for _, dir := range e.dirs {
+			e.lists = append(e.lists, listNames(dir))
 		}
-		return ""
 	}
+	for i, dir := range e.dirs {
+		if e.lists != nil && !e.lists[i][unit] {
+			continue
+		}
+		var stat syscall.Stat_t
+		if syscall.Lstat(dir+unit, &stat) == nil && !isNull(dir+unit) {
+			return dir + unit
+		}
+	}
+	return ""
+}
+
+func listNames(dir string) map[string]bool {
+	names := map[string]bool{}
+	d, err := os.Open(dir)
+	if err != nil {
+		return names
+	}
+	defer d.Close()
+	list, _ := d.Readdirnames(-1)
+	for _, name := range list {
+		names[name] = true
+	}
+	return names
 }

@@ -1,6 +1,7 @@
 package unitfile
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -76,14 +77,24 @@ func (p *Parser) comments() []string {
 // closeSection gives the current section its entries.
 func (p *Parser) closeSection() {
 	if p.section != nil {
-		entries := p.entries[p.first:len(p.entries):len(p.entries)]
+		end := len(p.entries)
+		if len(p.sections) <= spareSections && len(p.section.Entries) == 0 {
+			p.entries = slices.Grow(p.entries, spare)[:end+spare]
+		}
+		entries := p.entries[p.first:end:len(p.entries)]
 		if len(p.section.Entries) > 0 {
-			entries = append(p.section.Entries, entries...)
+			entries = append(p.section.Entries[:len(p.section.Entries):len(p.section.Entries)], entries...)
 		}
 		p.section.Entries = entries
 	}
 	p.section, p.first = nil, len(p.entries)
 }
+
+// The first sections get room for assignments that are added later; generators add to [Unit] and [Service].
+const (
+	spare         = 12
+	spareSections = 8
+)
 
 func (p *Parser) newSection(name string, at Pos) *Section {
 	if len(p.sections) == cap(p.sections) {

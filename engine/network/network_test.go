@@ -8,8 +8,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
@@ -229,14 +232,35 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
-// TestTeardownOfADeadContainer: netavark is shown the stand-in when the container's own namespace is gone.
-func TestTeardownOfADeadContainer(t *testing.T) {
+// apart runs f in a network namespace of its own: what it makes there goes with it.
+func apart(t *testing.T, f func()) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("making a network namespace needs root")
 	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: this thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTeardownOfADeadContainer: netavark is shown the stand-in when the container's own namespace is gone.
+func TestTeardownOfADeadContainer(t *testing.T) {
 	a, calls := machine(t)
+	if err := errors.Join(os.MkdirAll(a.Configs[0], 0o755),
+		os.WriteFile(filepath.Join(a.Configs[0], "web.json"), []byte(`{"name":"web","network_interface":"berthtest0","subnets":[{"subnet":"10.7.0.0/24"}]}`), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 	r := request(t, a, "c1")
-	r.NetNS = "/proc/7/fd/9"
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"web"}
 	if _, err := a.Plan(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
@@ -244,8 +268,13 @@ func TestTeardownOfADeadContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.NetNS = ""
-	if err := a.Teardown(context.Background(), r); err != nil {
-		t.Fatal(err)
+	apart(t, func() {
+		if err := a.Teardown(context.Background(), r); err != nil {
+			t.Error(err)
+		}
+	})
+	if len(calls.calls) != 2 {
+		t.Fatalf("ran %v", calls.calls)
 	}
 	line, _, _ := strings.Cut(calls.calls[1], "\n")
 	if want := fmt.Sprintf(" teardown /proc/%d/fd/", os.Getpid()); !strings.Contains(line, want) {

@@ -75,15 +75,15 @@ func netavarkError(exit *proc.ExitError) string {
 // it. When the container ended on its own, its namespace and interface are gone already. netavark insists on seeing them,
 // so it is shown a stand-in.
 func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o *netavarkOptions) error {
-	if r.NetNS != "" {
-		return a.netavark(ctx, "teardown", r.NetNS, o)
-	}
 	for _, name := range spec.SortedKeys(o.NetworkInfo) {
 		release, err := a.matchBridge(ctx, r, name, o.NetworkInfo[name].NetworkInterface)
 		if err != nil {
 			return fmt.Errorf("bridge of network %q: %w", name, err)
 		}
 		defer release()
+	}
+	if r.NetNS != "" {
+		return a.netavark(ctx, "teardown", r.NetNS, o)
 	}
 	ns, err := standIn(o)
 	if err != nil {
@@ -96,15 +96,15 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 // linkPatience is how long matchBridge waits. The kernel needs some milliseconds, more when many namespaces end at once.
 const linkPatience = 500 * time.Millisecond
 
-// matchBridge makes the bridge look as it would if the dead container, and the others that died with it, were still
-// there, because netavark counts the bridge's interfaces to learn whether it is the last: it waits until the kernel has
-// taken this container's interface off, gives the bridge a place holder when the others' are gone too, and makes the
-// bridge anew when it is missing. release takes the place holder away.
+// matchBridge makes the bridge look as if every container that is not torn down yet were still there, because netavark
+// counts the bridge's interfaces to learn whether this is the last one: it waits until the kernel has taken a dead
+// container's interface off, makes the bridge anew when it is missing, and puts a place holder for the others on it, who
+// may have died too. release takes the place holder away.
 func (a Adapter) matchBridge(ctx context.Context, r engine.NetworkRequest, network, bridge string) (release func(), err error) {
 	others := a.others(r, network)
 	ports := filepath.Join("/sys/class/net", bridge, "brif")
 	deadline := time.Now().Add(linkPatience)
-	for entries(ports) > others && ctx.Err() == nil && time.Now().Before(deadline) {
+	for r.NetNS == "" && entries(ports) > others && ctx.Err() == nil && time.Now().Before(deadline) {
 		time.Sleep(2 * time.Millisecond)
 	}
 	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); errors.Is(err, fs.ErrNotExist) {
@@ -112,7 +112,7 @@ func (a Adapter) matchBridge(ctx context.Context, r engine.NetworkRequest, netwo
 			return nil, err
 		}
 	}
-	if others == 0 || entries(ports) > 0 {
+	if others == 0 {
 		return func() {}, nil
 	}
 	tap, err := holdBridge(bridge)

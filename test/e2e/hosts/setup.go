@@ -49,6 +49,9 @@ func (c Cache) Setup(ctx context.Context) (Base, error) {
 	if os.Geteuid() != 0 {
 		return base, errors.New("building the test machines needs root")
 	}
+	if runtime.GOARCH != "amd64" {
+		return base, fmt.Errorf("the recipe of the test machines is for amd64, and this is %s", runtime.GOARCH)
+	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return base, err
 	}
@@ -79,6 +82,9 @@ func (c Cache) build(ctx context.Context, base Base, lock *os.File) error {
 	}
 	if err := os.Rename(b.dir, base.Dir); err != nil {
 		return err
+	}
+	if err := c.removeOldBases(ctx, base); err != nil {
+		b.log.say("bases of earlier recipes stay: %v", err)
 	}
 	b.log.say("test machines ready in %s", base.Dir)
 	return nil

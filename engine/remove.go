@@ -40,23 +40,33 @@ func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) e
 		return err
 	}
 	if s.Running() {
-		if !o.Force {
-			return fmt.Errorf("%w: %q; stop it first, or use --force", ErrRunning, s.Name)
-		}
-		timeout := s.StopTime
-		if o.Timeout != nil {
-			timeout = *o.Timeout
-		}
 		// A handle on the network namespace keeps it until its rules are taken away.
 		if ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", s.Init.PID)); err == nil {
 			defer ns.Close()
 			s.Network.NetNS = handlePath(ns)
 		}
-		if err := e.stop(ctx, s, timeout); err != nil {
+		if err := e.Stop(ctx, s, o); err != nil {
 			return err
 		}
 	}
 	return e.remove(ctx, s)
+}
+
+// Stop ends a running container, as far as the options allow. For a user it must be called outside of any user namespace:
+// the user may signal all processes of the namespaces that are the user's own, but the root of one of them may signal
+// none of another's (user_namespaces(7)).
+func (e *Engine) Stop(ctx context.Context, s State, o RemoveOptions) error {
+	if !s.Running() {
+		return nil
+	}
+	if !o.Force {
+		return fmt.Errorf("%w: %q; stop it first, or use --force", ErrRunning, s.Name)
+	}
+	timeout := s.StopTime
+	if o.Timeout != nil {
+		timeout = *o.Timeout
+	}
+	return e.stop(ctx, s, timeout)
 }
 
 // stop sends the stop signal and waits for the end; after timeout, or when ctx is done, it kills.

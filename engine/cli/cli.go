@@ -35,7 +35,7 @@ type Verb struct {
 	// Sub are commands below this one: `quadlet list`. Their names have both words.
 	Sub []Verb
 	// Before runs first of all; it may replace the process by another.
-	Before func(args []string) error
+	Before func(ctx context.Context, env *Env, args []string) error
 	// Userns says that the verb works on files of the user's containers, and so runs as root of the user's namespace.
 	// It may look first whether there is anything to do.
 	Userns func(args []string) bool
@@ -154,7 +154,7 @@ func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 		}
 	}
 	if v.Before != nil {
-		if err := v.Before(args); err != nil {
+		if err := v.Before(ctx, env, args); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,7 @@ func rmVerb() Verb {
 		Text: `Takes a container and all that it had away. It may be called at any moment and again and again: what an interrupted
 start or removal has left is taken away too.`,
 		Flags:  o.flags,
+		Before: beforeRm,
 		Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
 		Run:    runRm,
 	}
@@ -49,15 +50,16 @@ func anyThere(args []string) bool {
 	return false
 }
 
-func runRm(ctx context.Context, env *Env, args []string) error {
+// parseRm turns the words after `rm` into options and names.
+func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 	var o rmOptions
 	set := newFlagSet("rm")
 	o.flags(set)
 	if err := set.Parse(args); err != nil {
-		return err
+		return engine.RemoveOptions{}, nil, err
 	}
 	if set.NArg() == 0 && !o.ignore {
-		return errors.New("no container is named")
+		return engine.RemoveOptions{}, nil, errors.New("no container is named")
 	}
 	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore}
 	if set.Changed("time") {
@@ -65,15 +67,50 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 		options.Timeout = &timeout
 		options.Force = true
 	}
+	return options, set.Args(), nil
+}
+
+// beforeRm stops a user's containers before the user's namespace is entered, where it could not be done.
+func beforeRm(ctx context.Context, env *Env, args []string) error {
+	if !rootless.Needed() {
+		return nil
+	}
+	options, names, err := parseRm(args)
+	if err != nil {
+		return nil // it is reported by the removal itself
+	}
+	return stopOutside(ctx, env, names, options)
+}
+
+// stopOutside stops the containers of these names that run.
+func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveOptions) error {
+	e := engine.Engine{Dirs: runDirs(), Warn: env.Err}
+	for _, name := range names {
+		s, err := e.Dirs.Find(name)
+		if err != nil {
+			continue // the removal says so
+		}
+		if err := e.Stop(ctx, s, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func runRm(ctx context.Context, env *Env, args []string) error {
+	options, names, err := parseRm(args)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	var e *engine.Engine
 	find := runDirs().Find
-	if o.ignore {
+	if options.Ignore {
 		find = runDirs().FindSurely
 	}
-	for _, name := range set.Args() {
+	for _, name := range names {
 		s, err := find(name)
-		if errors.Is(err, engine.ErrNoContainer) && o.ignore {
+		if errors.Is(err, engine.ErrNoContainer) && options.Ignore {
 			continue
 		}
 		if err == nil && e == nil {

@@ -29,7 +29,7 @@ stays in the foreground, hands signals on, and ends with the container's exit st
 Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, 127 when
 there is no such command.`,
 		Flags:  func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
-		Before: enterScope,
+		Before: beforeRun,
 		Userns: func(args []string) bool { return rootless.Needed() && !transient(args) },
 		Run:    runRun,
 	}
@@ -139,12 +139,25 @@ func copied(environment []string) []string {
 	return names
 }
 
+// beforeRun does what must be done outside of the user's namespace. A wrong flag is reported by the run itself.
+func beforeRun(ctx context.Context, env *Env, args []string) error {
+	c, err := parseRun(args)
+	if err != nil || rootless.Inside() {
+		return nil
+	}
+	if rootless.Needed() && c.Replace && c.Name != "" && !transient(args) {
+		if err := stopOutside(ctx, env, []string{c.Name}, engine.RemoveOptions{Force: true, Ignore: true}); err != nil {
+			return err
+		}
+	}
+	return enterScope(c, args)
+}
+
 // enterScope moves a foreground run into a scope of its own, as systemd-run(1) does, for a container needs a control group
 // that may be divided. Without systemd, or where the user has no manager, it stays in the caller's group.
-func enterScope(args []string) error {
-	c, err := parseRun(args)
-	if err != nil || c.Detach || c.Cgroups != "" || rootless.Inside() {
-		return nil // a wrong flag is reported by the run itself
+func enterScope(c spec.Container, args []string) error {
+	if c.Detach || c.Cgroups != "" {
+		return nil
 	}
 	return sd.ExecScope(rootless.Needed(), selfPath(), append([]string{"run", "--cgroups=split"}, args...))
 }

@@ -57,6 +57,19 @@ assert_init e2e-hostnet "$pid"
 assert_eq "network namespace" "$(readlink "/proc/$pid/ns/net")" "$(readlink /proc/self/ns/net)"
 as_tester systemctl --user stop e2e-hostnet
 
+say "a container of another user than root stops when it is told to"
+user_quadlet e2e-other.container <<F
+[Container]
+Image=$IMAGE
+User=1234:1234
+Network=none
+Exec=sh -c '$IDLE'
+F
+as_tester systemctl --user start e2e-other
+wait_journal 20 idle _SYSTEMD_USER_UNIT=e2e-other.service
+as_tester systemctl --user stop e2e-other
+assert_eq "result" "$(user_property e2e-other Result)" success
+
 say "exit status 7 and kill -9"
 user_quadlet e2e-useven.container <<F
 [Container]

@@ -143,7 +143,7 @@ func (b *bench) result(t *testing.T, s script.Script) script.Result {
 		b.start(t)
 	}
 	where := hosts.ScriptDir(b.options(t))
-	return script.Runner{Machine: b.machine, Where: where}.Run(context.Background(), s)
+	return script.Runner{Machine: b.machine, Kind: b.kind, Where: where}.Run(context.Background(), s)
 }
 
 func (b *bench) start(t *testing.T) {

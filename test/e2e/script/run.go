@@ -41,6 +41,7 @@ func (o Outcome) String() string {
 // Runner runs scripts on one machine. Where is the directory in which the machine finds lib.sh.
 type Runner struct {
 	Machine hosts.Machine
+	Kind    hosts.Kind
 	Where   string
 	Echo    io.Writer // sees the output as it comes; may be nil
 }
@@ -78,7 +79,7 @@ func (r Runner) part(ctx context.Context, p Part, out *bytes.Buffer) (int, error
 	}
 	cmd := agent.Command{
 		Args: []string{"bash", "-c", p.Text, p.File},
-		Env:  []string{"BERTH_E2E=" + r.Where},
+		Env:  []string{"BERTH_E2E=" + r.Where, "BERTH_HOST=" + string(r.Kind)},
 	}
 	return r.Machine.Run(ctx, cmd, agent.Streams{Stdout: w, Stderr: w})
 }

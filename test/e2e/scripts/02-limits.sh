@@ -1,7 +1,7 @@
 # hosts: vm
 # Limits are the kernel's: a service over its MemoryMax= is killed, and a service at its TasksMax= starts no more processes.
 . "$BERTH_E2E/lib.sh"
-needs tester
+needs tester controllers
 
 for controller in cpu cpuset io memory pids; do
 	assert_match "controllers of the machine" "$(cat /sys/fs/cgroup/cgroup.controllers)" "\\b$controller\\b"

@@ -2,7 +2,7 @@
 # timeout: 4m
 # CRIU does its work in this machine, shown with Podman: a counter goes on where it was.
 . "$BERTH_E2E/lib.sh"
-needs podman criu
+needs podman criu controllers
 
 criu check
 podman load -q -i "$IMAGES/busybox.tar"

@@ -44,17 +44,23 @@ skip() {
 	exit 77
 }
 
-# needs THING… skips the script on a machine that lacks something which the throw-away machines have: "tester", the user,
-# "outside", the neighbouring network, or a program.
+# needs THING… skips the script on a real machine that lacks something which the throw-away machines have: "tester", the
+# user, "outside", the neighbouring network, "controllers" of cgroups, or a program. On those it is an error.
 needs() {
 	local thing
 	for thing; do
 		case $thing in
-		tester) id tester >/dev/null 2>&1 || skip "no user named tester" ;;
-		outside) test -e /run/netns/outside || skip "no network namespace named outside" ;;
-		*) command -v "$thing" >/dev/null || skip "$thing is not installed" ;;
+		tester) id tester >/dev/null 2>&1 || lacks "no user named tester" ;;
+		outside) test -e /run/netns/outside || lacks "no network namespace named outside" ;;
+		controllers) grep -q memory /sys/fs/cgroup/cgroup.controllers || lacks "no cgroup controllers" ;;
+		*) command -v "$thing" >/dev/null || lacks "$thing is not installed" ;;
 		esac
 	done
+}
+
+lacks() {
+	[ "${BERTH_HOST:-local}" != local ] || skip "$1"
+	die "this machine is not what it should be: $1"
 }
 
 # assert_eq WHAT GOT WANT

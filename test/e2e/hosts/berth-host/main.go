@@ -223,7 +223,7 @@ func runScript(ctx context.Context, o hosts.Options, s script.Script) (script.Re
 	if err != nil {
 		return script.Result{}, err
 	}
-	r := script.Runner{Machine: m, Where: hosts.ScriptDir(o), Echo: os.Stdout}.Run(ctx, s)
+	r := script.Runner{Machine: m, Kind: o.Kind, Where: hosts.ScriptDir(o), Echo: os.Stdout}.Run(ctx, s)
 	return r, m.Close()
 }
 

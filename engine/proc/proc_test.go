@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -85,14 +86,10 @@ func child(t *testing.T) (*exec.Cmd, func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := false
-	end := func() {
-		if !ended {
-			ended = true
-			in.Close()
-			cmd.Wait()
-		}
-	}
+	end := sync.OnceFunc(func() {
+		in.Close()
+		cmd.Wait()
+	})
 	t.Cleanup(end)
 	return cmd, end
 }

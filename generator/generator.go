@@ -271,7 +271,7 @@ func (g *generation) convertOne(e *entry) Output {
 	if !isUnitName(out.Name) {
 		u.Errorf(unitfile.Pos{Path: e.source.Path}, "no unit can have the name "+quoted(out.Name)+"; letters, digits and :-_.\\@ are allowed, 255 in all")
 		out.Name = ""
-	} else if refused := g.refuse(e, u); refused {
+	} else if g.refuse(e, u) {
 		out.Name = ""
 	}
 	if e.source.Problem == "" {
@@ -302,6 +302,10 @@ func (g *generation) convertOne(e *entry) Output {
 // refuse reports whether the unit's name belongs to something else. Nothing is written then: a stub would do the damage.
 func (g *generation) refuse(e *entry, u *units.Unit) bool {
 	at := unitfile.Pos{Path: e.source.Path}
+	if hasControl(e.source.Path) {
+		u.Errorf(at, "the path has control characters in it, which no unit can hold")
+		return true
+	}
 	if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && name.Text != e.service {
 		u.Errorf(name.At, "ServiceName="+name.Text+" is no name for a unit; letters, digits and :-_.\\@ are allowed")
 	}
@@ -322,9 +326,13 @@ func (g *generation) refuse(e *entry, u *units.Unit) bool {
 	return false
 }
 
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
 // isUnitName reports whether systemd takes the name for a unit.
 func isUnitName(name string) bool {
-	if len(name) > 255 || strings.HasPrefix(name, "@") || strings.HasPrefix(name, ".") {
+	if len(name) > 255 || strings.HasPrefix(name, "@") || name == ".service" {
 		return false
 	}
 	for i := 0; i < len(name); i++ {

@@ -148,6 +148,7 @@ func TestCSV(t *testing.T) {
 // link that leaves the directory.
 func FuzzDropin(f *testing.F) {
 	f.Add("[Container]\nImage=b\nVolume=x.volume:/y\nMount=type=bind,src=.,dst=/a\n", "[Service]\nType=oneshot\n[Install]\nAlias=../x\nWantedBy=a b/c\n")
+	f.Add("[Unit]\nAfter=a.container \"foo\\\"\nBefore=x\n[Container]\nImage=docker.io/library/a\n", "[Container]\nMount=type=bind,source,a\\\\\n")
 	f.Add("[Unit]\nAfter=a.container\nAfter=\n[Container]\nNetwork=a.container:x\nPod=p.pod\n", "[X-Berth]\nOverride=yes\n\\\n")
 	f.Fuzz(func(t *testing.T, text, dropin string) {
 		set := Set{
@@ -180,6 +181,9 @@ func checkOutput(t *testing.T, out *Output) {
 	unit, errs := unitfile.Parse(out.Name, string(out.Text))
 	if len(errs) > 0 {
 		t.Fatalf("%v in\n%s", errs[0], out.Text)
+	}
+	if again := unit.String(); again != string(out.Text) {
+		t.Fatalf("read again it differs: %s in\n%s", firstDifference(string(out.Text), again), out.Text)
 	}
 	ours := 0
 	for _, e := range unit.Section("Service").Entries {

@@ -295,6 +295,9 @@ func (c *conversion) translated(unit *unitfile.Section, key string) []string {
 
 func (c *conversion) dependency(w units.Word) string {
 	if units.KindOf(w.Text) == 0 {
+		if strings.HasSuffix(w.Text, `\`) {
+			return quoted(w.Text) // or the next line would be joined
+		}
 		return w.Text
 	}
 	other := c.byFile[w.Text]

@@ -72,6 +72,9 @@ func noSpecifiers(text string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(text, "\ufffd"))
+	if strings.HasSuffix(text, `\`) {
+		text += "." // or the next line would be joined
+	}
 	return strings.ReplaceAll(text, "%", "%%")
 }
 

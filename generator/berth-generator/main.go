@@ -150,6 +150,9 @@ func writeUnits(cfg generator.Config, set generator.Set, log *logger, dir string
 			return
 		}
 		log.debug("Writing " + dir + "/" + out.Name)
+		for _, link := range out.Links {
+			log.debug("Linking " + dir + "/" + link.Name + " to " + link.Target)
+		}
 		if err := w.unit(out); err != nil {
 			log.error(err.Error())
 		}

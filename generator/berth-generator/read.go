@@ -65,7 +65,7 @@ func listedDirs(list string, log *logger) []string {
 	var paths []string
 	for _, path := range strings.Split(list, ":") {
 		if !strings.HasPrefix(path, "/") {
-			log.error(strconv.Quote(path) + " in QUADLET_UNIT_DIRS is not an absolute path; it and what follows is left out")
+			log.warn(strconv.Quote(path) + " in QUADLET_UNIT_DIRS is not an absolute path; it and what follows is left out")
 			break
 		}
 		paths = append(paths, filepath.Clean(path))

@@ -25,8 +25,8 @@ const byteOrderMark = "\ufeff"
 // Parse reads a unit file. It always returns what could be read, and an error for each line that could not, in order;
 // after fifty it stops. path is only used for places.
 //
-// The rules are Quadlet's: white space around a line does not count; a line that ends in a backslash is joined with the
-// next one and nothing is put in between; comment and blank lines inside a continuation are skipped. A byte order mark at
+// The rules are Quadlet's: white space around a line does not count; a line that ends in a backslash (not two) is joined with
+// the next one and nothing is put in between; comment and blank lines inside a continuation are skipped. A byte order mark at
 // the start is passed over, as systemd does.
 func Parse(path, text string) (*File, []SyntaxError) {
 	return new(Parser).Parse(path, text, 0)
@@ -144,15 +144,14 @@ func (p *Parser) line() {
 	line, col := p.next()
 	at := Pos{Path: p.file.Path, Line: p.lineno, Col: col}
 	if isComment(line) {
-		if strings.IndexByte(line, 0) >= 0 {
-			p.fail(at, "a NUL byte; systemd would end the line there")
+		if p.endsEarly(at, line) {
 			return
 		}
 		p.lines = append(p.lines, line)
 		return
 	}
 	var joins []joint
-	if line[len(line)-1] == '\\' {
+	if continues(line) {
 		line, joins = p.joinLines(line[:len(line)-1])
 	}
 	if !p.checkBytes(at, line) {
@@ -163,6 +162,15 @@ func (p *Parser) line() {
 		return
 	}
 	p.assignment(at, line, joins)
+}
+
+// continues reports a line that ends in a backslash which no other backslash escapes, as systemd counts.
+func continues(line string) bool {
+	n := len(line)
+	for n > 0 && line[n-1] == '\\' {
+		n--
+	}
+	return (len(line)-n)%2 == 1
 }
 
 // joinLines appends the lines that continue head.
@@ -176,7 +184,7 @@ func (p *Parser) joinLines(head string) (string, []joint) {
 			continue
 		}
 		joins = append(joins, joint{int32(joined.Len()), p.lineno, col})
-		if line[len(line)-1] != '\\' {
+		if !continues(line) {
 			joined.WriteString(line)
 			break
 		}
@@ -186,9 +194,7 @@ func (p *Parser) joinLines(head string) (string, []joint) {
 }
 
 func (p *Parser) checkBytes(at Pos, line string) bool {
-	if i := strings.IndexByte(line, 0); i >= 0 {
-		at.Col += int32(i)
-		p.fail(at, "a NUL byte; systemd would end the line there")
+	if p.endsEarly(at, line) {
 		return false
 	}
 	if !utf8.ValidString(line) {
@@ -196,6 +202,21 @@ func (p *Parser) checkBytes(at Pos, line string) bool {
 		return false
 	}
 	return true
+}
+
+// endsEarly finds the bytes that end a line for systemd and not for Quadlet; what follows them would be another directive.
+func (p *Parser) endsEarly(at Pos, line string) bool {
+	if i := strings.IndexByte(line, 0); i >= 0 {
+		at.Col += int32(i)
+		p.fail(at, "a NUL byte; systemd would end the line there")
+		return true
+	}
+	if i := strings.IndexByte(line, '\r'); i >= 0 {
+		at.Col += int32(i)
+		p.fail(at, "a carriage return inside the line; systemd would end the line there")
+		return true
+	}
+	return false
 }
 
 func (p *Parser) header(at Pos, line string) {

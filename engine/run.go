@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -312,20 +313,12 @@ func newID() (string, error) {
 
 // unitOf is the systemd unit that a cgroup path belongs to: its last element that is a service or scope.
 func unitOf(cgroup string) string {
-	for _, part := range reversed(strings.Split(cgroup, "/")) {
+	for _, part := range slices.Backward(strings.Split(cgroup, "/")) {
 		if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
 			return part
 		}
 	}
 	return ""
-}
-
-func reversed(list []string) []string {
-	out := make([]string, 0, len(list))
-	for i := len(list) - 1; i >= 0; i-- {
-		out = append(out, list[i])
-	}
-	return out
 }
 
 // stopSignal normalises a signal's name or number.

@@ -41,7 +41,7 @@ func Write(path string, data []byte, mode os.FileMode) (err error) {
 	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 // RemoveLink removes the symbolic link at path if its text is target; one that is not there, or leads elsewhere by now, is
@@ -56,7 +56,7 @@ func RemoveLink(path, target string) error {
 		return err
 	}
 	defer dir.Close() // and unlock
-	if err := lock(int(dir.Fd())); err != nil {
+	if err := Lock(dir); err != nil {
 		return fmt.Errorf("lock %s: %w", dir.Name(), err)
 	}
 	// By the handle and not by the path: the directory may have been removed, and made anew, meanwhile.
@@ -74,15 +74,18 @@ func RemoveLink(path, target string) error {
 	return nil
 }
 
-func lock(fd int) error {
+// Lock waits until no other open file holds the lock on f's file (flock(2)). It ends when f is closed, and so with the
+// process, however that ends.
+func Lock(f *os.File) error {
 	for {
-		if err := unix.Flock(fd, unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
 }
 
-func syncDir(dir string) error {
+// SyncDir makes what was made, renamed or removed in a directory survive a power cut.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -61,7 +62,7 @@ func checkRun(c spec.Container) error {
 		{"log-driver", c.LogDriver, []string{"", "journald", "passthrough", "none"}},
 		{"pull", c.Pull, []string{"", "always", "missing", "newer", "never"}},
 	} {
-		if !oneOf(f.value, f.known) {
+		if !slices.Contains(f.known, f.value) {
 			return fmt.Errorf("--%s=%s: known are %s", f.name, f.value, strings.TrimPrefix(strings.Join(f.known, ", "), ", "))
 		}
 	}
@@ -71,15 +72,6 @@ func checkRun(c spec.Container) error {
 		}
 	}
 	return nil
-}
-
-func oneOf(s string, list []string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 func runRun(ctx context.Context, env *Env, args []string) error {

@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
@@ -189,17 +187,11 @@ func (a Adapter) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("wait for netavark's turn: %w", err)
-		}
-		return func() { f.Close() }, nil
+	if err := atomicfile.Lock(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("wait for netavark's turn: %w", err)
 	}
+	return func() { f.Close() }, nil
 }
 
 // definition is a network as Podman writes it into NAME.json.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -230,20 +231,11 @@ func sysctls(c Container, netHost bool) (map[string]string, error) {
 			if netHost {
 				return nil, fmt.Errorf("sysctl %s cannot be set with the host's network: it would change the host", name)
 			}
-		case strings.HasPrefix(name, "fs.mqueue."), contains(ipcSysctls, name):
+		case strings.HasPrefix(name, "fs.mqueue."), slices.Contains(ipcSysctls, name):
 		default:
 			return nil, fmt.Errorf("sysctl %s belongs to no namespace of a container: it would change the host; set it in /etc/sysctl.d", name)
 		}
 		m[name] = value
 	}
 	return m, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }

@@ -3,7 +3,6 @@ package spec
 import (
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -58,7 +57,7 @@ func capabilities(c Container, p Process) (*specs.LinuxCapabilities, error) {
 	for _, name := range added {
 		set[name] = true
 	}
-	bounding := sortedNames(set)
+	bounding := SortedKeys(set)
 	if p.UID == 0 {
 		return &specs.LinuxCapabilities{Bounding: bounding, Effective: bounding, Permitted: bounding}, nil
 	}
@@ -84,22 +83,13 @@ func capabilityNames(list []string) (names []string, all bool, err error) {
 			if !strings.HasPrefix(name, "CAP_") {
 				name = "CAP_" + name
 			}
-			if !contains(allCapabilities, name) {
+			if !slices.Contains(allCapabilities, name) {
 				return nil, false, fmt.Errorf("unknown capability %q; capabilities(7) lists the names", word)
 			}
 			names = append(names, name)
 		}
 	}
 	return names, all, nil
-}
-
-func sortedNames(set map[string]bool) []string {
-	names := make([]string, 0, len(set))
-	for name := range set {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
 }
 
 // maskedPaths hide what tells about or reaches into the host; the union of what Podman and Docker hide.
@@ -172,7 +162,7 @@ func unmask(paths []string, value string) []string {
 	open := splitNonEmpty(value, ":")
 	var left []string
 	for _, p := range paths {
-		if !contains(open, p) {
+		if !slices.Contains(open, p) {
 			left = append(left, p)
 		}
 	}

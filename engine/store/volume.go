@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // Volumes keeps named volumes where Podman does: GRAPHROOT/volumes/NAME/_data.
@@ -49,7 +51,7 @@ func makeVolume(dir, data string, fill func(dir string) error) error {
 		return err
 	}
 	defer lock.Close()
-	if err := flock(lock); err != nil {
+	if err := atomicfile.Lock(lock); err != nil {
 		return err
 	}
 	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
@@ -65,7 +67,7 @@ func makeVolume(dir, data string, fill func(dir string) error) error {
 	if err := fillAndRename(fresh, data, fill); err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))
 	}
-	return errors.Join(lock.Sync(), syncDir(filepath.Dir(dir)))
+	return errors.Join(lock.Sync(), atomicfile.SyncDir(filepath.Dir(dir)))
 }
 
 func fillAndRename(fresh, data string, fill func(dir string) error) error {
@@ -99,20 +101,4 @@ func removeUnfinished(dir string) error {
 		}
 	}
 	return nil
-}
-
-func flock(f *os.File) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -30,49 +30,31 @@ func (c *conversion) build(s *units.Build, service *unitfile.Section) {
 }
 
 // buildContext returns the directory or URL to build from, "" when the Containerfile is enough, and sets the working
-// directory.
+// directory. A WorkingDirectory= of the file's own stands above any SetWorkingDirectory= that depends on the unit's place.
 func (c *conversion) buildContext(s *units.Build, service *unitfile.Section) string {
 	set := s.SetWorkingDirectory.Text
 	given := service.Value("WorkingDirectory")
 	alone := units.SelfContained(s.File.Text)
-	directory := ""
-	context := set
-	switch strings.ToLower(set) {
-	case "":
-		context = given
+	switch {
+	case set != "" && (set[0] == '/' || units.IsURL(set)):
+		return set
+	case set == "" || given != "":
 		if alone {
-			context = ""
+			return ""
 		}
-		return context
+		return given
+	}
+	directory, context := c.dir(), set
+	switch strings.ToLower(set) {
 	case "unit":
-		directory = c.dir()
 		context = directory
 	case "file":
-		if s.File.Text != "" {
-			directory = dirOf(c.absolute(s.File.Text))
-		}
+		directory = dirOf(c.absolute(s.File.Text))
 		context = directory
-	default:
-		return c.writtenContext(set, given, service)
 	}
-	if alone {
-		context = ""
-	}
-	if given == "" && directory != "" {
-		service.Add("WorkingDirectory", directory)
-	}
-	return context
-}
-
-// writtenContext is a context that is given as such. A relative one is looked up from the unit's directory, unless the
-// file has a WorkingDirectory= of its own, which then counts alone.
-func (c *conversion) writtenContext(set, given string, service *unitfile.Section) string {
-	if units.IsURL(set) || set[0] == '/' {
-		return set
-	}
-	if given != "" {
+	service.Add("WorkingDirectory", directory)
+	if alone && context == directory {
 		return ""
 	}
-	service.Add("WorkingDirectory", c.dir())
-	return set
+	return context
 }

@@ -1,5 +1,3 @@
-// Package generator turns Quadlet unit files into units of systemd. It is pure: files in, units, links and findings out;
-// reading directories and writing units is berth-generator's part.
 package generator
 
 import (

@@ -33,11 +33,7 @@ func checkBuild(u *Unit, b *Build) {
 	}
 	if strings.EqualFold(b.SetWorkingDirectory.Text, "yaml") {
 		u.add(Finding{At: b.SetWorkingDirectory.At, Severity: Error,
-			Message: "unsupported value for SetWorkingDirectory: " + b.SetWorkingDirectory.Text, Hint: "use file, unit, a path or a URL"})
-	}
-	service := u.File.Section("Service")
-	if b.File.Text == "" && b.SetWorkingDirectory.Text == "" && service.Value("WorkingDirectory") == "" {
-		u.Errorf(u.sectionPos(), "neither SetWorkingDirectory, nor File key specified")
+			Message: "SetWorkingDirectory=yaml is only supported in .kube files", Hint: "use file, unit, a path or a URL"})
 	}
 	if strings.EqualFold(b.SetWorkingDirectory.Text, "file") && b.File.Text == "" {
 		u.Errorf(b.SetWorkingDirectory.At, "SetWorkingDirectory=file needs a File key")

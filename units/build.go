@@ -35,11 +35,17 @@ func checkBuild(u *Unit, b *Build) {
 		u.add(Finding{At: b.SetWorkingDirectory.At, Severity: Error,
 			Message: "SetWorkingDirectory=yaml is only supported in .kube files", Hint: "use file, unit, a path or a URL"})
 	}
-	if strings.EqualFold(b.SetWorkingDirectory.Text, "file") && b.File.Text == "" {
-		u.Errorf(b.SetWorkingDirectory.At, "SetWorkingDirectory=file needs a File key")
+	if u.File.Section("Service").Value("WorkingDirectory") != "" {
+		return
 	}
-	if b.File.Text != "" && !SelfContained(b.File.Text) && b.SetWorkingDirectory.Text == "" && service.Value("WorkingDirectory") == "" {
+	set, file := b.SetWorkingDirectory.Text, b.File.Text
+	switch {
+	case set == "" && file == "":
+		u.Errorf(u.sectionPos(), "neither SetWorkingDirectory, nor File key specified")
+	case set == "" && !SelfContained(file):
 		u.Errorf(b.File.At, "relative path in File key requires SetWorkingDirectory key to be set")
+	case strings.EqualFold(set, "file") && file == "":
+		u.Errorf(b.SetWorkingDirectory.At, "SetWorkingDirectory=file needs a File key")
 	}
 }
 

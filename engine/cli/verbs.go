@@ -2,5 +2,8 @@ package cli
 
 // verbs lists the commands in the order in which --help shows them.
 func verbs() []Verb {
-	return []Verb{runVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(), versionVerb()}
+	return []Verb{
+		runVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(),
+		quadletVerb(), lintVerb(), generateVerb(), completionVerb(), versionVerb(),
+	}
 }

@@ -1,0 +1,163 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain lets the tests see cgroup2 where systemd puts it, also on a machine that has it beside the old hierarchies: in a
+// mount namespace of their own.
+func TestMain(m *testing.M) {
+	unified := filepath.Join(mountPoint, "unified")
+	if _, err := os.Stat(filepath.Join(unified, "cgroup.procs")); err != nil || os.Getuid() != 0 || os.Getenv("BERTH_TEST_UNIFIED") != "" {
+		os.Exit(m.Run())
+	}
+	script := `mount --bind "$0" "$1" && shift && exec "$@"`
+	words := append([]string{"unshare", "--mount", "/bin/sh", "-c", script, unified, mountPoint}, os.Args...)
+	err := syscall.Exec("/usr/bin/unshare", words, append(os.Environ(), "BERTH_TEST_UNIFIED=1"))
+	fmt.Fprintln(os.Stderr, "unshare:", err)
+	os.Exit(1)
+}
+
+// unit makes a group as systemd would for a unit, and takes it away with all that is left in it.
+func unit(t *testing.T) string {
+	t.Helper()
+	group := fmt.Sprintf("/berth-test-%d-%s", os.Getpid(), strings.ToLower(t.Name()))
+	if err := os.Mkdir(mountPoint+group, 0o755); err != nil {
+		t.Skip("no control group can be made here: ", err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(killAll(context.Background(), mountPoint+group), removeTree(mountPoint+group)); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := os.Stat(filepath.Join(mountPoint+group, "cgroup.kill")); err != nil {
+		t.Skip("this is no cgroup2 file system of Linux 5.14 or newer: ", err)
+	}
+	return group
+}
+
+// sleeper starts a process in a group.
+func sleeper(t *testing.T, group string) *exec.Cmd {
+	t.Helper()
+	dir, err := os.Open(mountPoint + group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	cmd := exec.Command("/bin/sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return cmd
+}
+
+func TestRemove(t *testing.T) {
+	group := unit(t) + "/container"
+	ctx := context.Background()
+	if err := (Cgroups{}).Remove(ctx, group); err != nil {
+		t.Errorf("nothing there: %v", err)
+	}
+	deep := group + "/a/b"
+	if err := os.MkdirAll(mountPoint+deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	top, below := sleeper(t, group), sleeper(t, deep)
+	if err := (Cgroups{}).Remove(ctx, group); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(mountPoint + group); !os.IsNotExist(err) {
+		t.Errorf("the group is left: %v", err)
+	}
+	for _, p := range []*exec.Cmd{top, below} {
+		var exit *exec.ExitError
+		if err := p.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Errorf("ended with %v", err)
+		}
+	}
+	if err := (Cgroups{}).Remove(ctx, group); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+// TestRemoveLeavesTheUnit: the unit's own group and what else is in it are systemd's.
+func TestRemoveLeavesTheUnit(t *testing.T) {
+	group := unit(t)
+	if err := errors.Join(os.Mkdir(mountPoint+group+"/berth", 0o755), os.Mkdir(mountPoint+group+"/container", 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	other := sleeper(t, group+"/berth")
+	if err := (Cgroups{}).Remove(context.Background(), group+"/container"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("another group's process: %v", err)
+	}
+}
+
+func TestDivide(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("making namespaces needs root")
+	}
+	group := unit(t)
+	own := sleeper(t, group)
+	type result struct {
+		group, inside, shown string
+		err                  error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its namespaces
+		var r result
+		r.err = errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
+		if r.err == nil {
+			r.group, r.inside, r.err = Cgroups{}.Divide(group)
+		}
+		list, _ := os.ReadDir(mountPoint)
+		for _, e := range list {
+			if e.IsDir() {
+				r.shown += e.Name() + " "
+			}
+		}
+		done <- r
+	}()
+	r := <-done
+	if r.err != nil || r.group != group+"/container" || r.inside != "/container" {
+		t.Fatalf("%+v", r)
+	}
+	if r.shown != "berth " {
+		t.Errorf("the thread sees the groups %s", r.shown)
+	}
+	place, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", own.Process.Pid))
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(place)), group+"/berth") {
+		t.Errorf("the unit's process is in %s, %v", place, err)
+	}
+	// Nobody else sees the difference.
+	if _, err := os.Stat(mountPoint + group); err != nil {
+		t.Errorf("the mount has spread: %v", err)
+	}
+}
+
+func TestDivideWithoutAGroup(t *testing.T) {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		_, _, err := Cgroups{}.Divide("/berth-test-there-is-none")
+		done <- err
+	}()
+	if err := <-done; err == nil {
+		t.Error("a group that is not there was divided")
+	}
+}

@@ -157,6 +157,11 @@ func writeUnits(cfg generator.Config, set generator.Set, log *logger, dir string
 			log.error(err.Error())
 		}
 	})
+	if cfg.User {
+		if err := w.unit(generator.WaitOnline()); err != nil {
+			log.error(err.Error())
+		}
+	}
 	if err := w.commit(); err != nil {
 		log.error(err.Error())
 	}

@@ -5,9 +5,16 @@
 
 load_user_image
 : >"$tmp/wait_for"
-systemctl start network-online.target
 as_tester berth run --rm --network none $IMAGE true
+# The unit that all wait for stays, and so do its traces: it is there once a file is.
+user_quadlet e2e-any.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=true
+F
 as_tester systemctl --user start podman-user-wait-network-online.service
+rm -f /home/tester/.config/containers/systemd/e2e-any.container
 leak_snapshot
 
 ended() { [ "$(user_property "$1" ActiveState)" = failed ] || [ "$(user_property "$1" ActiveState)" = inactive ]; }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -306,15 +309,33 @@ func TestJournalArgs(t *testing.T) {
 		user bool
 		want string
 	}{
-		{logsOptions{tail: -1}, false, "--quiet --no-pager --unit=web.service --output=cat --since=@1000"},
-		{logsOptions{tail: -1}, true, "--quiet --no-pager --user-unit=web.service --output=cat --since=@1000"},
-		{logsOptions{tail: 0}, false, "--quiet --no-pager --unit=web.service --output=cat --since=@1000 --lines=0"},
-		{logsOptions{tail: -1, follow: true, timestamps: true}, false, "--quiet --no-pager --unit=web.service --output=short-iso-precise --since=@1000 --follow --no-tail"},
-		{logsOptions{tail: 5, follow: true, since: "-1h", until: "now"}, false, "--quiet --no-pager --unit=web.service --output=cat --since=-1h --until=now --lines=5 --follow"},
+		{logsOptions{tail: -1}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=cat --since=@1000"},
+		{logsOptions{tail: -1}, true, "--quiet --no-pager _SYSTEMD_USER_UNIT=web.service --output=cat --since=@1000"},
+		{logsOptions{tail: 0}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=cat --since=@1000 --lines=0"},
+		{logsOptions{tail: -1, follow: true, timestamps: true}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=short-iso-precise --since=@1000 --follow --no-tail"},
+		{logsOptions{tail: 5, follow: true, since: "-1h", until: "now"}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=cat --since=-1h --until=now --lines=5 --follow"},
 	}
 	for _, tt := range tests {
 		if got := strings.Join(journalArgs(s, tt.o, tt.user), " "); got != tt.want {
 			t.Errorf("%+v:\ngot  %s\nwant %s", tt.o, got, tt.want)
+		}
+	}
+}
+
+// TestLive: a container keeps its leases until nothing of it is left.
+func TestLive(t *testing.T) {
+	dirs := engine.Dirs{Run: t.TempDir()}
+	live := liveIn(dirs)
+	for name, text := range map[string]string{"ended": `{"version":1,"init":{"pid":1073741824,"start":1}}`, "starting": `{"version":1}`, "newer": `{"version":9}`, "damaged": `{`} {
+		if live(name) {
+			t.Errorf("%s is live before it is there", name)
+		}
+		dir := dirs.Container(name)
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "state.json"), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if !live(name) {
+			t.Errorf("%s is not live", name)
 		}
 	}
 }

@@ -61,11 +61,12 @@ func runLogs(_ context.Context, env *Env, args []string) error {
 	return syscall.Exec(path, append([]string{"journalctl"}, journalArgs(s, o, rootlessMode())...), os.Environ())
 }
 
-// journalArgs asks for the lines of the container's unit since the container was made.
+// journalArgs asks for the lines of the container's unit since the container was made: those that its processes wrote, not
+// those that systemd wrote about it (systemd.journal-fields(7)).
 func journalArgs(s engine.State, o logsOptions, user bool) []string {
-	unit := "--unit="
+	unit := "_SYSTEMD_UNIT="
 	if user {
-		unit = "--user-unit="
+		unit = "_SYSTEMD_USER_UNIT="
 	}
 	args := []string{"--quiet", "--no-pager", unit + s.Unit, "--output=cat"}
 	if o.timestamps {

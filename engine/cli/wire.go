@@ -83,11 +83,12 @@ func newEngine(env *Env) (*engine.Engine, error) {
 	return e, nil
 }
 
-// liveIn tells whether a container still has a right to its leases: it runs, or is being started.
+// liveIn tells whether a container still has a right to its leases. One that has ended keeps them until it is removed: the
+// rules that use them are there until then. So does one whose state cannot be read.
 func liveIn(dirs engine.Dirs) func(id string) bool {
 	return func(id string) bool {
-		s, err := dirs.Load(id)
-		return err == nil && (s.Init.PID == 0 || s.Running())
+		_, err := dirs.Load(id)
+		return !errors.Is(err, engine.ErrNoContainer)
 	}
 }
 

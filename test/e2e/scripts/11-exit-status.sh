@@ -44,7 +44,9 @@ wait_for 30 ended e2e-kill
 assert_eq "result" "$(property e2e-kill Result)" signal
 assert_eq "signal" "$(property e2e-kill ExecMainStatus)" 9
 
-say "Restart=always, three times"
+say "Restart=always, again and again"
+times="1 2 3"
+[ "$BERTH_HOST" != vm ] || times=1
 quadlet e2e-again.container <<F
 [Container]
 Image=$IMAGE
@@ -59,7 +61,7 @@ again() {
 	[ "$(property e2e-again NRestarts)" = "$1" ] && [ "$(property e2e-again ActiveState)" = active ] &&
 		[ "$(property e2e-again MainPID)" != "$old" ]
 }
-for n in 1 2 3; do
+for n in $times; do
 	kill -9 "$old"
 	wait_for 60 again "$n"
 	old=$(property e2e-again MainPID)

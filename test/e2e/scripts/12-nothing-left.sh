@@ -39,9 +39,10 @@ life() {
 
 mkdir -p /etc/containers/systemd
 for how in stop kill rm; do
+	life bridge "$how" PublishPort=18081:80 PublishPort=127.0.0.1:18082:81/udp
+	[ "$BERTH_HOST" != vm ] || continue # emulated: a share will do
 	life none "$how" Network=none
 	life host "$how" Network=host
-	life bridge "$how" PublishPort=18081:80 PublishPort=127.0.0.1:18082:81/udp
 done
 life bind stop Network=none "Volume=$tmp:/data"
 

@@ -13,7 +13,9 @@ PublishPort=1810%i:80
 Exec=sh -c '$IDLE'
 F
 systemctl daemon-reload
-units=$(for i in 0 1 2 3 4 5 6 7 8 9; do echo "e2e-many@$i"; done)
+count=10
+[ "$BERTH_HOST" != vm ] || count=4 # emulated
+units=$(for ((i = 0; i < count; i++)); do echo "e2e-many@$i"; done)
 defer rm -f /etc/containers/systemd/e2e-many@.container
 systemctl start 'system-e2e\x2dmany.slice' # systemd's own, it stays
 leak_snapshot
@@ -27,8 +29,8 @@ for how in kill stop; do
 	for u in $units; do
 		assert_init "$u" "$(property "$u" MainPID)"
 	done
-	assert_eq "addresses" "$(berth inspect $(berth ps -q) | grep -c '"10\.88\.')" 10
-	assert_eq "different ones" "$(berth inspect $(berth ps -q) | grep '"10\.88\.' | sort -u | wc -l)" 10
+	assert_eq "addresses" "$(berth inspect $(berth ps -q) | grep -c '"10\.88\.')" $count
+	assert_eq "different ones" "$(berth inspect $(berth ps -q) | grep '"10\.88\.' | sort -u | wc -l)" $count
 	say "$how all at once"
 	case $how in
 	kill)

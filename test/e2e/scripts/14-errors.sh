@@ -70,6 +70,19 @@ Network=none
 Exec=/no/such/program
 F
 
+say "a directory and a dangling link in the place of a file"
+mkdir /etc/containers/systemd/e2e-dir.container
+ln -s /does/not/exist /etc/containers/systemd/e2e-dangling.container
+systemctl daemon-reload
+for name in dir dangling; do
+	must_fail systemctl start e2e-$name >/dev/null
+	assert_match "status" "$(systemctl status e2e-$name || true)" "e2e-$name.container"
+	systemctl reset-failed e2e-$name 2>/dev/null || true
+done
+rmdir /etc/containers/systemd/e2e-dir.container
+rm /etc/containers/systemd/e2e-dangling.container
+systemctl daemon-reload
+
 say "a busy port"
 socket=$tmp/listening
 systemd-run --quiet --unit=e2e-listener --service-type=exec busybox nc -l -p 18085

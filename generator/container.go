@@ -184,8 +184,8 @@ func (c *conversion) environmentFile(path string) string {
 }
 
 func (c *conversion) joinPod(cmd *command, pod units.String) {
-	if pod.Text == "" {
-		return
+	if units.KindOf(pod.Text) != units.KindPod {
+		return // none, or reported already
 	}
 	other := c.byFile[pod.Text]
 	if other == nil || other.source.Masked {

@@ -106,6 +106,14 @@ func Generate(cfg Config, set Set, emit func(*Output)) {
 	}
 }
 
+// Findings lists what is wrong with the files of a set, references between them included, ordered by file and line.
+func Findings(cfg Config, set Set) []units.Finding {
+	var all []units.Finding
+	Generate(cfg, set, func(out *Output) { all = append(all, out.Findings...) })
+	units.SortFindings(all)
+	return all
+}
+
 // guard runs a step for one file. A bug that one file brings to light must not cost the machine its other units.
 func (g *generation) guard(e *entry, step func()) {
 	defer func() {
@@ -272,13 +280,11 @@ func (g *generation) convertOne(e *entry) Output {
 	} else if g.refuse(e, u) {
 		out.Name = ""
 	}
-	if e.source.Problem == "" {
-		u.Check()
-	}
 	c := conversion{generation: g, Unit: u, entry: e}
 	links := c.links()
-	if out.Name != "" && !units.HasErrors(u.Findings) {
-		c.run()
+	if e.source.Problem == "" {
+		u.Check()
+		c.run() // even when there are errors: it finds those of references
 	}
 	out.Findings = append(u.Findings, dropins...)
 	units.SortFindings(out.Findings)

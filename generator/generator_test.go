@@ -54,6 +54,20 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+func TestFindings(t *testing.T) {
+	set := Set{Files: []Source{
+		{Name: "b.container", Path: "/d/b.container", Text: "[Container]\nFoo=1\nImage=gone.image\n"},
+		{Name: "a.pod", Path: "/d/a.pod", Text: "[Pod]\nIP\n"},
+	}}
+	var got []string
+	for _, f := range Findings(Config{}, set) {
+		got = append(got, f.At.String())
+	}
+	if want := "/d/a.pod:2 /d/b.container:2 /d/b.container:3"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
 // TestFirstFoundCounts: the second file of a name is not read at all, even when the first one is bad.
 func TestFirstFoundCounts(t *testing.T) {
 	set := Set{Files: []Source{

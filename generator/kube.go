@@ -19,7 +19,9 @@ func (c *conversion) kube(s *units.Kube, service *unitfile.Section) {
 	service.Add("ExecStopPost", c.kubeDown(s))
 	switch strings.ToLower(s.SetWorkingDirectory.Text) {
 	case "yaml":
-		service.SetDefault("WorkingDirectory", dirOf(c.absolute(s.Yaml[0].Text)))
+		if len(s.Yaml) > 0 {
+			service.SetDefault("WorkingDirectory", dirOf(c.absolute(s.Yaml[0].Text)))
+		}
 	case "unit":
 		service.SetDefault("WorkingDirectory", c.dir())
 	}

@@ -198,7 +198,7 @@ func (c *conversion) imageOf(image units.String) string {
 
 // checkImageName warns of a short name: which registry it means depends on the machine.
 func (c *conversion) checkImageName(image units.String) {
-	if isFullName(image.Text) {
+	if image.Text == "" || isFullName(image.Text) {
 		return
 	}
 	c.Add(units.Finding{At: image.At, Severity: units.Warning, Message: quoted(image.Text) + " is not a fully qualified image name",

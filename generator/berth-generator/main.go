@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/berth-pods/berth/generator"
+	"github.com/berth-pods/berth/generator/sources"
 	"github.com/berth-pods/berth/units"
 )
 
@@ -80,10 +81,16 @@ func generate(opts options, log *logger, stdout *os.File) int {
 		log.error("missing output directory argument")
 		return 1
 	}
-	dirs := searchDirs(os.Getenv, opts.user, log)
-	set := readAll(dirs, log)
+	search := sources.For(os.Getenv, opts.user, os.Getuid())
+	for _, warning := range search.Warnings {
+		log.warn(warning)
+	}
+	set, errs := search.Read(log.debug)
+	for _, err := range errs {
+		log.error(err.Error())
+	}
 	if len(set.Files) == 0 {
-		log.debug("No files parsed from [" + strings.Join(dirs.paths, " ") + "]")
+		log.debug("No files parsed from [" + strings.Join(search.Paths, " ") + "]")
 		return log.status()
 	}
 	raiseMemoryLimit(set)
@@ -92,7 +99,7 @@ func generate(opts options, log *logger, stdout *os.File) int {
 		Engine:       engineProgram(os.Getenv),
 		Reporter:     selfPath(),
 		DeviceExists: exists,
-		Existing:     existingUnits(os.Getenv, opts.user),
+		Existing:     sources.ExistingUnits(os.Getenv, opts.user),
 	}
 	if opts.dryRun {
 		printUnits(cfg, set, log, stdout)

@@ -344,57 +344,6 @@ func TestStatusOfFlags(t *testing.T) {
 	}
 }
 
-func TestSearchDirs(t *testing.T) {
-	uid := "0"
-	if id := os.Getuid(); id != 0 {
-		t.Skipf("the paths are written for root, this is user %d", id)
-	}
-	tests := []struct {
-		name string
-		user bool
-		env  map[string]string
-		want string
-	}{
-		{"system", false, map[string]string{"HOME": "/root"}, "/run/containers/systemd /etc/containers/systemd /usr/share/containers/systemd"},
-		{"user", true, map[string]string{"HOME": "/home/u", "XDG_RUNTIME_DIR": "/run/user/1"}, "/run/user/1/containers/systemd /home/u/.config/containers/systemd " +
-			"/etc/containers/systemd/users/" + uid + " /etc/containers/systemd/users /usr/share/containers/systemd/users/" + uid + " /usr/share/containers/systemd/users"},
-		{"user, own configuration directory", true, map[string]string{"HOME": "/home/u", "XDG_CONFIG_HOME": "/c"}, "/c/containers/systemd " +
-			"/etc/containers/systemd/users/" + uid + " /etc/containers/systemd/users /usr/share/containers/systemd/users/" + uid + " /usr/share/containers/systemd/users"},
-		{"user without a home", true, nil, "/etc/containers/systemd/users/" + uid + " /etc/containers/systemd/users /usr/share/containers/systemd/users/" + uid + " /usr/share/containers/systemd/users"},
-		{"replaced", true, map[string]string{"QUADLET_UNIT_DIRS": "/a:/b//c/"}, "/a /b/c"},
-	}
-	for _, test := range tests {
-		log := openLog(os.Stderr, options{dryRun: true})
-		log.stderr = nil
-		got := searchDirs(func(name string) string { return test.env[name] }, test.user, log)
-		if strings.Join(got.paths, " ") != test.want {
-			t.Errorf("%s: got %v", test.name, got.paths)
-		}
-	}
-}
-
-func TestOthersDir(t *testing.T) {
-	for path, want := range map[string]bool{
-		"/etc/containers/systemd/users/1000":       false,
-		"/etc/containers/systemd/users/1001":       true,
-		"/usr/share/containers/systemd/users/1001": true,
-		"/etc/containers/systemd/users/web":        false,
-		"/etc/containers/systemd/users":            false,
-		"/etc/containers/systemd/users/1000/1001":  false,
-		"/home/1001": false,
-	} {
-		if got := othersDir(path, "1000"); got != want {
-			t.Errorf("%s: %v", path, got)
-		}
-	}
-	system := searchDirs(func(string) string { return "" }, false, nil)
-	for _, path := range []string{"/etc/containers/systemd/users", "/usr/share/containers/systemd/users"} {
-		if !system.leaveOut(path) {
-			t.Errorf("the system's generator reads %s", path)
-		}
-	}
-}
-
 // TestLinks: what the program links is std and the packages of the language; anything else costs boot time.
 func TestLinks(t *testing.T) {
 	list, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
@@ -402,7 +351,7 @@ func TestLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	const module = "github.com/berth-pods/berth/"
-	allowed := map[string]bool{module + "units": true, module + "units/unitfile": true, module + "generator": true, module + "generator/berth-generator": true}
+	allowed := map[string]bool{module + "units": true, module + "units/unitfile": true, module + "generator": true, module + "generator/sources": true, module + "generator/berth-generator": true}
 	for _, path := range strings.Fields(string(list)) {
 		if !allowed[path] {
 			t.Errorf("links %s", path)
@@ -518,32 +467,4 @@ func assertWhole(t *testing.T, clean, dir string) (units int) {
 		}
 	}
 	return len(found)
-}
-
-func TestTotalIsBounded(t *testing.T) {
-	dir := tree(t, map[string]string{"a.container": good})
-	r := reader{log: openLog(os.Stderr, options{dryRun: true}), total: maxTotal - 10}
-	r.log.stderr = nil
-	if s := r.readSource("a.container", dir+"/a.container", 0, false); s.Text != "" || !strings.Contains(s.Problem, "more than 16 MiB") {
-		t.Errorf("%+v", s)
-	}
-}
-
-// TestExisting: the answer is the same whether names are looked up or listed.
-func TestExisting(t *testing.T) {
-	dir := tree(t, map[string]string{"there.service": ""}) + "/"
-	if err := os.Symlink("/dev/null", dir+"masked.service"); err != nil {
-		t.Fatal(err)
-	}
-	e := existing{dirs: []string{t.TempDir() + "/", dir}}
-	for range 2 * manyUnits {
-		for unit, want := range map[string]string{"there.service": dir + "there.service", "masked.service": "", "gone.service": ""} {
-			if got := e.find(unit); got != want {
-				t.Fatalf("%s: %q after %d questions", unit, got, e.asked)
-			}
-		}
-	}
-	if e.lists == nil {
-		t.Error("no list was read")
-	}
 }

@@ -1,10 +1,9 @@
-package main
+package sources
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,111 +12,62 @@ import (
 	"github.com/berth-pods/berth/units"
 )
 
-// search is where unit files are looked for, in order: the first file of a name counts.
-type search struct {
-	paths []string
-
-	// leaveOut tells of a directory below one of the paths that it is not for this manager.
-	leaveOut func(path string) bool
-}
-
-// The administrator's and the distribution's directories.
-const (
-	runDir  = "/run/containers/systemd"
-	etcDir  = "/etc/containers/systemd"
-	usrDir  = "/usr/share/containers/systemd"
-	subDir  = "/containers/systemd"
-	userSub = "/users"
-)
-
-// searchDirs lists the directories of the system's or of a user's manager. QUADLET_UNIT_DIRS replaces them all.
-func searchDirs(getenv func(string) string, user bool, log *logger) search {
-	if list := getenv("QUADLET_UNIT_DIRS"); list != "" {
-		return search{paths: listedDirs(list, log), leaveOut: func(string) bool { return false }}
-	}
-	if !user {
-		// The users' directories are below the system's; units made from them must not run as root.
-		return search{
-			paths:    []string{runDir, etcDir, usrDir},
-			leaveOut: func(path string) bool { return path == etcDir+userSub || path == usrDir+userSub },
-		}
-	}
-	uid := strconv.Itoa(os.Getuid())
-	var paths []string
-	if run := getenv("XDG_RUNTIME_DIR"); run != "" {
-		paths = append(paths, run+subDir)
-	}
-	switch config, home := getenv("XDG_CONFIG_HOME"), getenv("HOME"); {
-	case config != "":
-		paths = append(paths, config+subDir)
-	case home != "":
-		paths = append(paths, home+"/.config"+subDir)
-	default:
-		log.warn("neither HOME nor XDG_CONFIG_HOME is set: the user's own unit files are not read")
-	}
-	for _, base := range [...]string{etcDir, usrDir} {
-		paths = append(paths, base+userSub+"/"+uid, base+userSub)
-	}
-	return search{paths: paths, leaveOut: func(path string) bool { return othersDir(path, uid) }}
-}
-
-func listedDirs(list string, log *logger) []string {
-	var paths []string
-	for _, path := range strings.Split(list, ":") {
-		if !strings.HasPrefix(path, "/") {
-			log.warn(strconv.Quote(path) + " in QUADLET_UNIT_DIRS is not an absolute path; it and what follows is left out")
-			break
-		}
-		paths = append(paths, filepath.Clean(path))
-	}
-	return paths
-}
-
-// othersDir reports a users/UID directory of another user.
-func othersDir(path, uid string) bool {
-	for _, base := range [...]string{etcDir, usrDir} {
-		name, ok := strings.CutPrefix(path, base+userSub+"/")
-		if ok && !strings.Contains(name, "/") && name != uid && name != "" && strings.Trim(name, "0123456789") == "" {
-			return true
-		}
-	}
-	return false
-}
-
 // reader walks the directories. A directory is read once, by its resolved name, so that links cannot loop.
 type reader struct {
-	search search
+	search Search
 	set    generator.Set
 	seen   map[string]bool
-	log    *logger
+	trace  func(string)
+	errs   []error
 	buf    []byte
 	total  int // bytes read
 }
 
 var errTotal = errors.New("is not read: the unit files come to more than " + strconv.Itoa(maxTotal>>20) + " MiB")
 
-func readAll(dirs search, log *logger) generator.Set {
-	r := &reader{search: dirs, seen: map[string]bool{}, log: log}
+// Read reads all unit files and drop-ins. trace is told of each file before it is read; nil tells nobody. What is wrong with
+// a file is said in the set, the errors are about directories.
+func (s Search) Read(trace func(message string)) (generator.Set, []error) {
+	if trace == nil {
+		trace = func(string) {}
+	}
+	r := &reader{search: s, seen: map[string]bool{}, trace: trace}
 	r.set.Dropins = map[string][]generator.Source{}
-	for _, dir := range dirs.paths {
+	for _, dir := range s.Paths {
 		r.directory(dir)
 	}
-	return r.set
+	return r.set, r.errs
 }
+
+// ReadFile reads one file as it would be read in a unit directory.
+func ReadFile(path string) generator.Source {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
+		return generator.Source{Name: name, Path: path, Problem: "does not exist"}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return generator.Source{Name: name, Path: path, Problem: reason(err)}
+	}
+	r := reader{trace: func(string) {}}
+	return r.readSource(name, path, info.Mode(), true)
+}
+
+func wrap(doing string, err error) error { return errors.New(doing + ": " + err.Error()) }
 
 // maxDepth bounds directories inside directories.
 const maxDepth = 64
 
 func (r *reader) directory(path string) {
 	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil || r.seen[resolved] || r.search.leaveOut(resolved) || strings.Count(resolved, "/") > maxDepth {
+	if err != nil || r.seen[resolved] || r.search.LeaveOut(resolved) || strings.Count(resolved, "/") > maxDepth {
 		return
 	}
 	r.seen[resolved] = true
 	entries, err := os.ReadDir(resolved)
 	if err != nil {
 		if !os.IsNotExist(err) {
-			r.log.error("read unit directory: " + err.Error())
+			r.errs = append(r.errs, wrap("read unit directory", err))
 		}
 		return
 	}
@@ -151,7 +101,7 @@ func (r *reader) entry(dir string, e os.DirEntry) (isDirectory bool) {
 	}
 	switch {
 	case isUnit:
-		r.log.debug("Loading source unit file " + path)
+		r.trace("Loading source unit file " + path)
 		r.take(r.readSource(name, path, mode, linked))
 		return false
 	case !mode.IsDir():
@@ -174,7 +124,7 @@ func isDropinDir(name string) bool {
 func (r *reader) dropins(name, path string) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		r.log.error("read drop-in directory: " + err.Error())
+		r.errs = append(r.errs, wrap("read drop-in directory", err))
 		return
 	}
 	for _, e := range entries {
@@ -187,7 +137,7 @@ func (r *reader) dropins(name, path string) {
 			r.set.Dropins[name] = append(r.set.Dropins[name], generator.Source{Name: e.Name(), Path: file, Problem: reason(err)})
 			continue
 		}
-		r.log.debug("Loading source drop-in file " + file)
+		r.trace("Loading source drop-in file " + file)
 		s := r.readSource(e.Name(), file, info.Mode(), e.Type()&os.ModeSymlink != 0)
 		r.set.Dropins[name] = append(r.set.Dropins[name], s)
 	}
@@ -311,63 +261,4 @@ func reason(err error) string {
 		return "cannot be read: " + errno.Error()
 	}
 	return err.Error()
-}
-
-// existingUnits answers whether the system has a unit of its own under a name. Links to /dev/null do not count: they are
-// there to hide a unit.
-func existingUnits(getenv func(string) string, user bool) func(string) string {
-	dirs := []string{"/etc/systemd/system/", "/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
-	if user {
-		dirs = []string{"/etc/systemd/user/", "/usr/local/lib/systemd/user/", "/usr/lib/systemd/user/"}
-		switch config, home := getenv("XDG_CONFIG_HOME"), getenv("HOME"); {
-		case config != "":
-			dirs = append(dirs, config+"/systemd/user/")
-		case home != "":
-			dirs = append(dirs, home+"/.config/systemd/user/")
-		}
-	}
-	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return !exists(dir) })
-	e := existing{dirs: dirs}
-	return e.find
-}
-
-// existing looks for units in directories: by name, and from the manyUnits-th time on in lists that are read once.
-type existing struct {
-	dirs  []string
-	asked int
-	lists []map[string]bool
-}
-
-const manyUnits = 64
-
-func (e *existing) find(unit string) string {
-	if e.asked++; e.asked == manyUnits {
-		for _, dir := range e.dirs {
-			e.lists = append(e.lists, listNames(dir))
-		}
-	}
-	for i, dir := range e.dirs {
-		if e.lists != nil && !e.lists[i][unit] {
-			continue
-		}
-		var stat syscall.Stat_t
-		if syscall.Lstat(dir+unit, &stat) == nil && !isNull(dir+unit) {
-			return dir + unit
-		}
-	}
-	return ""
-}
-
-func listNames(dir string) map[string]bool {
-	names := map[string]bool{}
-	d, err := os.Open(dir)
-	if err != nil {
-		return names
-	}
-	defer d.Close()
-	list, _ := d.Readdirnames(-1)
-	for _, name := range list {
-		names[name] = true
-	}
-	return names
 }

@@ -1,0 +1,112 @@
+package sources
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+const good = "[Container]\nImage=docker.io/library/a:1\n"
+
+// tree makes a directory of files.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestReadFile(t *testing.T) {
+	dir := tree(t, map[string]string{"a.container": good})
+	if s := ReadFile(dir + "/a.container"); s.Text != good || s.Name != "a.container" || s.Problem != "" {
+		t.Errorf("%+v", s)
+	}
+	if s := ReadFile(dir + "/b.container"); s.Problem != "does not exist" {
+		t.Errorf("%+v", s)
+	}
+	if s := ReadFile(dir); s.Problem != "is a directory, not a regular file" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestSearchDirs(t *testing.T) {
+	const uid = "1000"
+	tests := []struct {
+		name     string
+		user     bool
+		env      map[string]string
+		want     string
+		warnings int
+	}{
+		{"system", false, map[string]string{"HOME": "/root"}, "/run/containers/systemd /etc/containers/systemd /usr/share/containers/systemd", 0},
+		{"user", true, map[string]string{"HOME": "/home/u", "XDG_RUNTIME_DIR": "/run/user/1"}, "/run/user/1/containers/systemd /home/u/.config/containers/systemd " +
+			"/etc/containers/systemd/users/" + uid + " /etc/containers/systemd/users /usr/share/containers/systemd/users/" + uid + " /usr/share/containers/systemd/users", 0},
+		{"user, own configuration directory", true, map[string]string{"HOME": "/home/u", "XDG_CONFIG_HOME": "/c"}, "/c/containers/systemd " +
+			"/etc/containers/systemd/users/" + uid + " /etc/containers/systemd/users /usr/share/containers/systemd/users/" + uid + " /usr/share/containers/systemd/users", 0},
+		{"user without a home", true, nil, "/etc/containers/systemd/users/" + uid + " /etc/containers/systemd/users /usr/share/containers/systemd/users/" + uid + " /usr/share/containers/systemd/users", 1},
+		{"replaced", true, map[string]string{"QUADLET_UNIT_DIRS": "/a:/b//c/"}, "/a /b/c", 0},
+		{"replaced, with a relative one", false, map[string]string{"QUADLET_UNIT_DIRS": "/a:b:/c"}, "/a", 1},
+	}
+	for _, test := range tests {
+		got := For(func(name string) string { return test.env[name] }, test.user, 1000)
+		if strings.Join(got.Paths, " ") != test.want {
+			t.Errorf("%s: got %v", test.name, got.Paths)
+		}
+		if len(got.Warnings) != test.warnings {
+			t.Errorf("%s: warnings %q", test.name, got.Warnings)
+		}
+	}
+}
+
+func TestOthersDir(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/etc/containers/systemd/users/1000":       false,
+		"/etc/containers/systemd/users/1001":       true,
+		"/usr/share/containers/systemd/users/1001": true,
+		"/etc/containers/systemd/users/web":        false,
+		"/etc/containers/systemd/users":            false,
+		"/etc/containers/systemd/users/1000/1001":  false,
+		"/home/1001": false,
+	} {
+		if got := othersDir(path, "1000"); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+	system := For(func(string) string { return "" }, false, 0)
+	for _, path := range []string{"/etc/containers/systemd/users", "/usr/share/containers/systemd/users"} {
+		if !system.LeaveOut(path) {
+			t.Errorf("the system's generator reads %s", path)
+		}
+	}
+}
+
+func TestTotalIsBounded(t *testing.T) {
+	dir := tree(t, map[string]string{"a.container": good})
+	r := reader{total: maxTotal - 10}
+	if s := r.readSource("a.container", dir+"/a.container", 0, false); s.Text != "" || !strings.Contains(s.Problem, "more than 16 MiB") {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestExisting: the answer is the same whether names are looked up or listed.
+func TestExisting(t *testing.T) {
+	dir := tree(t, map[string]string{"there.service": ""}) + "/"
+	if err := os.Symlink("/dev/null", dir+"masked.service"); err != nil {
+		t.Fatal(err)
+	}
+	e := existing{dirs: []string{t.TempDir() + "/", dir}}
+	for range 2 * manyUnits {
+		for unit, want := range map[string]string{"there.service": dir + "there.service", "masked.service": "", "gone.service": ""} {
+			if got := e.find(unit); got != want {
+				t.Fatalf("%s: %q after %d questions", unit, got, e.asked)
+			}
+		}
+	}
+	if e.lists == nil {
+		t.Error("no list was read")
+	}
+}

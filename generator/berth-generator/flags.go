@@ -11,7 +11,8 @@ const usage = `Usage: berth-generator [OPTIONS] NORMAL-DIR [EARLY-DIR LATE-DIR]
 Turns Quadlet unit files into units of systemd, which are written to NORMAL-DIR.
 
   -dryrun        print the units, write nothing
-  -user          read a user's unit directories; also when the program's name has "user" in it
+  -user          read a user's unit directories; also when the program's name has "user" in
+                 it, or it stands in a directory user-generators
   -v             say what is read and written
   -no-kmsg-log   write messages to standard error only, not to the kernel log
   -version       print the version
@@ -30,8 +31,7 @@ var errHelp = errors.New("help wanted")
 
 // parseFlags reads flags with one dash or two, booleans with =true or =false, up to the first operand.
 func parseFlags(args []string) (options, error) {
-	name := args[0][strings.LastIndexByte(args[0], '/')+1:]
-	opts := options{user: strings.Contains(name, "user")}
+	opts := options{user: isUserGenerator(args[0])}
 	rest := args[1:]
 	for len(rest) > 0 && len(rest[0]) > 1 && rest[0][0] == '-' {
 		arg := rest[0]
@@ -45,6 +45,12 @@ func parseFlags(args []string) (options, error) {
 	}
 	opts.operands = rest
 	return opts, nil
+}
+
+// isUserGenerator goes by the program's name, or by the directory of generators that it stands in.
+func isUserGenerator(path string) bool {
+	at := strings.LastIndexByte(path, '/')
+	return strings.Contains(path[at+1:], "user") || strings.HasSuffix(path[:at+1], "/user-generators/")
 }
 
 func (o *options) set(arg string) error {

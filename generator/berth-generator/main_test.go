@@ -302,6 +302,8 @@ func TestFlags(t *testing.T) {
 	}{
 		{"/x/system-generators/g out", options{operands: []string{"out"}}, ""},
 		{"/x/podman-user-generator out early late", options{user: true, operands: []string{"out", "early", "late"}}, ""},
+		{"/usr/lib/systemd/user-generators/berth-generator out", options{user: true, operands: []string{"out"}}, ""},
+		{"/home/user/berth-generator out", options{operands: []string{"out"}}, ""},
 		{"user-gen -user=false", options{}, ""},
 		{"g --user -dryrun --v=true -no-kmsg-log", options{user: true, dryRun: true, verbose: true, noKmsg: true}, ""},
 		{"g -v out -dryrun", options{verbose: true, operands: []string{"out", "-dryrun"}}, ""},

@@ -21,23 +21,32 @@ build: ## build the programs into bin/
 	$(BUILD) -o bin/berth ./engine/berth
 	$(BUILD) -o bin/berth-image ./engine/image/berth-image
 	$(BUILD) -o bin/berth-generator ./generator/berth-generator
+	$(BUILD) -o bin/berth-fetch ./engine/fetch/berth-fetch
+
+.PHONY: man
+man: ## render the manual pages into bin/man
+	rm -rf bin/man
+	$(GO) run -tags '$(TAGS)' ./man bin/man
 
 .PHONY: install
-install: build ## install into $(DESTDIR)$(PREFIX)
+install: build man ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/berth $(DESTDIR)$(BINDIR)/berth
 	install -D -m 0755 bin/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-image
+	install -D -m 0755 bin/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-fetch
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
+	for n in 1 5 8; do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$$n bin/man/*.$$n || exit 1; done
 	@./install-note.sh "$(DESTDIR)"
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image
+	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-fetch
+	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 
 .PHONY: check
 check: ## format, vet, unit tests, sizes and dependencies; needs Go only
-	@test -z "$$(gofmt -l bench engine examples generator test units)" || { echo "not formatted: $$(gofmt -l bench engine examples generator test units)"; exit 1; }
+	@test -z "$$(gofmt -l bench engine examples generator man test units)" || { echo "not formatted: $$(gofmt -l bench engine examples generator man test units)"; exit 1; }
 	$(GO) vet -tags '$(TAGS)' ./...
 	$(GO) vet -tags 'e2e $(TAGS)' ./test/e2e/...
 	set -o pipefail; $(GO) test -json -tags '$(TAGS)' ./... | $(GO) run ./test/summary

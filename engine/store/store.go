@@ -141,7 +141,8 @@ func (s *Store) Create(id, name string, image engine.Image, volatile bool) error
 		return fmt.Errorf("remove what an earlier boot has left in the store: %w", err)
 	}
 	options := &storage.ContainerOptions{Volatile: volatile}
-	_, err = st.CreateContainer(id, []string{name}, image.ID, "", mark(boot, volatile), options)
+	// The layer has the container's ID: the library makes it before the record, and without one it must be found too.
+	_, err = st.CreateContainer(id, []string{name}, image.ID, id, mark(boot, volatile), options)
 	if errors.Is(err, storage.ErrDuplicateName) {
 		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
 	}
@@ -174,7 +175,7 @@ func sweep(st storage.Store, boot string) error {
 			continue
 		}
 		err := st.DeleteContainer(c.ID)
-		if err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
+		if err != nil && !unknown(err) {
 			return fmt.Errorf("container %v: %w", c.Names, err)
 		}
 	}
@@ -207,10 +208,23 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	err = st.DeleteContainer(id)
-	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, storage.ErrNotAContainer) || errors.Is(err, os.ErrNotExist) {
-		return nil
+	if !unknown(err) {
+		return err
 	}
-	return err
+	if err := st.DeleteLayer(id); !unknown(err) { // Create was killed before it had written the record
+		return err
+	}
+	return nil
+}
+
+// unknown reports whether the library says that it has no such thing.
+func unknown(err error) bool {
+	for _, e := range []error{storage.ErrContainerUnknown, storage.ErrNotAContainer, storage.ErrLayerUnknown, storage.ErrNotALayer, os.ErrNotExist} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // Names lists the names of all containers in the store, sorted.

@@ -52,8 +52,11 @@ func checkSupervised(u *Unit) {
 	}
 }
 
-// checkSections looks at what belongs to systemd: [Unit], [Service] and [Install].
+// checkSections looks at what belongs to systemd: [Unit], [Service] and [Install], and at [X-Berth].
 func (u *Unit) checkSections() {
+	if mode := u.Berth.UnknownKeys; mode.Text != "" && mode.Text != "error" && mode.Text != "warn" {
+		u.add(Finding{At: mode.At, Severity: Warning, Message: "UnknownKeys=" + mode.Text + " counts as error", Hint: "use error or warn"})
+	}
 	for _, s := range u.File.Sections {
 		known := systemdKeys(s.Name)
 		if known == "" {
@@ -78,6 +81,13 @@ func (u *Unit) checkSectionName(s *unitfile.Section) {
 	own := u.Name.Kind.String()
 	if s.Name == own || u.File.Section(own) != nil && !strings.EqualFold(s.Name, own) || strings.HasPrefix(s.Name, "X-") {
 		return
+	}
+	for _, k := range Kinds {
+		if s.Name == k.String() {
+			u.add(Finding{At: s.At, Severity: Warning, Message: "section [" + s.Name + "] in a file that ends in " + u.Name.Kind.Extension(),
+				Hint: "call it " + u.Name.Stem + k.Extension()})
+			return
+		}
 	}
 	if meant := closest(s.Name, []string{own, "Unit", "Service", "Install", "Quadlet"}); meant != "" && meant != s.Name {
 		u.add(Finding{At: s.At, Severity: Warning, Message: "unknown section [" + s.Name + "]", Hint: "did you mean [" + meant + "]?"})

@@ -95,6 +95,9 @@ func (p payload) installBin() error {
 		return err
 	}
 	for _, path := range found {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			continue // manual pages, or a program that is being rebuilt
+		}
 		for _, to := range installedAs(filepath.Base(path)) {
 			if err := copyFile(path, filepath.Join(p.dir, to), 0o755); err != nil {
 				return err

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 
 	imgspec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
@@ -140,6 +142,7 @@ func (s *Store) Create(id, name string, image engine.Image, volatile bool) error
 	if err := sweep(st, boot); err != nil {
 		return fmt.Errorf("remove what an earlier boot has left in the store: %w", err)
 	}
+	sweepFiles(filepath.Join(st.GraphRoot(), "overlay-layers"), filepath.Join(st.GraphRoot(), "overlay-containers"), filepath.Join(st.RunRoot(), "overlay-layers"))
 	options := &storage.ContainerOptions{Volatile: volatile}
 	// The layer has the container's ID: the library makes it before the record, and without one it must be found too.
 	_, err = st.CreateContainer(id, []string{name}, image.ID, id, mark(boot, volatile), options)
@@ -180,6 +183,26 @@ func sweep(st storage.Store, boot string) error {
 		}
 	}
 	return nil
+}
+
+// staleAge is when a file that the library writes beside another must belong to a killed process: one that lives renames
+// it after milliseconds.
+const staleAge = 10 * time.Minute
+
+// sweepFiles removes such files. What cannot be removed now can be the next time.
+func sweepFiles(dirs ...string) {
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), ".tmp-") {
+				continue
+			}
+			info, err := e.Info()
+			if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > staleAge {
+				os.Remove(filepath.Join(dir, e.Name()))
+			}
+		}
+	}
 }
 
 // bootID is the kernel's name for this boot (random(4)).

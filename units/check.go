@@ -96,7 +96,7 @@ func (u *Unit) checkSectionName(s *unitfile.Section) {
 
 // checkSystemdKey warns of a key that systemd does not know when one that it knows is near.
 func (u *Unit) checkSystemdKey(section, known string, e *unitfile.Entry) {
-	if len(e.Key) < 6 || strings.HasPrefix(e.Key, "X-") || inList(known, e.Key) {
+	if len(e.Key) < 6 || strings.HasPrefix(e.Key, "X-") || inList(known, e.Key) || !u.mayGuess() {
 		return
 	}
 	if meant := closest(e.Key, strings.Fields(known)); meant != "" && editDistance(strings.ToLower(e.Key), strings.ToLower(meant)) <= 2 {

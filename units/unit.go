@@ -15,6 +15,8 @@ type Unit struct {
 	Quadlet  Quadlet
 	Berth    Berth
 	Findings []Finding
+
+	guesses int // how often a misspelt key has been compared with others
 }
 
 // maxFindings bounds what is said about one file.
@@ -153,11 +155,21 @@ func (u *Unit) read(k Kind, into Section, namesOnly bool) {
 	}
 }
 
+// mayGuess bounds the comparisons with all known keys, which are slow, for one file.
+func (u *Unit) mayGuess() bool {
+	u.guesses++
+	return u.guesses <= maxFindings
+}
+
 func (u *Unit) unknownKey(k Kind, e *unitfile.Entry) {
+	hint := ""
+	if u.mayGuess() {
+		hint = hintForKey(k, e.Key)
+	}
 	f := Finding{
 		At: e.At, Severity: Error,
 		Message: "unknown key " + e.Key + "=",
-		Hint:    hintForKey(k, e.Key),
+		Hint:    hint,
 		Quadlet: "unsupported key '" + e.Key + "' in group '" + k.String() + "' in " + u.File.Path,
 	}
 	if k == KindBerth || u.Berth.UnknownKeys.Text == "warn" {

@@ -185,11 +185,22 @@ func TestHostileFiles(t *testing.T) {
 		"blank.volume":   strings.Repeat("\n", 1<<20),
 		"slash.volume":   "[Volume]\nLabel=" + strings.Repeat("\\\n", 500_000),
 		"heads.volume":   strings.Repeat("[a]\n[b]\n", 100_000),
+		"again.volume":   strings.Repeat("[a]\nk=1\n[b]\nk=1\n", 60_000),
 		"many.volume":    manySections(),
 		"words.volume":   "[Volume]\nLabel=" + strings.Repeat("a=b ", 250_000) + "\n",
 		"equals.volume":  "[Volume]\n" + strings.Repeat("=\n", 400_000),
 		"in/a.container": good,
+		"keys.container": "[Container]\n" + strings.Repeat("Unknown=\n", 50_000) + "[Service]\n" + strings.Repeat("Whatever=\n", 50_000),
+		"refs.container": "[Unit]\n" + strings.Repeat("After=good.container\nWants=in.pod\n", 8_000) + good + strings.Repeat("Volume=blank.volume:/a\n", 20_000),
 	})
+	if err := os.Mkdir(dir+"/good.container.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		if err := os.WriteFile(fmt.Sprintf("%s/good.container.d/%d.conf", dir, i), []byte("[Container]\nDNS=1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -244,6 +255,9 @@ func TestHostileFiles(t *testing.T) {
 		"heads-volume.service":  "ExecStart=/usr/bin/berth volume create",
 		"words-volume.service":  "--label a=b systemd-words",
 		"slash-volume.service":  "ExecStart=/usr/bin/berth volume create",
+		"again-volume.service":  "ExecStart=/usr/bin/berth volume create",
+		"keys.service":          "keys.container:2: unknown key Unknown=",
+		"refs.service":          "in.pod",
 	} {
 		text, err := os.ReadFile(out + "/" + unit)
 		if err != nil {

@@ -78,12 +78,12 @@ func (p *Parser) comments() []string {
 func (p *Parser) closeSection() {
 	if p.section != nil {
 		end := len(p.entries)
-		if len(p.sections) <= spareSections && len(p.section.Entries) == 0 {
+		if len(p.sections) <= spareSections && len(p.section.Entries) == 0 && end > p.first {
 			p.entries = slices.Grow(p.entries, spare)[:end+spare]
 		}
 		entries := p.entries[p.first:end:len(p.entries)]
 		if len(p.section.Entries) > 0 {
-			entries = append(p.section.Entries[:len(p.section.Entries):len(p.section.Entries)], entries...)
+			entries = append(p.section.Entries, entries...)
 		}
 		p.section.Entries = entries
 	}

@@ -223,3 +223,27 @@ func BenchmarkParse(b *testing.B) {
 		p.Parse("f", text, 0)
 	}
 }
+
+// TestReopenedSection: sections that go on later keep their lines apart, room for additions included.
+func TestReopenedSection(t *testing.T) {
+	f, _ := Parse("f", "[A]\na=1\n[B]\nb=1\n[A]\na=2\n[B]\nb=2\n[A]\na=3\n")
+	f.Section("A").Add("a", "4")
+	f.Section("B").Add("b", "3")
+	f.Section("A").Prepend(Entry{Key: "a", Value: "0"})
+	if got, want := f.String(), "[A]\na=0\na=1\na=2\na=3\na=4\n\n[B]\nb=1\nb=2\nb=3\n"; got != want {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
+// BenchmarkReopen: a file that goes back and forth between two sections must not cost more than its length.
+func BenchmarkReopen(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 100_000} {
+		text := strings.Repeat("[a]\nk=1\n[b]\nk=1\n", n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				Parse("f", text)
+			}
+		})
+	}
+}

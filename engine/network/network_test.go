@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,46 @@ import (
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
+
+// TestMain runs the tests in a network namespace of their own: the devices that they make go with it.
+func TestMain(m *testing.M) {
+	if os.Getuid() != 0 || os.Getenv("BERTH_TEST_NETNS") != "" {
+		os.Exit(m.Run())
+	}
+	runtime.LockOSThread()
+	err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS)
+	if err == nil {
+		// A sysfs shows the network namespace that it was mounted in.
+		err = errors.Join(loopbackUp(), unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""), unix.Mount("sysfs", "/sys", "sysfs", 0, ""))
+	}
+	if err == nil {
+		err = syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), "BERTH_TEST_NETNS=1"))
+	}
+	fmt.Fprintln(os.Stderr, "make a network namespace for the tests:", err)
+	os.Exit(1)
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// requireRoot skips a test that makes network devices.
+func requireRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("making network devices needs root")
+	}
+}
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
@@ -72,6 +113,7 @@ func golden(t *testing.T, name, got string, a Adapter) {
 }
 
 func TestBridge(t *testing.T) {
+	requireRoot(t)
 	a, calls := machine(t)
 	ctx := context.Background()
 	r := request(t, a, "c1")
@@ -121,6 +163,7 @@ func TestTeardownAsFarAsItGot(t *testing.T) {
 
 // TestTeardownKeepsLeases: as long as netavark's rules may be there, nobody else gets the address.
 func TestTeardownKeepsLeases(t *testing.T) {
+	requireRoot(t)
 	a, calls := machine(t)
 	ctx := context.Background()
 	r := request(t, a, "c1")
@@ -213,9 +256,7 @@ func TestDefinitionOfAFile(t *testing.T) {
 
 // TestStandIn: a namespace with a device of the container's name, which goes with its handle.
 func TestStandIn(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("making a network namespace needs root")
-	}
+	requireRoot(t)
 	ns, err := standIn(&netavarkOptions{Networks: map[string]perNetwork{"a": {InterfaceName: "eth0"}, "b": {InterfaceName: "eth1"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -232,28 +273,9 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
-// apart runs f in a network namespace of its own: what it makes there goes with it.
-func apart(t *testing.T, f func()) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("making a network namespace needs root")
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: this thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			f()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestTeardownOfADeadContainer: netavark is shown the stand-in when the container's own namespace is gone.
 func TestTeardownOfADeadContainer(t *testing.T) {
+	requireRoot(t)
 	a, calls := machine(t)
 	if err := errors.Join(os.MkdirAll(a.Configs[0], 0o755),
 		os.WriteFile(filepath.Join(a.Configs[0], "web.json"), []byte(`{"name":"web","network_interface":"berthtest0","subnets":[{"subnet":"10.7.0.0/24"}]}`), 0o644)); err != nil {
@@ -268,11 +290,9 @@ func TestTeardownOfADeadContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.NetNS = ""
-	apart(t, func() {
-		if err := a.Teardown(context.Background(), r); err != nil {
-			t.Error(err)
-		}
-	})
+	if err := a.Teardown(context.Background(), r); err != nil {
+		t.Error(err)
+	}
 	if len(calls.calls) != 2 {
 		t.Fatalf("ran %v", calls.calls)
 	}

@@ -3,6 +3,7 @@ package inroot
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -97,7 +98,7 @@ func TestMagicLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for _, path := range []string{"/proc/self/root/etc/passwd", "/proc/self/exe", "/proc/self/cwd/inroot.go"} {
+	for _, path := range []string{"/proc/self/root/etc/passwd", "/proc/self/exe", fmt.Sprintf("/proc/self/fd/%d", f.Fd())} {
 		if _, err := os.ReadFile(path); err != nil {
 			t.Fatalf("%s cannot be read at all, so it shows nothing: %v", path, err)
 		}

@@ -27,8 +27,9 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestGolden runs the commands of testdata/*.txtar. The comment of an archive has lines "$ berth WORD…", and lines that
-// prepare: "unit: web.service active running" for systemd's answer, "no systemd", "chmod", "link: PATH -> TARGET",
-// "pipe: PATH". The files are laid out in a directory, W, of which units/ is the unit directory and usr/ another one after
+// prepare: "unit: web.service active running" for systemd's answer, "no systemd", "link: PATH -> TARGET",
+// "pipe: PATH", "large: PATH", "mkdir: PATH". "brief" leaves out of units what is the
+// generator's matter. The files are laid out in a directory, W, of which units/ is the unit directory and usr/ another one after
 // it; www/ is served as U. The file "output" is what comes of it, "tree" what lies in units/ at the end.
 func TestGolden(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
@@ -86,6 +87,7 @@ type world struct {
 	dir, url  string
 	states    map[string]unitState
 	noSystemd bool
+	brief     bool
 	said      []string // what systemctl was told
 }
 
@@ -126,6 +128,8 @@ func (w *world) line(line string, output *strings.Builder) {
 	case "unit:":
 		words := strings.Fields(rest)
 		w.states[words[0]] = unitState{"loaded", words[1], words[2]}
+	case "brief":
+		w.brief = true
 	case "no":
 		w.noSystemd = true
 	case "link:":
@@ -169,7 +173,11 @@ func (w *world) command(line string, args []string, output *strings.Builder) {
 		fmt.Fprintln(&stderr, "Error:", err)
 	}
 	fmt.Fprintln(output, line)
-	output.Write(stdout.Bytes())
+	for l := range strings.Lines(stdout.String()) {
+		if !w.brief || toldBriefly(l) {
+			output.WriteString(l)
+		}
+	}
 	for l := range strings.Lines(stderr.String()) {
 		output.WriteString("2> " + l)
 	}
@@ -181,6 +189,16 @@ func (w *world) command(line string, args []string, output *strings.Builder) {
 		fmt.Fprintf(output, "status %d\n", status)
 	}
 	output.WriteString("\n")
+}
+
+// toldBriefly picks the lines of a unit that tell which it is.
+func toldBriefly(line string) bool {
+	for _, prefix := range []string{"---", "#", "Description=", "SourcePath=", "ExecStart="} {
+		if strings.HasPrefix(line, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // run stands for systemctl and berth-fetch.

@@ -10,8 +10,8 @@ import (
 func quadletPrintVerb() Verb {
 	return Verb{
 		Name: "quadlet print", Aliases: []string{"cat"}, Usage: "NAME…", Summary: "print installed unit files",
-		Text: "Prints the file as it is, without drop-ins: the first one of that name, which is the one that counts. " +
-			"`berth generate NAME` prints the unit that it becomes.",
+		Text: `Prints the file as it is, without drop-ins: the first one of that name, which is the one that counts.
+berth generate NAME prints the unit that it becomes.`,
 		Run: runQuadletPrint,
 	}
 }

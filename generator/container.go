@@ -187,8 +187,8 @@ func (c *conversion) joinPod(cmd *command, pod units.String) {
 	if units.KindOf(pod.Text) != units.KindPod {
 		return // none, or reported already
 	}
-	other := c.byFile[pod.Text]
-	if other == nil || other.source.Masked {
+	other := c.find(pod.Text)
+	if other == nil {
 		c.missing(units.Word{At: pod.At}, pod.Text, "quadlet pod unit "+pod.Text+" does not exist")
 		return
 	}

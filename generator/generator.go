@@ -64,12 +64,15 @@ type Output struct {
 type entry struct {
 	source   *Source
 	name     units.Name
-	service  string // "web", without .service
-	resource string // what other units call it: a volume's or image's name; empty when unknown
-	pod      string // file name of the pod it is in
-	inPod    bool   // started with the pod
-	joins    string // file name of the container whose network it joins
-	done     bool   // converted without errors
+	service  string         // "web", without .service
+	resource string         // what other units call it: a volume's or image's name; empty when unknown
+	pod      string         // file name of the pod it is in
+	inPod    bool           // started with the pod
+	joins    string         // file name of the container whose network it joins
+	refused  string         // why no unit may be made
+	severity units.Severity // of that
+	override bool           // the unit may take the place of one of the system's
+	done     bool           // converted without errors
 }
 
 type generation struct {
@@ -200,7 +203,33 @@ func (g *generation) survey() {
 		if g.owner[e.service] == nil {
 			g.owner[e.service] = e
 		}
+		g.refuse(e)
 	}
+}
+
+// refuse decides whether the unit's name belongs to something else. Nothing is written then: a stub would do the damage.
+func (g *generation) refuse(e *entry) {
+	unit := e.service + ".service"
+	switch first := g.owner[e.service]; {
+	case !isUnitName(unit):
+		e.severity, e.refused = units.Error, "no unit can have the name "+quoted(unit)+" (letters, digits and :-_.\\@ are allowed, 255 in all)"
+	case hasControl(e.source.Path):
+		e.severity, e.refused = units.Error, "the path has control characters in it, which no unit can hold"
+	case first != e:
+		e.severity, e.refused = units.Warning, "the unit "+unit+" is already made from "+first.name.File+", this file is left out"
+	case g.Existing != nil && !e.override:
+		if path := g.Existing(unit); path != "" {
+			e.severity, e.refused = units.Error, "the system already has a unit of this name, "+path
+		}
+	}
+}
+
+// hintForRefused says how a file comes to a unit after all.
+func (e *entry) hintForRefused() string {
+	if e.severity == units.Warning {
+		return "give one of them a ServiceName="
+	}
+	return "rename the file, set ServiceName=, or say Override=yes in [X-Berth] to take the place of a unit of the system's"
 }
 
 func (g *generation) surveyOne(e *entry) {
@@ -209,6 +238,7 @@ func (g *generation) surveyOne(e *entry) {
 		e.service = name.Text
 	}
 	e.resource = resourceName(u, e)
+	e.override = u.Berth.Override.On
 	if c, ok := u.Section.(*units.Container); ok {
 		e.pod = c.Pod.Text
 		e.inPod = c.StartWithPod.Or(true) && !e.name.Template()
@@ -274,11 +304,12 @@ func (g *generation) convert(e *entry) (out Output) {
 func (g *generation) convertOne(e *entry) Output {
 	u, dropins := g.load(e)
 	out := Output{Name: e.service + ".service", Source: e.source.Path}
-	if !isUnitName(out.Name) {
-		u.Errorf(unitfile.Pos{Path: e.source.Path}, "no unit can have the name "+quoted(out.Name)+"; letters, digits and :-_.\\@ are allowed, 255 in all")
+	if e.refused != "" {
 		out.Name = ""
-	} else if g.refuse(e, u) {
-		out.Name = ""
+		u.Add(units.Finding{At: unitfile.Pos{Path: e.source.Path}, Severity: e.severity, Message: e.refused, Hint: e.hintForRefused()})
+	}
+	if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && !isUnitName(name.Text+".service") {
+		u.Errorf(name.At, "ServiceName="+name.Text+" is no name for a unit; letters, digits and :-_.\\@ are allowed")
 	}
 	c := conversion{generation: g, Unit: u, entry: e}
 	links := c.links()
@@ -301,33 +332,6 @@ func (g *generation) convertOne(e *entry) Output {
 	}
 	out.Text = g.buf
 	return out
-}
-
-// refuse reports whether the unit's name belongs to something else. Nothing is written then: a stub would do the damage.
-func (g *generation) refuse(e *entry, u *units.Unit) bool {
-	at := unitfile.Pos{Path: e.source.Path}
-	if hasControl(e.source.Path) {
-		u.Errorf(at, "the path has control characters in it, which no unit can hold")
-		return true
-	}
-	if name := units.SharedOf(u.Section).ServiceName; name.Text != "" && name.Text != e.service {
-		u.Errorf(name.At, "ServiceName="+name.Text+" is no name for a unit; letters, digits and :-_.\\@ are allowed")
-	}
-	if first := g.owner[e.service]; first != e {
-		u.Add(units.Finding{At: at, Severity: units.Warning,
-			Message: "the unit " + e.service + ".service is already made from " + first.name.File + "; this file is left out",
-			Hint:    "give one of them a ServiceName="})
-		return true
-	}
-	if g.Existing == nil || u.Berth.Override.On {
-		return false
-	}
-	if path := g.Existing(e.service + ".service"); path != "" {
-		u.Add(units.Finding{At: at, Severity: units.Error, Message: "the system already has a unit of this name: " + path,
-			Hint: "rename the file, set ServiceName=, or say Override=yes in [X-Berth] to take its place"})
-		return true
-	}
-	return false
 }
 
 func hasControl(s string) bool {

@@ -33,7 +33,7 @@ func (c *conversion) links() []Link {
 	}
 	for _, key := range [...]struct{ name, dir string }{{"WantedBy", ".wants/"}, {"RequiredBy", ".requires/"}, {"UpheldBy", ".upholds/"}} {
 		for _, target := range install.Words(key.name) {
-			if other := c.byFile[target]; other != nil && !other.source.Masked {
+			if other := c.find(target); other != nil {
 				target = other.service + ".service"
 			}
 			if target == "" || target == "." || target == ".." || strings.ContainsAny(target, "/\x00") {

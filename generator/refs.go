@@ -94,8 +94,8 @@ func (c *conversion) storage(source units.Word, kinds units.Kind) string {
 	if units.KindOf(text)&kinds == 0 {
 		return text
 	}
-	other := c.byFile[text]
-	if other == nil || other.source.Masked {
+	other := c.find(text)
+	if other == nil {
 		c.missing(source, text, "requested Quadlet source "+text+" was not found")
 		return text
 	}
@@ -103,13 +103,26 @@ func (c *conversion) storage(source units.Word, kinds units.Kind) string {
 	return other.resource
 }
 
-// missing reports a reference to a unit file that is not there.
-func (c *conversion) missing(at units.Word, file, message string) {
-	f := units.Finding{At: at.At, Severity: units.Error, Message: message, Hint: "there is no file " + file + " in the unit directories"}
-	if other := c.byFile[file]; other != nil {
-		f.Hint = file + " is masked"
+// find returns a unit file that others may refer to, or nil. Of two files for one service both may be named.
+func (c *conversion) find(file string) *entry {
+	e := c.byFile[file]
+	if e == nil || e.source.Masked || e.refused != "" && e.severity == units.Error {
+		return nil
 	}
-	c.Add(f)
+	return e
+}
+
+// missing reports a reference to a unit file that find does not have.
+func (c *conversion) missing(at units.Word, file, message string) {
+	hint := "there is no file " + file + " in the unit directories"
+	switch e := c.byFile[file]; {
+	case e == nil:
+	case e.source.Masked:
+		hint = file + " is masked"
+	default:
+		hint = "no unit is made from " + file + ": " + e.refused
+	}
+	c.Add(units.Finding{At: at.At, Severity: units.Error, Message: message, Hint: hint})
 }
 
 // volumes writes SOURCE:PATH[:OPTIONS] of each Volume=.
@@ -140,8 +153,8 @@ func (c *conversion) networks(cmd *command, networks units.List) {
 }
 
 func (c *conversion) networkOf(n units.Word, name, options string, kind units.Kind) string {
-	other := c.byFile[name]
-	if other == nil || other.source.Masked {
+	other := c.find(name)
+	if other == nil {
 		c.missing(n, name, "requested Quadlet unit "+name+" was not found")
 		return ""
 	}
@@ -183,8 +196,8 @@ func (c *conversion) imageOf(image units.String) string {
 		c.checkImageName(image)
 		return image.Text
 	}
-	other := c.byFile[image.Text]
-	if other == nil || other.source.Masked {
+	other := c.find(image.Text)
+	if other == nil {
 		c.missing(units.Word{At: image.At}, image.Text, "requested Quadlet image "+image.Text+" was not found")
 		return ""
 	}
@@ -300,8 +313,8 @@ func (c *conversion) dependency(w units.Word) string {
 		}
 		return w.Text
 	}
-	other := c.byFile[w.Text]
-	if other == nil || other.source.Masked {
+	other := c.find(w.Text)
+	if other == nil {
 		c.missing(w, w.Text, "unable to translate dependency for "+w.Text)
 		return ""
 	}

@@ -114,7 +114,7 @@ func (d Dirs) Load(id string) (State, error) {
 	}
 	var s State
 	if err := json.Unmarshal(data, &s); err != nil {
-		return State{}, fmt.Errorf("%s is damaged: %w", path, err)
+		return State{}, fmt.Errorf("%s is damaged: %w; kill the container's processes and remove %s, or reboot", path, err, filepath.Dir(path))
 	}
 	if s.Version > stateVersion {
 		return State{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, s.Version, stateVersion)

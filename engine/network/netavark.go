@@ -108,7 +108,8 @@ func (a Adapter) matchBridge(ctx context.Context, r engine.NetworkRequest, netwo
 		time.Sleep(2 * time.Millisecond)
 	}
 	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); errors.Is(err, fs.ErrNotExist) {
-		if err := addDevice(bridge); err != nil {
+		// Podman may make it at this moment: that will do as well.
+		if err := addDevice(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
 			return nil, err
 		}
 	}

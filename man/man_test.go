@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/berth-pods/berth/engine/cli"
@@ -19,15 +20,21 @@ import (
 
 func allPages() []Page { return Pages(cli.Commands(), units.Keys[:]) }
 
+var pagesByFile = sync.OnceValue(func() map[string]string {
+	texts := map[string]string{}
+	for _, p := range allPages() {
+		texts[p.File()] = p.Text
+	}
+	return texts
+})
+
 func page(t *testing.T, file string) string {
 	t.Helper()
-	for _, p := range allPages() {
-		if p.File() == file {
-			return p.Text
-		}
+	text, ok := pagesByFile()[file]
+	if !ok {
+		t.Fatalf("there is no page %s", file)
 	}
-	t.Fatalf("there is no page %s", file)
-	return ""
+	return text
 }
 
 // TestSameBytes: what is made twice is the same.

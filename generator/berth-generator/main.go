@@ -33,7 +33,7 @@ func main() {
 // memoryLimit keeps 5,000 files of usual size within 16 MiB of resident memory. What the files themselves take above
 // usualSize is added: a limit below what is in use would have the collector run all the time.
 const (
-	memoryLimit = 14 << 20
+	memoryLimit = 16 << 20
 	usualSize   = 4 << 20
 	perFile     = 300
 )

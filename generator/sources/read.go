@@ -78,7 +78,10 @@ func (r *reader) directory(path string) {
 		}
 	}
 	for _, dir := range below {
-		r.directory(dir)
+		// A link may lead to a directory of drop-ins.
+		if target, err := filepath.EvalSymlinks(dir); err == nil && !strings.HasSuffix(target, ".d") {
+			r.directory(target)
+		}
 	}
 }
 

@@ -20,6 +20,40 @@ func tree(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// TestWalk: subdirectories are read after their directory, links are followed once, directories of drop-ins are not unit
+// directories whatever they are called.
+func TestWalk(t *testing.T) {
+	dir := tree(t, map[string]string{"b.container": good, "a.pod": "", "no.service": "", "readme": "", ".hidden.volume": ""})
+	for path, text := range map[string]string{"sub/c.volume": "", "sub/deep/d.network": "", "x.d/e.volume": "", "b.container.d/1.conf": "x", "b.container.d/no.txt": "", "container.d/2.conf": "y", "other.d/3.conf": "z"} {
+		if err := os.MkdirAll(dir+"/"+path[:strings.LastIndexByte(path, '/')], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/"+path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{"loop": ".", "sub/up": "..", "plain": "x.d", "t@1.container": "b.container"} {
+		if err := os.Symlink(target, dir+"/"+link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var traced int
+	set, errs := Search{Paths: []string{dir, dir + "/sub", dir + "/missing"}, LeaveOut: func(string) bool { return false }}.Read(func(string) { traced++ })
+	var got []string
+	for _, f := range set.Files {
+		got = append(got, strings.TrimPrefix(f.Path, dir+"/"))
+	}
+	if want := ".hidden.volume a.pod b.container t@1.container sub/c.volume sub/deep/d.network"; strings.Join(got, " ") != want || len(errs) > 0 {
+		t.Errorf("got %v, want %s; %v", got, want, errs)
+	}
+	if len(set.Dropins) != 2 || set.Dropins["b.container.d"][0].Text != "x" || len(set.Dropins["b.container.d"]) != 1 || set.Dropins["container.d"][0].Text != "y" {
+		t.Errorf("drop-ins %v", set.Dropins)
+	}
+	if traced != len(got)+2 {
+		t.Errorf("%d files traced", traced)
+	}
+}
+
 func TestReadFile(t *testing.T) {
 	dir := tree(t, map[string]string{"a.container": good})
 	if s := ReadFile(dir + "/a.container"); s.Text != good || s.Name != "a.container" || s.Problem != "" {

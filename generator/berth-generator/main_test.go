@@ -484,3 +484,20 @@ func assertWhole(t *testing.T, clean, dir string) (units int) {
 	}
 	return len(found)
 }
+
+// TestUserWaits: a user's units wait for a unit that is written beside them; the system's do not.
+func TestUserWaits(t *testing.T) {
+	const wait = "podman-user-wait-network-online.service"
+	dir := tree(t, map[string]string{"web.container": good})
+	for _, user := range []bool{true, false} {
+		out := t.TempDir()
+		got := runIn(t, dir, "-no-kmsg-log", fmt.Sprintf("-user=%v", user), out)
+		if got.status != 0 {
+			t.Fatal(got.stderr)
+		}
+		_, err := os.Stat(out + "/" + wait)
+		if named := strings.Contains(readFile(t, out+"/web.service"), "After="+wait); named != user || (err == nil) != user {
+			t.Errorf("user %v: unit named %v, written %v", user, named, err == nil)
+		}
+	}
+}

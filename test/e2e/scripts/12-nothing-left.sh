@@ -61,6 +61,6 @@ leak_check
 say "the leak check can fail"
 leak_snapshot
 touch /run/berth/e2e-planted
-code=$(exit_code leakcheck check "$tmp/leak.json")
+code=$(exit_code leakcheck check "$tmp/leak.json" --within 0s)
 rm /run/berth/e2e-planted
 assert_eq "exit code of the check with a planted file" "$code" 1

@@ -26,7 +26,7 @@ leak_snapshot
 # The storage library writes beside and renames, as it should. What lay beside when it was killed is swept away when it is
 # ten minutes old.
 echo '/overlay-(layers|containers)/\.tmp-(mountpoints|volatile) # of the storage library, swept later' >"$tmp/allowed"
-nothing_left() { leakcheck check "$tmp/leak.json" --allow "$tmp/allowed" || die "something was left behind, see above"; }
+nothing_left() { leakcheck check "$tmp/leak.json" --within 30s --allow "$tmp/allowed" || die "something was left behind, see above"; }
 
 ended() { [ "$(property e2e-killed ActiveState)" = failed ] || [ "$(property e2e-killed ActiveState)" = inactive ]; }
 

@@ -148,7 +148,7 @@ user_quadlet() {
 
 # leak_snapshot remembers the state of the machine; leak_check fails when something more is there, and names it.
 leak_snapshot() { leakcheck snap >"$tmp/leak.json"; }
-leak_check() { leakcheck check "$tmp/leak.json" || die "something was left behind, see above"; }
+leak_check() { leakcheck check "$tmp/leak.json" --within 30s || die "something was left behind, see above"; }
 
 # from_outside COMMAND… runs a command in the neighbouring network, where this machine is 192.0.2.2.
 from_outside() { ip netns exec outside "$@"; }

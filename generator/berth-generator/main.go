@@ -33,7 +33,7 @@ func main() {
 // memoryLimit keeps 5,000 files of usual size within 16 MiB of resident memory. What the files themselves take above
 // usualSize is added: a limit below what is in use would have the collector run all the time.
 const (
-	memoryLimit = 16 << 20
+	memoryLimit = 15 << 20
 	usualSize   = 4 << 20
 	perFile     = 300
 )
@@ -127,7 +127,7 @@ func selfPath() string {
 	if path, err := os.Executable(); err == nil {
 		return path
 	}
-	return "/usr/lib/systemd/system-generators/berth-generator"
+	return "/usr/lib/systemd/system-generators/berth-system-generator"
 }
 
 func exists(path string) bool {

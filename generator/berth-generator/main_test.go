@@ -501,3 +501,66 @@ func TestUserWaits(t *testing.T) {
 		}
 	}
 }
+
+// TestMemory: at most 16 MiB are resident with 5,000 files.
+func TestMemory(t *testing.T) {
+	program := build(t)
+	base, err := os.MkdirTemp(memoryFileSystem(), "berth-generator-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(base)
+	if err := os.Mkdir(base+"/in", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := "[Unit]\nDescription=Web\n[Container]\nImage=docker.io/library/nginx:1.27\n" + strings.Repeat("Environment=NAME=value OTHER=\"two words\"\n", 10) +
+		"Volume=/srv/web:/usr/share/nginx/html:ro\nPublishPort=8080:80\nExec=nginx -g \"daemon off;\"\n[Service]\nRestart=always\n[Install]\nWantedBy=multi-user.target\n"
+	for i := range 5000 {
+		if err := os.WriteFile(fmt.Sprintf("%s/in/web%d.container", base, i), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(program, "-no-kmsg-log", base+"/out")
+	cmd.Env = []string{"QUADLET_UNIT_DIRS=" + base + "/in"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// The high-water mark only rises, so that the last reading before the end is the figure.
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	peak := 0
+	for {
+		if kib := residentPeak(cmd.Process.Pid); kib > peak {
+			peak = kib
+		}
+		select {
+		case err := <-done:
+			t.Logf("%d KiB", peak)
+			if err != nil || peak == 0 || peak > 16<<10 {
+				t.Errorf("%d KiB resident, want at most %d; %v", peak, 16<<10, err)
+			}
+			return
+		default:
+		}
+	}
+}
+
+func memoryFileSystem() string {
+	if inMemory("/dev/shm") {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// residentPeak reads VmHWM of a process that has been started; 0 when it is gone, or before it has become the program.
+func residentPeak(pid int) int {
+	exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil || filepath.Base(exe) != "berth-generator" {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int
+	fmt.Sscan(rest, &kib)
+	return kib
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/generator"
+	"github.com/berth-pods/berth/generator/sources"
 	"github.com/berth-pods/berth/units"
 )
 
@@ -54,7 +55,7 @@ func runGenerate(_ context.Context, env *Env, args []string) error {
 	}
 	cfg := generatorConfig(user)
 	if len(set.Args()) == 0 {
-		cfg.Existing = existingUnit(user)
+		cfg.Existing = sources.ExistingUnits(os.Getenv, user)
 	}
 	findings, err := printUnits(env, cfg, files, wanted)
 	if err == nil {
@@ -87,40 +88,37 @@ func (w *wantedUnit) is(out *generator.Output) bool {
 
 // generateInput reads directories that are named, or those of files, or the generator's.
 func generateInput(args []string, user bool) (generator.Set, []*wantedUnit, error) {
-	files := newUnitFiles()
+	var searches []sources.Search
 	var wanted []*wantedUnit
-	search := len(args) == 0
+	all := len(args) == 0
 	for _, arg := range args {
-		path, err := filepath.Abs(arg)
+		path, err := foundPath(arg)
 		if err != nil {
-			return files.set, nil, err
+			return generator.Set{}, nil, err
 		}
 		info, err := os.Stat(path)
 		switch {
 		case err == nil && info.IsDir():
-			files.readDir(path, true)
+			searches = append(searches, oneDir(path, true))
 		case err == nil:
 			dir := contextDir(path)
 			if dir == "" {
-				return files.set, nil, notUnitFile(arg)
+				return generator.Set{}, nil, notUnitFile(arg)
 			}
-			files.readDir(dir, false)
+			searches = append(searches, oneDir(dir, false))
 			wanted = append(wanted, &wantedUnit{word: arg, path: path})
 		case !strings.Contains(arg, "/") && (isUnitFile(arg) || strings.HasSuffix(arg, ".service")):
-			search = true
+			all = true
 			wanted = append(wanted, &wantedUnit{word: arg})
 		default:
-			return files.set, nil, err
+			return generator.Set{}, nil, err
 		}
 	}
-	if search {
-		dirs := searchDirs(user)
-		files.leaveOut = dirs.leaveOut
-		for _, path := range dirs.paths {
-			files.readDir(path, true)
-		}
+	if all {
+		searches = append(searches, searchUnits(user))
 	}
-	return files.set, wanted, errors.Join(files.errs...)
+	set, err := readSearches(searches...)
+	return set, wanted, err
 }
 
 // printUnits prints the wanted units, all when wanted is empty, and returns the findings about their files.
@@ -140,6 +138,9 @@ func printUnits(env *Env, cfg generator.Config, set generator.Set, wanted []*wan
 		}
 		fmt.Fprintln(w)
 	})
+	if wait := generator.WaitOnline(); cfg.User && len(wanted) == 0 && len(set.Files) > 0 {
+		fmt.Fprintf(w, "---%s---\n%s\n", wait.Name, wait.Text)
+	}
 	return findings, w.Flush()
 }
 

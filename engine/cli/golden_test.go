@@ -138,7 +138,7 @@ func (w *world) line(line string, output *strings.Builder) {
 	case "pipe:":
 		w.check(syscall.Mkfifo(filepath.Join(w.dir, rest), 0o600))
 	case "large:":
-		w.write(rest, bytes.Repeat([]byte("# too much\n"), maxUnitSize/10))
+		w.write(rest, bytes.Repeat([]byte("# too much\n"), maxUnitSize/4))
 	case "mkdir:":
 		w.check(os.MkdirAll(filepath.Join(w.dir, rest), 0o755))
 	case "#", "":

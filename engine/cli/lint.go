@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/generator"
+	"github.com/berth-pods/berth/generator/sources"
 	"github.com/berth-pods/berth/units"
 	"github.com/berth-pods/berth/units/unitfile"
 )
@@ -56,6 +57,9 @@ func runLint(_ context.Context, env *Env, args []string) error {
 	target, err := o.parse(set, args)
 	if err != nil {
 		return usageError(err)
+	}
+	if set.NArg() == 0 {
+		warnSearch(env, forUser(set, o.user))
 	}
 	sets, err := lintSets(set.Args(), forUser(set, o.user))
 	if err != nil {
@@ -105,11 +109,13 @@ func usageError(err error) error {
 // lintSet is what one run of the generator sees, and what is reported of it.
 type lintSet struct {
 	cfg   generator.Config
-	files *unitFiles
+	files generator.Set
 	// root and shown: findings name paths as the caller wrote them.
 	root, shown string
 	// only, when not nil, are the paths that are reported.
 	only map[string]string
+	// trees are directories of which an earlier one may well hide files of a later one, but none its own.
+	trees []string
 }
 
 // lintSets makes a set of the search directories, of each directory named, and of the files of each directory.
@@ -117,9 +123,9 @@ func lintSets(args []string, user bool) ([]*lintSet, error) {
 	cfg := generatorConfig(user)
 	cfg.DeviceExists = nil
 	if len(args) == 0 {
-		cfg.Existing = existingUnit(user)
-		files := readUnitDirs(searchDirs(user))
-		return []*lintSet{{cfg: cfg, files: files}}, errors.Join(files.errs...)
+		cfg.Existing = sources.ExistingUnits(os.Getenv, user)
+		files, err := readUnits(user)
+		return []*lintSet{{cfg: cfg, files: files, trees: searchUnits(user).Paths}}, err
 	}
 	var sets []*lintSet
 	byDir := map[string]*lintSet{}
@@ -128,13 +134,15 @@ func lintSets(args []string, user bool) ([]*lintSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := filepath.Abs(arg)
+		path, err := foundPath(arg)
 		if err != nil {
 			return nil, err
 		}
 		if info.IsDir() {
-			s := &lintSet{cfg: cfg, files: newUnitFiles(), root: path, shown: arg}
-			s.files.readDir(path, true)
+			s := &lintSet{cfg: cfg, root: path, shown: arg, trees: []string{path}}
+			if s.files, err = readSearches(oneDir(path, true)); err != nil {
+				return nil, err
+			}
 			sets = append(sets, s)
 			continue
 		}
@@ -142,21 +150,17 @@ func lintSets(args []string, user bool) ([]*lintSet, error) {
 		if dir == "" {
 			return nil, notUnitFile(arg)
 		}
-		s := byDir[dir]
-		if s == nil {
-			s = &lintSet{cfg: cfg, files: newUnitFiles(), only: map[string]string{}}
-			s.readContext(dir, user)
+		if source := sources.ReadFile(path); source.Problem != "" {
+			return nil, fmt.Errorf("%s %s", arg, source.Problem)
+		}
+		if byDir[dir] == nil {
+			s := &lintSet{cfg: cfg, only: map[string]string{}}
+			if s.files, err = readContext(dir, user); err != nil {
+				return nil, err
+			}
 			byDir[dir], sets = s, append(sets, s)
 		}
-		s.only[path] = arg
-		if source := readUnitFile(path); source.Problem != "" {
-			return nil, fmt.Errorf("%s: %s", arg, source.Problem)
-		}
-	}
-	for _, s := range sets {
-		if err := errors.Join(s.files.errs...); err != nil {
-			return nil, err
-		}
+		byDir[dir].only[path] = arg
 	}
 	return sets, nil
 }
@@ -182,18 +186,14 @@ func extensions() string {
 }
 
 // readContext reads the directory, and when it is one that the generator searches, the others too.
-func (s *lintSet) readContext(dir string, user bool) {
-	s.files.readDir(dir, false)
-	dirs := searchDirs(user)
-	for _, path := range dirs.paths {
-		if dir == path || strings.HasPrefix(dir, path+"/") {
-			s.files.leaveOut = dirs.leaveOut
-			for _, path := range dirs.paths {
-				s.files.readDir(path, true)
-			}
-			return
+func readContext(dir string, user bool) (generator.Set, error) {
+	search := searchUnits(user)
+	for _, path := range search.Paths {
+		if resolved, err := filepath.EvalSymlinks(path); err == nil && (dir == resolved || strings.HasPrefix(dir, resolved+"/")) {
+			return readSearches(oneDir(dir, false), search)
 		}
 	}
+	return readSearches(oneDir(dir, false))
 }
 
 // checked is the number of files that are reported on.
@@ -201,8 +201,8 @@ func (s *lintSet) checked() int {
 	if s.only != nil {
 		return len(s.only)
 	}
-	n := len(s.files.set.Files)
-	for _, list := range s.files.set.Dropins {
+	n := len(s.files.Files)
+	for _, list := range s.files.Dropins {
 		n += len(list)
 	}
 	return n
@@ -210,11 +210,10 @@ func (s *lintSet) checked() int {
 
 // lint returns the findings of the generator, of files that are hidden by others, and those about the target release.
 func (s *lintSet) lint(target release) []units.Finding {
-	var all []units.Finding
-	generator.Generate(s.cfg, s.files.set, func(out *generator.Output) { all = append(all, out.Findings...) })
-	all = append(all, s.hidden(s.files.set.Files)...)
+	all := generator.Findings(s.cfg, s.files)
+	all = append(all, s.hidden(s.files.Files)...)
 	if target != (release{}) {
-		all = append(all, newerThan(target, s.files.set)...)
+		all = append(all, newerThan(target, s.files)...)
 	}
 	units.SortFindings(all)
 	return s.reported(all)
@@ -252,18 +251,32 @@ func (s *lintSet) show(path string) string {
 	return path
 }
 
-// hidden finds the files whose name another file has that is found first: the generator reads only that one.
+// tree is the directory searched in which the path was found.
+func (s *lintSet) tree(path string) string {
+	for _, tree := range s.trees {
+		if resolved, err := filepath.EvalSymlinks(tree); err == nil && strings.HasPrefix(path, resolved+"/") {
+			return resolved
+		}
+	}
+	return ""
+}
+
+// hidden finds the files whose name another file of the same tree has that is found first: the generator reads only that
+// one. A link to /dev/null hides on purpose, and so does a file in a directory that is searched before.
 func (s *lintSet) hidden(files []generator.Source) (findings []units.Finding) {
-	first := map[string]string{}
+	first := map[string]generator.Source{}
 	for _, file := range files {
 		for _, p := range partsOf(file) {
-			path, taken := first[p.name]
+			by, taken := first[p.name]
 			if !taken {
-				first[p.name] = file.Path
+				first[p.name] = file
+				continue
+			}
+			if by.Masked || s.tree(by.Path) != s.tree(file.Path) {
 				continue
 			}
 			findings = append(findings, units.Finding{
-				At: partPos(file, p), Severity: units.Warning, Message: p.name + " is hidden by a file of the same name: " + s.show(path),
+				At: partPos(file, p), Severity: units.Warning, Message: p.name + " is hidden by a file of the same name: " + s.show(by.Path),
 			})
 			for _, f := range units.Check(filepath.Join(filepath.Dir(file.Path), p.name), p.text) {
 				f.At.Path, f.At.Line = file.Path, f.At.Line+int32(p.skipped)

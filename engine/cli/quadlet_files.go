@@ -6,96 +6,93 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/generator"
+	"github.com/berth-pods/berth/generator/sources"
 	"github.com/berth-pods/berth/units"
 )
 
-// unitDirs are directories of unit files, in the order in which the generator searches them.
-type unitDirs struct {
-	paths []string
-	// leaveOut tells of a directory below one of the paths that it is not for this manager.
-	leaveOut func(path string) bool
+// searchUnits is where the generator of the system's or of a user's manager looks for unit files.
+func searchUnits(user bool) sources.Search { return sources.For(os.Getenv, user, os.Getuid()) }
+
+// warnSearch says which directories are not searched, and why.
+func warnSearch(env *Env, user bool) {
+	for _, warning := range searchUnits(user).Warnings {
+		fmt.Fprintln(env.Err, warning)
+	}
 }
 
-const (
-	etcUnits  = "/etc/containers/systemd"
-	usrUnits  = "/usr/share/containers/systemd"
-	runUnits  = "/run/containers/systemd"
-	ownUnits  = "containers/systemd" // below a user's configuration directory
-	usersUnit = "/users"
-)
+// readUnits reads what the generator would.
+func readUnits(user bool) (generator.Set, error) { return readSearches(searchUnits(user)) }
 
-// searchDirs are the directories that the generator of the system's or of a user's manager reads.
-func searchDirs(user bool) unitDirs {
-	if list := os.Getenv("QUADLET_UNIT_DIRS"); list != "" {
-		return unitDirs{paths: absolutePaths(list), leaveOut: nothing}
+// readSearches reads several searches into one set, each file once.
+func readSearches(searches ...sources.Search) (generator.Set, error) {
+	all := generator.Set{Dropins: map[string][]generator.Source{}}
+	seen := map[string]bool{}
+	var errs []error
+	add := func(into, from []generator.Source) []generator.Source {
+		for _, s := range from {
+			if !seen[s.Path] {
+				seen[s.Path] = true
+				into = append(into, s)
+			}
+		}
+		return into
 	}
-	if !user {
-		return unitDirs{
-			paths:    []string{runUnits, etcUnits, usrUnits},
-			leaveOut: func(path string) bool { return path == etcUnits+usersUnit || path == usrUnits+usersUnit },
+	for _, search := range searches {
+		set, bad := search.Read(nil)
+		errs = append(errs, bad...)
+		all.Files = add(all.Files, set.Files)
+		for dir, list := range set.Dropins {
+			all.Dropins[dir] = add(all.Dropins[dir], list)
 		}
 	}
-	uid := strconv.Itoa(os.Getuid())
-	var paths []string
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		paths = append(paths, filepath.Join(dir, ownUnits))
-	}
-	if dir, err := os.UserConfigDir(); err == nil {
-		paths = append(paths, filepath.Join(dir, ownUnits))
-	}
-	for _, base := range []string{etcUnits + usersUnit, usrUnits + usersUnit} {
-		paths = append(paths, base+"/"+uid, base)
-	}
-	return unitDirs{paths: paths, leaveOut: func(path string) bool { return ofOtherUser(path, uid) }}
+	return all, errors.Join(errs...)
 }
 
-func nothing(string) bool { return false }
-
-// absolutePaths ends the list, as the generator does, at the first path that is not absolute.
-func absolutePaths(list string) []string {
-	paths := strings.Split(list, ":")
-	if end := slices.IndexFunc(paths, func(p string) bool { return !filepath.IsAbs(p) }); end >= 0 {
-		paths = paths[:end]
+// foundPath is a path as a search names it: with directories resolved.
+func foundPath(arg string) (string, error) {
+	path, err := filepath.Abs(arg)
+	if err != nil {
+		return "", err
 	}
-	for i := range paths {
-		paths[i] = filepath.Clean(paths[i])
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
 	}
-	return paths
+	path = filepath.Join(dir, filepath.Base(path))
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.EvalSymlinks(path)
+	}
+	return path, nil
 }
 
-// ofOtherUser reports a users/UID directory of another user.
-func ofOtherUser(path, uid string) bool {
-	dir, name := filepath.Split(path)
-	dir = strings.TrimSuffix(dir, "/")
-	_, err := strconv.ParseUint(name, 10, 64)
-	return (dir == etcUnits+usersUnit || dir == usrUnits+usersUnit) && err == nil && name != uid
+// oneDir searches one directory, and those below it when deep.
+func oneDir(dir string, deep bool) sources.Search {
+	return sources.Search{Paths: []string{dir}, LeaveOut: func(path string) bool { return !deep && path != dir }}
 }
 
 // installDir is where `berth quadlet install` puts files and from where `berth quadlet rm` takes them: the administrator's
 // or the user's own directory, never the distribution's.
 func installDir() (string, error) {
-	if list := os.Getenv("QUADLET_UNIT_DIRS"); list != "" {
-		if paths := absolutePaths(list); len(paths) > 0 {
+	if os.Getenv("QUADLET_UNIT_DIRS") != "" {
+		if paths := searchUnits(rootlessMode()).Paths; len(paths) > 0 {
 			return paths[0], nil
 		}
 		return "", errors.New("QUADLET_UNIT_DIRS names no absolute path")
 	}
 	if !rootlessMode() {
-		return etcUnits, nil
+		return "/etc/containers/systemd", nil
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, ownUnits), nil
+	return filepath.Join(dir, "containers/systemd"), nil
 }
 
 // userFlag declares --user.
@@ -109,78 +106,6 @@ func forUser(set *pflag.FlagSet, user bool) bool {
 		return user
 	}
 	return rootlessMode()
-}
-
-// unitFiles collects unit files and drop-ins. A directory is read once, by its resolved name, so that links cannot loop.
-type unitFiles struct {
-	set      generator.Set
-	leaveOut func(path string) bool
-	seen     map[string]bool
-	errs     []error // directories that cannot be read
-}
-
-func newUnitFiles() *unitFiles {
-	return &unitFiles{
-		set: generator.Set{Dropins: map[string][]generator.Source{}}, leaveOut: nothing, seen: map[string]bool{},
-	}
-}
-
-// readUnitDirs reads what the generator would.
-func readUnitDirs(dirs unitDirs) *unitFiles {
-	u := newUnitFiles()
-	u.leaveOut = dirs.leaveOut
-	for _, path := range dirs.paths {
-		u.readDir(path, true)
-	}
-	return u
-}
-
-// maxUnitDepth bounds directories inside directories.
-const maxUnitDepth = 64
-
-// readDir takes the unit files of a directory in, then, when deep, those of the directories in it.
-func (u *unitFiles) readDir(path string, deep bool) {
-	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil || u.seen[resolved] || u.leaveOut(resolved) || strings.Count(resolved, "/") > maxUnitDepth {
-		return
-	}
-	u.seen[resolved] = true
-	entries, err := os.ReadDir(resolved)
-	if err != nil {
-		u.errs = append(u.errs, fmt.Errorf("read unit directory: %w", err))
-		return
-	}
-	var below []string
-	for _, e := range entries {
-		at := filepath.Join(path, e.Name())
-		switch info, err := os.Stat(at); {
-		case isUnitFile(e.Name()):
-			u.take(readUnitFile(at))
-		case err != nil || !info.IsDir():
-		case dropinKind(e.Name()) != 0:
-			u.readDropins(at)
-		case deep && !strings.HasSuffix(e.Name(), ".d"):
-			below = append(below, at)
-		}
-	}
-	for _, dir := range below {
-		u.readDir(dir, deep)
-	}
-}
-
-func (u *unitFiles) take(s generator.Source) { u.set.Files = append(u.set.Files, s) }
-
-func (u *unitFiles) readDropins(dir string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		u.errs = append(u.errs, fmt.Errorf("read drop-in directory: %w", err))
-	}
-	name := filepath.Base(dir)
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".conf") {
-			u.set.Dropins[name] = append(u.set.Dropins[name], readUnitFile(filepath.Join(dir, e.Name())))
-		}
-	}
 }
 
 // isUnitFile reports the names that the generator reads: those of units, and bundles.
@@ -202,21 +127,6 @@ func dropinKind(name string) units.Kind {
 
 // maxUnitSize bounds a unit file, in bytes; the generator reads no larger ones.
 const maxUnitSize = 1 << 20
-
-// readUnitFile reads a file as the generator does: what cannot be read becomes a finding of that file.
-func readUnitFile(path string) generator.Source {
-	s := generator.Source{Name: filepath.Base(path), Path: path}
-	if target, err := filepath.EvalSymlinks(path); err == nil && target == os.DevNull {
-		s.Masked = true
-		return s
-	}
-	text, _, err := readRegular(path, maxUnitSize)
-	if err != nil {
-		s.Problem = "cannot be read: " + err.Error()
-	}
-	s.Text = string(text)
-	return s
-}
 
 // readRegular reads a regular file of at most limit bytes. A pipe or a device is never waited for.
 func readRegular(path string, limit int64) ([]byte, os.FileMode, error) {
@@ -264,27 +174,6 @@ func generatorConfig(user bool) generator.Config {
 		return !os.IsNotExist(err)
 	}
 	return cfg
-}
-
-// existingUnit returns a function that tells where the system has a unit of its own under a name. A link to /dev/null
-// does not count: it is there to hide a unit.
-func existingUnit(user bool) func(name string) string {
-	dirs := []string{"/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"}
-	if user {
-		dirs = []string{"/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"}
-		if dir, err := os.UserConfigDir(); err == nil {
-			dirs = append(dirs, filepath.Join(dir, "systemd/user"))
-		}
-	}
-	return func(name string) string {
-		for _, dir := range dirs {
-			path := filepath.Join(dir, name)
-			if target, err := filepath.EvalSymlinks(path); err == nil && target != os.DevNull {
-				return path
-			}
-		}
-		return ""
-	}
 }
 
 // bundled is a unit file inside a .quadlets file.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/generator"
+	"github.com/berth-pods/berth/generator/sources"
 	"github.com/berth-pods/berth/units"
 )
 
@@ -56,7 +57,10 @@ func runQuadletInstall(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	findings := in.check(rootlessMode(), dir)
+	findings, err := in.check(rootlessMode(), dir)
+	if err != nil {
+		return err
+	}
 	if err := writeFindings(env.Err, findings); err != nil {
 		return err
 	}
@@ -250,7 +254,7 @@ func fetchFile(ctx context.Context, env *Env, address string) (installFile, erro
 }
 
 // check runs the generator over the new files and those that are installed, and returns what it finds in the new ones.
-func (in *installation) check(user bool, dir string) (findings []units.Finding) {
+func (in *installation) check(user bool, dir string) (findings []units.Finding, err error) {
 	set := generator.Set{}
 	shown := map[string]string{}
 	for _, f := range in.files {
@@ -264,11 +268,14 @@ func (in *installation) check(user bool, dir string) (findings []units.Finding) 
 		set.Files = append(set.Files, s)
 		shown[s.Path] = f.from
 	}
-	installed := readUnitDirs(searchDirs(user))
-	set.Dropins = installed.set.Dropins
-	set.Files = append(set.Files, installed.set.Files...)
+	installed, err := readUnits(user)
+	if err != nil {
+		return nil, err
+	}
+	set.Dropins = installed.Dropins
+	set.Files = append(set.Files, installed.Files...)
 	cfg := generatorConfig(user)
-	cfg.Existing = existingUnit(user)
+	cfg.Existing = sources.ExistingUnits(os.Getenv, user)
 	generator.Generate(cfg, set, func(out *generator.Output) {
 		from, isNew := shown[out.Source]
 		for _, f := range out.Findings {
@@ -282,7 +289,7 @@ func (in *installation) check(user bool, dir string) (findings []units.Finding) 
 		}
 	})
 	units.SortFindings(findings)
-	return findings
+	return findings, nil
 }
 
 // write installs all files or none.

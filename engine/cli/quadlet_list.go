@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"sort"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/generator"
+	"github.com/berth-pods/berth/generator/sources"
 	"github.com/berth-pods/berth/units"
 	"github.com/berth-pods/berth/units/unitfile"
 )
@@ -53,7 +55,8 @@ func runQuadletList(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	list, err := surveyUnits(rootlessMode(), searchDirs(rootlessMode()))
+	warnSearch(env, rootlessMode())
+	list, err := surveyUnits(rootlessMode())
 	if err != nil {
 		return err
 	}
@@ -88,13 +91,16 @@ type quadletEntry struct {
 const masked = "Masked"
 
 // surveyUnits lists the files of directories and the names of their units. A part of a bundle is listed as BUNDLE#PART.
-func surveyUnits(user bool, dirs unitDirs) ([]quadletEntry, error) {
-	files := readUnitDirs(dirs)
+func surveyUnits(user bool) ([]quadletEntry, error) {
+	files, err := readUnits(user)
+	if err != nil {
+		return nil, err
+	}
 	var list []quadletEntry
 	at := map[string]int{}
 	first := map[string]string{}
-	set := generator.Set{Dropins: files.set.Dropins}
-	for _, s := range takeBundlesApart(files.set.Files) {
+	set := generator.Set{Dropins: files.Dropins}
+	for _, s := range takeBundlesApart(files.Files) {
 		e := quadletEntry{Name: s.Name, Path: s.Path}
 		if path, taken := first[s.Name]; taken {
 			e.Status, e.problem = "Hidden by "+path, true
@@ -109,7 +115,7 @@ func surveyUnits(user bool, dirs unitDirs) ([]quadletEntry, error) {
 		list = append(list, e)
 	}
 	cfg := generatorConfig(user)
-	cfg.Existing = existingUnit(user)
+	cfg.Existing = sources.ExistingUnits(os.Getenv, user)
 	generator.Generate(cfg, set, func(out *generator.Output) {
 		e := &list[at[out.Source]]
 		e.UnitName = out.Name

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/berth-pods/berth/generator"
 )
 
 func quadletPrintVerb() Verb {
@@ -24,8 +26,8 @@ func runQuadletPrint(_ context.Context, env *Env, args []string) error {
 	if set.NArg() == 0 {
 		return errors.New("no unit file is named")
 	}
-	files := readUnitDirs(searchDirs(rootlessMode()))
-	var errs []error
+	files, err := readUnits(rootlessMode())
+	errs := []error{err}
 	for _, name := range set.Args() {
 		text, err := findUnitFile(files, name)
 		if err == nil {
@@ -37,8 +39,8 @@ func runQuadletPrint(_ context.Context, env *Env, args []string) error {
 }
 
 // findUnitFile returns the text of a unit file, or of a part of a bundle.
-func findUnitFile(files *unitFiles, name string) (string, error) {
-	for _, s := range files.set.Files {
+func findUnitFile(files generator.Set, name string) (string, error) {
+	for _, s := range files.Files {
 		if s.Name == name {
 			if s.Problem != "" {
 				return "", fmt.Errorf("%s %s", s.Path, s.Problem)

@@ -81,8 +81,11 @@ func newRemoval() (*removal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved // as the files are found
+	}
 	// All directories are read, for a drop-in of another one may name the unit.
-	list, err := surveyUnits(rootlessMode(), searchDirs(rootlessMode()))
+	list, err := surveyUnits(rootlessMode())
 	if err != nil {
 		return nil, err
 	}
@@ -166,8 +169,11 @@ func (r *removal) planOne(name string) (list string, err error) {
 
 // missing tells where a file lies that is not removed.
 func (r *removal) missing(name string) error {
-	files := readUnitDirs(searchDirs(rootlessMode()))
-	for _, s := range files.set.Files {
+	files, err := readUnits(rootlessMode())
+	if err != nil {
+		return err
+	}
+	for _, s := range files.Files {
 		if s.Name == name {
 			return fmt.Errorf("%s was not installed by `berth quadlet install`; a link to /dev/null, %s, hides it", s.Path, filepath.Join(r.dir, name))
 		}

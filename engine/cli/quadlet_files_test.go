@@ -104,3 +104,15 @@ func FuzzSplitBundle(f *testing.F) {
 		}
 	})
 }
+
+func TestWithoutPassword(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://me:secret@a.example/x/y@z": "https://a.example/x/y@z",
+		"https://a.example":                 "https://a.example",
+		"http://a@b@c.example:80/":          "http://c.example:80/",
+	} {
+		if got := withoutPassword(address); got != want {
+			t.Errorf("%s is shown as %s", address, got)
+		}
+	}
+}

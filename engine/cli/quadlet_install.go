@@ -236,6 +236,17 @@ func isURL(word string) bool {
 	return strings.HasPrefix(word, "http://") || strings.HasPrefix(word, "https://")
 }
 
+// withoutPassword is an address as it may be shown.
+func withoutPassword(address string) string {
+	scheme, rest, _ := strings.Cut(address, "//")
+	host, path, slash := strings.Cut(rest, "/")
+	address = scheme + "//" + host[strings.LastIndexByte(host, '@')+1:]
+	if slash {
+		address += "/" + path
+	}
+	return address
+}
+
 // fetchFile lets berth-fetch get a file, within its bounds of time and size. It prints the name, a line feed, the content.
 func fetchFile(ctx context.Context, env *Env, address string) (installFile, error) {
 	out, err := env.Run(ctx, proc.Command{Path: helper("berth-fetch"), Args: []string{address}})
@@ -248,9 +259,9 @@ func fetchFile(ctx context.Context, env *Env, address string) (installFile, erro
 	}
 	name, text, ok := bytes.Cut(out, []byte("\n"))
 	if !ok {
-		return installFile{}, fmt.Errorf("fetch %s: berth-fetch has printed no name", address)
+		return installFile{}, fmt.Errorf("fetch %s: berth-fetch has printed no name", withoutPassword(address))
 	}
-	return installFile{name: string(name), from: address, text: text, mode: 0o644}, nil
+	return installFile{name: string(name), from: withoutPassword(address), text: text, mode: 0o644}, nil
 }
 
 // check runs the generator over the new files and those that are installed, and returns what it finds in the new ones.

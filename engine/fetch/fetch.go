@@ -44,9 +44,18 @@ func Get(ctx context.Context, address string) (File, error) {
 		err = failed.Err // without the address, which is said once
 	}
 	if err != nil {
-		return File{}, fmt.Errorf("fetch %s: %w", address, err)
+		return File{}, fmt.Errorf("fetch %s: %w", redacted(address), err)
 	}
 	return file, nil
+}
+
+// redacted is the address without its password.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the address"
+	}
+	return u.Redacted()
 }
 
 func get(ctx context.Context, address string) (File, error) {

@@ -63,6 +63,17 @@ func TestCheckRedirect(t *testing.T) {
 	}
 }
 
+// TestPassword: what a user types into an address is not repeated.
+func TestPassword(t *testing.T) {
+	address := strings.Replace(server(t).URL, "//", "//me:secret@", 1)
+	for _, address := range []string{address + "/missing", "http://me:secret@bad host/"} {
+		_, err := Get(context.Background(), address)
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
 // TestNobodyThere: the address stands in the message once.
 func TestNobodyThere(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())

@@ -78,6 +78,7 @@ type NetworkRequest struct {
 	Networks []string
 	Publish  []spec.PortMapping
 	IP       string
+	Aliases  []string
 	// NetNS is the path of the network namespace; for Teardown "" when it is gone already.
 	NetNS string `json:"-"`
 }
@@ -120,6 +121,8 @@ type Engine struct {
 	// Seccomp returns the text of the seccomp profile: of the file named, or the default one for "".
 	Seccomp func(path string) ([]byte, error)
 	Warn    io.Writer
+	// InitProgram is the host's program for containers that want an init.
+	InitProgram string
 }
 
 // Host holds the facts that Build needs from the running machine.

@@ -13,6 +13,8 @@ import (
 	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine/inroot"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -41,6 +43,9 @@ func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus
 		return in, err
 	}
 	if in.Volumes, err = e.volumes(root, s.Container, in.Process); err != nil {
+		return in, err
+	}
+	if in.Devices, err = hostDevices(s.Container); err != nil {
 		return in, err
 	}
 	if in.Files, err = e.files(s, in.NetHost, status); err != nil {
@@ -136,6 +141,32 @@ func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, p s
 	return nil
 }
 
+// hostDevices looks up what the devices asked for are on the host.
+func hostDevices(c spec.Container) ([]spec.Device, error) {
+	var list []spec.Device
+	for _, word := range c.Devices {
+		d, err := spec.ParseDevice(word)
+		if err != nil {
+			return nil, err
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(d.Source, &st); err != nil {
+			return nil, fmt.Errorf("device %s: %w; is its driver loaded, is it plugged in?", d.Source, err)
+		}
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFCHR:
+			d.Type = "c"
+		case unix.S_IFBLK:
+			d.Type = "b"
+		default:
+			return nil, fmt.Errorf("device %s is no device; Volume= shows files and directories", d.Source)
+		}
+		d.Major, d.Minor, d.Mode = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev)), st.Mode&0o777
+		list = append(list, d)
+	}
+	return list, nil
+}
+
 // volumes resolves the volumes given. Volumes of the image that none was given for stay part of its file system.
 func (e *Engine) volumes(root inroot.Root, c spec.Container, p spec.Process) ([]spec.Mount, error) {
 	var list []spec.Mount
@@ -223,6 +254,12 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 			return nil, err
 		}
 		mounts = append(mounts, spec.Mount{Source: path, Destination: f.place, Options: []string{"bind", "rprivate", "rw", "nosuid", "noexec", "nodev"}})
+	}
+	if s.Container.Init {
+		if _, err := os.Stat(e.InitProgram); err != nil {
+			return nil, fmt.Errorf("init program %s is not there; install the package catatonit", e.InitProgram)
+		}
+		mounts = append(mounts, spec.Mount{Source: e.InitProgram, Destination: spec.InitPlace, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}})
 	}
 	if s.Container.SDNotify == "container" {
 		if socket := e.Host.Environment["NOTIFY_SOCKET"]; strings.HasPrefix(socket, "/") {

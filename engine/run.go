@@ -77,7 +77,7 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 
 // networkRequest reads the network options; they stand alone or name networks.
 func networkRequest(id string, c spec.Container) (NetworkRequest, error) {
-	r := NetworkRequest{ID: id, Name: c.Name, Networks: c.Networks, IP: c.IP}
+	r := NetworkRequest{ID: id, Name: c.Name, Networks: c.Networks, IP: c.IP, Aliases: c.Aliases}
 	for _, p := range c.Publish {
 		mappings, err := spec.ParsePublish(p)
 		if err != nil {

@@ -29,6 +29,7 @@ var runFlags = []runFlag{
 	{"cgroups", "", "MODE", "split: a cgroup below the caller's own; enabled; disabled", text(func(c *spec.Container) *string { return &c.Cgroups })},
 	{"cidfile", "", "FILE", "write the container's ID to a file", text(func(c *spec.Container) *string { return &c.CIDFile })},
 	{"detach", "d", "", "leave the container running and end", toggle(func(c *spec.Container) *bool { return &c.Detach })},
+	{"device", "", "HOST[:PATH][:rwm]", "give a device of the host", list(func(c *spec.Container) *[]string { return &c.Devices })},
 	{"dns", "", "IP", "use this name server", list(func(c *spec.Container) *[]string { return &c.DNS })},
 	{"dns-option", "", "OPTION", "set an option of resolv.conf(5)", list(func(c *spec.Container) *[]string { return &c.DNSOptions })},
 	{"dns-search", "", "DOMAIN", "set a search domain; . for none", list(func(c *spec.Container) *[]string { return &c.DNSSearch })},
@@ -39,12 +40,16 @@ var runFlags = []runFlag{
 	{"expose", "", "PORT", "note a port that the container listens on", list(func(c *spec.Container) *[]string { return &c.Expose })},
 	{"group-add", "", "GROUP", "add a supplementary group", list(func(c *spec.Container) *[]string { return &c.Groups })},
 	{"hostname", "h", "NAME", "set the host name", text(func(c *spec.Container) *string { return &c.HostName })},
+	{"http-proxy", "", "", "copy the caller's proxy variables", toggle(func(c *spec.Container) *bool { return &c.HTTPProxy })},
+	{"init", "", "", "run an init as PID 1, which reaps and hands signals on", toggle(func(c *spec.Container) *bool { return &c.Init })},
 	{"ip", "", "ADDRESS", "use this IPv4 address of the network", text(func(c *spec.Container) *string { return &c.IP })},
 	{"label", "l", "NAME=VALUE", "add a label", list(func(c *spec.Container) *[]string { return &c.Labels })},
 	{"log-driver", "", "DRIVER", "journald, passthrough or none", text(func(c *spec.Container) *string { return &c.LogDriver })},
 	{"memory", "m", "SIZE", "limit the memory, as 512m or 2g", text(func(c *spec.Container) *string { return &c.Memory })},
+	{"mount", "", "type=TYPE,…", "mount a volume, a path of the host (bind) or a tmpfs; the keys are source, target, readonly and the options of --volume", func(c *spec.Container) pflag.Value { return mountValue{c} }},
 	{"name", "", "NAME", "name the container", text(func(c *spec.Container) *string { return &c.Name })},
 	{"network", "", "MODE", "none, host, bridge, pasta, or the name of a network", list(func(c *spec.Container) *[]string { return &c.Networks })},
+	{"network-alias", "", "NAME", "add a name on the networks", list(func(c *spec.Container) *[]string { return &c.Aliases })},
 	{"no-hosts", "", "", "leave the image's /etc/hosts alone", toggle(func(c *spec.Container) *bool { return &c.NoHosts })},
 	{"oom-score-adj", "", "N", "adjust the out-of-memory score, from -1000 to 1000", optionalInt(func(c *spec.Container) **int { return &c.OOMScoreAdj })},
 	{"pidfile", "", "FILE", "write the PID of the container's PID 1 to a file", text(func(c *spec.Container) *string { return &c.PIDFile })},
@@ -78,7 +83,7 @@ var runFlags = []runFlag{
 func bindRunFlags(set *pflag.FlagSet, c *spec.Container) {
 	set.SetInterspersed(false) // the words after the image are the container's
 	c.StopTimeout = engine.DefaultStopTimeout
-	c.ReadOnlyTmpfs = true
+	c.ReadOnlyTmpfs, c.HTTPProxy = true, true
 	for _, f := range runFlags {
 		flag := set.VarPF(f.bind(c), f.name, f.short, f.usage())
 		if f.arg == "" {
@@ -165,6 +170,24 @@ func (v secondsValue) Set(s string) error {
 }
 func (v secondsValue) String() string { return "" }
 func (v secondsValue) Type() string   { return "int" }
+
+// mountValue writes a --mount as the volume or tmpfs that it is.
+type mountValue struct{ c *spec.Container }
+
+func (v mountValue) Set(s string) error {
+	volume, tmpfs, err := spec.ParseMount(s)
+	switch {
+	case err != nil:
+		return err
+	case tmpfs != "":
+		v.c.Tmpfs = append(v.c.Tmpfs, tmpfs)
+	default:
+		v.c.Volumes = append(v.c.Volumes, volume)
+	}
+	return nil
+}
+func (v mountValue) String() string { return "" }
+func (v mountValue) Type() string   { return "string" }
 
 type binder = func(*spec.Container) pflag.Value
 

@@ -55,9 +55,12 @@ func TestRunFlags(t *testing.T) {
 		word := "--" + f.name + "=7"
 		if f.arg == "" {
 			word = "--" + f.name
-			if f.name == "read-only-tmpfs" { // which is on unless it is switched off
+			if f.name == "read-only-tmpfs" || f.name == "http-proxy" { // which are on unless they are switched off
 				word += "=false"
 			}
+		}
+		if f.name == "mount" { // another way to write --volume and --tmpfs; TestMountFlag
+			continue
 		}
 		c, err := parse(t, word)
 		if err != nil {
@@ -99,7 +102,7 @@ func TestRunFlags(t *testing.T) {
 	all := reflect.TypeFor[spec.Container]()
 	for i := range all.NumField() {
 		name := all.Field(i).Name
-		if taken[name] == "" && !slices.Contains([]string{"Image", "Command", "Devices"}, name) {
+		if taken[name] == "" && !slices.Contains([]string{"Image", "Command"}, name) {
 			t.Errorf("no flag fills %s", name)
 		}
 	}
@@ -132,7 +135,7 @@ func TestParseRun(t *testing.T) {
 	}
 	want := spec.Container{
 		Name: "web", Detach: true, Remove: true, Networks: []string{"none"}, Environment: []string{"A=1", "B", "C=x,y"}, Volumes: []string{"a:/b"},
-		StopTimeout: -time.Second, DNSOptions: []string{"x"}, Image: "image", Command: []string{"sh", "-c", "--name", "-d"},
+		StopTimeout: -time.Second, HTTPProxy: true, DNSOptions: []string{"x"}, Image: "image", Command: []string{"sh", "-c", "--name", "-d"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -142,6 +145,13 @@ func TestParseRun(t *testing.T) {
 	}
 	if c, err := parseRun([]string{"--entrypoint=", "image"}); err != nil || c.Entrypoint == nil || *c.Entrypoint != "" {
 		t.Errorf("no entry point: %+v, %v", c.Entrypoint, err)
+	}
+}
+
+func TestMountFlag(t *testing.T) {
+	c, err := parse(t, "--mount", "type=bind,src=/a,dst=/b,ro", "--mount=type=tmpfs,target=/t,tmpfs-size=1m")
+	if err != nil || !reflect.DeepEqual(c.Volumes, []string{"/a:/b:ro"}) || !reflect.DeepEqual(c.Tmpfs, []string{"/t:size=1m"}) {
+		t.Errorf("volumes %q, tmpfs %q, %v", c.Volumes, c.Tmpfs, err)
 	}
 }
 

@@ -78,6 +78,8 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		Host:    host,
 		Seccomp: conf.Seccomp,
 		Warn:    env.Err,
+
+		InitProgram: conf.Helper("catatonit"),
 	}
 	e.Pull = func(ctx context.Context, c spec.Container) error { return pull(ctx, env, c) }
 	return e, nil

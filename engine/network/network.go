@@ -92,7 +92,7 @@ func (a Adapter) planBridge(r engine.NetworkRequest, name string) (engine.Networ
 			status.Gateways = append(status.Gateways, subnet.Gateway)
 		}
 	}
-	p.Options.Networks[def.Name] = perNetwork{StaticIPs: status.Addresses, InterfaceName: "eth0"}
+	p.Options.Networks[def.Name] = perNetwork{StaticIPs: status.Addresses, Aliases: r.Aliases, InterfaceName: "eth0"}
 	if p.Options.PortMappings, err = a.leasePorts(r, p); err != nil {
 		return status, err
 	}

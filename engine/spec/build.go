@@ -18,6 +18,7 @@ type Input struct {
 	Process   Process // user and groups, resolved in the root file system
 	Host      Host
 	Volumes   []Mount // resolved volumes, in the order given
+	Devices   []Device
 	Files     []Mount // files of ours: hosts, resolv.conf, hostname, .containerenv
 	NetNS     string  // path to join; "" with NetHost false: a new one made by the runtime
 	NetHost   bool    // the host's network namespace
@@ -93,10 +94,7 @@ func Build(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	devices, rules, err := devices(in.Container)
-	if err != nil {
-		return nil, err
-	}
+	devices, rules := devices(in)
 	resources, err := resources(in.Container, in.Host, rules)
 	if err != nil {
 		return nil, err

@@ -289,7 +289,6 @@ func TestBuildRefuses(t *testing.T) {
 		}, "change the host"},
 		{"memory without controller", func(in *Input) { in.Container.Memory = "1g" }, "MemoryMax="},
 		{"pids without controller", func(in *Input) { in.Container.PidsLimit = "10" }, "TasksMax="},
-		{"device", func(in *Input) { in.Container.Devices = []string{"/dev/fuse"} }, "/dev/fuse"},
 		{"variable without a name", func(in *Input) { in.Container.Environment = []string{"=x"} }, "no name"},
 		{"NUL", func(in *Input) { in.Container.Environment = []string{"A=\x00"} }, "NUL"},
 	}

@@ -14,6 +14,8 @@ type Container struct {
 	Environment []string `json:"environment,omitempty"` // NAME=VALUE, or NAME to copy it from the caller
 	EnvFiles    []string `json:"envFiles,omitempty"`
 	EnvHost     bool     `json:"envHost,omitempty"`
+	HTTPProxy   bool     `json:"httpProxy,omitempty"` // copy the caller's proxy variables
+	Init        bool     `json:"init,omitempty"`      // PID 1 is an init that reaps and hands signals on
 	WorkDir     string   `json:"workDir,omitempty"`
 	User        string   `json:"user,omitempty"`
 	Groups      []string `json:"groups,omitempty"`
@@ -39,6 +41,7 @@ type Container struct {
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	DNSOptions []string `json:"dnsOptions,omitempty"`
 	NoHosts    bool     `json:"noHosts,omitempty"`
+	Aliases    []string `json:"aliases,omitempty"` // other names on the networks
 
 	CapAdd       []string `json:"capAdd,omitempty"`
 	CapDrop      []string `json:"capDrop,omitempty"`

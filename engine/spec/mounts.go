@@ -38,7 +38,7 @@ func mounts(in Input) ([]specs.Mount, error) {
 		}
 		byPlace[m.Destination] = m
 	}
-	for _, v := range in.Volumes {
+	for _, v := range append(deviceMounts(in), in.Volumes...) {
 		byPlace[v.Destination] = bindMount(v)
 	}
 	var own []specs.Mount

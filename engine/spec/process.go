@@ -32,8 +32,14 @@ func Args(c Container, image ImageConfig) ([]string, error) {
 	if len(args) == 0 {
 		return nil, errors.New("nothing to run: the image has no command; give one after the image (Exec= in a unit file)")
 	}
+	if c.Init {
+		args = append([]string{InitPlace, "--"}, args...)
+	}
 	return args, nil
 }
+
+// InitPlace is where the host's init program is shown in a container that wants one.
+const InitPlace = "/run/podman-init"
 
 func entrypointWords(s string) ([]string, error) {
 	switch {
@@ -49,6 +55,9 @@ func entrypointWords(s string) ([]string, error) {
 	return []string{s}, nil
 }
 
+// proxyVariables tell programs how to reach the world.
+var proxyVariables = []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
+
 // Environment is the container's environment: defaults, the image's, then the caller's where asked for, then what was
 // set, sorted by name. A variable of the image without a value is dropped: it must never take one from the host.
 func Environment(in Input) ([]string, error) {
@@ -61,6 +70,13 @@ func Environment(in Input) ([]string, error) {
 	if in.Container.EnvHost {
 		for name, value := range in.Host.Environment {
 			if !ownVariable(name) {
+				env[name] = value
+			}
+		}
+	}
+	if in.Container.HTTPProxy {
+		for _, name := range proxyVariables {
+			if value, ok := in.Host.Environment[name]; ok {
 				env[name] = value
 			}
 		}

@@ -31,6 +31,16 @@ assert_match "seccomp" "$(inside Network=none 'Exec=grep ^Seccomp: /proc/self/st
 assert_match "WorkingDir" "$(inside Network=none WorkingDir=/new/place 'Exec=pwd')" '^/new/place$'
 assert_match "ReadOnly" "$(inside Network=none ReadOnly=yes 'Exec=sh -c "touch /x || echo refused"')" refused
 
+assert_match "AddDevice" "$(inside Network=none AddDevice=/dev/fuse 'Exec=ls -l /dev/fuse')" '^crw.* 10, 229'
+assert_no_match "no AddDevice" "$(inside Network=none 'Exec=ls /dev')" fuse
+echo from-the-host >"$tmp/file"
+assert_match "Mount=type=bind" "$(inside Network=none "Mount=type=bind,source=$tmp/file,target=/file,ro" 'Exec=cat /file')" '^from-the-host$'
+assert_match "Mount=type=tmpfs" "$(inside Network=none Mount=type=tmpfs,target=/t,tmpfs-size=1m 'Exec=grep " /t " /proc/mounts')" 'tmpfs .*size=1024k'
+assert_match "Tmpfs" "$(inside Network=none Tmpfs=/t:size=2m 'Exec=grep " /t " /proc/mounts')" 'size=2048k'
+if [ -x /usr/bin/catatonit ] || [ -x /usr/libexec/podman/catatonit ]; then
+	assert_match "RunInit" "$(inside Network=none RunInit=yes 'Exec=cat /proc/1/cmdline')" 'podman-init'
+fi
+
 say "a named volume keeps what is in it, and the image's content and owner come along"
 inside Network=none Volume=e2e-data:/data 'Exec=sh -c "echo kept >/data/file"' >/dev/null
 assert_match "volume" "$(inside Network=none Volume=e2e-data:/data 'Exec=cat /data/file')" '^kept$'

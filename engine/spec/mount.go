@@ -1,0 +1,110 @@
+package spec
+
+import (
+	"encoding/csv"
+	"fmt"
+	"strings"
+)
+
+// ParseMount reads a --mount word, KEY=VALUE,… as one record of CSV, and writes it as the --volume or --tmpfs word that
+// means the same: one of the two is empty.
+func ParseMount(s string) (volume, tmpfs string, err error) {
+	wrong := func(format string, args ...any) error {
+		return fmt.Errorf("mount %q: "+format, append([]any{s}, args...)...)
+	}
+	fields, err := csv.NewReader(strings.NewReader(s)).Read()
+	if err != nil {
+		return "", "", wrong("%w", err)
+	}
+	m := mountWords{kind: "volume"}
+	for _, field := range fields {
+		if err := m.add(field); err != nil {
+			return "", "", wrong("%w", err)
+		}
+	}
+	switch {
+	case m.target == "":
+		return "", "", wrong("it has no target=")
+	case strings.Contains(m.source+m.target, ":"):
+		return "", "", wrong("a path with a colon cannot be mounted")
+	}
+	switch m.kind {
+	case "tmpfs":
+		return "", m.word(m.target, m.tmpfs), nil
+	case "bind":
+		if !strings.HasPrefix(m.source, "/") {
+			return "", "", wrong("source= of a bind mount is an absolute path")
+		}
+	case "volume":
+		if strings.HasPrefix(m.source, "/") {
+			return "", "", wrong("source= of a volume is its name; type=bind shows a path of the host")
+		}
+	default:
+		return "", "", wrong("type=%s is not supported; bind, volume and tmpfs are", m.kind)
+	}
+	if m.source == "" {
+		return m.target, "", nil
+	}
+	return m.word(m.source+":"+m.target, m.options), "", nil
+}
+
+// mountWords are the parts of a --mount.
+type mountWords struct {
+	kind, source, target string
+	options, tmpfs       []string // as --volume and as --tmpfs take them
+}
+
+func (m *mountWords) word(head string, options []string) string {
+	if len(options) == 0 {
+		return head
+	}
+	return head + ":" + strings.Join(options, ",")
+}
+
+func (m *mountWords) add(field string) error {
+	key, value, hasValue := strings.Cut(field, "=")
+	on := !hasValue || isTrue(value)
+	both := func(option string) {
+		m.options, m.tmpfs = append(m.options, option), append(m.tmpfs, option)
+	}
+	switch key {
+	case "type":
+		m.kind = value
+	case "src", "source":
+		m.source = value
+	case "dst", "dest", "destination", "target":
+		m.target = value
+	case "ro", "readonly":
+		if on {
+			both("ro")
+		} else {
+			both("rw")
+		}
+	case "rw":
+		both("rw")
+	case "nosuid", "suid", "nodev", "dev", "noexec", "exec":
+		both(key)
+	case "U", "chown":
+		if on {
+			m.options = append(m.options, "U")
+		}
+	case "z", "Z", "nocopy", "copy":
+		m.options = append(m.options, key)
+	case "relabel":
+		m.options = append(m.options, map[string]string{"shared": "z", "private": "Z"}[value])
+	case "bind-propagation":
+		m.options = append(m.options, value)
+	case "bind-nonrecursive":
+		if on {
+			m.options = append(m.options, "bind")
+		}
+	case "tmpfs-size":
+		m.tmpfs = append(m.tmpfs, "size="+value)
+	case "tmpfs-mode":
+		m.tmpfs = append(m.tmpfs, "mode="+value)
+	case "tmpcopyup", "notmpcopyup", "consistency": // no effect here
+	default:
+		return fmt.Errorf("unknown key %q", key)
+	}
+	return nil
+}

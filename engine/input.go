@@ -73,7 +73,11 @@ const notifyInside = "/run/notify/notify.sock"
 func (e *Engine) environment(c spec.Container) ([]string, error) {
 	var all []string
 	for _, path := range c.EnvFiles {
+		path, maybe := strings.CutPrefix(path, "-") // as systemd.exec(5) marks a file that may be missing
 		text, err := os.ReadFile(path)
+		if maybe && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("environment file: %w", err)
 		}

@@ -32,7 +32,7 @@ func (v Volumes) Ensure(name string, fill func(dir string) error) (string, error
 func ensure(volumes, name string, fill func(dir string) error) (string, error) {
 	dir := filepath.Join(volumes, name)
 	data := filepath.Join(dir, "_data")
-	if _, err := os.Stat(data); err == nil {
+	if _, err := os.Stat(data); err == nil && !untouched(dir) {
 		return data, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -54,20 +54,23 @@ func makeVolume(dir, data string, fill func(dir string) error) error {
 	if err := atomicfile.Lock(lock); err != nil {
 		return err
 	}
-	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) && (err != nil || !untouched(dir)) {
 		return err
 	}
 	if err := removeUnfinished(dir); err != nil {
 		return err
 	}
+	if list, _ := os.ReadDir(data); len(list) > 0 { // somebody has put something in: that is its content
+		return touch(dir)
+	}
 	fresh, err := os.MkdirTemp(dir, newPrefix)
 	if err != nil {
 		return err
 	}
-	if err := fillAndRename(fresh, data, fill); err != nil {
+	if err := fillAndRename(fresh, data, withOwner(dir, fill)); err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))
 	}
-	return errors.Join(lock.Sync(), atomicfile.SyncDir(filepath.Dir(dir)))
+	return errors.Join(touch(dir), lock.Sync(), atomicfile.SyncDir(filepath.Dir(dir)))
 }
 
 func fillAndRename(fresh, data string, fill func(dir string) error) error {
@@ -84,7 +87,8 @@ func fillAndRename(fresh, data string, fill func(dir string) error) error {
 	if err := errors.Join(unix.Syncfs(int(f.Fd())), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(fresh, data)
+	// os.Rename takes no directory, not even an empty one, as rename(2) does.
+	return unix.Rename(fresh, data)
 }
 
 // removeUnfinished takes away what killed starts have left. The caller has the lock, so nobody works on it.

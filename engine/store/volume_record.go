@@ -1,0 +1,230 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Volume is what is known of a named volume. One that Podman made has no record of ours: only its name and place.
+type Volume struct {
+	Version int               `json:"version"`
+	Name    string            `json:"name"`
+	Created time.Time         `json:"created"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	UID     *int              `json:"uid,omitempty"` // owner, instead of the one that the image's directory has
+	GID     *int              `json:"gid,omitempty"`
+	Path    string            `json:"-"`
+}
+
+const (
+	volumeVersion = 1
+	recordFile    = "volume.json"
+	// untouchedFile stands beside a volume that no container has used yet, and that may be filled from an image.
+	untouchedFile = "untouched"
+)
+
+// ErrVolumeExists and ErrNoVolume say what they are named after.
+var (
+	ErrVolumeExists = errors.New("volume exists")
+	ErrNoVolume     = errors.New("no such volume")
+)
+
+func (v Volumes) root() (string, error) {
+	root, err := v.Store.Root()
+	return filepath.Join(root, "volumes"), err
+}
+
+// Create makes an empty volume; the first container that uses it fills it.
+func (v Volumes) Create(vol Volume) (Volume, error) {
+	root, err := v.root()
+	if err != nil {
+		return vol, err
+	}
+	return createVolume(root, vol)
+}
+
+func createVolume(root string, vol Volume) (Volume, error) {
+	if err := spec.CheckName(vol.Name); err != nil {
+		return vol, fmt.Errorf("volume: %w", err)
+	}
+	vol.Version = volumeVersion
+	dir := filepath.Join(root, vol.Name)
+	vol.Path = filepath.Join(dir, "_data")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
+	}
+	defer lock.Close()
+	if err := atomicfile.Lock(lock); err != nil {
+		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
+	}
+	if _, err := os.Stat(vol.Path); err == nil {
+		return vol, fmt.Errorf("%w: %q", ErrVolumeExists, vol.Name)
+	}
+	if err := writeVolume(dir, vol); err != nil {
+		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
+	}
+	return vol, errors.Join(lock.Sync(), atomicfile.SyncDir(root))
+}
+
+// writeVolume writes the record first and the data's directory last: it is what makes a volume.
+func writeVolume(dir string, vol Volume) error {
+	data, err := json.Marshal(vol)
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(dir, recordFile), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(dir, untouchedFile), nil, 0o644); err != nil {
+		return err
+	}
+	if err := os.Mkdir(vol.Path, 0o755); err != nil {
+		return err
+	}
+	return own(vol.Path, vol)
+}
+
+func own(path string, vol Volume) error {
+	if vol.UID == nil && vol.GID == nil {
+		return nil
+	}
+	id := func(p *int) int {
+		if p == nil {
+			return -1
+		}
+		return *p
+	}
+	return os.Chown(path, id(vol.UID), id(vol.GID))
+}
+
+func untouched(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, untouchedFile))
+	return err == nil
+}
+
+func touch(dir string) error {
+	err := os.Remove(filepath.Join(dir, untouchedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// withOwner gives a filled volume the owner that it was made for.
+func withOwner(dir string, fill func(string) error) func(string) error {
+	return func(path string) error {
+		if err := fill(path); err != nil {
+			return err
+		}
+		vol, err := readVolume(dir)
+		if err != nil {
+			return err
+		}
+		return own(path, vol)
+	}
+}
+
+// readVolume reads the record; a volume without one has been made by Podman, or by a container's first start.
+func readVolume(dir string) (Volume, error) {
+	vol := Volume{Name: filepath.Base(dir), Path: filepath.Join(dir, "_data")}
+	path := filepath.Join(dir, recordFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if info, err := os.Stat(dir); err == nil {
+			vol.Created = info.ModTime()
+		}
+		return vol, nil
+	}
+	if err != nil {
+		return vol, err
+	}
+	if err := json.Unmarshal(data, &vol); err != nil {
+		return vol, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	if vol.Version > volumeVersion {
+		return vol, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, vol.Version, volumeVersion)
+	}
+	return vol, nil
+}
+
+// Find returns the volume of that name, or ErrNoVolume.
+func (v Volumes) Find(name string) (Volume, error) {
+	root, err := v.root()
+	if err != nil {
+		return Volume{}, err
+	}
+	return findVolume(root, name)
+}
+
+func findVolume(root, name string) (Volume, error) {
+	if spec.CheckName(name) != nil {
+		return Volume{}, fmt.Errorf("%w: %q", ErrNoVolume, name)
+	}
+	dir := filepath.Join(root, name)
+	if _, err := os.Stat(filepath.Join(dir, "_data")); err != nil {
+		return Volume{}, fmt.Errorf("%w: %q", ErrNoVolume, name)
+	}
+	return readVolume(dir)
+}
+
+// List returns all volumes, sorted by name.
+func (v Volumes) List() ([]Volume, error) {
+	root, err := v.root()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var list []Volume
+	for _, e := range entries {
+		vol, err := findVolume(root, e.Name())
+		if errors.Is(err, ErrNoVolume) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, vol)
+	}
+	return list, nil
+}
+
+// Remove deletes a volume and all that is in it. It is out of sight at once: first it is renamed.
+func (v Volumes) Remove(name string) error {
+	root, err := v.root()
+	if err != nil {
+		return err
+	}
+	return removeVolume(root, name)
+}
+
+func removeVolume(root, name string) error {
+	if _, err := findVolume(root, name); errors.Is(err, ErrNoVolume) {
+		return err
+	}
+	aside, err := os.MkdirTemp(root, ".removed-")
+	if err != nil {
+		return fmt.Errorf("remove volume %q: %w", name, err)
+	}
+	if err := os.Rename(filepath.Join(root, name), filepath.Join(aside, name)); err != nil {
+		return fmt.Errorf("remove volume %q: %w", name, errors.Join(err, os.Remove(aside)))
+	}
+	if err := os.RemoveAll(aside); err != nil {
+		return fmt.Errorf("remove volume %q: %w", name, err)
+	}
+	return atomicfile.SyncDir(root)
+}

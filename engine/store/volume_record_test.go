@@ -1,0 +1,119 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func ownerOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+
+func TestCreateVolume(t *testing.T) {
+	root := t.TempDir()
+	made, err := createVolume(root, Volume{Name: "data", Labels: map[string]string{"app": "db"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := findVolume(root, "data")
+	if err != nil || found.Path != made.Path || found.Labels["app"] != "db" || found.Version != volumeVersion {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := createVolume(root, Volume{Name: "data"}); !errors.Is(err, ErrVolumeExists) {
+		t.Errorf("again: %v", err)
+	}
+	for _, name := range []string{"", "../x", "a/b", ".hidden"} {
+		if _, err := createVolume(root, Volume{Name: name}); err == nil {
+			t.Errorf("the name %q is taken", name)
+		}
+	}
+}
+
+// The first container that uses a new volume fills it, once; what somebody has put in before stays as it is.
+func TestFillCreated(t *testing.T) {
+	root := t.TempDir()
+	fills := 0
+	fill := func(dir string) error {
+		fills++
+		return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
+	}
+	for _, name := range []string{"empty", "given"} {
+		if _, err := createVolume(root, Volume{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "given/_data/own"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, name := range []string{"empty", "given"} {
+			if _, err := ensure(root, name, fill); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if fills != 1 {
+		t.Errorf("filled %d times", fills)
+	}
+	// A volume that its container has emptied stays empty.
+	if err := os.Remove(filepath.Join(root, "empty/_data/file")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ensure(root, "empty", fill); err != nil || fills != 1 {
+		t.Errorf("filled %d times, %v", fills, err)
+	}
+}
+
+func TestVolumeOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: it gives files away")
+	}
+	root, uid := t.TempDir(), 1234
+	if _, err := createVolume(root, Volume{Name: "data", UID: &uid}); err != nil {
+		t.Fatal(err)
+	}
+	path, err := ensure(root, "data", func(dir string) error { return os.Chown(dir, 7, 7) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || ownerOf(info) != 1234 {
+		t.Errorf("owner %d, %v", ownerOf(info), err)
+	}
+}
+
+func TestRemoveVolume(t *testing.T) {
+	root := t.TempDir()
+	if _, err := createVolume(root, Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeVolume(root, "data"); err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := os.ReadDir(root); len(list) != 0 {
+		t.Errorf("left: %v", list)
+	}
+	if err := removeVolume(root, "data"); !errors.Is(err, ErrNoVolume) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// A record of a newer version is refused, and stays as it is.
+func TestNewerVolume(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "data")
+	if err := os.MkdirAll(filepath.Join(dir, "_data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := []byte(`{"version":99,"name":"data"}`)
+	if err := os.WriteFile(filepath.Join(dir, recordFile), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := findVolume(root, "data"); err == nil {
+		t.Error("a record of version 99 was read")
+	}
+	if got, _ := os.ReadFile(filepath.Join(dir, recordFile)); string(got) != string(text) {
+		t.Errorf("the record is now %s", got)
+	}
+}

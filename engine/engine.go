@@ -121,6 +121,8 @@ type Engine struct {
 	// Seccomp returns the text of the seccomp profile: of the file named, or the default one for "".
 	Seccomp func(path string) ([]byte, error)
 	Warn    io.Writer
+	// RuntimeProgram is the path of the OCI runtime.
+	RuntimeProgram string
 	// InitProgram is the host's program for containers that want an init.
 	InitProgram string
 }

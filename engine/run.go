@@ -185,6 +185,7 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	if err := ownMountNamespace(); err != nil {
 		return Bundle{}, err
 	}
+	protect(e.RuntimeProgram)
 	if err := e.divideCgroup(s); err != nil {
 		return Bundle{}, err
 	}
@@ -354,6 +355,20 @@ func newNetNS() (*os.File, error) {
 	}()
 	r := <-done
 	return r.f, r.err
+}
+
+// protect shows the runtime's program read-only in the thread's mount namespace, so that no container can overwrite it
+// by way of /proc/self/exe (CVE-2019-5736). crun sees that it is safe and need not make such a mount, and start itself
+// again from there, at each call. Where it cannot be done the runtime protects itself.
+func protect(program string) {
+	if program == "" || unix.Mount(program, program, "", unix.MS_BIND, "") != nil {
+		return
+	}
+	// Only adds to the flags, of which a user may take none away (mount_setattr(2)).
+	readonly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if unix.MountSetattr(unix.AT_FDCWD, program, 0, &readonly) != nil {
+		unix.Unmount(program, unix.MNT_DETACH)
+	}
 }
 
 // ownMountNamespace moves the calling thread into a new mount namespace that still sees mounts made on the host later

@@ -79,7 +79,8 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		Seccomp: conf.Seccomp,
 		Warn:    env.Err,
 
-		InitProgram: conf.Helper("catatonit"),
+		RuntimeProgram: conf.Runtime(),
+		InitProgram:    conf.Helper("catatonit"),
 	}
 	e.Pull = func(ctx context.Context, c spec.Container) error { return pull(ctx, env, c) }
 	return e, nil

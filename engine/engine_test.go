@@ -483,7 +483,7 @@ func TestStopKills(t *testing.T) {
 func TestUser(t *testing.T) {
 	b := newBench(t)
 	c := web()
-	c.User, c.WorkDir = "a", "/work/deep"
+	c.User, c.WorkDir = "a", "/srv/deep"
 	s, err := b.start(c)
 	if err != nil {
 		t.Fatal(err)
@@ -492,7 +492,7 @@ func TestUser(t *testing.T) {
 	if err != nil || !strings.Contains(string(config), `"uid":7,"gid":8`) || !strings.Contains(string(config), "HOME=/home/a") {
 		t.Errorf("%s, %v", config, err)
 	}
-	if info, err := os.Stat(filepath.Join(b.Root, "work/deep")); err != nil || !info.IsDir() {
+	if info, err := os.Stat(filepath.Join(b.Root, "srv/deep")); err != nil || !info.IsDir() {
 		t.Errorf("the working directory: %v", err)
 	}
 }

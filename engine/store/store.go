@@ -18,6 +18,7 @@ import (
 	"go.podman.io/storage/pkg/reexec"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/image/name"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -61,45 +62,42 @@ func (s *Store) Root() (string, error) {
 }
 
 // Image finds an image by ID, full name or short name; a short name is tried as Podman would write it out.
-func (s *Store) Image(name string) (engine.Image, error) {
+func (s *Store) Image(text string) (engine.Image, error) {
 	st, err := s.open()
 	if err != nil {
 		return engine.Image{}, err
 	}
-	for _, candidate := range candidates(name) {
+	for _, candidate := range candidates(text) {
 		image, err := st.Image(candidate)
 		if errors.Is(err, storage.ErrImageUnknown) {
 			continue
 		}
 		if err != nil {
-			return engine.Image{}, fmt.Errorf("image %q: %w", name, err)
+			return engine.Image{}, fmt.Errorf("image %q: %w", text, err)
 		}
 		config, err := readConfig(st, image.ID)
 		if err != nil {
-			return engine.Image{}, fmt.Errorf("image %q: %w", name, err)
+			return engine.Image{}, fmt.Errorf("image %q: %w", text, err)
 		}
 		return engine.Image{ID: image.ID, Name: candidate, Config: config}, nil
 	}
-	return engine.Image{}, fmt.Errorf("%w: %q", engine.ErrNoImage, name)
+	return engine.Image{}, fmt.Errorf("%w: %q", engine.ErrNoImage, text)
 }
 
-// candidates are the names under which the store may know an image, the most likely first.
-func candidates(name string) []string {
-	list := []string{name}
-	tagged := name
-	if !strings.Contains(name, "@") && !strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
-		tagged += ":latest"
-		list = append(list, tagged)
-	}
-	domain, _, ok := strings.Cut(name, "/")
-	if ok && (strings.ContainsAny(domain, ".:") || domain == "localhost") {
+// candidates are the names under which the store may know an image, the most likely first: as it stands, for an ID, and
+// written out. What registries.conf says of short names counts when an image is fetched, not here.
+func candidates(text string) []string {
+	list := []string{text}
+	full, err := name.LocalCandidates(text, name.Registries{Search: []string{"docker.io"}})
+	if err != nil {
 		return list
 	}
-	list = append(list, "localhost/"+tagged)
-	if !ok {
-		list = append(list, "docker.io/library/"+tagged)
+	for _, n := range full {
+		if s := n.String(); s != text {
+			list = append(list, s)
+		}
 	}
-	return append(list, "docker.io/"+tagged)
+	return list
 }
 
 // readConfig reads the image's configuration: a blob whose key is the digest that the manifest names.

@@ -86,9 +86,9 @@ func TestEnsureAtOnce(t *testing.T) {
 
 func TestCandidates(t *testing.T) {
 	for name, want := range map[string][]string{
-		"web":                  {"web", "web:latest", "localhost/web:latest", "docker.io/library/web:latest", "docker.io/web:latest"},
-		"web:1":                {"web:1", "localhost/web:1", "docker.io/library/web:1", "docker.io/web:1"},
-		"user/web":             {"user/web", "user/web:latest", "localhost/user/web:latest", "docker.io/user/web:latest"},
+		"web":                  {"web", "localhost/web:latest", "docker.io/library/web:latest"},
+		"web:1":                {"web:1", "localhost/web:1", "docker.io/library/web:1"},
+		"user/web":             {"user/web", "localhost/user/web:latest", "docker.io/user/web:latest"},
 		"quay.io/a/web":        {"quay.io/a/web", "quay.io/a/web:latest"},
 		"localhost/web:1":      {"localhost/web:1"},
 		"host:5000/web":        {"host:5000/web", "host:5000/web:latest"},

@@ -248,12 +248,17 @@ func (a Adapter) definition(name string) (definition, error) {
 	if name != defaultNetwork {
 		return definition{}, fmt.Errorf("network %q is not there: no %s.json in %v", name, name, a.Configs)
 	}
+	return builtin(), nil
+}
+
+// builtin is the default network.
+func builtin() definition {
 	return definition{
 		Name: defaultNetwork, ID: "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9", Driver: "bridge",
 		NetworkInterface: "podman0", Created: "2000-01-01T00:00:00Z",
 		Subnets:     []subnet{{Subnet: "10.88.0.0/16", Gateway: "10.88.0.1"}},
 		IPAMOptions: map[string]string{"driver": "host-local"},
-	}, nil
+	}
 }
 
 // bounds are the first and last address that may be leased: the lease range, else all between network and broadcast.

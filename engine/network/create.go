@@ -1,0 +1,346 @@
+package network
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Spec is a network that is to be made.
+type Spec struct {
+	Name      string
+	Driver    string // bridge
+	Interface string // of the host; "" for the next free podmanN
+	Subnets   []string
+	Gateways  []string // one for each subnet, in order; missing ones are the first address
+	Ranges    []string // of the addresses to lease, one for each subnet; FIRST-LAST or a prefix
+	DNS       []string // servers that the network's own one asks
+	NoDNS     bool
+	Internal  bool // no way out
+	IPv6      bool
+	Labels    map[string]string
+	Options   map[string]string
+}
+
+// Network is a network as others may see it.
+type Network struct {
+	definition
+	Path string // of its file; "" for the one that is always there
+}
+
+// Name returns the name of the network.
+func (n Network) Name() string { return n.definition.Name }
+
+// Driver returns the name of its driver.
+func (n Network) Driver() string { return n.definition.Driver }
+
+// Errors that are named after what they say.
+var (
+	ErrExists = errors.New("network exists")
+	ErrNone   = errors.New("no such network")
+)
+
+// Registry looks after the files of networks, which are Podman's.
+type Registry struct {
+	Dirs []string // searched in order; new files go into the first
+	// Used returns the prefixes that the host's own routes have.
+	Used func() ([]netip.Prefix, error)
+	Now  func() time.Time
+}
+
+// Create makes the network's file.
+func (r Registry) Create(s Spec) (Network, error) {
+	if err := spec.CheckName(s.Name); err != nil {
+		return Network{}, fmt.Errorf("network: %w", err)
+	}
+	if s.Driver != "" && s.Driver != "bridge" {
+		return Network{}, fmt.Errorf("network %q: driver %q is not supported yet; bridge is", s.Name, s.Driver)
+	}
+	all, err := r.List()
+	if err != nil {
+		return Network{}, err
+	}
+	for _, n := range all {
+		if n.Name() == s.Name {
+			return n, fmt.Errorf("%w: %q", ErrExists, s.Name)
+		}
+	}
+	d, err := r.define(s, all)
+	if err != nil {
+		return Network{}, fmt.Errorf("network %q: %w", s.Name, err)
+	}
+	data, err := json.MarshalIndent(d, "", "     ")
+	if err != nil {
+		return Network{}, err
+	}
+	if err := os.MkdirAll(r.Dirs[0], 0o755); err != nil {
+		return Network{}, err
+	}
+	path := filepath.Join(r.Dirs[0], s.Name+".json")
+	return Network{d, path}, atomicfile.Write(path, append(data, '\n'), 0o644)
+}
+
+// define works out what was not said.
+func (r Registry) define(s Spec, all []Network) (definition, error) {
+	id := make([]byte, 32)
+	if _, err := rand.Read(id); err != nil {
+		return definition{}, err
+	}
+	d := definition{
+		Name: s.Name, ID: hex.EncodeToString(id), Driver: "bridge", Created: r.Now().UTC().Format(time.RFC3339Nano),
+		NetworkInterface: s.Interface, Internal: s.Internal, IPv6Enabled: s.IPv6, DNSEnabled: !s.NoDNS, NetworkDNS: s.DNS,
+		Labels: s.Labels, Options: s.Options, IPAMOptions: map[string]string{"driver": "host-local"},
+	}
+	if d.NetworkInterface == "" {
+		d.NetworkInterface = freeInterface(all)
+	}
+	if len(s.Gateways) > len(s.Subnets) || len(s.Ranges) > len(s.Subnets) {
+		return d, errors.New("there are more gateways or ranges than subnets")
+	}
+	taken, err := r.taken(all)
+	if err != nil {
+		return d, err
+	}
+	for i, text := range s.Subnets {
+		sub, err := parseSubnet(text, at(s.Gateways, i), at(s.Ranges, i))
+		if err != nil {
+			return d, err
+		}
+		if other, overlaps := overlapping(netip.MustParsePrefix(sub.Subnet), taken); overlaps {
+			return d, fmt.Errorf("subnet %s is used already: %s", sub.Subnet, other)
+		}
+		d.Subnets = append(d.Subnets, sub)
+		d.IPv6Enabled = d.IPv6Enabled || strings.Contains(sub.Subnet, ":")
+	}
+	if len(d.Subnets) == 0 {
+		sub, err := freeSubnet(taken)
+		if err != nil {
+			return d, err
+		}
+		d.Subnets = append(d.Subnets, sub)
+	}
+	if s.IPv6 && !hasIPv6(d.Subnets) {
+		d.Subnets = append(d.Subnets, uniqueLocal(id))
+	}
+	return d, nil
+}
+
+func at(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return ""
+}
+
+func hasIPv6(list []subnet) bool {
+	for _, s := range list {
+		if strings.Contains(s.Subnet, ":") {
+			return true
+		}
+	}
+	return false
+}
+
+// uniqueLocal is an IPv6 subnet that is very likely nobody else's (RFC 4193): its number comes from the network's ID.
+func uniqueLocal(id []byte) subnet {
+	var a [16]byte
+	a[0] = 0xfd
+	copy(a[1:8], id)
+	prefix := netip.PrefixFrom(netip.AddrFrom16(a), 64)
+	return subnet{Subnet: prefix.String(), Gateway: prefix.Addr().Next().String()}
+}
+
+// freeInterface is the first podmanN that no network has; podman0 is the default network's.
+func freeInterface(all []Network) string {
+	used := map[string]bool{}
+	for _, n := range all {
+		used[n.NetworkInterface] = true
+	}
+	for i := 1; ; i++ {
+		name := "podman" + strconv.Itoa(i)
+		if _, err := os.Stat(filepath.Join("/sys/class/net", name)); !used[name] && errors.Is(err, fs.ErrNotExist) {
+			return name
+		}
+	}
+}
+
+// taken are the prefixes that a new subnet must not overlap: those of the networks, and of the host's routes.
+func (r Registry) taken(all []Network) (map[netip.Prefix]string, error) {
+	taken := map[netip.Prefix]string{}
+	routes, err := r.Used()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range routes {
+		taken[p.Masked()] = "the host has a route to " + p.String()
+	}
+	for _, n := range all {
+		for _, s := range n.Subnets {
+			if p, err := netip.ParsePrefix(s.Subnet); err == nil {
+				taken[p.Masked()] = fmt.Sprintf("network %q has %s", n.Name(), p)
+			}
+		}
+	}
+	return taken, nil
+}
+
+func overlapping(p netip.Prefix, taken map[netip.Prefix]string) (string, bool) {
+	var found []string
+	for other, text := range taken {
+		if other.Overlaps(p) && other.Bits() > 0 { // a default route takes nothing
+			found = append(found, text)
+		}
+	}
+	sort.Strings(found)
+	return strings.Join(found, ", "), len(found) > 0
+}
+
+// freeSubnet is the first /24 of 10.89.0.0/16 and the following ones that nobody has, as Podman chooses.
+func freeSubnet(taken map[netip.Prefix]string) (subnet, error) {
+	for second := 89; second < 256; second++ {
+		for third := range 256 {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(second), byte(third), 0}), 24)
+			if _, used := overlapping(p, taken); !used {
+				return subnet{Subnet: p.String(), Gateway: p.Addr().Next().String()}, nil
+			}
+		}
+	}
+	return subnet{}, errors.New("no free subnet is left in 10.89.0.0 to 10.255.255.0; name one with --subnet")
+}
+
+func parseSubnet(text, gateway, leases string) (subnet, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return subnet{}, fmt.Errorf("subnet %q is not ADDRESS/BITS", text)
+	}
+	p = p.Masked()
+	s := subnet{Subnet: p.String(), Gateway: p.Addr().Next().String()}
+	if gateway != "" {
+		g, err := netip.ParseAddr(gateway)
+		if err != nil || !p.Contains(g) {
+			return subnet{}, fmt.Errorf("gateway %q is no address of %s", gateway, p)
+		}
+		s.Gateway = g.String()
+	}
+	if leases == "" {
+		return s, nil
+	}
+	first, last, ok := strings.Cut(leases, "-")
+	if r, err := netip.ParsePrefix(leases); err == nil {
+		first, last, ok = r.Masked().Addr().Next().String(), lastAddress(r.Masked()).String(), true
+	}
+	a, err1 := netip.ParseAddr(first)
+	b, err2 := netip.ParseAddr(last)
+	if !ok || err1 != nil || err2 != nil || !p.Contains(a) || !p.Contains(b) || b.Less(a) {
+		return subnet{}, fmt.Errorf("range %q is not FIRST-LAST or ADDRESS/BITS within %s", leases, p)
+	}
+	s.LeaseRange = &leaseRange{StartIP: a.String(), EndIP: b.String()}
+	return s, nil
+}
+
+// List returns all networks, sorted by name; the default one is among them. A file that cannot be read is an error.
+func (r Registry) List() ([]Network, error) {
+	found := map[string]Network{}
+	for _, dir := range r.Dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range files {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			var d definition
+			if err := json.Unmarshal(data, &d); err != nil {
+				return nil, fmt.Errorf("network file %s: %w", path, err)
+			}
+			if _, ok := found[d.Name]; !ok {
+				found[d.Name] = Network{d, path}
+			}
+		}
+	}
+	if _, ok := found[defaultNetwork]; !ok {
+		found[defaultNetwork] = Network{definition: builtin()}
+	}
+	list := make([]Network, 0, len(found))
+	for _, name := range spec.SortedKeys(found) {
+		list = append(list, found[name])
+	}
+	return list, nil
+}
+
+// Find returns the network of that name, or ErrNone.
+func (r Registry) Find(name string) (Network, error) {
+	list, err := r.List()
+	if err != nil {
+		return Network{}, err
+	}
+	for _, n := range list {
+		if n.Name() == name {
+			return n, nil
+		}
+	}
+	return Network{}, fmt.Errorf("%w: %q", ErrNone, name)
+}
+
+// Remove deletes the network's file.
+func (r Registry) Remove(name string) error {
+	n, err := r.Find(name)
+	if err != nil {
+		return err
+	}
+	if n.Path == "" {
+		return fmt.Errorf("network %q is always there and cannot be removed", name)
+	}
+	if err := os.Remove(n.Path); err != nil {
+		return fmt.Errorf("remove network %q: %w", name, err)
+	}
+	return atomicfile.SyncDir(filepath.Dir(n.Path))
+}
+
+// Routes reads the prefixes of the host's routes (proc_net(5), route and ipv6_route).
+func Routes() ([]netip.Prefix, error) {
+	text, err := os.ReadFile("/proc/self/net/route")
+	if err != nil {
+		return nil, err
+	}
+	var list []netip.Prefix
+	for _, line := range strings.Split(string(text), "\n")[1:] {
+		if p, ok := parseRoute(strings.Fields(line)); ok {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// parseRoute reads a line's second and eighth field: address and mask, as hexadecimal numbers in the host's byte order.
+func parseRoute(fields []string) (netip.Prefix, bool) {
+	if len(fields) < 8 {
+		return netip.Prefix{}, false
+	}
+	address, err1 := strconv.ParseUint(fields[1], 16, 32)
+	mask, err2 := strconv.ParseUint(fields[7], 16, 32)
+	if err1 != nil || err2 != nil {
+		return netip.Prefix{}, false
+	}
+	bits := 0
+	for ; mask != 0; mask &= mask - 1 {
+		bits++
+	}
+	a := netip.AddrFrom4([4]byte{byte(address), byte(address >> 8), byte(address >> 16), byte(address >> 24)})
+	return netip.PrefixFrom(a, bits), true
+}

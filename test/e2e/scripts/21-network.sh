@@ -32,7 +32,7 @@ systemctl start e2e-server e2e-client
 assert_eq "the network's unit" "$(property e2e-net-network ActiveState)" active
 assert_match "networks" "$(berth network ls)" 'e2e-net +bridge'
 assert_match "address" "$(berth inspect e2e-server)" '"10\.123\.7\.'
-ask() { nsenter -t "$(property e2e-client MainPID)" -a busybox wget -q -O - "http://$1/"; }
+ask() { nsenter -t "$(property e2e-client MainPID)" -a /bin/sh -c "wget -q -O - http://$1/"; }
 wait_for 20 ask e2e-server
 assert_eq "by name" "$(ask e2e-server)" it-works
 assert_match "a name that is not there" "$(must_fail ask e2e-nobody)" 'bad address'

@@ -68,19 +68,25 @@ func (r *report) compare() {
 	}
 }
 
-// beyondFloor says what of the CPU time of a start or stop is the managers'
-// own: without what systemd needs for a service with no container at all.
+// beyondFloor says what of a start or stop is not the manager's own, which is the same for every side.
 func (r *report) beyondFloor() []string {
 	var lines []string
 	for _, a := range r.Rows {
 		floor, theirs := r.floorOf(a.What), r.find(a.What, peer)
-		if a.Side == peer || a.CPU == nil || floor == nil || theirs == nil || theirs.CPU == nil {
+		if a.Side == peer || floor == nil || theirs == nil {
 			continue
 		}
-		own, other := a.CPU.Median-floor.CPU.Median, theirs.CPU.Median-floor.CPU.Median
-		lines = append(lines, fmt.Sprintf("%s: %s %s ms, %s %s ms: %s", a.What, a.Side, figure(own), peer, figure(other), times(ratio(other, own))))
+		line := a.What + ": wall " + beyond(a.Side, a.Wall.Median-floor.Wall.Median, theirs.Wall.Median-floor.Wall.Median)
+		if a.CPU != nil && floor.CPU != nil && theirs.CPU != nil {
+			line += "; CPU " + beyond(a.Side, a.CPU.Median-floor.CPU.Median, theirs.CPU.Median-floor.CPU.Median)
+		}
+		lines = append(lines, line)
 	}
 	return lines
+}
+
+func beyond(side string, own, other float64) string {
+	return fmt.Sprintf("%s %s ms, %s %s ms: %s", side, figure(own), peer, figure(other), times(ratio(other, own)))
 }
 
 // floorOf returns the floor's row for "systemctl start, Network=none".
@@ -125,7 +131,7 @@ func (r *report) print(out io.Writer) {
 	fmt.Fprintf(out, "\nratio: the median of %s divided by this one's; CPU in ms\n", peer)
 	for i, line := range r.beyondFloor() {
 		if i == 0 {
-			fmt.Fprintln(out, "\nCPU beyond what systemd needs to start or stop a service without a container:")
+			fmt.Fprintln(out, "\nbeyond what systemd needs to start or stop a service without a container:")
 		}
 		fmt.Fprintln(out, line)
 	}

@@ -25,7 +25,7 @@ func TestExamples(t *testing.T) {
 	defer b.discard()
 	b.start(t)
 	for _, e := range []struct{ name, check string }{
-		{"hello", `journalctl -u hello -o cat | grep -q "Hello berth! I am process 1 "`},
+		{"hello", `until journalctl -u hello -o cat | grep "Hello berth! I am process 1 "; do sleep 0.1; done`},
 		{"web", `curl -fsS --retry 20 --retry-all-errors --retry-delay 1 http://127.0.0.1:8080/ | grep -q "It works"`},
 		{"db", `
 redis() { exec 3<>/dev/tcp/127.0.0.1/6379; printf '%s\r\n' "$*" >&3; head -n "$lines" <&3; exec 3>&-; }

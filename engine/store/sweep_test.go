@@ -42,3 +42,52 @@ func TestSweepFiles(t *testing.T) {
 		t.Errorf("left are %s, want %s", strings.Join(got, " "), want)
 	}
 }
+
+// A layer goes when the store does not know it, it was mounted, and it is older than this boot.
+func TestRemoveLost(t *testing.T) {
+	dir := t.TempDir()
+	booted := time.Now().Add(-time.Hour)
+	id := func(c string) string { return strings.Repeat(c, 64) }
+	for _, l := range []struct {
+		name    string
+		mounted bool
+		when    time.Time
+	}{
+		{id("a"), true, booted.Add(-time.Minute)}, // lost
+		{id("b"), true, booted.Add(-time.Minute)}, // known
+		{id("c"), true, time.Now()},               // of this boot
+		{id("d"), false, booted.Add(-time.Minute)},
+		{"tempdirs", true, booted.Add(-time.Minute)},
+	} {
+		path := filepath.Join(dir, l.name)
+		inner := "diff"
+		if l.mounted {
+			inner = "work/work"
+		}
+		if err := os.MkdirAll(filepath.Join(path, inner), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(path, "link"), []byte("LINK"+l.name[:1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, l.when, l.when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "l"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []string{"LINKa", "LINKb"} {
+		if err := os.Symlink("../x", filepath.Join(dir, "l", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := removeLost(dir, map[string]bool{id("b"): true}, booted); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{id("a"): false, id("b"): true, id("c"): true, id("d"): true, "tempdirs": true, "l/LINKa": false, "l/LINKb": true} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%.8s: there is %v, want %v", name, err == nil, want)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
+)
+
+// sweptFile in the run root says that sweepLayers has run in this boot.
+const sweptFile = "berth-swept"
+
+// sweepLayers removes, once a boot, the layers of containers that the store no longer knows: their records are not
+// synced, as they are volatile, so a power cut may keep a layer's directory and lose its record.
+func sweepLayers(st storage.Store) error {
+	marker := filepath.Join(st.RunRoot(), sweptFile)
+	if _, err := os.Stat(marker); err == nil {
+		return nil
+	}
+	layers, err := st.Layers()
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(layers))
+	for _, l := range layers {
+		known[l.ID] = true
+	}
+	booted, err := bootTime()
+	if err != nil {
+		return err
+	}
+	if err := removeLost(filepath.Join(st.GraphRoot(), "overlay"), known, booted); err != nil {
+		return err
+	}
+	f, err := os.Create(marker)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// removeLost removes the layers below dir that are not known, have been mounted for writing, and are older than this
+// boot: those of this boot may be in the making.
+func removeLost(dir string, known map[string]bool, booted time.Time) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		id := e.Name()
+		if len(id) != 64 || strings.Trim(id, "0123456789abcdef") != "" || known[id] {
+			continue
+		}
+		layer := filepath.Join(dir, id)
+		info, err := e.Info()
+		if err != nil || !info.ModTime().Before(booted) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(layer, "work", "work")); err != nil {
+			continue
+		}
+		if link, err := os.ReadFile(filepath.Join(layer, "link")); err == nil && len(link) > 0 {
+			os.Remove(filepath.Join(dir, "l", filepath.Base(string(link))))
+		}
+		if err := os.RemoveAll(layer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bootTime is when the kernel started, by the clock of today.
+func bootTime() (time.Time, error) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return time.Time{}, err
+	}
+	return time.Now().Add(-time.Duration(info.Uptime) * time.Second), nil
+}

@@ -37,11 +37,50 @@ func sweepLayers(st storage.Store) error {
 	if err := removeLost(filepath.Join(st.GraphRoot(), "overlay"), known, booted); err != nil {
 		return err
 	}
+	if err := deleteUnused(st, layers, booted); err != nil {
+		return err
+	}
 	f, err := os.Create(marker)
 	if err != nil {
 		return err
 	}
 	return f.Close()
+}
+
+// deleteUnused deletes the writable layers of earlier boots whose layer record was kept and whose container record was
+// lost: no container, no image and no other layer stands on them.
+func deleteUnused(st storage.Store, layers []storage.Layer, booted time.Time) error {
+	used := map[string]bool{}
+	for _, l := range layers {
+		used[l.Parent] = true
+	}
+	images, err := st.Images()
+	if err != nil {
+		return err
+	}
+	for _, i := range images {
+		used[i.TopLayer] = true
+		for _, l := range i.MappedTopLayers {
+			used[l] = true
+		}
+	}
+	containers, err := st.Containers()
+	if err != nil {
+		return err
+	}
+	for _, c := range containers {
+		used[c.LayerID] = true
+	}
+	for _, l := range layers {
+		_, err := os.Stat(filepath.Join(st.GraphRoot(), "overlay", l.ID, "work", "work"))
+		if used[l.ID] || err != nil || !l.Created.Before(booted) || l.ReadOnly {
+			continue
+		}
+		if err := st.DeleteLayer(l.ID); err != nil && !unknown(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeLost removes the layers below dir that are not known, have been mounted for writing, and are older than this

@@ -113,7 +113,24 @@ func removeLost(dir string, known map[string]bool, booted time.Time) error {
 			return err
 		}
 	}
+	removeDangling(filepath.Join(dir, "l"), booted)
 	return nil
+}
+
+// removeDangling removes the short names of layers that are gone: a kill between the two leaves one. What cannot be
+// removed now can be at the next boot.
+func removeDangling(dir string, booted time.Time) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || info.Mode().Type() != fs.ModeSymlink || !info.ModTime().Before(booted) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			os.Remove(path)
+		}
+	}
 }
 
 // bootTime is when the kernel started, by the clock of today.

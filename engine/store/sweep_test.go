@@ -77,15 +77,22 @@ func TestRemoveLost(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "l"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, link := range []string{"LINKa", "LINKb"} {
-		if err := os.Symlink("../x", filepath.Join(dir, "l", link)); err != nil {
+	for link, target := range map[string]string{"LINKa": id("a"), "LINKb": id("b"), "DANGLING": id("e")} {
+		if err := os.Symlink("../"+target, filepath.Join(dir, "l", link)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	// These links are of this boot, so a dangling one stays; from a later boot's view it goes.
+	defer func() {
+		removeDangling(filepath.Join(dir, "l"), time.Now().Add(time.Hour))
+		if list, _ := os.ReadDir(filepath.Join(dir, "l")); len(list) != 1 || list[0].Name() != "LINKb" {
+			t.Errorf("links left: %v", list)
+		}
+	}()
 	if err := removeLost(dir, map[string]bool{id("b"): true}, booted); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{id("a"): false, id("b"): true, id("c"): true, id("d"): true, "tempdirs": true, "l/LINKa": false, "l/LINKb": true} {
+	for name, want := range map[string]bool{id("a"): false, id("b"): true, id("c"): true, id("d"): true, "tempdirs": true, "l/LINKa": false, "l/LINKb": true, "l/DANGLING": true} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) != want {
 			t.Errorf("%.8s: there is %v, want %v", name, err == nil, want)
 		}

@@ -137,11 +137,8 @@ func (s *Store) Create(id, name string, image engine.Image, volatile bool) error
 	if err != nil {
 		return err
 	}
-	if err := sweep(st, boot); err != nil {
+	if err := sweepOnce(st, boot); err != nil {
 		return fmt.Errorf("remove what an earlier boot has left in the store: %w", err)
-	}
-	if err := sweepLayers(st); err != nil {
-		return fmt.Errorf("remove what a power cut has left in the store: %w", err)
 	}
 	sweepFiles(filepath.Join(st.GraphRoot(), "overlay-layers"), filepath.Join(st.GraphRoot(), "overlay-containers"), filepath.Join(st.RunRoot(), "overlay-layers"))
 	options := &storage.ContainerOptions{Volatile: volatile}

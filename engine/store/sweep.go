@@ -10,18 +10,32 @@ import (
 
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
-// sweptFile in the run root says that sweepLayers has run in this boot.
+// sweptFile in the run root names the boot in which sweepOnce has run. A run root may outlive a boot: that of a user
+// without a directory in /run lies in /tmp.
 const sweptFile = "berth-swept"
 
-// sweepLayers removes, once a boot, the layers of containers that the store no longer knows: their records are not
-// synced, as they are volatile, so a power cut may keep a layer's directory and lose its record.
-func sweepLayers(st storage.Store) error {
+// sweepOnce removes, once a boot, what the volatile containers of earlier boots have left.
+func sweepOnce(st storage.Store, boot string) error {
 	marker := filepath.Join(st.RunRoot(), sweptFile)
-	if _, err := os.Stat(marker); err == nil {
+	if of, err := os.ReadFile(marker); err == nil && string(of) == boot {
 		return nil
 	}
+	if err := sweep(st, boot); err != nil {
+		return err
+	}
+	if err := sweepLayers(st); err != nil {
+		return err
+	}
+	return atomicfile.Write(marker, []byte(boot), 0o600)
+}
+
+// sweepLayers removes the layers of containers that the store no longer knows: their records are not synced, as they are
+// volatile, so a power cut may keep a layer's directory and lose its record.
+func sweepLayers(st storage.Store) error {
 	layers, err := st.Layers()
 	if err != nil {
 		return err
@@ -37,14 +51,7 @@ func sweepLayers(st storage.Store) error {
 	if err := removeLost(filepath.Join(st.GraphRoot(), "overlay"), known, booted); err != nil {
 		return err
 	}
-	if err := deleteUnused(st, layers, booted); err != nil {
-		return err
-	}
-	f, err := os.Create(marker)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+	return deleteUnused(st, layers, booted)
 }
 
 // deleteUnused deletes the writable layers of earlier boots whose layer record was kept and whose container record was

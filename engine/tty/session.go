@@ -1,0 +1,95 @@
+package tty
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Session connects a person's terminal, or what stands in for one, to a container's.
+type Session struct {
+	In         *os.File // what is typed; nil for nothing
+	Out        io.Writer
+	Screen     *os.File // whose size the container's terminal follows; nil for none
+	Master     *os.File // of the container's terminal
+	Output     io.Reader
+	DetachKeys []byte
+}
+
+// Run copies until the output ends (nil), or until the detach keys are typed (ErrDetached). In is put into raw mode meanwhile
+// if it is a terminal. The output is read from Output, or from Master itself where Output is nil.
+func (s Session) Run() error {
+	if s.In != nil && Is(s.In) {
+		restore, err := MakeRaw(s.In)
+		if err != nil {
+			return err
+		}
+		defer restore()
+	}
+	if s.Screen != nil && Is(s.Screen) {
+		defer s.follow()()
+	}
+	end := make(chan error, 2)
+	go func() { end <- s.print() }()
+	if s.In != nil {
+		go func() {
+			if err := s.typed(); errors.Is(err, ErrDetached) {
+				end <- err
+			}
+		}()
+	}
+	return <-end
+}
+
+// follow gives the container's terminal the size of the screen, now and whenever that changes.
+func (s Session) follow() (stop func()) {
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
+	resized <- syscall.SIGWINCH
+	go func() {
+		for range resized {
+			if size, err := SizeOf(s.Screen); err == nil {
+				SetSize(s.Master, size)
+			}
+		}
+	}()
+	return func() { signal.Stop(resized); close(resized) }
+}
+
+// print copies the output. The master side gives EIO when the last process has closed the other one (pty(7)).
+func (s Session) print() error {
+	from := s.Output
+	if from == nil {
+		from = s.Master
+	}
+	_, err := io.Copy(s.Out, from)
+	if errors.Is(err, unix.EIO) || errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// typed copies the input.
+func (s Session) typed() error {
+	d := detacher{keys: s.DetachKeys}
+	buf := make([]byte, 4096)
+	for {
+		n, err := s.In.Read(buf)
+		out, detached := d.filter(buf[:n])
+		if len(out) > 0 {
+			if _, err := s.Master.Write(out); err != nil {
+				return err
+			}
+		}
+		switch {
+		case detached:
+			return ErrDetached
+		case err != nil:
+			return err
+		}
+	}
+}

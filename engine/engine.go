@@ -130,9 +130,10 @@ type Engine struct {
 // Host holds the facts that Build needs from the running machine.
 type Host struct {
 	Rootless    bool
-	Main        int    // the process that the manager has started: this one, or the one that started it in a namespace
-	Cgroup      string // the caller's own cgroup, below the root of the cgroup2 file system; "" when it may not be divided
-	Controllers bool   // the caller's cgroup has the memory and pids controllers
+	Main        int      // the process that the manager has started: this one, or the one that started it in a namespace
+	Cgroup      string   // the caller's own cgroup, below the root of the cgroup2 file system; "" when it may not be divided
+	Controllers []string // of the caller's cgroup
+	Swap        bool     // memory.swap.max is there
 	Environment map[string]string
 	ListenFDs   int
 	HostsFile   string // text of the host's /etc/hosts

@@ -13,8 +13,6 @@ import (
 	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-pods/berth/engine/inroot"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -48,6 +46,9 @@ func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus
 	if in.Devices, err = hostDevices(s.Container); err != nil {
 		return in, err
 	}
+	if in.BlockDevices, err = blockDevices(s.Container); err != nil {
+		return in, err
+	}
 	if in.Files, err = e.files(s, in.NetHost, status); err != nil {
 		return in, err
 	}
@@ -58,7 +59,10 @@ func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus
 func (e *Engine) specHost(s State) spec.Host {
 	h := spec.Host{
 		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs,
-		CgroupsPath: s.cgroupInside, Resources: e.Host.Controllers && s.cgroupInside != "",
+		CgroupsPath: s.cgroupInside,
+	}
+	if s.cgroupInside != "" {
+		h.Controllers, h.Swap = e.Host.Controllers, e.Host.Swap
 	}
 	if s.Container.SDNotify == "container" && e.Host.Environment["NOTIFY_SOCKET"] != "" {
 		h.NotifyPath = notifyInside
@@ -143,32 +147,6 @@ func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, p s
 		return fmt.Errorf("working directory: %w", err)
 	}
 	return nil
-}
-
-// hostDevices looks up what the devices asked for are on the host.
-func hostDevices(c spec.Container) ([]spec.Device, error) {
-	var list []spec.Device
-	for _, word := range c.Devices {
-		d, err := spec.ParseDevice(word)
-		if err != nil {
-			return nil, err
-		}
-		var st unix.Stat_t
-		if err := unix.Stat(d.Source, &st); err != nil {
-			return nil, fmt.Errorf("device %s: %w; is its driver loaded, is it plugged in?", d.Source, err)
-		}
-		switch st.Mode & unix.S_IFMT {
-		case unix.S_IFCHR:
-			d.Type = "c"
-		case unix.S_IFBLK:
-			d.Type = "b"
-		default:
-			return nil, fmt.Errorf("device %s is no device; Volume= shows files and directories", d.Source)
-		}
-		d.Major, d.Minor, d.Mode = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev)), st.Mode&0o777
-		list = append(list, d)
-	}
-	return list, nil
 }
 
 // volumes resolves the volumes given. Volumes of the image that none was given for stay part of its file system.

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -20,8 +22,10 @@ type runFlag struct {
 	bind        func(c *spec.Container) pflag.Value
 }
 
-// runFlags is the flag table of run and create.
-var runFlags = []runFlag{
+// runFlags is the flag table of run and create. Flags that belong together have a file of their own.
+var runFlags = flagTable(commonFlags, limitFlags)
+
+var commonFlags = []runFlag{
 	{"add-host", "", "NAME:IP", "add a line to /etc/hosts; IP may be host-gateway", list(func(c *spec.Container) *[]string { return &c.AddHosts })},
 	{"annotation", "", "NAME=VALUE", "add an annotation to the OCI configuration", list(func(c *spec.Container) *[]string { return &c.Annotations })},
 	{"cap-add", "", "CAPABILITY", "add a capability, or ALL", list(func(c *spec.Container) *[]string { return &c.CapAdd })},
@@ -45,7 +49,6 @@ var runFlags = []runFlag{
 	{"ip", "", "ADDRESS", "use this IPv4 address of the network", text(func(c *spec.Container) *string { return &c.IP })},
 	{"label", "l", "NAME=VALUE", "add a label", list(func(c *spec.Container) *[]string { return &c.Labels })},
 	{"log-driver", "", "DRIVER", "journald, passthrough or none", text(func(c *spec.Container) *string { return &c.LogDriver })},
-	{"memory", "m", "SIZE", "limit the memory, as 512m or 2g", text(func(c *spec.Container) *string { return &c.Memory })},
 	{"mount", "", "type=TYPE,…", "mount a volume, a path of the host (bind) or a tmpfs; the keys are source, target, readonly and the options of --volume", func(c *spec.Container) pflag.Value { return mountValue{c} }},
 	{"name", "", "NAME", "name the container", text(func(c *spec.Container) *string { return &c.Name })},
 	{"network", "", "MODE", "none, host, bridge, pasta, or the name of a network", list(func(c *spec.Container) *[]string { return &c.Networks })},
@@ -53,7 +56,6 @@ var runFlags = []runFlag{
 	{"no-hosts", "", "", "leave the image's /etc/hosts alone", toggle(func(c *spec.Container) *bool { return &c.NoHosts })},
 	{"oom-score-adj", "", "N", "adjust the out-of-memory score, from -1000 to 1000", optionalInt(func(c *spec.Container) **int { return &c.OOMScoreAdj })},
 	{"pidfile", "", "FILE", "write the PID of the container's PID 1 to a file", text(func(c *spec.Container) *string { return &c.PIDFile })},
-	{"pids-limit", "", "N", "limit the number of processes; -1 for no limit", text(func(c *spec.Container) *string { return &c.PidsLimit })},
 	{"privileged", "", "", "give all capabilities and hide nothing", toggle(func(c *spec.Container) *bool { return &c.Privileged })},
 	{"publish", "p", "[[IP:]HOST:]PORT[/PROTOCOL]", "forward a port of the host", list(func(c *spec.Container) *[]string { return &c.Publish })},
 	{"pull", "", "POLICY", "fetch the image: always, missing, newer or never", text(func(c *spec.Container) *string { return &c.Pull })},
@@ -77,6 +79,13 @@ var runFlags = []runFlag{
 	{"user", "u", "USER[:GROUP]", "run as this user", text(func(c *spec.Container) *string { return &c.User })},
 	{"volume", "v", "[SOURCE:]PATH[:OPTIONS]", "show a volume or a path of the host", list(func(c *spec.Container) *[]string { return &c.Volumes })},
 	{"workdir", "w", "PATH", "start in this directory", text(func(c *spec.Container) *string { return &c.WorkDir })},
+}
+
+// flagTable joins the parts of the table, sorted by name.
+func flagTable(parts ...[]runFlag) []runFlag {
+	all := slices.Concat(parts...)
+	slices.SortFunc(all, func(a, b runFlag) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 // bindRunFlags declares the table's flags, filling c.
@@ -171,6 +180,21 @@ func (v secondsValue) Set(s string) error {
 func (v secondsValue) String() string { return "" }
 func (v secondsValue) Type() string   { return "int" }
 
+// ignoredValue is a flag that is understood and does nothing. One whose user may rely on it is noted, to be told.
+type ignoredValue struct {
+	name string
+	note *[]string
+}
+
+func (v ignoredValue) Set(string) error {
+	if v.note != nil && !slices.Contains(*v.note, v.name) {
+		*v.note = append(*v.note, v.name)
+	}
+	return nil
+}
+func (v ignoredValue) String() string { return "" }
+func (v ignoredValue) Type() string   { return "string" }
+
 // mountValue writes a --mount as the volume or tmpfs that it is.
 type mountValue struct{ c *spec.Container }
 
@@ -188,6 +212,14 @@ func (v mountValue) Set(s string) error {
 }
 func (v mountValue) String() string { return "" }
 func (v mountValue) Type() string   { return "string" }
+
+// ignored is a flag that never had or no longer has a meaning here.
+func ignored(*spec.Container) pflag.Value { return ignoredValue{} }
+
+// without is a flag whose effect this system does not have; the user is told so.
+func without(name string) binder {
+	return func(c *spec.Container) pflag.Value { return ignoredValue{name, &c.NoEffect} }
+}
 
 type binder = func(*spec.Container) pflag.Value
 

@@ -79,6 +79,9 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range c.NoEffect {
+		fmt.Fprintf(env.Err, "--%s has no effect: it is of cgroup v1, and berth needs v2\n", name)
+	}
 	if transient(args) {
 		return runTransient(ctx, env, c, args)
 	}
@@ -113,8 +116,12 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	if err := spec.CheckName(name); err != nil {
 		return fmt.Errorf("container: %w", err)
 	}
+	limits, err := spec.UnitProperties(c.Limits)
+	if err != nil {
+		return err
+	}
 	return sd.StartTransient(ctx, env.Run, sd.Transient{
-		User: rootless.Needed(), Unit: name, Program: selfPath(),
+		Limits: limits, User: rootless.Needed(), Unit: name, Program: selfPath(),
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
 		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: copied(c.Environment),
 	})
@@ -151,7 +158,13 @@ func enterScope(c spec.Container, args []string) error {
 	if c.Detach || c.Cgroups != "" {
 		return nil
 	}
-	return sd.ExecScope(rootless.Needed(), selfPath(), append([]string{"run", "--cgroups=split"}, args...))
+	slice, err := spec.Slice(c.CgroupParent)
+	if err != nil {
+		return err
+	}
+	return sd.ExecScope(sd.Scope{
+		User: rootless.Needed(), Slice: slice, Program: selfPath(), Args: append([]string{"run", "--cgroups=split"}, args...),
+	})
 }
 
 // runForeground starts the container as a child that nobody else will wait for, and stays until it ends.

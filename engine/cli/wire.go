@@ -104,8 +104,10 @@ func hostFacts() (engine.Host, error) {
 		}
 	}
 	h.Cgroup = ownCgroup()
-	controllers, _ := os.ReadFile(filepath.Join("/sys/fs/cgroup", h.Cgroup, "cgroup.controllers"))
-	h.Controllers = strings.Contains(string(controllers), "memory") && strings.Contains(string(controllers), "pids")
+	group := filepath.Join("/sys/fs/cgroup", h.Cgroup)
+	controllers, _ := os.ReadFile(filepath.Join(group, "cgroup.controllers"))
+	h.Controllers = strings.Fields(string(controllers))
+	h.Swap = unix.Access(filepath.Join(group, "memory.swap.max"), unix.F_OK) == nil
 	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err == nil && pid == os.Getpid() {
 		h.ListenFDs, _ = strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	}

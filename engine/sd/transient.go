@@ -21,6 +21,7 @@ type Transient struct {
 	Start   []string // the words that start the container
 	Stop    []string // the words that take it away; they must succeed when there is none
 	Setenv  []string // names of variables that the unit gets from the caller
+	Limits  []string // properties of systemd.resource-control(5)
 }
 
 // StartTransient starts the unit and returns when the container has started.
@@ -38,7 +39,7 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 func (t Transient) args() []string {
 	stop := quote(append([]string{t.Program}, t.Stop...))
 	args := []string{"--quiet", "--collect", "--unit=" + t.Unit + ".service", "--service-type=notify"}
-	for _, p := range []string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + stop} {
+	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + stop}, t.Limits...) {
 		args = append(args, "--property="+p)
 	}
 	if t.User {
@@ -55,21 +56,32 @@ func (t Transient) args() []string {
 	return args
 }
 
-// ExecScope replaces this process by the program in a scope of its own, whose control group may be divided. It returns
-// nil, with nothing done, where there is no service manager to ask.
-func ExecScope(user bool, program string, args []string) error {
+// Scope is a program that runs in a scope of its own.
+type Scope struct {
+	User    bool // the user's manager, not the system's
+	Slice   string
+	Program string
+	Args    []string
+}
+
+// ExecScope replaces this process by the program in the scope, whose control group may be divided. It returns nil, with
+// nothing done, where there is no service manager to ask.
+func ExecScope(s Scope) error {
 	manager := "/run/systemd/system"
-	if user {
+	if s.User {
 		manager = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/private")
 	}
 	if _, err := os.Stat(manager); err != nil {
 		return nil
 	}
 	words := []string{"systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"}
-	if user {
+	if s.User {
 		words = append(words, "--user")
 	}
-	words = append(append(words, "--", program), args...)
+	if s.Slice != "" {
+		words = append(words, "--slice="+s.Slice)
+	}
+	words = append(append(words, "--", s.Program), s.Args...)
 	err := syscall.Exec("/usr/bin/"+words[0], words, os.Environ())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -17,9 +17,9 @@ func TestTransientArgs(t *testing.T) {
 	if got := unit.args(); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	unit.User, unit.Setenv = true, []string{"TOKEN"}
+	unit.User, unit.Setenv, unit.Limits = true, []string{"TOKEN"}, []string{"TasksMax=5"}
 	got := strings.Join(unit.args(), " ")
-	if !strings.Contains(got, " --user --setenv=TOKEN --same-dir -- ") {
+	if !strings.Contains(got, " --property=TasksMax=5 --user --setenv=TOKEN --same-dir -- ") {
 		t.Errorf("a user's: %s", got)
 	}
 }

@@ -19,10 +19,12 @@ type Input struct {
 	Host      Host
 	Volumes   []Mount // resolved volumes, in the order given
 	Devices   []Device
-	Files     []Mount // files of ours: hosts, resolv.conf, hostname, .containerenv
-	NetNS     string  // path to join; "" with NetHost false: a new one made by the runtime
-	NetHost   bool    // the host's network namespace
-	Seccomp   *specs.LinuxSeccomp
+	// BlockDevices are the numbers of the devices that Container.BlockDevices names.
+	BlockDevices map[string]DeviceNumber
+	Files        []Mount // files of ours: hosts, resolv.conf, hostname, .containerenv
+	NetNS        string  // path to join; "" with NetHost false: a new one made by the runtime
+	NetHost      bool    // the host's network namespace
+	Seccomp      *specs.LinuxSeccomp
 }
 
 // Process is a user of the container in numbers.
@@ -39,7 +41,8 @@ type Host struct {
 	NotifyPath  string            // NOTIFY_SOCKET to hand on; "" for none
 	CgroupsPath string            // below the root of the cgroup file system; "" for the runtime's choice
 	ListenFDs   int               // sockets handed on by systemd, from file descriptor 3 on
-	Resources   bool              // the container's cgroup has controllers, so that limits can be set
+	Controllers []string          // of the container's cgroup, for which limits can be set
+	Swap        bool              // the memory controller counts swap too
 }
 
 // Mount is one file or directory of the host seen in the container.
@@ -95,7 +98,7 @@ func Build(in Input) (*specs.Spec, error) {
 		return nil, err
 	}
 	devices, rules := devices(in)
-	resources, err := resources(in.Container, in.Host, rules)
+	resources, err := resources(in, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +128,7 @@ func Build(in Input) (*specs.Spec, error) {
 			MaskedPaths:       security.masked,
 			ReadonlyPaths:     security.readonly,
 			RootfsPropagation: "private",
+			IntelRdt:          intelRdt(in.Container),
 		},
 	}
 	if !in.Container.Privileged && !security.unconfined {

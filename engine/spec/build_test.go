@@ -73,7 +73,7 @@ func goldenInputs() map[string]Input {
 // everything sets volumes, tmpfs, capabilities, a user, limits and the rest.
 func everything(in *Input) {
 	in.Process = Process{UID: 1000, GID: 1001, Groups: []uint32{27, 1001}, Home: "/home/a"}
-	in.Host.Resources = true
+	in.Host.Controllers, in.Host.Swap = []string{"cpu", "cpuset", "io", "memory", "pids"}, true
 	in.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Architectures: []specs.Arch{specs.ArchX86_64}}
 	in.Volumes = []Mount{
 		{Source: "/srv/data", Destination: "/data/deep", Options: []string{"rbind", "rprivate", "ro"}},

@@ -5,7 +5,8 @@ package spec
 import "time"
 
 // Container is what `berth run` was asked for. The flag table of engine/cli fills it, one field a flag, and nothing is
-// worked out yet: an empty field means "not said".
+// worked out yet: an empty field means "not said". Flags that belong together are in a struct of their own, beside what is
+// made of them.
 type Container struct {
 	Name        string   `json:"name"`
 	Image       string   `json:"image,omitempty"`       // reference, or the directory when Rootfs is set
@@ -51,9 +52,9 @@ type Container struct {
 	Ulimits      []string `json:"ulimits,omitempty"`
 	Umask        string   `json:"umask,omitempty"`
 	OOMScoreAdj  *int     `json:"oomScoreAdj,omitempty"`
-	PidsLimit    string   `json:"pidsLimit,omitempty"`
-	Memory       string   `json:"memory,omitempty"`
 	Timezone     string   `json:"timezone,omitempty"`
+
+	Limits
 
 	StopSignal  string        `json:"stopSignal,omitempty"`
 	StopTimeout time.Duration `json:"stopTimeout"`
@@ -69,6 +70,9 @@ type Container struct {
 	PIDFile    string `json:"pidFile,omitempty"`
 	Retry      string `json:"retry,omitempty"`
 	RetryDelay string `json:"retryDelay,omitempty"`
+
+	// NoEffect names the flags given that mean nothing on this system.
+	NoEffect []string `json:"-"`
 }
 
 // ImageConfig is the part of an image's configuration that a container may take over. Nothing else of an image's

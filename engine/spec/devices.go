@@ -46,6 +46,7 @@ func isAccess(s string) bool { return s != "" && strings.Trim(s, "rwm") == "" }
 // devices are the nodes asked for beyond the ones that every runtime makes, with the rules that let the container use
 // them. A user may make none: the host's own nodes are bind-mounted.
 func devices(in Input) (nodes []specs.LinuxDevice, rules []specs.LinuxDeviceCgroup) {
+	rules = []specs.LinuxDeviceCgroup{{Allow: in.Container.Privileged, Access: "rwm"}}
 	for _, d := range in.Devices {
 		if in.Host.Rootless {
 			continue

@@ -4,11 +4,13 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.podman.io/image/v5/copy"
 	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/signature"
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
 
@@ -18,46 +20,82 @@ import (
 // reportEvery bounds how often a layer says how far it is.
 const reportEvery = 250 * time.Millisecond
 
-// copyIn stores the image that src points to under the full name n; with the zero name under id and no name.
-// It returns the ID. On an error no image has been stored, but layers may have been: load sweeps them away, pull keeps
-// them for the next try.
-func (im *Images) copyIn(ctx context.Context, src types.ImageReference, sys *types.SystemContext, n name.Name, id string) (string, error) {
+// A job is one image to be stored.
+type job struct {
+	src     types.ImageReference
+	sys     *types.SystemContext
+	name    name.Name // the full name it is to have; when it is zero the image is stored under id and no name
+	id      string
+	checked bool   // src gives nothing but what the signature policy has allowed
+	meter   *meter // counts what comes over the network; nil when nothing does
+}
+
+// copyIn stores an image and returns its ID. On an error no image has been stored, but layers may have been: load sweeps
+// them away, pull keeps them for the next try.
+func (im *Images) copyIn(ctx context.Context, j job) (string, error) {
 	leave, err := im.copying()
 	if err != nil {
 		return "", err
 	}
 	defer leave()
-	dest, err := im.destination(n, id)
+	dest, err := im.destination(j.name, j.id)
 	if err != nil {
 		return "", err
 	}
-	trust, err := policy(sys)
+	trust, err := j.policy()
 	if err != nil {
 		return "", err
 	}
 	defer trust.Destroy()
-	events, stop := im.count(label(n, id))
+	events, stop := im.count(label(j.name, j.id), j.meter)
 	var stored types.ImageReference
-	_, err = copy.Image(ctx, trust, dest, src, &copy.Options{
-		SourceCtx: sys, DestinationCtx: sys,
+	_, err = copy.Image(ctx, trust, dest, j.src, &copy.Options{
+		SourceCtx: j.sys, DestinationCtx: j.sys,
 		Progress: events, ProgressInterval: reportEvery,
 		ReportResolvedReference: &stored,
 	})
 	stop()
 	if err != nil {
-		return "", err
+		return "", im.space(err)
 	}
 	return resolvedID(stored)
 }
 
+func (j job) policy() (*signature.PolicyContext, error) {
+	if j.checked {
+		return signature.NewPolicyContext(&signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}})
+	}
+	return policy(j.sys)
+}
+
+// copyRemote stores an image from a registry under the name n. Signatures of the kinds that only the library's own source
+// can hand on are stored by a second copy, for which all layers are there already.
+func (im *Images) copyRemote(ctx context.Context, ref types.ImageReference, n name.Name, sys *types.SystemContext, o PullOptions) (id string, err error) {
+	src, err := im.remote(ctx, ref, sys, o)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	m := &meter{}
+	src.arrived = m.add
+	id, err = im.copyIn(ctx, job{src: verified{ref, src}, sys: sys, name: n, checked: true, meter: m})
+	if err == nil && src.extra {
+		id, err = im.copyIn(ctx, job{src: ref, sys: sys, name: n})
+	}
+	if err == nil {
+		src.forget()
+	}
+	return id, err
+}
+
 // count reports progress from the events that are sent to the channel it returns, until stop is called.
 // The channel is never closed, so that an event which is still on its way after an error harms nobody.
-func (im *Images) count(label string) (events chan types.ProgressProperties, stop func()) {
+func (im *Images) count(label string, m *meter) (events chan types.ProgressProperties, stop func()) {
 	events = make(chan types.ProgressProperties)
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		t := newTally(label, time.Now())
+		t := newTally(label, time.Now(), m)
 		for {
 			select {
 			case e := <-events:

@@ -38,7 +38,7 @@ type realRegistry struct {
 
 const user, password = "me", "secret"
 
-func startRegistry(t *testing.T) realRegistry {
+func startRegistry(t testing.TB) realRegistry {
 	t.Helper()
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
@@ -75,7 +75,7 @@ http: {addr: %s, tls: {certificate: %s, key: %s}}
 	return r
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,7 +86,7 @@ func freePort(t *testing.T) string {
 }
 
 // makeCertificate writes a certificate that signs itself, and its key, into dir.
-func makeCertificate(t *testing.T, dir string) *x509.CertPool {
+func makeCertificate(t testing.TB, dir string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -117,7 +117,7 @@ func makeCertificate(t *testing.T, dir string) *x509.CertPool {
 }
 
 // wait returns when the registry accepts connections. There is no event to wait for but an answer.
-func (r realRegistry) wait(t *testing.T) {
+func (r realRegistry) wait(t testing.TB) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", r.host); err == nil {
@@ -128,7 +128,7 @@ func (r realRegistry) wait(t *testing.T) {
 	t.Fatal("docker-registry does not answer")
 }
 
-func (r realRegistry) do(t *testing.T, method, address, contentType string, data []byte, want int) *http.Response {
+func (r realRegistry) do(t testing.TB, method, address, contentType string, data []byte, want int) *http.Response {
 	t.Helper()
 	q, err := http.NewRequestWithContext(t.Context(), method, address, bytes.NewReader(data))
 	if err != nil {
@@ -149,7 +149,7 @@ func (r realRegistry) do(t *testing.T, method, address, contentType string, data
 }
 
 // push stores an image by the distribution protocol.
-func (r realRegistry) push(t *testing.T, repository, tag string, i archive.Image) {
+func (r realRegistry) push(t testing.TB, repository, tag string, i archive.Image) {
 	t.Helper()
 	f := imageFiles(t, archive.OCI, i)
 	base := "https://" + r.host + "/v2/" + repository

@@ -42,6 +42,9 @@ func explain(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, tar.ErrHeader):
 		return say("the data ends too early or is damaged: fetch it again (" + err.Error() + ")")
 	}
+	if errors.Is(err, errDamaged) {
+		return say("a layer is damaged, its digest is not the one that the image names (" + err.Error() + ")")
+	}
 	if _, digests, found := strings.Cut(err.Error(), "Digest did not match, "); found {
 		return say("a layer is damaged, its digest is not the one that the image names: fetch it again (" + digests + ")")
 	}
@@ -121,8 +124,10 @@ func transient(err error) bool {
 	var dns *net.DNSError
 	var link net.Error
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &rejected), errors.Is(err, http.ErrSchemeMismatch):
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &rejected), errors.Is(err, http.ErrSchemeMismatch), errors.Is(err, errExhausted):
 		return false
+	case errors.Is(err, errSpoilt), errors.Is(err, errStalled):
+		return true
 	case errors.Is(err, syscall.ENOSPC):
 		return false
 	case errors.As(err, &status):
@@ -131,7 +136,7 @@ func transient(err error) bool {
 		return true
 	case errors.As(err, &dns):
 		return !dns.IsNotFound
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF): // an EOF where an answer should be
 		return true
 	}
 	for _, broken := range []syscall.Errno{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
@@ -149,4 +154,18 @@ func pullFailure(asked string, tried []error) error {
 		return fmt.Errorf("pull %s: %w", asked, tried[0])
 	}
 	return fmt.Errorf("pull %s: %w", asked, errors.Join(tried...))
+}
+
+// space tells, of an error by which a disk was full, where there is how much room.
+func (im *Images) space(err error) error {
+	if !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return err
+	}
+	var free []string
+	for _, dir := range []string{im.store.GraphRoot(), im.sys.BigFilesTemporaryDir} {
+		if n, statErr := freeIn(dir); statErr == nil {
+			free = append(free, fmt.Sprintf("%s has %s free", dir, HumanSize(n)))
+		}
+	}
+	return fmt.Errorf("%w (now that it was given up, %s): %w", syscall.ENOSPC, strings.Join(free, ", "), err)
 }

@@ -106,7 +106,7 @@ type descriptor struct {
 
 func blobPath(d digest.Digest) string { return "blobs/sha256/" + d.Encoded() }
 
-func manifestOf(t *testing.T, f files) string {
+func manifestOf(t testing.TB, f files) string {
 	t.Helper()
 	var index struct{ Manifests []descriptor }
 	if err := json.Unmarshal(f["index.json"], &index); err != nil {

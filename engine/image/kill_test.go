@@ -29,6 +29,13 @@ func childOptions(dir, policy string) Options {
 }
 
 func loadAsChild() {
+	if os.Getenv(childImage) != "" {
+		if err := pullAsChild(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	im, err := Open(childOptions(os.Getenv(childStore), os.Getenv(childPolicy)))
 	if err == nil {
 		_, err = im.Load(context.Background(), os.Getenv(childArchive))
@@ -110,7 +117,7 @@ func runChild(ctx context.Context, dir, policy, file string) error {
 	return nil
 }
 
-func clearTemporary(t *testing.T) {
+func clearTemporary(t testing.TB) {
 	t.Helper()
 	left, err := os.ReadDir(os.Getenv("TMPDIR"))
 	if err != nil {
@@ -124,7 +131,7 @@ func clearTemporary(t *testing.T) {
 }
 
 // unmountBelow takes away what the storage library had mounted for a moment to try the kernel out, when it was killed then.
-func unmountBelow(t *testing.T, dir string) {
+func unmountBelow(t testing.TB, dir string) {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {

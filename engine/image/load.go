@@ -73,7 +73,7 @@ func (im *Images) loadOne(ctx context.Context, s source, sys *types.SystemContex
 	if err != nil {
 		return Loaded{}, err
 	}
-	id, err = im.copyIn(ctx, s.ref, sys, first(names), id)
+	id, err = im.copyIn(ctx, job{src: s.ref, sys: sys, name: first(names), id: id})
 	if err != nil {
 		im.sweep(chain, before)
 		return Loaded{}, err

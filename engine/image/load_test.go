@@ -112,7 +112,7 @@ func checkLoaded(t *testing.T, im *Images, loaded []Loaded, names []string) {
 	}
 }
 
-func fileInImage(t *testing.T, im *Images, id, file string) string {
+func fileInImage(t testing.TB, im *Images, id, file string) string {
 	t.Helper()
 	dir, err := im.store.MountImage(id, nil, "")
 	if err != nil {
@@ -242,7 +242,7 @@ func TestFailedLoadKeepsOthers(t *testing.T) {
 	}
 }
 
-func idOf(t *testing.T, im *Images, s string) string {
+func idOf(t testing.TB, im *Images, s string) string {
 	t.Helper()
 	img, _, err := im.lookup(s)
 	if err != nil {

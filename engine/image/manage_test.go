@@ -176,7 +176,7 @@ func TestTally(t *testing.T) {
 	a := types.BlobInfo{Digest: digest.FromString("a"), Size: 100}
 	b := types.BlobInfo{Digest: digest.FromString("b"), Size: 300}
 	unknown := types.BlobInfo{Digest: digest.FromString("c"), Size: -1}
-	tally := newTally("web", start)
+	tally := newTally("web", start, nil)
 	for i, step := range []struct {
 		event types.ProgressProperties
 		want  string

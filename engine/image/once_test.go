@@ -12,7 +12,7 @@ import (
 
 // Many that want the same image make one download: all but the first wait for it.
 func TestOneDownloadForAll(t *testing.T) {
-	const pulls = 6
+	const pulls = 50
 	var waiting sync.WaitGroup
 	waiting.Add(pulls - 1)
 	im := openStore(t)

@@ -41,6 +41,8 @@ type PullOptions struct {
 	TLSVerify         *bool // nil: registries.conf decides
 	Retry             int   // further tries after the first
 	RetryDelay        time.Duration
+
+	stall time.Duration // how long a link may be quiet; 0 is stallAfter
 }
 
 // Pull stores the images that s means and returns their IDs: a name on a registry, a short name, or
@@ -158,6 +160,7 @@ func (im *Images) pullName(ctx context.Context, s string, sys *types.SystemConte
 		return "", fmt.Errorf("pull %s: %w", s, explain(err))
 	}
 	defer release()
+	partials{im.partialDir()}.sweep(time.Now())
 	if o.Policy == Missing { // another process may have brought it meanwhile
 		if local, err := im.present(s, o); err != nil || local != nil {
 			return idOrNone(local), err
@@ -241,7 +244,7 @@ func (im *Images) fetch(ctx context.Context, ref types.ImageReference, n name.Na
 		o.Retry = 0 // these names are for what was built or loaded here: there is hardly ever such a registry
 	}
 	for try := 0; ; try++ {
-		id, err := im.copyIn(ctx, ref, sys, n, "")
+		id, err := im.copyRemote(ctx, ref, n, sys, o)
 		if err == nil || try >= o.Retry || !transient(err) || ctx.Err() != nil {
 			return id, err
 		}

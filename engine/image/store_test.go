@@ -37,7 +37,7 @@ func openStore(t *testing.T) *Images {
 	return openStoreWith(t, Options{})
 }
 
-func openStoreWith(t *testing.T, o Options) *Images {
+func openStoreWith(t testing.TB, o Options) *Images {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: layers are unpacked with their owners and mounted")
@@ -65,7 +65,7 @@ func openStoreWith(t *testing.T, o Options) *Images {
 
 // isolate points every setting that the libraries read to files of the test, and TMPDIR to an empty directory in which
 // nothing may be left at the end.
-func isolate(t *testing.T) {
+func isolate(t testing.TB) {
 	t.Helper()
 	home := t.TempDir()
 	t.Setenv("HOME", home)
@@ -83,13 +83,13 @@ func isolate(t *testing.T) {
 }
 
 // setRegistries makes text the one registries.conf. image/v5 reads it once for a process, hence the reset.
-func setRegistries(t *testing.T, text string) {
+func setRegistries(t testing.TB, text string) {
 	t.Helper()
 	t.Setenv("CONTAINERS_REGISTRIES_CONF", writeFile(t, "registries.conf", text))
 	sysregistriesv2.InvalidateCache()
 }
 
-func writeFile(t *testing.T, name, data string) string {
+func writeFile(t testing.TB, name, data string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(data), 0o644); err != nil {
@@ -99,7 +99,7 @@ func writeFile(t *testing.T, name, data string) string {
 }
 
 // layer makes a layer from pairs of a file name and its text.
-func layer(t *testing.T, pairs ...string) archive.Blob {
+func layer(t testing.TB, pairs ...string) archive.Blob {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -129,7 +129,7 @@ func twoLayers(t *testing.T, names ...string) archive.Image {
 // files are the entries of an image archive by name.
 type files map[string][]byte
 
-func imageFiles(t *testing.T, format archive.Format, images ...archive.Image) files {
+func imageFiles(t testing.TB, format archive.Format, images ...archive.Image) files {
 	t.Helper()
 	var b bytes.Buffer
 	if err := archive.Write(&b, format, images...); err != nil {
@@ -161,7 +161,7 @@ func (f files) names() []string {
 }
 
 // tar is the archive of the files, in the order of their names.
-func (f files) tar(t *testing.T) []byte {
+func (f files) tar(t testing.TB) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -110,6 +110,7 @@ type Manager interface {
 type Engine struct {
 	Store   Store
 	Volumes Volumes
+	Secrets Secrets
 	Runtime Runtime
 	Cgroups Cgroups
 	Network Network

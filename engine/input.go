@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,12 +22,12 @@ import (
 const passwdLimit = 1 << 20
 
 // input gathers what spec.Build works on. This is where the container's file system and the host's are read.
-func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus) (spec.Input, error) {
+func (e *Engine) input(ctx context.Context, s *State, image Image, status NetworkStatus) (spec.Input, error) {
 	in := spec.Input{
-		ID: s.ID, Container: s.Container, Image: image.Config, Rootfs: rootfs,
-		NetNS: s.Network.NetNS, NetHost: s.Network.host(), Host: e.specHost(s),
+		ID: s.ID, Container: s.Container, Image: image.Config, Rootfs: s.rootfs,
+		NetNS: s.Network.NetNS, NetHost: s.Network.host(), Host: e.specHost(*s),
 	}
-	root, err := inroot.Open(rootfs)
+	root, err := inroot.Open(s.rootfs)
 	if err != nil {
 		return in, fmt.Errorf("root file system: %w", err)
 	}
@@ -49,7 +50,10 @@ func (e *Engine) input(s State, image Image, rootfs string, status NetworkStatus
 	if in.BlockDevices, err = blockDevices(s.Container); err != nil {
 		return in, err
 	}
-	if in.Files, err = e.files(s, in.NetHost, status); err != nil {
+	if in.Files, err = e.files(*s, in.NetHost, status); err != nil {
+		return in, err
+	}
+	if err := e.secrets(ctx, s, &in); err != nil {
 		return in, err
 	}
 	in.Seccomp, err = e.seccompFilter(s.Container)

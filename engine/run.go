@@ -186,11 +186,11 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	if err := e.divideCgroup(s); err != nil {
 		return Bundle{}, err
 	}
-	rootfs, err := e.rootfs(*s, image)
-	if err != nil {
+	var err error
+	if s.rootfs, err = e.rootfs(*s, image); err != nil {
 		return Bundle{}, err
 	}
-	in, err := e.input(*s, image, rootfs, status)
+	in, err := e.input(ctx, s, image, status)
 	if err != nil {
 		return Bundle{}, err
 	}

@@ -40,6 +40,8 @@ type State struct {
 
 	netns        *os.File // handle of Run on the network namespace
 	cgroupInside string   // Cgroup as the runtime sees it
+	rootfs       string   // where the root file system is mounted
+	staged       bool     // the tmpfs for mounts and secrets is there
 }
 
 // Running reports whether the container's PID 1 is there.

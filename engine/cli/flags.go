@@ -67,6 +67,7 @@ var commonFlags = []runFlag{
 	{"rm", "", "", "remove the container when it has ended", toggle(func(c *spec.Container) *bool { return &c.Remove })},
 	{"rootfs", "", "", "IMAGE is the path of a root file system", toggle(func(c *spec.Container) *bool { return &c.Rootfs })},
 	{"sdnotify", "", "WHO", "who tells systemd READY=1: conmon (berth, when the program has started), container, ignore", text(func(c *spec.Container) *string { return &c.SDNotify })},
+	{"secret", "", "NAME[,KEY=VALUE…]", "give a secret, or a credential of the unit: type=mount (a file) or env, target, uid, gid, mode", list(func(c *spec.Container) *[]string { return &c.Secrets })},
 	{"security-opt", "", "OPTION", "no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, label=disable", list(func(c *spec.Container) *[]string { return &c.SecurityOpts })},
 	{"shm-size", "", "SIZE", "size of /dev/shm", text(func(c *spec.Container) *string { return &c.ShmSize })},
 	{"stop-signal", "", "SIGNAL", "signal that asks the container to end", text(func(c *spec.Container) *string { return &c.StopSignal })},

@@ -4,6 +4,6 @@ package cli
 func verbs() []Verb {
 	return []Verb{
 		runVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(),
-		volumeVerb(), networkVerb(), quadletVerb(), lintVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
+		volumeVerb(), secretVerb(), networkVerb(), quadletVerb(), lintVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 	}
 }

@@ -26,6 +26,7 @@ type Container struct {
 
 	Volumes  []string `json:"volumes,omitempty"`
 	Tmpfs    []string `json:"tmpfs,omitempty"`
+	Secrets  []string `json:"secrets,omitempty"`
 	Devices  []string `json:"devices,omitempty"`
 	ReadOnly bool     `json:"readOnly,omitempty"`
 	// ReadOnlyTmpfs puts a tmpfs on /run, /tmp and /var/tmp of a read-only container.

@@ -74,13 +74,29 @@ type Cgroups interface {
 // NetworkRequest says how a container is connected. Its zero value is "no network but a loopback device".
 type NetworkRequest struct {
 	ID, Name string
-	Dir      string // the container's state directory: what has been set up is recorded there first
-	Networks []string
+	Dir      string   // the container's state directory: what has been set up is recorded there first
+	Networks []string // as spec.ParseNetworks reads them
+	Mode     string   `json:",omitempty"` // of spec.Networks
+	Peer     string   `json:",omitempty"` // its argument
 	Publish  []spec.PortMapping
 	IP       string
+	IP6      string `json:",omitempty"`
+	MAC      string `json:",omitempty"`
 	Aliases  []string
+	DNS      []string `json:",omitempty"` // servers that the network's own one asks for this container
 	// NetNS is the path of the network namespace; for Teardown "" when it is gone already.
 	NetNS string `json:"-"`
+}
+
+// Attached is a network that a container is on.
+type Attached struct {
+	Network   string   `json:"network"`
+	NetworkID string   `json:"networkID,omitempty"`
+	Interface string   `json:"interface"`
+	Addresses []string `json:"addresses,omitempty"` // with prefix length
+	Gateways  []string `json:"gateways,omitempty"`
+	MAC       string   `json:"mac,omitempty"`
+	Aliases   []string `json:"aliases,omitempty"`
 }
 
 // NetworkStatus is what came of it.
@@ -88,6 +104,8 @@ type NetworkStatus struct {
 	Addresses  []string // of the container, without prefix length
 	Gateways   []string
 	DNSServers []string
+	Search     []string // domain of the names that the servers know; nil when they know none of containers
+	Attached   []Attached
 }
 
 // Network connects network namespaces.
@@ -98,6 +116,10 @@ type Network interface {
 	Setup(ctx context.Context, r NetworkRequest) error
 	// Teardown undoes Plan and Setup, as far as they got.
 	Teardown(ctx context.Context, r NetworkRequest) error
+	// Connect puts a running container on one more network. It returns the status of all its networks.
+	Connect(ctx context.Context, r NetworkRequest, a spec.Attachment) (NetworkStatus, error)
+	// Disconnect takes a running container off a network.
+	Disconnect(ctx context.Context, r NetworkRequest, network string) (NetworkStatus, error)
 }
 
 // Manager is the service manager that the engine was started by.

@@ -217,29 +217,35 @@ func copyUp(root inroot.Root, place, volume string, p spec.Process) error {
 	return inroot.CopyTree(from, to)
 }
 
-// files writes the container's /etc/hosts, resolv.conf and hostname into its state directory.
+// files writes the container's /etc/hosts, resolv.conf and hostname into its state directory. One that is in another's
+// network shares the other's files of the network.
 func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Mount, error) {
-	hosts, err := spec.HostsFile(s.Container, s.ID, e.Host.HostsFile, status.Addresses, status.Gateways)
-	if err != nil {
-		return nil, err
-	}
-	files := []struct{ name, place, text string }{
-		{"resolv.conf", "/etc/resolv.conf", spec.ResolvConf(s.Container, e.Host.ResolvConf, status.DNSServers, netHost)},
-		{"hostname", "/etc/hostname", spec.HostName(s.ID, s.Container) + "\n"},
-		{"containerenv", "/run/.containerenv", ""},
-		{"hosts", "/etc/hosts", hosts},
-	}
-	if s.Container.NoHosts {
-		files = files[:3]
-	}
-	var mounts []spec.Mount
-	for _, f := range files {
-		path := filepath.Join(e.Dirs.Container(s.ID), f.name)
-		// The directory is new and ours alone: there is nothing to replace, so nothing is written beside.
-		if err := createFile(path, f.text); err != nil {
+	network := s.NetFiles
+	if network == "" {
+		network = e.Dirs.Container(s.ID)
+		if err := e.networkFiles(s, network, netHost, status); err != nil {
 			return nil, err
 		}
-		mounts = append(mounts, spec.Mount{Source: path, Destination: f.place, Options: []string{"bind", "rprivate", "rw", "nosuid", "noexec", "nodev"}})
+	}
+	own := []struct{ name, text string }{{"hostname", spec.HostName(s.ID, s.Container) + "\n"}, {"containerenv", ""}}
+	for _, f := range own {
+		if err := createFile(filepath.Join(e.Dirs.Container(s.ID), f.name), f.text); err != nil {
+			return nil, err
+		}
+	}
+	var mounts []spec.Mount
+	show := func(dir, name, place string) {
+		mounts = append(mounts, spec.Mount{
+			Source: filepath.Join(dir, name), Destination: place, Options: []string{"bind", "rprivate", "rw", "nosuid", "noexec", "nodev"},
+		})
+	}
+	if !s.Container.ImageDNS() {
+		show(network, "resolv.conf", "/etc/resolv.conf")
+	}
+	show(e.Dirs.Container(s.ID), "hostname", "/etc/hostname")
+	show(e.Dirs.Container(s.ID), "containerenv", "/run/.containerenv")
+	if !s.Container.NoHosts {
+		show(network, "hosts", "/etc/hosts")
 	}
 	if s.Container.Init {
 		if _, err := os.Stat(e.InitProgram); err != nil {
@@ -253,6 +259,27 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 		}
 	}
 	return mounts, nil
+}
+
+// networkFiles writes the files that say who is who on the network.
+func (e *Engine) networkFiles(s State, dir string, netHost bool, status NetworkStatus) error {
+	hosts, err := spec.HostsFile(s.Container, s.ID, e.Host.HostsFile, status.Addresses, status.Gateways)
+	if err != nil {
+		return err
+	}
+	names := spec.NameService{Servers: status.DNSServers, Search: status.Search}
+	resolv := spec.ResolvConf(s.Container, e.Host.ResolvConf, names, netHost)
+	return errors.Join(writeInPlace(filepath.Join(dir, "hosts"), hosts), writeInPlace(filepath.Join(dir, "resolv.conf"), resolv))
+}
+
+// writeInPlace writes a file that containers have mounted: a new one in its place would not be seen.
+func writeInPlace(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 func createFile(path, text string) error {

@@ -51,9 +51,12 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	if err := spec.CheckName(c.Name); err != nil {
 		return State{}, fmt.Errorf("container: %w", err)
 	}
-	net, err := networkRequest(id, c)
+	net, note, err := networkRequest(id, c)
 	if err != nil {
 		return State{}, err
+	}
+	if note != "" {
+		fmt.Fprintln(e.Warn, note)
 	}
 	stop, err := stopSignal(c.StopSignal)
 	if err != nil {
@@ -72,37 +75,6 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	return s, e.Dirs.reserve(s)
 }
 
-// networkRequest reads the network options; they stand alone or name networks.
-func networkRequest(id string, c spec.Container) (NetworkRequest, error) {
-	r := NetworkRequest{ID: id, Name: c.Name, Networks: c.Networks, IP: c.IP, Aliases: c.Aliases}
-	for _, p := range c.Publish {
-		mappings, err := spec.ParsePublish(p)
-		if err != nil {
-			return r, err
-		}
-		r.Publish = append(r.Publish, mappings...)
-	}
-	for _, n := range c.Networks {
-		if n != "none" && n != "host" {
-			continue
-		}
-		if len(c.Networks) > 1 {
-			return r, fmt.Errorf("network %s stands alone, but there are %d networks", n, len(c.Networks))
-		}
-		if len(r.Publish) > 0 {
-			return r, fmt.Errorf("published ports have no meaning with network %s; take them out, or choose another network", n)
-		}
-	}
-	return r, nil
-}
-
-// connected reports whether the network adapter has anything to do.
-func (r NetworkRequest) connected() bool {
-	return len(r.Networks) != 1 || r.Networks[0] != "none" && r.Networks[0] != "host"
-}
-
-func (r NetworkRequest) host() bool { return len(r.Networks) == 1 && r.Networks[0] == "host" }
-
 // start runs the two halves side by side: the network of the container, and all the rest.
 func (e *Engine) start(ctx context.Context, s *State) error {
 	image, err := e.image(ctx, s.Container)
@@ -110,6 +82,9 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		return err
 	}
 	s.ImageID, s.Image = image.ID, image.Name
+	if err := publishAll(s, image); err != nil {
+		return err
+	}
 	if s.StopSig == "" {
 		if s.StopSig, err = stopSignal(image.Config.StopSignal); err != nil {
 			s.StopSig = "" // an image's odd stop signal is no reason not to run it
@@ -117,6 +92,9 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	}
 	var status NetworkStatus
 	network := make(chan error, 1)
+	if err := e.joinNetwork(s); err != nil {
+		return err
+	}
 	if s.Network.connected() {
 		if s.netns, err = newNetNS(); err != nil {
 			return err
@@ -129,7 +107,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		if status, err = e.Network.Plan(ctx, s.Network); err != nil {
 			return err
 		}
-		s.Addresses = status.Addresses
+		s.Addresses, s.Attached = status.Addresses, status.Attached
 		go func() { network <- e.Network.Setup(ctx, s.Network) }()
 	} else {
 		network <- nil

@@ -34,6 +34,8 @@ type State struct {
 	Network   NetworkRequest `json:"network"`
 	Networked bool           `json:"networked"` // Network was given to the network adapter
 	Addresses []string       `json:"addresses,omitempty"`
+	Attached  []Attached     `json:"attached,omitempty"` // the networks that Addresses are of
+	NetFiles  string         `json:"netFiles,omitempty"` // directory of /etc/hosts and resolv.conf, when they are another's
 	Container spec.Container `json:"container"`
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`

@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 
@@ -24,6 +25,9 @@ func main() {
 	}
 	if store.Init() {
 		return
+	}
+	if filepath.Base(os.Args[0]) == cli.NameServerProgram {
+		os.Exit(cli.NameServer(os.Args[1:]))
 	}
 	os.Exit(cli.Main(os.Args[1:]))
 }

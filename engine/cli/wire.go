@@ -69,11 +69,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		Secrets: store.Secrets{Store: images, Run: env.Run, User: rootlessMode()},
 		Runtime: oci.Runtime{Path: conf.Runtime(), Run: env.Run},
 		Cgroups: cgroup.Cgroups{},
-		Network: network.Adapter{
-			Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: conf.Helper("aardvark-dns"), Pasta: conf.Helper("pasta"),
-			Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
-			Live: liveIn(dirs), StateDir: "/run/containers/networks", Rootless: rootlessMode(),
-		},
+		Network: newAdapter(env, conf, graphRoot),
 		Manager: sd.Manager{},
 		Dirs:    dirs,
 		Host:    host,
@@ -85,6 +81,58 @@ func newEngine(env *Env) (*engine.Engine, error) {
 	}
 	e.Pull = func(ctx context.Context, c spec.Container) error { return pull(ctx, env, c) }
 	return e, nil
+}
+
+// newAdapter wires the part that connects containers.
+func newAdapter(env *Env, conf config.Config, graphRoot string) network.Adapter {
+	dirs := runDirs()
+	machine, _ := os.ReadFile("/etc/machine-id")
+	return network.Adapter{
+		Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: nameServer(conf), Pasta: conf.Helper("pasta"),
+		Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
+		Live: liveIn(dirs), StateDir: "/run/containers/networks", Rootless: rootlessMode(),
+		Machine:   strings.TrimSpace(string(machine)),
+		StartDHCP: func(ctx context.Context) error { return sd.StartDHCP(ctx, env.Run, conf.Helper("netavark")) },
+	}
+}
+
+// NameServerProgram is the name under which netavark calls berth to start aardvark-dns.
+const NameServerProgram = "berth-dns"
+
+// NameServer starts aardvark-dns as netavark wants it, in a unit of its own.
+func NameServer(args []string) int {
+	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	if err == nil {
+		err = sd.StartNameServer(context.Background(), proc.Run, conf.Helper("aardvark-dns"), args)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return statusFailed
+	}
+	return 0
+}
+
+// nameServer is the program that netavark calls for aardvark-dns: ours, which makes a unit of it, where that is installed.
+func nameServer(conf config.Config) string {
+	if ours := helper(NameServerProgram); exists(ours) {
+		return ours
+	}
+	return conf.Helper("aardvark-dns")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// newNetwork is newAdapter for the verbs that need nothing else.
+func newNetwork(env *Env) (network.Adapter, error) {
+	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	if err != nil {
+		return network.Adapter{}, err
+	}
+	root, err := (&store.Store{}).Root()
+	return newAdapter(env, conf, root), err
 }
 
 // liveIn tells whether a container still has a right to its leases. One that has ended keeps them until it is removed: the

@@ -249,6 +249,16 @@ func (n network) Teardown(_ context.Context, r engine.NetworkRequest) error {
 	return n.w.step("network.Teardown", func() { n.w.drop("connection " + r.ID); n.w.drop("plan " + r.ID) })
 }
 
+func (n network) Connect(_ context.Context, r engine.NetworkRequest, a spec.Attachment) (engine.NetworkStatus, error) {
+	status := engine.NetworkStatus{Addresses: []string{"10.88.0.9", "10.99.0.9"}, Gateways: []string{"10.88.0.1", "10.99.0.1"}}
+	return status, n.w.step("network.Connect "+a.Network, func() { n.w.add("connection " + a.Network + " " + r.ID) })
+}
+
+func (n network) Disconnect(_ context.Context, r engine.NetworkRequest, name string) (engine.NetworkStatus, error) {
+	status := engine.NetworkStatus{Addresses: []string{"10.88.0.9"}, Gateways: []string{"10.88.0.1"}}
+	return status, n.w.step("network.Disconnect "+name, func() { n.w.drop("connection " + name + " " + r.ID) })
+}
+
 type manager struct{ w *World }
 
 func (m manager) Notify(state string) error { return m.w.step("notify "+m.short(state), func() {}) }

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -22,11 +24,13 @@ import (
 // Spec is a network that is to be made.
 type Spec struct {
 	Name      string
-	Driver    string // bridge
-	Interface string // of the host; "" for the next free podmanN
+	Driver    string // bridge, macvlan, ipvlan; "" for bridge
+	IPAM      string // host-local, dhcp, none; "" for what suits the driver
+	Interface string // of the host: the bridge, "" for the next free podmanN; or the device that macvlan and ipvlan sit on
 	Subnets   []string
 	Gateways  []string // one for each subnet, in order; missing ones are the first address
 	Ranges    []string // of the addresses to lease, one for each subnet; FIRST-LAST or a prefix
+	Routes    []string // DESTINATION,GATEWAY[,METRIC]
 	DNS       []string // servers that the network's own one asks
 	NoDNS     bool
 	Internal  bool // no way out
@@ -66,8 +70,20 @@ func (r Registry) Create(s Spec) (Network, error) {
 	if err := spec.CheckName(s.Name); err != nil {
 		return Network{}, fmt.Errorf("network: %w", err)
 	}
-	if s.Driver != "" && s.Driver != "bridge" {
-		return Network{}, fmt.Errorf("network %q: driver %q is not supported yet; bridge is", s.Name, s.Driver)
+	if slices.Contains(reservedNames, s.Name) {
+		return Network{}, fmt.Errorf("network name %q means something else where containers name networks; choose another one", s.Name)
+	}
+	if err := os.MkdirAll(r.Dirs[0], 0o755); err != nil {
+		return Network{}, err
+	}
+	// Two that come at the same time must not choose the same subnet.
+	dir, err := os.Open(r.Dirs[0])
+	if err != nil {
+		return Network{}, err
+	}
+	defer dir.Close()
+	if err := atomicfile.Lock(dir); err != nil {
+		return Network{}, fmt.Errorf("wait for the turn to make a network: %w", err)
 	}
 	all, err := r.List()
 	if err != nil {
@@ -82,15 +98,20 @@ func (r Registry) Create(s Spec) (Network, error) {
 	if err != nil {
 		return Network{}, fmt.Errorf("network %q: %w", s.Name, err)
 	}
+	return Network{d, r.path(s.Name)}, r.write(d)
+}
+
+// reservedNames are the words that mean something else after --network.
+var reservedNames = []string{"none", "host", "bridge", "private", "default", "container", "ns", "pasta", "slirp4netns", "pod"}
+
+func (r Registry) path(name string) string { return filepath.Join(r.Dirs[0], name+".json") }
+
+func (r Registry) write(d definition) error {
 	data, err := json.MarshalIndent(d, "", "     ")
 	if err != nil {
-		return Network{}, err
+		return err
 	}
-	if err := os.MkdirAll(r.Dirs[0], 0o755); err != nil {
-		return Network{}, err
-	}
-	path := filepath.Join(r.Dirs[0], s.Name+".json")
-	return Network{d, path}, atomicfile.Write(path, append(data, '\n'), 0o644)
+	return atomicfile.Write(r.path(d.Name), append(data, '\n'), 0o644)
 }
 
 // define works out what was not said.
@@ -100,42 +121,121 @@ func (r Registry) define(s Spec, all []Network) (definition, error) {
 		return definition{}, err
 	}
 	d := definition{
-		Name: s.Name, ID: hex.EncodeToString(id), Driver: "bridge", Created: r.Now().UTC().Format(time.RFC3339Nano),
-		NetworkInterface: s.Interface, Internal: s.Internal, IPv6Enabled: s.IPv6, DNSEnabled: !s.NoDNS, NetworkDNS: s.DNS,
-		Labels: s.Labels, Options: s.Options, IPAMOptions: map[string]string{"driver": "host-local"},
+		Name: s.Name, ID: hex.EncodeToString(id), Driver: cmp.Or(s.Driver, bridgeDriver), Created: r.Now().UTC().Format(time.RFC3339Nano),
+		NetworkInterface: s.Interface, Internal: s.Internal, IPv6Enabled: s.IPv6, NetworkDNS: s.DNS, Labels: s.Labels,
+	}
+	d.DNSEnabled = !s.NoDNS && d.Driver == bridgeDriver
+	if err := d.setOptions(s.Options); err != nil {
+		return d, err
+	}
+	if err := d.chooseIPAM(s); err != nil {
+		return d, err
+	}
+	if err := d.chooseInterface(all); err != nil {
+		return d, err
+	}
+	for _, dns := range s.DNS {
+		if _, err := netip.ParseAddr(dns); err != nil {
+			return d, fmt.Errorf("name server %q is not an IP address", dns)
+		}
+	}
+	var err error
+	if d.Routes, err = parseRoutes(s.Routes); err != nil {
+		return d, err
+	}
+	if d.ipam() != ipamLocal {
+		return d, nil
+	}
+	return d, r.chooseSubnets(&d, s, all)
+}
+
+// chooseIPAM decides who hands addresses out. A macvlan without a subnet is part of a network that has a DHCP server.
+func (d *definition) chooseIPAM(s Spec) error {
+	driver := s.IPAM
+	if driver == "" {
+		driver = ipamLocal
+		if d.Driver == macvlanDriver && len(s.Subnets) == 0 {
+			driver = ipamDHCP
+		}
+	}
+	switch {
+	case driver != ipamLocal && driver != ipamDHCP && driver != ipamNone:
+		return fmt.Errorf("IPAM driver %q is not known; host-local, dhcp and none are", driver)
+	case driver == ipamDHCP && d.Driver == ipvlanDriver:
+		return errors.New("IPAM driver dhcp does not work with ipvlan: all its interfaces have one hardware address")
+	case driver == ipamDHCP && d.Driver == bridgeDriver && d.Options["mode"] != "unmanaged":
+		return errors.New("IPAM driver dhcp is for macvlan, and for a bridge that berth does not manage (--opt mode=unmanaged)")
+	case driver != ipamLocal && len(s.Subnets) > 0:
+		return fmt.Errorf("a subnet has no meaning with IPAM driver %s", driver)
+	case driver == ipamLocal && d.Driver == ipvlanDriver && len(s.Subnets) == 0:
+		return errors.New("an ipvlan network needs a --subnet, or --ipam-driver none")
+	}
+	d.IPAMOptions = map[string]string{"driver": driver}
+	return nil
+}
+
+// chooseInterface names the bridge; the other drivers sit on a device of the host, "" for the one of the default route.
+func (d *definition) chooseInterface(all []Network) error {
+	if d.NetworkInterface != "" {
+		if err := spec.CheckInterface(d.NetworkInterface); err != nil {
+			return err
+		}
+	}
+	if d.Driver != bridgeDriver {
+		return nil
 	}
 	if d.NetworkInterface == "" {
 		d.NetworkInterface = freeInterface(all)
+		return nil
 	}
+	for _, n := range all {
+		if n.NetworkInterface == d.NetworkInterface && n.Driver() == bridgeDriver && d.Options["mode"] != "unmanaged" {
+			return fmt.Errorf("bridge %s is that of network %q", d.NetworkInterface, n.Name())
+		}
+	}
+	return nil
+}
+
+// chooseSubnets takes the subnets that were asked for, or finds free ones.
+func (r Registry) chooseSubnets(d *definition, s Spec, all []Network) error {
 	if len(s.Gateways) > len(s.Subnets) || len(s.Ranges) > len(s.Subnets) {
-		return d, errors.New("there are more gateways or ranges than subnets")
+		return errors.New("there are more gateways or ranges than subnets")
 	}
 	taken, err := r.taken(all)
 	if err != nil {
-		return d, err
+		return err
 	}
 	for i, text := range s.Subnets {
 		sub, err := parseSubnet(text, at(s.Gateways, i), at(s.Ranges, i))
 		if err != nil {
-			return d, err
+			return err
 		}
-		if other, overlaps := overlapping(netip.MustParsePrefix(sub.Subnet), taken); overlaps {
-			return d, fmt.Errorf("subnet %s is used already: %s", sub.Subnet, other)
+		prefix := netip.MustParsePrefix(sub.Subnet)
+		if other, overlaps := overlapping(prefix, taken); overlaps && d.Driver == bridgeDriver { // the others share a network of the world
+			return fmt.Errorf("subnet %s is used already: %s", sub.Subnet, other)
 		}
+		taken[prefix] = "the network itself has " + sub.Subnet
 		d.Subnets = append(d.Subnets, sub)
 		d.IPv6Enabled = d.IPv6Enabled || strings.Contains(sub.Subnet, ":")
 	}
 	if len(d.Subnets) == 0 {
+		if d.Driver != bridgeDriver {
+			return fmt.Errorf("a %s network with IPAM driver host-local needs a --subnet", d.Driver)
+		}
 		sub, err := freeSubnet(taken)
 		if err != nil {
-			return d, err
+			return err
 		}
 		d.Subnets = append(d.Subnets, sub)
 	}
 	if s.IPv6 && !hasIPv6(d.Subnets) {
+		id, err := hex.DecodeString(d.ID)
+		if err != nil {
+			return err
+		}
 		d.Subnets = append(d.Subnets, uniqueLocal(id))
 	}
-	return d, nil
+	return nil
 }
 
 func at(list []string, i int) string {
@@ -283,18 +383,56 @@ func (r Registry) List() ([]Network, error) {
 	return list, nil
 }
 
-// Find returns the network of that name, or ErrNone.
+// Find returns the network of that name, or whose ID begins with it; ErrNone when there is none.
 func (r Registry) Find(name string) (Network, error) {
 	list, err := r.List()
 	if err != nil {
 		return Network{}, err
 	}
+	var byID []Network
 	for _, n := range list {
 		if n.Name() == name {
 			return n, nil
 		}
+		if len(name) >= 3 && strings.HasPrefix(n.ID, name) {
+			byID = append(byID, n)
+		}
 	}
-	return Network{}, fmt.Errorf("%w: %q", ErrNone, name)
+	switch len(byID) {
+	case 0:
+		return Network{}, fmt.Errorf("%w: %q", ErrNone, name)
+	case 1:
+		return byID[0], nil
+	}
+	return Network{}, fmt.Errorf("%q is the beginning of %d network IDs; give more digits", name, len(byID))
+}
+
+// Update changes the servers that a network's own name server asks, and returns the network as it is then.
+func (r Registry) Update(name string, add, drop []string) (Network, error) {
+	n, err := r.Find(name)
+	if err != nil {
+		return n, err
+	}
+	if n.Driver() != bridgeDriver || !n.DNSEnabled {
+		return n, fmt.Errorf("network %q has no name server of its own", name)
+	}
+	for _, ip := range append(slices.Clone(add), drop...) {
+		if _, err := netip.ParseAddr(ip); err != nil {
+			return n, fmt.Errorf("name server %q is not an IP address", ip)
+		}
+	}
+	var servers []string
+	for _, ip := range append(slices.Clone(n.NetworkDNS), add...) {
+		if !slices.Contains(drop, ip) && !slices.Contains(servers, ip) {
+			servers = append(servers, ip)
+		}
+	}
+	n.NetworkDNS = servers
+	data, err := json.MarshalIndent(n.definition, "", "     ")
+	if err != nil {
+		return n, err
+	}
+	return n, atomicfile.Write(n.Path, append(data, '\n'), 0o644)
 }
 
 // Remove deletes the network's file.
@@ -320,15 +458,15 @@ func Routes() ([]netip.Prefix, error) {
 	}
 	var list []netip.Prefix
 	for _, line := range strings.Split(string(text), "\n")[1:] {
-		if p, ok := parseRoute(strings.Fields(line)); ok {
+		if p, ok := hostRoute(strings.Fields(line)); ok {
 			list = append(list, p)
 		}
 	}
 	return list, nil
 }
 
-// parseRoute reads a line's second and eighth field: address and mask, as hexadecimal numbers in the host's byte order.
-func parseRoute(fields []string) (netip.Prefix, bool) {
+// hostRoute reads a line's second and eighth field: address and mask, as hexadecimal numbers in the host's byte order.
+func hostRoute(fields []string) (netip.Prefix, bool) {
 	if len(fields) < 8 {
 		return netip.Prefix{}, false
 	}

@@ -2,10 +2,12 @@ package network
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -87,7 +89,27 @@ func TestCreateSubnets(t *testing.T) {
 		"no address of":     {Subnets: []string{"10.1.0.0/24"}, Gateways: []string{"10.2.0.1"}},
 		"not FIRST-LAST":    {Subnets: []string{"10.1.0.0/24"}, Ranges: []string{"10.1.0.9-10.1.0.3"}},
 		"more gateways":     {Gateways: []string{"10.2.0.1"}},
-		"macvlan":           {Driver: "macvlan"},
+		"itself has":        {Subnets: []string{"10.1.0.0/24", "10.1.0.0/25"}},
+		`driver "x"`:        {Driver: "x"},
+		"needs a --subnet":  {Driver: "ipvlan"},
+		"is for macvlan":    {IPAM: "dhcp"},
+		"does not work":     {IPAM: "dhcp", Driver: "ipvlan"},
+		`IPAM driver "x"`:   {IPAM: "x"},
+		"no meaning":        {IPAM: "none", Subnets: []string{"10.1.0.0/24"}},
+		"at most 15":        {Interface: "a-name-that-is-long"},
+		"is that of":        {Interface: "podman0"},
+		"it has 1 parts":    {Routes: []string{"10.9.0.0/16"}},
+		`destination "x"`:   {Routes: []string{"x,10.1.0.1"}},
+		`gateway "y"`:       {Routes: []string{"10.9.0.0/16,y"}},
+		"different kinds":   {Routes: []string{"10.9.0.0/16,fd00::1"}},
+		`metric "z"`:        {Routes: []string{"10.9.0.0/16,10.1.0.1,z"}},
+		"name server":       {DNS: []string{"x"}},
+		"mtu=x: want":       {Options: map[string]string{"mtu": "x"}},
+		"vlan=4095":         {Options: map[string]string{"vlan": "4095"}},
+		"isolate=x":         {Options: map[string]string{"isolate": "x"}},
+		"mode=l2":           {Options: map[string]string{"mode": "l2"}},
+		`"parent" is not`:   {Options: map[string]string{"parent": "eth0"}},
+		`"x" is not one of`: {Options: map[string]string{"x": "y"}},
 	} {
 		s.Name = "wrong"
 		if _, err := r.Create(s); err == nil || !strings.Contains(err.Error(), want) {
@@ -104,12 +126,84 @@ func TestCreateSubnets(t *testing.T) {
 	}
 }
 
-func TestParseRoute(t *testing.T) {
+func TestHostRoute(t *testing.T) {
 	line := "podman0\t0000580A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0"
-	if p, ok := parseRoute(strings.Fields(line)); !ok || p.String() != "10.88.0.0/16" {
+	if p, ok := hostRoute(strings.Fields(line)); !ok || p.String() != "10.88.0.0/16" {
 		t.Errorf("%v, %v", p, ok)
 	}
-	if _, ok := parseRoute([]string{"short"}); ok {
+	if _, ok := hostRoute([]string{"short"}); ok {
 		t.Error("a short line was read")
+	}
+}
+
+func TestCreateDrivers(t *testing.T) {
+	r := registry(t)
+	n, err := r.Create(Spec{Name: "lan", Driver: "macvlan", Options: map[string]string{"parent": "eth7", "mode": "private"}})
+	if err != nil || n.NetworkInterface != "eth7" || n.ipam() != "dhcp" || n.DNSEnabled || len(n.Subnets) > 0 || n.Options["parent"] != "" || n.Options["mode"] != "private" {
+		t.Errorf("%+v, %v", n, err)
+	}
+	n, err = r.Create(Spec{Name: "lan2", Driver: "ipvlan", Subnets: []string{"192.0.2.0/24"}, Interface: "eth7", Routes: []string{"10.9.1.2/16,192.0.2.7,5"}})
+	if err != nil || n.NetworkInterface != "eth7" || n.ipam() != "host-local" || len(n.Routes) != 1 || n.Routes[0].Destination != "10.9.0.0/16" || *n.Routes[0].Metric != 5 {
+		t.Errorf("%+v, %v", n, err)
+	}
+	n, err = r.Create(Spec{Name: "docker", Options: map[string]string{"com.docker.network.bridge.name": "br-x", "com.docker.network.driver.mtu": "1400", "isolate": "strict"}})
+	if err != nil || n.NetworkInterface != "br-x" || n.Options["mtu"] != "1400" || len(n.Options) != 2 {
+		t.Errorf("%+v, %v", n, err)
+	}
+	if n, err := r.Create(Spec{Name: "bare", IPAM: "none"}); err != nil || len(n.Subnets) > 0 {
+		t.Errorf("%+v, %v", n, err)
+	}
+	for _, name := range reservedNames {
+		if _, err := r.Create(Spec{Name: name}); err == nil || !strings.Contains(err.Error(), "means something else") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if found, err := r.Find(n.ID[:12]); err != nil || found.Name() != "docker" {
+		t.Errorf("by ID: %+v, %v", found, err)
+	}
+}
+
+// TestCreateAtOnce: networks that are made at the same time, as at boot, get different subnets and bridges.
+func TestCreateAtOnce(t *testing.T) {
+	r := registry(t)
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			if _, err := r.Create(Spec{Name: fmt.Sprint("n", i)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	list, err := r.List()
+	seen := map[string]bool{}
+	for _, n := range list {
+		seen[n.Subnets[0].Subnet], seen[n.NetworkInterface] = true, true
+	}
+	if err != nil || len(seen) != 42 {
+		t.Errorf("%d subnets and bridges for 21 networks, %v", len(seen), err)
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	r := registry(t)
+	if _, err := r.Create(Spec{Name: "n", DNS: []string{"192.0.2.1"}}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := r.Update("n", []string{"192.0.2.2", "192.0.2.1"}, nil)
+	if err != nil || fmt.Sprint(n.NetworkDNS) != "[192.0.2.1 192.0.2.2]" {
+		t.Errorf("%v, %v", n.NetworkDNS, err)
+	}
+	if _, err := r.Update("n", nil, []string{"192.0.2.1"}); err != nil {
+		t.Error(err)
+	}
+	if n, err := r.Find("n"); err != nil || fmt.Sprint(n.NetworkDNS) != "[192.0.2.2]" {
+		t.Errorf("%v, %v", n.NetworkDNS, err)
+	}
+	if _, err := r.Update("n", []string{"x"}, nil); err == nil {
+		t.Error("x was taken as a name server")
+	}
+	if _, err := r.Update("podman", []string{"192.0.2.1"}, nil); err == nil || !strings.Contains(err.Error(), "no name server of its own") {
+		t.Errorf("the default network: %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,6 +78,46 @@ func (a Adapter) try(r engine.NetworkRequest, p *plan, name string) (bool, error
 	return ok, err
 }
 
+// leaseAddresses leases an address of each subnet: the one that was asked for, if it is of that subnet, else a free one.
+func (a Adapter) leaseAddresses(r engine.NetworkRequest, p *plan, d definition, asked []string) ([]string, error) {
+	if d.ipam() != ipamLocal {
+		if len(asked) > 0 {
+			return nil, fmt.Errorf("network %q: addresses cannot be chosen: its IPAM driver is %s", d.Name, d.ipam())
+		}
+		return nil, nil
+	}
+	var list []string
+	left := slices.Clone(asked)
+	for _, s := range d.Subnets {
+		prefix, err := netip.ParsePrefix(s.Subnet)
+		if err != nil {
+			return nil, fmt.Errorf("network %q: subnet %q: %w", d.Name, s.Subnet, err)
+		}
+		r.IP = ""
+		if i := slices.IndexFunc(left, func(ip string) bool { a, err := netip.ParseAddr(ip); return err == nil && prefix.Contains(a) }); i >= 0 {
+			r.IP = left[i]
+			left = slices.Delete(left, i, i+1)
+		}
+		ip, err := a.leaseAddress(r, p, d.Name, s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, ip.String())
+	}
+	if len(left) > 0 {
+		return nil, fmt.Errorf("address %s is in no subnet of network %q, which has %s", left[0], d.Name, subnets(d))
+	}
+	return list, nil
+}
+
+func subnets(d definition) string {
+	var words []string
+	for _, s := range d.Subnets {
+		words = append(words, s.Subnet)
+	}
+	return strings.Join(words, ", ")
+}
+
 // leaseAddress leases the address that was asked for, or a free one. The search begins at a place that the container's
 // name decides, so that a container gets the same address again whenever it can.
 func (a Adapter) leaseAddress(r engine.NetworkRequest, p *plan, network string, s subnet) (netip.Addr, error) {
@@ -84,7 +125,7 @@ func (a Adapter) leaseAddress(r engine.NetworkRequest, p *plan, network string, 
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("network %q: %w", network, err)
 	}
-	lease := func(ip netip.Addr) string { return filepath.Join("net", network, ip.String()) }
+	lease := func(ip netip.Addr) string { return addressLease(network, ip.String()) }
 	if r.IP != "" {
 		ip, err := netip.ParseAddr(r.IP)
 		if err != nil || ip.Less(first) || last.Less(ip) {
@@ -290,3 +331,6 @@ func (a Adapter) anyPort(r engine.NetworkRequest, p *plan, m spec.PortMapping) (
 	}
 	return 0, errors.New("no free port was found for a published port without a number")
 }
+
+// addressLease names the lease of an address: net/NETWORK/ADDRESS.
+func addressLease(network, ip string) string { return filepath.Join("net", network, ip) }

@@ -28,20 +28,29 @@ type netavarkOptions struct {
 	Networks      map[string]perNetwork `json:"networks"`
 	NetworkInfo   map[string]definition `json:"network_info"`
 	PortMappings  []spec.PortMapping    `json:"port_mappings,omitempty"`
+	DNSServers    []string              `json:"dns_servers,omitempty"`
 }
 
 type perNetwork struct {
-	StaticIPs     []string `json:"static_ips,omitempty"`
-	Aliases       []string `json:"aliases,omitempty"`
-	InterfaceName string   `json:"interface_name"`
+	StaticIPs     []string          `json:"static_ips,omitempty"`
+	Aliases       []string          `json:"aliases,omitempty"`
+	InterfaceName string            `json:"interface_name"`
+	StaticMAC     string            `json:"static_mac,omitempty"`
+	Options       map[string]string `json:"options,omitempty"`
 }
 
-func newOptions(r engine.NetworkRequest, d definition) *netavarkOptions {
+func newOptions(r engine.NetworkRequest) *netavarkOptions {
 	return &netavarkOptions{
 		ContainerID: r.ID, ContainerName: r.Name,
-		Networks:    map[string]perNetwork{},
-		NetworkInfo: map[string]definition{d.Name: d},
+		Networks: map[string]perNetwork{}, NetworkInfo: map[string]definition{}, DNSServers: r.DNS,
 	}
+}
+
+// only is the options for one of the networks.
+func (o netavarkOptions) only(network string) *netavarkOptions {
+	o.Networks = map[string]perNetwork{network: o.Networks[network]}
+	o.NetworkInfo = map[string]definition{network: o.NetworkInfo[network]}
+	return &o
 }
 
 // netavark runs `netavark ACTION NAMESPACE`.
@@ -50,16 +59,20 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	if err != nil {
 		return err
 	}
-	args := []string{"--config", a.StateDir, "--rootless", "false"}
-	if a.Aardvark != "" {
-		args = append(args, "--aardvark-binary", a.Aardvark)
-	}
-	_, err = a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(args, action, netns), Stdin: bytes.NewReader(input)})
+	_, err = a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Stdin: bytes.NewReader(input)})
 	var exit *proc.ExitError
 	if errors.As(err, &exit) {
 		return fmt.Errorf("netavark %s: %s", action, netavarkError(exit))
 	}
 	return err
+}
+
+func (a Adapter) flags() []string {
+	args := []string{"--config", a.StateDir, "--rootless", "false"}
+	if a.Aardvark != "" {
+		args = append(args, "--aardvark-binary", a.Aardvark)
+	}
+	return args
 }
 
 // netavarkError takes the sentence out of netavark's reply, which is JSON on its standard output.
@@ -76,6 +89,9 @@ func netavarkError(exit *proc.ExitError) string {
 // so it is shown a stand-in.
 func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o *netavarkOptions) error {
 	for _, name := range spec.SortedKeys(o.NetworkInfo) {
+		if o.NetworkInfo[name].Driver != bridgeDriver {
+			continue
+		}
 		release, err := a.matchBridge(ctx, r, name, o.NetworkInfo[name].NetworkInterface)
 		if err != nil {
 			return fmt.Errorf("bridge of network %q: %w", name, err)
@@ -90,7 +106,7 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 		return err
 	}
 	defer ns.Close()
-	return a.netavark(ctx, "teardown", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd()), o)
+	return a.netavark(ctx, "teardown", namespacePath(ns), o)
 }
 
 // linkPatience is how long matchBridge waits. The kernel needs some milliseconds, more when many namespaces end at once.
@@ -194,6 +210,21 @@ func entries(dir string) int {
 
 // standIn makes a network namespace with devices named like the container's interfaces.
 func standIn(o *netavarkOptions) (*os.File, error) {
+	return inNewThread(func() (*os.File, error) {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return nil, fmt.Errorf("make network namespace: %w", err)
+		}
+		for _, name := range spec.SortedKeys(o.Networks) {
+			if err := addDevice(o.Networks[name].InterfaceName); err != nil {
+				return nil, fmt.Errorf("make stand-in interface: %w", err)
+			}
+		}
+		return os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
+	})
+}
+
+// inNewThread calls f in a thread that ends with it, with the namespaces that f has moved it into.
+func inNewThread(f func() (*os.File, error)) (*os.File, error) {
 	type result struct {
 		f   *os.File
 		err error
@@ -201,23 +232,11 @@ func standIn(o *netavarkOptions) (*os.File, error) {
 	done := make(chan result)
 	go func() {
 		runtime.LockOSThread() // never unlocked: this thread ends with the goroutine
-		f, err := standInHere(o)
-		done <- result{f, err}
+		file, err := f()
+		done <- result{file, err}
 	}()
 	r := <-done
 	return r.f, r.err
-}
-
-func standInHere(o *netavarkOptions) (*os.File, error) {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("make network namespace: %w", err)
-	}
-	for _, name := range spec.SortedKeys(o.Networks) {
-		if err := addDevice(o.Networks[name].InterfaceName); err != nil {
-			return nil, fmt.Errorf("make stand-in interface: %w", err)
-		}
-	}
-	return os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 }
 
 // addDevice makes a network device in the thread's namespace: a bridge, the one kind that needs no more than one ioctl.

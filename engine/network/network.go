@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -22,7 +21,7 @@ import (
 type Adapter struct {
 	Run      proc.Runner
 	Netavark string   // path of the program
-	Aardvark string   // path of aardvark-dns
+	Aardvark string   // path of aardvark-dns, or of the program that starts it
 	Pasta    string   // path of pasta
 	Configs  []string // directories with NAME.json, searched in order
 	Leases   string   // directory of the leases
@@ -30,6 +29,10 @@ type Adapter struct {
 	// StateDir is netavark's own directory, shared with Podman so that one aardvark-dns serves both.
 	StateDir string
 	Rootless bool
+	// Machine tells this machine's containers from those of the same names elsewhere: hardware addresses come from it.
+	Machine string
+	// StartDHCP starts netavark's DHCP client, which renews the leases of containers.
+	StartDHCP func(ctx context.Context) error
 }
 
 // plan is what Plan decided, recorded beside the container's state before anything is set up.
@@ -37,6 +40,7 @@ type plan struct {
 	Version   int              `json:"version"`
 	Pasta     bool             `json:"pasta,omitempty"`
 	Options   *netavarkOptions `json:"options,omitempty"`
+	Order     []string         `json:"order,omitempty"`  // the networks, as they were named
 	Begun     bool             `json:"begun,omitempty"`  // netavark was called
 	Leases    []string         `json:"leases,omitempty"` // below Adapter.Leases
 	PastaArgs []string         `json:"pastaArgs,omitempty"`
@@ -48,58 +52,97 @@ func planFile(dir string) string { return filepath.Join(dir, "network.json") }
 
 // Plan picks addresses and ports and leases them.
 func (a Adapter) Plan(_ context.Context, r engine.NetworkRequest) (engine.NetworkStatus, error) {
-	mode, args := "bridge", ""
-	if a.Rootless {
-		mode = "pasta"
-	}
-	if len(r.Networks) > 1 {
-		return engine.NetworkStatus{}, fmt.Errorf("%d networks for one container are not supported yet; give one", len(r.Networks))
-	}
-	if len(r.Networks) == 1 && r.Networks[0] != "" && r.Networks[0] != "private" {
-		mode, args = cutOptions(r.Networks[0])
-	}
+	n, err := spec.ParseNetworks(r.Networks, r.IP, r.IP6, r.MAC, r.Aliases)
 	switch {
-	case mode == "pasta":
-		return a.planPasta(r, args)
+	case err != nil:
+		return engine.NetworkStatus{}, err
+	case n.Mode == "pasta":
+		return a.planPasta(r, n.Argument)
+	case n.Mode != "":
+		return engine.NetworkStatus{}, fmt.Errorf("network %s connects nothing", n.Mode)
+	case a.Rootless && n.Default:
+		return a.planPasta(r, "")
 	case a.Rootless:
-		return engine.NetworkStatus{}, fmt.Errorf("network %q: without root a container has Network=none, host or pasta", mode)
-	case mode == "bridge":
-		mode = defaultNetwork
+		return engine.NetworkStatus{}, fmt.Errorf("network %q: without root a container has Network=none, host or pasta", n.Attach[0].Network)
 	}
-	if args != "" {
-		return engine.NetworkStatus{}, fmt.Errorf("network %s: options %q are not supported yet", mode, args)
-	}
-	return a.planBridge(r, mode)
+	return a.planBridges(r, n.Attach)
 }
 
-func (a Adapter) planBridge(r engine.NetworkRequest, name string) (engine.NetworkStatus, error) {
-	def, err := a.definition(name)
-	if err != nil {
-		return engine.NetworkStatus{}, err
-	}
+func (a Adapter) planBridges(r engine.NetworkRequest, list []spec.Attachment) (engine.NetworkStatus, error) {
 	if _, err := os.Stat(a.Netavark); err != nil {
 		return engine.NetworkStatus{}, fmt.Errorf("netavark is not at %s; install the package netavark, or use Network=host or none", a.Netavark)
 	}
-	p := &plan{Version: planVersion, Options: newOptions(r, def)}
-	status := engine.NetworkStatus{}
-	for _, subnet := range def.Subnets {
-		address, err := a.leaseAddress(r, p, def.Name, subnet)
-		if err != nil {
-			return status, err
-		}
-		status.Addresses = append(status.Addresses, address.String())
-		if subnet.Gateway != "" {
-			status.Gateways = append(status.Gateways, subnet.Gateway)
+	p := &plan{Version: planVersion, Options: newOptions(r)}
+	for _, at := range list {
+		if err := a.attach(r, p, at); err != nil {
+			return engine.NetworkStatus{}, err
 		}
 	}
-	p.Options.Networks[def.Name] = perNetwork{StaticIPs: status.Addresses, Aliases: r.Aliases, InterfaceName: "eth0"}
+	var err error
 	if p.Options.PortMappings, err = a.leasePorts(r, p); err != nil {
-		return status, err
+		return engine.NetworkStatus{}, err
 	}
-	if def.DNSEnabled && !def.Internal {
-		status.DNSServers = status.Gateways
+	return p.status(), a.record(r, p)
+}
+
+// attach adds a network to the plan and leases the container's addresses on it.
+func (a Adapter) attach(r engine.NetworkRequest, p *plan, at spec.Attachment) error {
+	def, err := a.definition(at.Network)
+	if err != nil {
+		return err
 	}
-	return status, a.record(r, p)
+	per := perNetwork{Aliases: append(at.Aliases, r.ID[:min(12, len(r.ID))]), InterfaceName: at.Interface, StaticMAC: at.MAC}
+	if per.InterfaceName == "" {
+		per.InterfaceName = p.freeInterface()
+	}
+	if per.StaticMAC == "" && def.Driver != "ipvlan" { // its interfaces share the host's
+		per.StaticMAC = a.hardwareAddress(r.Name, def.Name)
+	}
+	if at.HostInterface != "" {
+		per.Options = map[string]string{"host_interface_name": at.HostInterface}
+	}
+	if per.StaticIPs, err = a.leaseAddresses(r, p, def, at.IPs); err != nil {
+		return err
+	}
+	p.Options.Networks[def.Name], p.Options.NetworkInfo[def.Name] = per, def
+	p.Order = append(p.Order, def.Name)
+	return nil
+}
+
+// freeInterface is the first ethN that the plan does not have.
+func (p *plan) freeInterface() string {
+	used := map[string]bool{}
+	for _, n := range p.Options.Networks {
+		used[n.InterfaceName] = true
+	}
+	for i := 0; ; i++ {
+		if name := fmt.Sprint("eth", i); !used[name] {
+			return name
+		}
+	}
+}
+
+// status tells what the plan comes to.
+func (p *plan) status() engine.NetworkStatus {
+	var s engine.NetworkStatus
+	for _, name := range p.Order {
+		per, def := p.Options.Networks[name], p.Options.NetworkInfo[name]
+		at := engine.Attached{Network: name, NetworkID: def.ID, Interface: per.InterfaceName, MAC: per.StaticMAC, Aliases: per.Aliases}
+		for _, ip := range per.StaticIPs {
+			at.Addresses = append(at.Addresses, def.withPrefix(ip))
+		}
+		for _, subnet := range def.Subnets {
+			if subnet.Gateway != "" {
+				at.Gateways = append(at.Gateways, subnet.Gateway)
+			}
+		}
+		s.Addresses, s.Gateways = append(s.Addresses, per.StaticIPs...), append(s.Gateways, at.Gateways...)
+		if def.DNSEnabled && def.Driver == bridgeDriver {
+			s.DNSServers, s.Search = append(s.DNSServers, at.Gateways...), []string{"dns.podman"}
+		}
+		s.Attached = append(s.Attached, at)
+	}
+	return s
 }
 
 func (a Adapter) record(r engine.NetworkRequest, p *plan) error {
@@ -125,6 +168,9 @@ func (a Adapter) recorded(r engine.NetworkRequest) (*plan, error) {
 	if p.Version > planVersion {
 		return nil, fmt.Errorf("%s has version %d, this berth knows up to %d", planFile(r.Dir), p.Version, planVersion)
 	}
+	if p.Options != nil && len(p.Order) == 0 { // of a berth that knew one network a container
+		p.Order = spec.SortedKeys(p.Options.Networks)
+	}
 	return p, nil
 }
 
@@ -138,6 +184,9 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 		return errors.New("network was not planned")
 	case p.Pasta:
 		return a.startPasta(ctx, r, p)
+	}
+	if err := a.readyForDHCP(ctx, p.Options); err != nil {
+		return err
 	}
 	unlock, err := a.lock()
 	if err != nil {
@@ -157,14 +206,19 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 	if err != nil || p == nil {
 		return err
 	}
-	if p.Options != nil && p.Begun {
+	if p.Options != nil {
 		unlock, err := a.lock()
 		if err != nil {
 			return err
 		}
 		defer unlock()
-		if err := a.teardownBridge(ctx, r, p.Options); err != nil {
-			return err // the leases stay until the rules that use them are gone
+		if p, err = a.recorded(r); err != nil || p == nil { // somebody may have connected it to another network meanwhile
+			return err
+		}
+		if p.Begun && len(p.Options.Networks) > 0 {
+			if err := a.teardownBridge(ctx, r, p.Options); err != nil {
+				return err // the leases stay until the rules that use them are gone
+			}
 		}
 	}
 	var errs []error
@@ -192,105 +246,4 @@ func (a Adapter) lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("wait for netavark's turn: %w", err)
 	}
 	return func() { f.Close() }, nil
-}
-
-// definition is a network as Podman writes it into NAME.json.
-type definition struct {
-	Name             string            `json:"name"`
-	ID               string            `json:"id"`
-	Driver           string            `json:"driver"`
-	NetworkInterface string            `json:"network_interface,omitempty"`
-	Created          string            `json:"created,omitempty"`
-	Subnets          []subnet          `json:"subnets,omitempty"`
-	Routes           json.RawMessage   `json:"routes,omitempty"`
-	IPv6Enabled      bool              `json:"ipv6_enabled"`
-	Internal         bool              `json:"internal"`
-	DNSEnabled       bool              `json:"dns_enabled"`
-	NetworkDNS       []string          `json:"network_dns_servers,omitempty"`
-	Labels           map[string]string `json:"labels,omitempty"`
-	Options          map[string]string `json:"options,omitempty"`
-	IPAMOptions      map[string]string `json:"ipam_options,omitempty"`
-}
-
-type subnet struct {
-	Subnet     string      `json:"subnet"`
-	Gateway    string      `json:"gateway,omitempty"`
-	LeaseRange *leaseRange `json:"lease_range,omitempty"`
-}
-
-type leaseRange struct {
-	StartIP string `json:"start_ip,omitempty"`
-	EndIP   string `json:"end_ip,omitempty"`
-}
-
-// defaultNetwork is the one that is always there, with Podman's ID, subnet and bridge, so that both use the same.
-const defaultNetwork = "podman"
-
-func (a Adapter) definition(name string) (definition, error) {
-	if err := spec.CheckName(name); err != nil {
-		return definition{}, fmt.Errorf("network: %w", err)
-	}
-	for _, dir := range a.Configs {
-		path := filepath.Join(dir, name+".json")
-		data, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return definition{}, fmt.Errorf("network %q: %w", name, err)
-		}
-		var d definition
-		if err := json.Unmarshal(data, &d); err != nil {
-			return definition{}, fmt.Errorf("network %q: %s: %w", name, path, err)
-		}
-		return d, nil
-	}
-	if name != defaultNetwork {
-		return definition{}, fmt.Errorf("network %q is not there: no %s.json in %v", name, name, a.Configs)
-	}
-	return builtin(), nil
-}
-
-// builtin is the default network.
-func builtin() definition {
-	return definition{
-		Name: defaultNetwork, ID: "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9", Driver: "bridge",
-		NetworkInterface: "podman0", Created: "2000-01-01T00:00:00Z",
-		Subnets:     []subnet{{Subnet: "10.88.0.0/16", Gateway: "10.88.0.1"}},
-		IPAMOptions: map[string]string{"driver": "host-local"},
-	}
-}
-
-// bounds are the first and last address that may be leased: the lease range, else all between network and broadcast.
-func (s subnet) bounds() (first, last netip.Addr, err error) {
-	prefix, err := netip.ParsePrefix(s.Subnet)
-	if err != nil {
-		return first, last, fmt.Errorf("subnet %q: %w", s.Subnet, err)
-	}
-	prefix = prefix.Masked()
-	first, last = prefix.Addr().Next(), lastAddress(prefix)
-	if prefix.Addr().Is4() {
-		last = last.Prev()
-	}
-	if s.LeaseRange == nil {
-		return first, last, nil
-	}
-	if s.LeaseRange.StartIP != "" {
-		if first, err = netip.ParseAddr(s.LeaseRange.StartIP); err != nil {
-			return first, last, err
-		}
-	}
-	if s.LeaseRange.EndIP != "" {
-		last, err = netip.ParseAddr(s.LeaseRange.EndIP)
-	}
-	return first, last, err
-}
-
-func lastAddress(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 1 << (7 - i%8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }

@@ -2,10 +2,12 @@ package network
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -89,6 +91,7 @@ func machine(t *testing.T) (Adapter, *recorder) {
 		}
 	}
 	a.Run, a.Netavark, a.Pasta, a.Aardvark = r.run, filepath.Join(dir, "netavark"), filepath.Join(dir, "pasta"), "/lib/aardvark-dns"
+	a.Machine = "machine"
 	a.Configs, a.StateDir = []string{filepath.Join(dir, "networks")}, "/run/containers/networks"
 	return a, r
 }
@@ -120,7 +123,7 @@ func TestBridge(t *testing.T) {
 	r.NetNS, r.IP = "/proc/7/fd/9", "10.88.0.42"
 	r.Publish = []spec.PortMapping{{HostIP: "127.0.0.1", HostPort: freePort(t), ContainerPort: 80, Range: 1, Protocol: "tcp"}}
 	status, err := a.Plan(ctx, r)
-	if err != nil || fmt.Sprint(status) != "{[10.88.0.42] [10.88.0.1] []}" {
+	if err != nil || fmt.Sprint(status.Addresses, status.Gateways, status.DNSServers) != "[10.88.0.42] [10.88.0.1] []" {
 		t.Fatalf("%v, %v", status, err)
 	}
 	if len(calls.calls) > 0 {
@@ -210,8 +213,8 @@ func TestPlanRefuses(t *testing.T) {
 	}{
 		{"unknown network", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"web"} }, `network "web" is not there: no web.json in`},
 		{"name that leads elsewhere", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"../web"} }, "network: name"},
-		{"two", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"a", "b"} }, "2 networks"},
-		{"options", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge:ip=1.2.3.4"} }, "not supported yet"},
+		{"twice", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge", "podman"} }, "named twice"},
+		{"address of another", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge:ip=1.2.3.4"} }, "in no subnet of network \"podman\", which has 10.88.0.0/16"},
 		{"no netavark", func(a *Adapter, _ *engine.NetworkRequest) { a.Netavark = "/none/netavark" }, "install the package netavark"},
 		{"no pasta", func(a *Adapter, _ *engine.NetworkRequest) { a.Rootless, a.Pasta = true, "/none/pasta" }, "install the package passt"},
 		{"bridge without root", func(a *Adapter, r *engine.NetworkRequest) { a.Rootless, r.Networks = true, []string{"web"} }, "without root a container has Network=none, host or pasta"},
@@ -251,6 +254,114 @@ func TestDefinitionOfAFile(t *testing.T) {
 	}
 	if _, err := a.Plan(context.Background(), r); err == nil || !strings.Contains(err.Error(), "web.json") {
 		t.Errorf("damaged: %v", err)
+	}
+}
+
+// addNetwork writes a network's file.
+func addNetwork(t *testing.T, a Adapter, text string) {
+	t.Helper()
+	var d definition
+	if err := errors.Join(json.Unmarshal([]byte(text), &d), os.MkdirAll(a.Configs[0], 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(a.Configs[0], d.Name+".json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	frontFile = `{"name":"front","id":"f0","driver":"bridge","network_interface":"berthtest1","subnets":[{"subnet":"10.71.0.0/24","gateway":"10.71.0.1"},{"subnet":"fd71::/64","gateway":"fd71::1"}],"dns_enabled":true}`
+	backFile  = `{"name":"back","id":"b0","driver":"bridge","network_interface":"berthtest2","subnets":[{"subnet":"10.72.0.0/24","gateway":"10.72.0.1"}],"internal":true,"dns_enabled":true}`
+	lanFile   = `{"name":"lan","id":"c0","driver":"macvlan","network_interface":"eth9","dns_enabled":false,"ipam_options":{"driver":"dhcp"}}`
+)
+
+// TestSeveralNetworks: one call of netavark connects to all, and connecting and disconnecting later to one.
+func TestSeveralNetworks(t *testing.T) {
+	requireRoot(t)
+	a, calls := machine(t)
+	for _, text := range []string{frontFile, backFile, lanFile} {
+		addNetwork(t, a, text)
+	}
+	dhcp := 0
+	a.StartDHCP = func(context.Context) error { dhcp++; return nil }
+	ctx := context.Background()
+	r := request(t, a, "c1")
+	r.NetNS, r.Aliases, r.DNS = "/proc/7/fd/9", []string{"www"}, []string{"192.0.2.53"}
+	r.Networks = []string{"front:ip6=fd71::7,alias=web,interface_name=lan0", "back:mac=02:00:00:00:00:07"}
+	status, err := a.Plan(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("%+v\n", status)
+	if err := a.Setup(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if status, err = a.Connect(ctx, r, spec.Attachment{Network: "lan"}); err != nil || dhcp != 1 {
+		t.Fatalf("connect: %v; DHCP was started %d times", err, dhcp)
+	}
+	text += fmt.Sprintf("%+v\n", status)
+	if _, err := a.Connect(ctx, r, spec.Attachment{Network: "lan"}); err == nil || !strings.Contains(err.Error(), "already") {
+		t.Errorf("twice: %v", err)
+	}
+	if status, err = a.Disconnect(ctx, r, "front"); err != nil {
+		t.Fatal(err)
+	}
+	text += fmt.Sprintf("%+v\n", status)
+	if _, err := os.Stat(filepath.Join(a.Leases, "net/front")); !os.IsNotExist(err) {
+		t.Errorf("leases of the network that it left: %v", err)
+	}
+	if _, err := a.Disconnect(ctx, r, "front"); err == nil || !strings.Contains(err.Error(), "is not on network") {
+		t.Errorf("twice: %v", err)
+	}
+	if err := a.Teardown(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "several.txt", text+strings.Join(calls.calls, "\n")+"\n", a)
+	if _, err := os.Stat(a.Leases); !os.IsNotExist(err) {
+		t.Errorf("leases are left: %v", err)
+	}
+}
+
+// TestConnectFails: what netavark could not do leaves no lease, and the container stays on the networks it had.
+func TestConnectFails(t *testing.T) {
+	a, calls := machine(t)
+	addNetwork(t, a, frontFile)
+	addNetwork(t, a, backFile)
+	ctx := context.Background()
+	r := request(t, a, "c1")
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
+	if _, err := a.Plan(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	calls.err = &proc.ExitError{Program: "netavark", Code: 1, Stdout: `{"error":"no"}`}
+	if _, err := a.Connect(ctx, r, spec.Attachment{Network: "back"}); err == nil {
+		t.Error("it was connected")
+	}
+	if _, err := a.Connect(ctx, r, spec.Attachment{Network: "none-such"}); err == nil {
+		t.Error("it was connected to nothing")
+	}
+	if _, err := os.Stat(filepath.Join(a.Leases, "net/back")); !os.IsNotExist(err) {
+		t.Errorf("leases are left: %v", err)
+	}
+	if p, err := a.recorded(r); err != nil || fmt.Sprint(p.Order, len(p.Leases)) != "[front] 2" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestHardwareAddress(t *testing.T) {
+	a := Adapter{Machine: "m"}
+	one := a.hardwareAddress("c", "n")
+	mac, err := net.ParseMAC(one)
+	if err != nil || mac[0]&3 != 2 || one != a.hardwareAddress("c", "n") {
+		t.Errorf("%s, %v", one, err)
+	}
+	for _, other := range []string{a.hardwareAddress("d", "n"), a.hardwareAddress("c", "m"), (Adapter{Machine: "x"}).hardwareAddress("c", "n"), (Adapter{}).hardwareAddress("c", "n")} {
+		if other == one {
+			t.Errorf("%s again", other)
+		}
+	}
+	if (Adapter{}).hardwareAddress("c", "n") == (Adapter{}).hardwareAddress("c", "n") {
+		t.Error("without the machine's ID the address is not random")
 	}
 }
 

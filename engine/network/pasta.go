@@ -20,12 +20,6 @@ import (
 // pastaDNS is the address in the container at which pasta answers DNS queries for the host's resolver.
 const pastaDNS = "169.254.1.1"
 
-// cutOptions splits MODE:OPTION,… at the first colon.
-func cutOptions(s string) (mode, options string) {
-	mode, options, _ = strings.Cut(s, ":")
-	return mode, options
-}
-
 func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.NetworkStatus, error) {
 	if _, err := os.Stat(a.Pasta); err != nil {
 		return engine.NetworkStatus{}, fmt.Errorf("pasta is not at %s; install the package passt, or use Network=host or none", a.Pasta)

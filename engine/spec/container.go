@@ -37,7 +37,10 @@ type Container struct {
 	Networks   []string `json:"networks,omitempty"`
 	Publish    []string `json:"publish,omitempty"`
 	Expose     []string `json:"expose,omitempty"`
+	PublishAll bool     `json:"publishAll,omitempty"` // the ports that the image and Expose name, to any free ones
 	IP         string   `json:"ip,omitempty"`
+	IP6        string   `json:"ip6,omitempty"`
+	MAC        string   `json:"mac,omitempty"`
 	AddHosts   []string `json:"addHosts,omitempty"`
 	DNS        []string `json:"dns,omitempty"`
 	DNSSearch  []string `json:"dnsSearch,omitempty"`

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -58,11 +59,18 @@ func uniqueNames(a, b string) []string {
 	return []string{a, b}
 }
 
+// NameService is how a network answers questions for names.
+type NameService struct {
+	Servers []string
+	Search  []string // domain of the containers' names; nil when the servers know none of containers
+}
+
 // ResolvConf is the container's /etc/resolv.conf. A name server on the loopback device is of no use in another network
-// namespace and is left out there.
-func ResolvConf(c Container, hostText string, servers []string, netHost bool) string {
+// namespace and is left out there. A network that knows its containers' names asks the servers of c itself.
+func ResolvConf(c Container, hostText string, network NameService, netHost bool) string {
 	var search, options []string
-	if len(c.DNS) > 0 {
+	servers := network.Servers
+	if len(c.DNS) > 0 && (network.Search == nil || len(servers) == 0) {
 		servers = c.DNS
 	}
 	fromHost := len(servers) == 0
@@ -86,6 +94,10 @@ func ResolvConf(c Container, hostText string, servers []string, netHost bool) st
 	if len(c.DNSSearch) > 0 {
 		search = c.DNSSearch
 	}
+	if len(search) == 0 || search[0] != "." {
+		// First of all: no domain of the host may answer for a container's name.
+		search = append(slices.Clone(network.Search), search...)
+	}
 	if len(c.DNSOptions) > 0 {
 		options = c.DNSOptions
 	}
@@ -101,6 +113,19 @@ func ResolvConf(c Container, hostText string, servers []string, netHost bool) st
 	}
 	return b.String()
 }
+
+// CheckDNS refuses name servers that are none. The word none alone leaves the image's /etc/resolv.conf.
+func CheckDNS(c Container) error {
+	for _, s := range c.DNS {
+		if _, err := netip.ParseAddr(s); err != nil && !c.ImageDNS() {
+			return fmt.Errorf("name server %q is not an IP address, nor the only one and none", s)
+		}
+	}
+	return nil
+}
+
+// ImageDNS reports whether the image's /etc/resolv.conf is to stay.
+func (c Container) ImageDNS() bool { return len(c.DNS) == 1 && c.DNS[0] == "none" }
 
 // Labels reads NAME[=VALUE] words into a map.
 func Labels(words []string) map[string]string {

@@ -52,11 +52,21 @@ func TestResolvConf(t *testing.T) {
 		{"no search", Container{DNSSearch: []string{"."}}, []string{"10.88.0.1"}, false, "nameserver 10.88.0.1\noptions edns0 trust-ad\n"},
 	}
 	for _, tt := range tests {
-		if got := ResolvConf(tt.c, host, tt.servers, tt.net); got != tt.want {
+		if got := ResolvConf(tt.c, host, NameService{Servers: tt.servers}, tt.net); got != tt.want {
 			t.Errorf("%s:\ngot  %q\nwant %q", tt.name, got, tt.want)
 		}
 	}
-	if got := ResolvConf(Container{}, "", nil, false); got != "" {
+	names := NameService{[]string{"10.89.0.1"}, []string{"dns.podman"}}
+	for want, c := range map[string]Container{
+		"search dns.podman a.example b.example\nnameserver 10.89.0.1\noptions edns0 trust-ad\n": {DNS: []string{"9.9.9.9"}}, // the network's server asks 9.9.9.9
+		"search dns.podman c\nnameserver 10.89.0.1\noptions edns0 trust-ad\n":                   {DNSSearch: []string{"c"}},
+		"nameserver 10.89.0.1\noptions edns0 trust-ad\n":                                        {DNSSearch: []string{"."}},
+	} {
+		if got := ResolvConf(c, host, names, false); got != want {
+			t.Errorf("names of containers: got %q, want %q", got, want)
+		}
+	}
+	if got := ResolvConf(Container{}, "", NameService{}, false); got != "" {
 		t.Errorf("empty: %q", got)
 	}
 }
@@ -75,5 +85,18 @@ func TestLabels(t *testing.T) {
 	m := Labels([]string{"a=1", "b", "c=x=y", "a=2"})
 	if len(m) != 3 || m["a"] != "2" || m["b"] != "" || m["c"] != "x=y" {
 		t.Error(m)
+	}
+}
+
+func TestCheckDNS(t *testing.T) {
+	for _, list := range [][]string{nil, {"none"}, {"9.9.9.9", "2620:fe::9"}} {
+		if err := CheckDNS(Container{DNS: list}); err != nil {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+	for _, list := range [][]string{{"x"}, {"none", "9.9.9.9"}, {"9.9.9.9\noptions x"}} {
+		if CheckDNS(Container{DNS: list}) == nil {
+			t.Errorf("%q was taken", list)
+		}
 	}
 }

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/network"
+)
+
+type networkRmOptions struct {
+	force bool
+	time  int
+}
+
+func (o *networkRmOptions) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.force, "force", "f", false, "remove the containers that are on it first; a network that is not there is no error")
+	set.IntVarP(&o.time, "time", "t", -1, "with --force: `SECONDS` that a container may take to end (default: the container's own)")
+}
+
+func networkRmVerb() Verb {
+	var o networkRmOptions
+	return Verb{
+		Name: "network rm", Aliases: []string{"remove"}, Usage: "[OPTION…] NAME…", Summary: "remove networks",
+		Text: `A network that a container is on is not removed: take the container away first.
+
+Exit status: 1 when there is no such network, 2 when a container is on it.`,
+		Flags: o.flags, Run: runNetworkRm,
+	}
+}
+
+func runNetworkRm(ctx context.Context, env *Env, args []string) error {
+	var o networkRmOptions
+	set := newFlagSet("rm")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() == 0 {
+		return errors.New("no network is named")
+	}
+	var errs []error
+	code := statusFailed
+	for _, name := range set.Args() {
+		err := removeNetwork(ctx, env, name, o)
+		switch {
+		case err == nil:
+			fmt.Fprintln(env.Out, name)
+		case errors.Is(err, network.ErrNone) && o.force:
+		case errors.Is(err, network.ErrNone):
+			code = 1
+			errs = append(errs, err)
+		case errors.Is(err, errNetworkUsed):
+			code = 2
+			errs = append(errs, err)
+		default:
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &ExitError{Code: code, Err: err}
+	}
+	return nil
+}
+
+var errNetworkUsed = errors.New("is used")
+
+// removeNetwork removes a network that no container is on.
+func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOptions) error {
+	r, err := networks()
+	if err != nil {
+		return err
+	}
+	n, err := r.Find(word)
+	if err != nil {
+		return err
+	}
+	containers, err := runDirs().List()
+	if err != nil {
+		return err
+	}
+	users := networkUsers(n.Name(), containers)
+	if len(users) > 0 && !o.force {
+		return fmt.Errorf("network %q %w by %s; `berth rm` takes a container away", n.Name(), errNetworkUsed, strings.Join(users, ", "))
+	}
+	if err := removeUsers(ctx, env, users, o); err != nil {
+		return err
+	}
+	return r.Remove(n.Name())
+}
+
+func removeUsers(ctx context.Context, env *Env, users []string, o networkRmOptions) error {
+	if len(users) == 0 {
+		return nil
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	options := engine.RemoveOptions{Force: true, Ignore: true}
+	if o.time >= 0 {
+		timeout := time.Duration(o.time) * time.Second
+		options.Timeout = &timeout
+	}
+	for _, name := range users {
+		if err := e.Remove(ctx, name, options); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type networkPruneOptions struct {
+	force   bool
+	filters []string
+}
+
+func (o *networkPruneOptions) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.force, "force", "f", false, "do not ask")
+	set.StringArrayVar(&o.filters, "filter", nil, "remove some only, `KEY=VALUE`: label, until")
+}
+
+func networkPruneVerb() Verb {
+	var o networkPruneOptions
+	return Verb{
+		Name: "network prune", Usage: "[OPTION…]", Summary: "remove the networks that no container is on",
+		Flags: o.flags, Run: runNetworkPrune,
+	}
+}
+
+func runNetworkPrune(_ context.Context, env *Env, args []string) error {
+	var o networkPruneOptions
+	set := newFlagSet("prune")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if !o.force {
+		fmt.Fprint(env.Err, "This removes all networks that no container is on. Go on? [y/N] ")
+		var answer string
+		fmt.Fscanln(env.In, &answer)
+		if !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
+			return nil
+		}
+	}
+	for _, f := range o.filters {
+		if key, _, _ := strings.Cut(f, "="); key != "label" && key != "label!" && key != "until" {
+			return fmt.Errorf("filter %q is not known; label and until are", f)
+		}
+	}
+	r, err := networks()
+	if err != nil {
+		return err
+	}
+	list, err := filteredNetworks(r, append(o.filters, "dangling=true"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, n := range list {
+		if n.Path == "" {
+			continue // the default one
+		}
+		if err := r.Remove(n.Name()); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(env.Out, n.Name())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+type networkUpdateOptions struct{ add, drop []string }
+
+func (o *networkUpdateOptions) flags(set *pflag.FlagSet) {
+	set.StringSliceVar(&o.add, "dns-add", nil, "add the `ADDRESS` of a name server that the network's own one asks")
+	set.StringSliceVar(&o.drop, "dns-drop", nil, "take the `ADDRESS` of such a name server away")
+}
+
+func networkUpdateVerb() Verb {
+	var o networkUpdateOptions
+	return Verb{
+		Name: "network update", Usage: "[OPTION…] NAME", Summary: "change the name servers that a network asks",
+		Text:  "Containers that run ask the new ones at once.",
+		Flags: o.flags, Run: runNetworkUpdate,
+	}
+}
+
+func runNetworkUpdate(ctx context.Context, env *Env, args []string) error {
+	var o networkUpdateOptions
+	set := newFlagSet("update")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() != 1 {
+		return errors.New("name one network")
+	}
+	if len(o.add)+len(o.drop) == 0 {
+		return errors.New("nothing to change: --dns-add and --dns-drop say what")
+	}
+	r, err := networks()
+	if err != nil {
+		return err
+	}
+	n, err := r.Update(set.Arg(0), o.add, o.drop)
+	if err != nil {
+		return err
+	}
+	e, err := newNetwork(env)
+	if err != nil {
+		return err
+	}
+	if err := e.Update(ctx, n); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(env.Out, n.Name())
+	return err
+}
+
+func networkReloadVerb() Verb {
+	return Verb{
+		Name: "network reload", Usage: "[OPTION…] [CONTAINER…]", Summary: "put the firewall rules of containers back",
+		Text: `Puts back what a reload of the firewall has taken away: the rules of published ports and of the networks, and the names
+that the networks' name server knows. The containers and their connections are left alone.`,
+		Flags: networkReloadFlags, Run: runNetworkReload,
+	}
+}
+
+func networkReloadFlags(set *pflag.FlagSet) { set.BoolP("all", "a", false, "of all containers") }
+
+func runNetworkReload(ctx context.Context, env *Env, args []string) error {
+	set := newFlagSet("reload")
+	networkReloadFlags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	all, _ := set.GetBool("all")
+	if all == (set.NArg() > 0) {
+		return errors.New("name containers, or all of them with --all")
+	}
+	names := set.Args()
+	if all {
+		list, err := runDirs().List()
+		if err != nil {
+			return err
+		}
+		for _, s := range list {
+			if s.Running() && s.Networked && len(s.Attached) > 0 {
+				names = append(names, s.ID)
+			}
+		}
+	}
+	a, err := newNetwork(env)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		s, err := runDirs().Find(name)
+		if err == nil && (!s.Running() || !s.Networked) {
+			err = fmt.Errorf("container %q is on no network now", s.Name)
+		}
+		if err == nil {
+			err = a.Reload(ctx, s.Network)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(env.Out, s.ID)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,170 @@
+package network
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// definition is a network as Podman writes it into NAME.json.
+type definition struct {
+	Name             string            `json:"name"`
+	ID               string            `json:"id"`
+	Driver           string            `json:"driver"`
+	NetworkInterface string            `json:"network_interface,omitempty"`
+	Created          string            `json:"created,omitempty"`
+	Subnets          []subnet          `json:"subnets,omitempty"`
+	Routes           []route           `json:"routes,omitempty"`
+	IPv6Enabled      bool              `json:"ipv6_enabled"`
+	Internal         bool              `json:"internal"`
+	DNSEnabled       bool              `json:"dns_enabled"`
+	NetworkDNS       []string          `json:"network_dns_servers,omitempty"`
+	Labels           map[string]string `json:"labels,omitempty"`
+	Options          map[string]string `json:"options,omitempty"`
+	IPAMOptions      map[string]string `json:"ipam_options,omitempty"`
+}
+
+type subnet struct {
+	Subnet     string      `json:"subnet"`
+	Gateway    string      `json:"gateway,omitempty"`
+	LeaseRange *leaseRange `json:"lease_range,omitempty"`
+}
+
+type leaseRange struct {
+	StartIP string `json:"start_ip,omitempty"`
+	EndIP   string `json:"end_ip,omitempty"`
+}
+
+type route struct {
+	Destination string  `json:"destination"`
+	Gateway     string  `json:"gateway"`
+	Metric      *uint32 `json:"metric,omitempty"`
+}
+
+// The drivers of netavark.
+const (
+	bridgeDriver  = "bridge"
+	macvlanDriver = "macvlan"
+	ipvlanDriver  = "ipvlan"
+)
+
+// The ways to hand addresses out: by the leases here, by the network's DHCP server, or not at all.
+const (
+	ipamLocal = "host-local"
+	ipamDHCP  = "dhcp"
+	ipamNone  = "none"
+)
+
+// ipam is the way that the network's addresses are handed out.
+func (d definition) ipam() string {
+	if driver := d.IPAMOptions["driver"]; driver != "" {
+		return driver
+	}
+	return ipamLocal
+}
+
+// withPrefix writes the address with the length of its subnet's prefix.
+func (d definition) withPrefix(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	for _, s := range d.Subnets {
+		if p, err := netip.ParsePrefix(s.Subnet); err == nil && p.Contains(a) {
+			return fmt.Sprintf("%s/%d", ip, p.Bits())
+		}
+	}
+	return ip
+}
+
+// defaultNetwork is the one that is always there, with Podman's ID, subnet and bridge, so that both use the same.
+const defaultNetwork = spec.DefaultNetwork
+
+func (a Adapter) definition(name string) (definition, error) {
+	if err := spec.CheckName(name); err != nil {
+		return definition{}, fmt.Errorf("network: %w", err)
+	}
+	for _, dir := range a.Configs {
+		path := filepath.Join(dir, name+".json")
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return definition{}, fmt.Errorf("network %q: %w", name, err)
+		}
+		var d definition
+		if err := json.Unmarshal(data, &d); err != nil {
+			return definition{}, fmt.Errorf("network %q: %s: %w", name, path, err)
+		}
+		return d, nil
+	}
+	if name != defaultNetwork {
+		return definition{}, fmt.Errorf("network %q is not there: no %s.json in %v", name, name, a.Configs)
+	}
+	return builtin(), nil
+}
+
+// builtin is the default network.
+func builtin() definition {
+	return definition{
+		Name: defaultNetwork, ID: "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9", Driver: bridgeDriver,
+		NetworkInterface: "podman0", Created: "2000-01-01T00:00:00Z",
+		Subnets:     []subnet{{Subnet: "10.88.0.0/16", Gateway: "10.88.0.1"}},
+		IPAMOptions: map[string]string{"driver": ipamLocal},
+	}
+}
+
+// bounds are the first and last address that may be leased: the lease range, else all between network and broadcast.
+func (s subnet) bounds() (first, last netip.Addr, err error) {
+	prefix, err := netip.ParsePrefix(s.Subnet)
+	if err != nil {
+		return first, last, fmt.Errorf("subnet %q: %w", s.Subnet, err)
+	}
+	prefix = prefix.Masked()
+	first, last = prefix.Addr().Next(), lastAddress(prefix)
+	if prefix.Addr().Is4() {
+		last = last.Prev()
+	}
+	if s.LeaseRange == nil {
+		return first, last, nil
+	}
+	if s.LeaseRange.StartIP != "" {
+		if first, err = netip.ParseAddr(s.LeaseRange.StartIP); err != nil {
+			return first, last, err
+		}
+	}
+	if s.LeaseRange.EndIP != "" {
+		last, err = netip.ParseAddr(s.LeaseRange.EndIP)
+	}
+	return first, last, err
+}
+
+func lastAddress(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// hardwareAddress makes a container's address on a network: the same one each time, so that a DHCP server and the
+// neighbours know it again, but another one on another machine.
+func (a Adapter) hardwareAddress(container, network string) string {
+	sum := sha256.Sum256([]byte(a.Machine + "\x00" + network + "\x00" + container))
+	if a.Machine == "" {
+		rand.Read(sum[:6])
+	}
+	sum[0] = sum[0]&^1 | 2 // one device's (I/G bit), and locally chosen (U/L bit)
+	return net.HardwareAddr(sum[:6]).String()
+}

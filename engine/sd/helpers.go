@@ -1,0 +1,72 @@
+package sd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// NameServerUnit is the unit of the name server that all containers share.
+const NameServerUnit = "berth-dns.service"
+
+// StartNameServer starts aardvark-dns as a unit of its own. netavark would start it in a scope, where nobody brings it
+// back when it is killed; systemd does, within a moment, and no container notices. The words are netavark's: --config DIR …
+func StartNameServer(ctx context.Context, run proc.Runner, program string, args []string) error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return fmt.Errorf("start %s: %w", program, syscall.Exec(program, append([]string{program}, args...), os.Environ()))
+	}
+	dir := ""
+	if i := slices.Index(args, "--config"); i >= 0 && i+1 < len(args) {
+		dir = args[i+1]
+	}
+	words := nameServerArgs(program, dir, args)
+	if os.Getuid() != 0 {
+		words = append([]string{"--user"}, words...)
+	}
+	_, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: words})
+	var exit *proc.ExitError
+	if errors.As(err, &exit) { // it is there, but was between an end and a start when netavark looked for it
+		_, again := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: []string{"restart", NameServerUnit}})
+		if again == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// nameServerArgs are the words of systemd-run(1). aardvark-dns forks and writes its PID beside the files of the networks;
+// it ends on its own, with status 0, when the last network is gone.
+func nameServerArgs(program, dir string, args []string) []string {
+	words := []string{
+		"--quiet", "--collect", "--unit=" + NameServerUnit, "--description=Names of containers", "--service-type=forking",
+		"--property=PIDFile=" + filepath.Join(dir, "aardvark.pid"), "--property=Restart=on-failure", "--property=RestartSec=50ms",
+		"--property=StartLimitIntervalSec=0", "--", program,
+	}
+	return append(words, args...)
+}
+
+// StartDHCP starts netavark's DHCP client, which keeps the leases of containers. Distributions have a socket unit for it;
+// where there is none it gets a unit of its own.
+func StartDHCP(ctx context.Context, run proc.Runner, netavark string) error {
+	const socket, unit = "/run/podman/nv-proxy.sock", "netavark-dhcp-proxy"
+	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: []string{"start", unit + ".socket"}}); err == nil {
+		return nil
+	}
+	if _, err := os.Stat(socket); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
+		return err
+	}
+	args := []string{"--quiet", "--collect", "--unit=" + unit + ".service", "--property=Restart=on-failure", "--", netavark, "dhcp-proxy"}
+	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: args}); err != nil {
+		return fmt.Errorf("start netavark's DHCP client: %w; `systemctl status %s` tells more", err, unit)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+# hosts: nspawn vm
+# timeout: 6m
+# Several networks for one container, by units: names, both kinds of addresses, chosen ones; changed while the container
+# runs; the name server and the rules come back when they are lost; and nothing is left.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+# What the first network of both kinds leaves on the host stays: forwarding is on.
+berth network create --ipv6 e2e-warm >/dev/null
+berth run --rm --network e2e-warm $IMAGE true
+berth network rm e2e-warm >/dev/null
+wait_for 20 no_scope
+no_name_server() { [ "$(property berth-dns ActiveState)" = inactive ] && ! pgrep -x aardvark-dns; }
+wait_for 20 no_name_server
+# It tells each client the client's address.
+cat >"$tmp/serve.sh" <<'F'
+trap "exit 0" TERM
+mkdir -p /www/cgi-bin
+printf '#!/bin/sh\necho; echo "client $REMOTE_ADDR"\n' >/www/cgi-bin/who
+chmod 755 /www/cgi-bin/who
+httpd -f -p 80 -h /www &
+echo serving
+wait $!
+F
+chmod 644 "$tmp/serve.sh"
+leak_snapshot
+
+mkdir -p /etc/containers/systemd
+cat >/etc/containers/systemd/e2e-front.network <<F
+[Network]
+NetworkName=e2e-front
+Subnet=10.123.1.0/24
+Subnet=fd12:3::/64
+IPv6=true
+Options=mtu=1400
+F
+cat >/etc/containers/systemd/e2e-back.network <<F
+[Network]
+NetworkName=e2e-back
+Subnet=10.123.2.0/29
+Internal=true
+F
+cat >/etc/containers/systemd/e2e-server.container <<F
+[Container]
+Image=$IMAGE
+ContainerName=e2e-server
+Network=e2e-front.network:ip=10.123.1.77,ip6=fd12:3::77,mac=02:00:00:00:00:77,alias=www
+Network=e2e-back.network:interface_name=inside
+PublishPort=18080:80
+PublishPort=18053:53/udp
+PublishPort=[::1]:18081:80
+Volume=$tmp/serve.sh:/serve.sh:ro
+Exec=sh /serve.sh
+F
+cat >/etc/containers/systemd/e2e-client.container <<F
+[Container]
+Image=$IMAGE
+ContainerName=e2e-client
+Network=e2e-back.network
+Exec=sh -c '$IDLE'
+F
+systemctl daemon-reload
+systemctl start e2e-server e2e-client
+in_server() { nsenter -t "$(property e2e-server MainPID)" -a /bin/sh -c "$1"; }
+in_client() { nsenter -t "$(property e2e-client MainPID)" -a /bin/sh -c "$1"; }
+device() { nsenter -t "$(property e2e-server MainPID)" -n ip addr show dev "$1"; }
+
+say "addresses that were asked for, on interfaces in the order of the networks"
+assert_match "eth0" "$(device eth0)" 'mtu 1400'
+assert_match "eth0" "$(device eth0)" '02:00:00:00:00:77'
+assert_match "eth0" "$(device eth0)" 'inet 10\.123\.1\.77/24'
+assert_match "eth0" "$(device eth0)" 'inet6 fd12:3::77/64'
+assert_match "inside" "$(device inside)" 'inet 10\.123\.2\.'
+assert_eq "networks in Podman's form" "$(berth network inspect e2e-front | jq -r '.[0].containers[].interfaces.eth0.mac_address')" 02:00:00:00:00:77
+
+say "published, and the server sees the client's own address"
+# A server of both kinds of addresses sees an IPv4 one as [::ffff:A.B.C.D].
+who() { "$@" | grep -Eq "^client (\\[::ffff:)?$want]?\$"; }
+want=10.123.1.1 && wait_for 20 who curl -fsS http://10.123.1.77/cgi-bin/who
+if ip netns list | grep -q outside; then
+	want=192.0.2.1
+	wait_for 20 who from_outside curl -fsS http://192.0.2.2:18080/cgi-bin/who
+	# perl is in each Debian; the image has nothing that answers UDP.
+	nsenter -t "$(property e2e-server MainPID)" -n perl -MIO::Socket::INET -e '
+		$s = IO::Socket::INET->new(Proto => "udp", LocalPort => 53) or die;
+		while ($s->recv($_, 99)) { $s->send("client " . $s->peerhost . "\n") }' &
+	ask_udp() {
+		timeout 5 ip netns exec outside perl -MIO::Socket::INET -e '
+			$s = IO::Socket::INET->new(Proto => "udp", PeerAddr => "192.0.2.2:18053") or die;
+			$s->send("x"); $s->recv($_, 99); print'
+	}
+	wait_for 20 who ask_udp
+	kill $!
+fi
+
+say "names, on the network that both are on"
+ask() { in_client "wget -q -O - http://$1/cgi-bin/who"; }
+wait_for 20 ask e2e-server
+assert_match "an alias on another network" "$(must_fail ask www)" 'bad address'
+
+say "the name server is a unit of its own, and is back at once"
+assert_eq "its unit" "$(property berth-dns ActiveState)" active
+pids="$(property e2e-server MainPID) $(property e2e-client MainPID)"
+kill -9 "$(property berth-dns MainPID)"
+# A second is promised; an emulated machine gets more.
+wait_for "$([ "$BERTH_HOST" = vm ] && echo 20 || echo 1)" ask e2e-server
+assert_eq "the containers" "$(property e2e-server MainPID) $(property e2e-client MainPID)" "$pids"
+
+say "connect and disconnect"
+berth network connect --alias later e2e-front e2e-client
+wait_for 20 ask www
+assert_match "hosts" "$(in_client "cat /etc/hosts")" '10\.123\.1\.[0-9]+.*e2e-client'
+wait_for 20 in_server "nslookup later"
+assert_match "twice" "$(must_fail berth network connect e2e-front e2e-client)" 'already'
+berth network disconnect e2e-front e2e-client
+assert_match "off" "$(must_fail ask www)" 'bad address'
+ask e2e-server >/dev/null
+
+say "the rules come back"
+nft flush ruleset
+[ "$(exit_code curl -sS --max-time 2 http://127.0.0.1:18080/cgi-bin/who)" != 0 ] || die "published without rules"
+berth network reload --all >/dev/null
+wait_for 20 curl -fsS --max-time 2 http://127.0.0.1:18080/cgi-bin/who
+wait_for 20 ask e2e-server
+assert_eq "the containers" "$(property e2e-server MainPID) $(property e2e-client MainPID)" "$pids"
+
+say "another container's network"
+berth run --rm --network container:e2e-server $IMAGE wget -q -O - http://127.0.0.1/cgi-bin/who >/dev/null
+assert_match "of one that is not there" "$(must_fail berth run --rm --network container:e2e-none $IMAGE true)" 'no such container'
+
+say "full, and in use"
+for name in a b c; do
+	berth run -d --name e2e-$name --network e2e-back $IMAGE sh -c "$IDLE"
+done
+assert_match "full" "$(must_fail berth run --rm --network e2e-back $IMAGE true)" 'network "e2e-back" has no free address left between 10\.123\.2\.1 and 10\.123\.2\.6'
+systemctl stop e2e-a e2e-b e2e-c
+assert_eq "exit status of a network in use" "$(exit_code berth network rm e2e-back)" 2
+
+systemctl stop e2e-server e2e-client e2e-front-network e2e-back-network
+berth network rm -f e2e-front e2e-back >/dev/null
+assert_eq "exit status of a network that is not there" "$(exit_code berth network rm e2e-front)" 1
+rm -f /etc/containers/systemd/e2e-*
+systemctl daemon-reload
+wait_for 20 no_name_server
+leak_check

@@ -129,7 +129,7 @@ func (b *bench) report(t *testing.T, s script.Script) {
 	tally[r.Outcome]++
 	switch r.Outcome {
 	case script.Failed:
-		t.Errorf("%s\n%s%s", r.Reason, r.Output, b.journal())
+		t.Errorf("%s%s%s", b.journal(), r.Output, r.Reason) // what matters most stands last: reports cut the rest
 		b.discard()
 	case script.Skipped:
 		t.Skip(r.Reason)

@@ -65,7 +65,7 @@ func (p payload) content() []step {
 // tests are what it is tested with.
 func (p payload) tests() []step {
 	return []step{
-		{"build leakcheck", p.buildLeakcheck},
+		{"build the tools", p.buildTools},
 		{"copy the test scripts", p.copyScripts},
 		{"make the test images", p.makeImages},
 	}
@@ -125,8 +125,8 @@ func (p payload) buildAgent(ctx context.Context) error {
 	return p.build(ctx, "./test/e2e/hosts/berth-host-agent")
 }
 
-func (p payload) buildLeakcheck(ctx context.Context) error {
-	return p.build(ctx, "./test/leakcheck")
+func (p payload) buildTools(ctx context.Context) error {
+	return errors.Join(p.build(ctx, "./test/leakcheck"), p.build(ctx, "./test/faults"))
 }
 
 // build compiles a program that runs in the machine for the tests' sake. It is static, for the machine has its own libc,

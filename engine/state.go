@@ -81,11 +81,7 @@ func (d Dirs) find(nameOrID string, digits int) (State, error) {
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
 	}
 	if target, err := os.Readlink(d.name(nameOrID)); err == nil {
-		s, err := d.Load(filepath.Base(target))
-		if errors.Is(err, ErrNoContainer) { // its maker was killed between taking the name and writing the state
-			return State{ID: filepath.Base(target), Name: nameOrID}, nil
-		}
-		return s, err
+		return d.loadNamed(filepath.Base(target), nameOrID)
 	}
 	ids, err := d.ids()
 	if err != nil {
@@ -101,9 +97,30 @@ func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	case 0:
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
 	case 1:
-		return d.Load(found[0])
+		return d.loadNamed(found[0], d.nameOf(found[0]))
 	}
 	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
+}
+
+// loadNamed is Load for a container that is there, though its maker may have been killed between taking the name and
+// writing the state: then all that is known are ID and name.
+func (d Dirs) loadNamed(id, name string) (State, error) {
+	s, err := d.Load(id)
+	if errors.Is(err, ErrNoContainer) {
+		return State{ID: id, Name: name}, nil
+	}
+	return s, err
+}
+
+// nameOf is the name that was taken for the container with this ID; "" when there is none.
+func (d Dirs) nameOf(id string) string {
+	entries, _ := os.ReadDir(d.names())
+	for _, e := range entries {
+		if target, err := os.Readlink(d.name(e.Name())); err == nil && target == "../"+id {
+			return e.Name()
+		}
+	}
+	return ""
 }
 
 // Load reads the state of the container with exactly this ID.
@@ -200,6 +217,9 @@ func (d Dirs) release(s State) error {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
+	}
+	if s.Name == "" { // half made, and its name was given back already
+		return nil
 	}
 	return atomicfile.RemoveLink(d.name(s.Name), "../"+s.ID)
 }

@@ -42,6 +42,13 @@ changes() {
 	journalctl --no-pager -q -b -o cat -t e2e-faults | grep -E '^[0-9]+$' | tail -n 1
 }
 
+# What lay beside another file when the storage library was killed is swept away when it is ten minutes old, or at the
+# next boot.
+cat >"$tmp/allowed" <<'F'
+/overlay-(layers|containers)/\.tmp-(mountpoints|volatile) # of the storage library, swept when ten minutes old
+overlay-layers/\.tmp-volatile # the same, as the store words it
+dangling link l/ # a short name of a layer, swept at the next boot
+F
 plan count count
 systemctl start e2e-faults
 systemctl stop e2e-faults
@@ -53,13 +60,6 @@ stop_changes=$(changes)
 say "a start makes $start_changes changes, a stop $stop_changes"
 [ "$start_changes" -gt 100 ] && [ "$stop_changes" -gt 20 ] || die "the changes were not counted"
 
-# What lay beside another file when the storage library was killed is swept away when it is ten minutes old, or at the
-# next boot.
-cat >"$tmp/allowed" <<'F'
-/overlay-(layers|containers)/\.tmp-(mountpoints|volatile) # of the storage library, swept when ten minutes old
-overlay-layers/\.tmp-volatile # the same, as the store words it
-dangling link l/ # a short name of a layer, swept at the next boot
-F
 nothing_left() {
 	leakcheck check "$tmp/leak.json" --within 20s --allow "$tmp/allowed" || {
 		journalctl --no-pager -b -o short-monotonic -u e2e-faults -n 30

@@ -52,6 +52,7 @@ F
 plan count count
 systemctl start e2e-faults
 systemctl stop e2e-faults
+journalctl --sync
 leak_snapshot
 systemctl start e2e-faults
 start_changes=$(changes)

@@ -120,7 +120,12 @@ func (p *Parser) next() (line string, col int32) {
 	}
 	p.pos += len(raw)
 	p.lineno++
-	start := 0
+	line, start := trim(raw)
+	return line, int32(start) + 1
+}
+
+// trim takes the white space around a text away, and returns where the rest begins in it.
+func trim(raw string) (text string, start int) {
 	for start < len(raw) && isSpace(raw[start]) {
 		start++
 	}
@@ -128,14 +133,14 @@ func (p *Parser) next() (line string, col int32) {
 	for end > start && isSpace(raw[end-1]) {
 		end--
 	}
-	line = raw[start:end]
-	if line != "" && (line[0] >= utf8.RuneSelf || line[len(line)-1] >= utf8.RuneSelf || line[0] < ' ' || line[len(line)-1] < ' ') {
+	text = raw[start:end]
+	if text != "" && (text[0] >= utf8.RuneSelf || text[len(text)-1] >= utf8.RuneSelf || text[0] < ' ' || text[len(text)-1] < ' ') {
 		// Wider kinds of white space, such as the no-break space, count too.
-		trimmed := strings.TrimSpace(line)
-		start += strings.Index(line, trimmed)
-		line = trimmed
+		trimmed := strings.TrimSpace(text)
+		start += strings.Index(text, trimmed)
+		text = trimmed
 	}
-	return line, int32(start) + 1
+	return text, start
 }
 
 func isComment(line string) bool { return line == "" || line[0] == '#' || line[0] == ';' }
@@ -270,11 +275,8 @@ func (p *Parser) assignment(at Pos, line string, joins []joint) {
 		p.fail(at, "no key before the = in "+clip(line))
 		return
 	}
-	start := eq + 1
-	for start < len(line) && isSpace(line[start]) {
-		start++
-	}
-	value := trimRight(line[start:])
+	value, start := trim(line[eq+1:])
+	start += eq + 1
 	entry := Entry{Key: key, Value: value, At: at, Comments: p.comments(), col: at.Col + int32(start)}
 	for _, j := range joins {
 		entry.joins = append(entry.joins, joint{max(j.off-int32(start), 0), j.line, j.col + max(int32(start)-j.off, 0)})

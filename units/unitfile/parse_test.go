@@ -174,7 +174,7 @@ func TestManySections(t *testing.T) {
 
 // FuzzParse: parsing ends, places are inside the file, and what was read is written so that it is read again.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"[A]\nk=v\n", "[A]\nk=a\\\n#c\n b\n[B]\n[A]\n", "\ufeff[A]\r\nk = \"x y\" \\", "=\n[\n]\nk", "[A]\nk=\\\n\\\n\\", "# only\n\n;x"} {
+	for _, seed := range []string{"[A]\nk=v\n", "[A]\nk=a\\\n#c\n b\n[B]\n[A]\n", "\ufeff[A]\r\nk = \"x y\" \\", "=\n[\n]\nk", "[A]\nk=\\\n\\\n\\", "# only\n\n;x", "[0]\n0=\v\\"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -97,7 +97,7 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 	if name == "container" && len(rest) > 0 {
 		name, rest = rest[0], rest[1:]
 	}
-	if imageVerbs[name] {
+	if isImageVerb(name) {
 		return runImage(ctx, env, args)
 	}
 	for _, v := range verbs() {

@@ -16,6 +16,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/config"
+	"github.com/berth-pods/berth/engine/image/verb"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/oci"
 	"github.com/berth-pods/berth/engine/proc"
@@ -230,16 +231,33 @@ func helper(name string) string {
 	return filepath.Join(LibexecDir, name)
 }
 
-// imageVerbs are done by berth-image: image code costs a start-up time that a container must not pay.
-var imageVerbs = map[string]bool{"pull": true, "load": true, "images": true, "image": true, "tag": true, "rmi": true}
+// isImageVerb reports whether berth-image does this: image code costs a start-up time that a container must not pay.
+func isImageVerb(word string) bool {
+	for _, v := range verb.Table() {
+		for _, spelling := range append([]string{v.Name}, v.Aliases...) {
+			if first, _, _ := strings.Cut(spelling, " "); first == word {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 var imageSummaries = [][2]string{
 	{"pull", "fetch images into the store"},
+	{"push", "write an image to a registry"},
 	{"load", "load images from an archive or a directory"},
+	{"save", "write images into an archive or a directory"},
+	{"import", "make an image of a root file system"},
 	{"images", "list the images of the store"},
+	{"history", "show how an image came to be"},
 	{"tag", "give an image another name"},
+	{"untag", "take names away from an image"},
 	{"rmi", "remove images"},
 	{"image", "more about images"},
+	{"login", "log in to a registry"},
+	{"logout", "remove the credentials for a registry"},
+	{"search", "ask a registry for images"},
 }
 
 // runImage turns this process into berth-image; for a user, in the user's namespace.

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -209,4 +210,44 @@ func TestPullFromRealRegistry(t *testing.T) {
 	if d, err := im.Inspect(name); err != nil || d.User != "7:8" {
 		t.Errorf("%+v, %v", d, err)
 	}
+}
+
+// moveSignature stores another image under repository tampered, with the signature of repository:tag.
+func (r realRegistry) moveSignature(t *testing.T, repository, tag, tampered string) {
+	t.Helper()
+	base := "https://" + r.host + "/v2/"
+	get := func(repository, what, accept string) ([]byte, string) {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+repository+what, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.SetBasicAuth(user, password)
+		q.Header.Set("Accept", accept)
+		a, err := r.client.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		data, err := io.ReadAll(a.Body)
+		if err != nil || a.StatusCode != http.StatusOK {
+			t.Fatalf("%s%s: %s %s %v", repository, what, a.Status, data, err)
+		}
+		return data, a.Header.Get("Content-Type")
+	}
+	const oci = "application/vnd.oci.image.manifest.v1+json"
+	signed, _ := get(repository, "/manifests/"+tag, oci)
+	attachment, _ := get(repository, "/manifests/sha256-"+digest.FromBytes(signed).Encoded()+".sig", oci)
+	r.push(t, tampered, "1", archive.Image{Arch: "amd64", Layers: []archive.Blob{layer(t, "bad", "bad")}})
+	bad, _ := get(tampered, "/manifests/1", oci)
+	var m struct {
+		Config struct{ Digest string }
+		Layers []struct{ Digest string }
+	}
+	if err := json.Unmarshal(attachment, &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{m.Config.Digest, m.Layers[0].Digest} {
+		r.do(t, http.MethodPost, base+tampered+"/blobs/uploads/?mount="+d+"&from="+repository, "", nil, http.StatusCreated)
+	}
+	r.do(t, http.MethodPut, base+tampered+"/manifests/sha256-"+digest.FromBytes(bad).Encoded()+".sig", oci, attachment, http.StatusCreated)
 }

@@ -26,18 +26,21 @@ import (
 // explain puts the errors that people meet into one sentence with what to do. The cause stays inside for errors.Is.
 func explain(err error) error {
 	say := func(s string) error { return sentence{s, err} }
+	var refused refusal
 	var rejected signature.PolicyRequirementError
 	var path *os.PathError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &refused):
+		return say(refused.Error())
 	case errors.As(err, &rejected):
 		return say("refused by the signature policy: " + string(rejected) + " (policy.json decides, see containers-policy.json(5))")
 	case errors.Is(err, context.Canceled):
 		return say("interrupted")
 	case errors.Is(err, syscall.ENOSPC):
 		return say("no space left: " + err.Error())
-	case errors.As(err, &path) && errors.Is(path.Err, os.ErrNotExist) && strings.HasPrefix(path.Op, "open"):
+	case errors.As(err, &path) && errors.Is(path.Err, os.ErrNotExist) && (strings.HasPrefix(path.Op, "open") || path.Op == "stat"):
 		return say("there is no file " + path.Path)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, tar.ErrHeader):
 		return say("the data ends too early or is damaged: fetch it again (" + err.Error() + ")")

@@ -113,3 +113,12 @@ func (im *Images) Exists(s string) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// ID returns the ID of an image.
+func (im *Images) ID(s string) (string, error) {
+	img, _, err := im.lookup(s)
+	if err != nil {
+		return "", err
+	}
+	return img.ID, nil
+}

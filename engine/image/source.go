@@ -77,10 +77,21 @@ func (r *remote) check(ctx context.Context, sys *types.SystemContext) error {
 	}
 	defer trust.Destroy()
 	if allowed, err := trust.IsRunningImageAllowed(ctx, chosen); err != nil || !allowed {
-		return fmt.Errorf("signature policy: %w", err)
+		if transient(err) || ctx.Err() != nil {
+			return fmt.Errorf("fetch the signatures: %w", err)
+		}
+		return refusal{err}
 	}
 	return r.read(ctx, sys, chosen)
 }
+
+// A refusal is what the signature policy said.
+type refusal struct{ reason error }
+
+func (r refusal) Error() string {
+	return "refused by the signature policy: " + r.reason.Error() + " (policy.json decides, see containers-policy.json(5))"
+}
+func (r refusal) Unwrap() error { return r.reason }
 
 func (r *remote) read(ctx context.Context, sys *types.SystemContext, chosen *image.UnparsedImage) (err error) {
 	if r.raw, r.mime, err = chosen.Manifest(ctx); err != nil {

@@ -47,7 +47,7 @@ func Open(o Options) (*Images, error) {
 	}
 	images := &Images{
 		store:  store,
-		sys:    types.SystemContext{SignaturePolicyPath: o.SignaturePolicy, DockerRegistryUserAgent: "berth", BigFilesTemporaryDir: bigFiles()},
+		sys:    types.SystemContext{SignaturePolicyPath: o.SignaturePolicy, DockerRegistryUserAgent: "berth", BigFilesTemporaryDir: BigFiles()},
 		report: o.Report,
 		say:    o.Say,
 	}
@@ -114,8 +114,8 @@ func hasOption(options []string, want string) bool {
 	return false
 }
 
-// bigFiles is where archives are unpacked: /tmp is often in memory, so it is $TMPDIR or /var/tmp.
-func bigFiles() string {
+// BigFiles is where archives are unpacked: /tmp is often in memory, so it is $TMPDIR or /var/tmp.
+func BigFiles() string {
 	if dir := os.Getenv("TMPDIR"); dir != "" {
 		return dir
 	}

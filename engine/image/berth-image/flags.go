@@ -55,6 +55,15 @@ func (v values) number(name string) int {
 	return int(n)
 }
 
+// given is the number when the flag was given.
+func (v values) given(name string) *int {
+	if !v.set.Changed(name) {
+		return nil
+	}
+	n := v.number(name)
+	return &n
+}
+
 func (v values) duration(name string) time.Duration {
 	if f, ok := v.set.Lookup(name).Value.(*seconds); ok {
 		return time.Duration(*f)

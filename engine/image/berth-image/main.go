@@ -124,9 +124,9 @@ func (e env) run(ctx context.Context, args []string) error {
 	return e.do(ctx, v.Name, global, flags, rest)
 }
 
-// wantsOverview is true for no verb at all, and for "image" without one.
+// wantsOverview is true for no verb at all, and for "image" and the like without one.
 func wantsOverview(words []string) bool {
-	if len(words) > 0 && words[0] == "image" {
+	if len(words) > 0 && (words[0] == "image" || words[0] == "manifest" || words[0] == "artifact") {
 		words = words[1:]
 	}
 	return len(words) == 0 || words[0] == "--help" || words[0] == "-h"
@@ -136,6 +136,9 @@ func wantsOverview(words []string) bool {
 func (e env) do(ctx context.Context, name string, global, flags values, args []string) error {
 	if err := setLogLevel(global.text("log-level"), e.Err); err != nil {
 		return err
+	}
+	if run := storeless()[name]; run != nil {
+		return run(ctx, call{env: e, flags: flags, args: args})
 	}
 	w := e.watch(name, flags.yes("quiet"))
 	images, err := image.Open(image.Options{
@@ -182,5 +185,20 @@ func verbs() map[string]func(context.Context, call) error {
 		"tag":           runTag,
 		"untag":         runUntag,
 		"rmi":           runRemove,
+		"push":          runPush,
+		"save":          runSave,
+		"import":        runImport,
+		"history":       runHistory,
+		"image tree":    runTree,
+		"image prune":   runPrune,
+	}
+}
+
+// storeless are the verbs that need no store.
+func storeless() map[string]func(context.Context, call) error {
+	return map[string]func(context.Context, call) error{
+		"login":  runLogin,
+		"logout": runLogout,
+		"search": runSearch,
 	}
 }

@@ -140,17 +140,26 @@ func printIDs(w io.Writer, rows []row) {
 
 // printTemplate prints a row per image, under a header when the format begins with table.
 func printTemplate(w io.Writer, rows []row, l listing) error {
-	format, isTable := strings.CutPrefix(l.format, "table ")
+	var all []any
+	for _, r := range rows {
+		all = append(all, r)
+	}
+	return printRows(w, l.format, all, row{}, l.bare)
+}
+
+// printRows prints values of the type of example by a Go template.
+func printRows(w io.Writer, format string, rows []any, example any, bare bool) error {
+	format, isTable := strings.CutPrefix(format, "table ")
 	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format)
 	t, err := newTemplate(format)
 	if err != nil {
 		return err
 	}
-	if err := t.Execute(io.Discard, row{}); err != nil { // also seen when there is no image
+	if err := t.Execute(io.Discard, example); err != nil { // also seen when there is no row
 		return fmt.Errorf("--format: %w", err)
 	}
 	tabs := tabwriter.NewWriter(w, 12, 2, 2, ' ', 0)
-	if isTable && !l.bare {
+	if isTable && !bare {
 		fmt.Fprintln(tabs, header(format))
 	}
 	for _, r := range rows {
@@ -166,7 +175,8 @@ func printTemplate(w io.Writer, rows []row, l listing) error {
 func header(format string) string {
 	return strings.NewReplacer("{{.Repository}}", "REPOSITORY", "{{.Tag}}", "TAG", "{{.ID}}", "IMAGE ID", "{{.Id}}", "IMAGE ID", "{{.Digest}}", "DIGEST",
 		"{{.CreatedSince}}", "CREATED", "{{.CreatedAt}}", "CREATED AT", "{{.Created}}", "CREATED", "{{.Size}}", "SIZE", "{{.Names}}", "NAMES",
-		"{{.Labels}}", "LABELS", "{{.Containers}}", "CONTAINERS").Replace(format)
+		"{{.Labels}}", "LABELS", "{{.CreatedBy}}", "CREATED BY", "{{.Comment}}", "COMMENT", "{{.Name}}", "NAME", "{{.Description}}", "DESCRIPTION",
+		"{{.Stars}}", "STARS", "{{.Official}}", "OFFICIAL", "{{.Automated}}", "AUTOMATED", "{{.Index}}", "INDEX", "{{.Containers}}", "CONTAINERS").Replace(format)
 }
 
 func newTemplate(format string) (*template.Template, error) {

@@ -54,7 +54,11 @@ func pullOptions(c call) (image.PullOptions, error) {
 			return o, err
 		}
 	}
-	return credentials(c, o)
+	o, err := credentials(c, o)
+	if err != nil {
+		return o, fmt.Errorf("pull: %w", err)
+	}
+	return o, nil
 }
 
 func platform(o image.PullOptions, p string) (image.PullOptions, error) {
@@ -69,28 +73,46 @@ func platform(o image.PullOptions, p string) (image.PullOptions, error) {
 	return o, nil
 }
 
-// credentials asks for the password on a terminal when --creds has only the user.
 func credentials(c call, o image.PullOptions) (image.PullOptions, error) {
+	r, err := c.registry()
+	o.User, o.Password = r.User, r.Password
+	return o, err
+}
+
+// registry is what the flags say about talking to one. The password is asked for on a terminal when --creds has only the
+// user.
+func (c call) registry() (image.Registry, error) {
+	r := image.Registry{AuthFile: c.flags.text("authfile"), CertDir: c.flags.text("cert-dir"), TLSVerify: c.flags.tristate("tls-verify")}
 	user, password, complete := strings.Cut(c.flags.text("creds"), ":")
 	if user == "" && !complete {
-		return o, nil
+		return r, nil
 	}
 	if user == "" {
-		return o, errors.New("pull: --creds: the user name before the colon is missing")
+		return r, errors.New("--creds: the user name before the colon is missing")
 	}
-	o.User, o.Password = user, password
+	r.User, r.Password = user, password
 	if complete {
-		return o, nil
+		return r, nil
 	}
+	if !c.terminal() {
+		return r, errors.New("--creds: write USER:PASSWORD, there is no terminal to ask for the password")
+	}
+	var err error
+	r.Password, err = c.askPassword()
+	return r, err
+}
+
+// terminal tells whether somebody can be asked.
+func (c call) terminal() bool {
 	in, ok := c.In.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return o, errors.New("pull: --creds: write USER:PASSWORD, there is no terminal to ask for the password")
-	}
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
+func (c call) askPassword() (string, error) {
 	fmt.Fprint(c.Err, "Password: ")
-	typed, err := term.ReadPassword(int(in.Fd()))
+	typed, err := term.ReadPassword(int(c.In.(*os.File).Fd()))
 	fmt.Fprintln(c.Err)
-	o.Password = string(typed)
-	return o, err
+	return string(typed), err
 }
 
 func runLoad(ctx context.Context, c call) error {
@@ -111,7 +133,7 @@ func load(ctx context.Context, c call) ([]image.Loaded, error) {
 	if file := c.flags.text("input"); file != "" && file != "-" {
 		return c.images.Load(ctx, file)
 	}
-	if in, ok := c.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+	if c.terminal() {
 		return nil, fmt.Errorf("load: nothing to read: give %s load -i FILE, or the archive on standard input", program)
 	}
 	return c.images.LoadStream(ctx, c.In, "standard input")

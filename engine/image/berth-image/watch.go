@@ -40,9 +40,9 @@ type watch struct {
 
 func (e env) watch(verb string, quiet bool) *watch {
 	f, ok := e.Err.(*os.File)
-	doing := "Pulling"
-	if verb == "load" {
-		doing = "Loading"
+	doing := map[string]string{"load": "Loading", "push": "Pushing", "save": "Saving", "import": "Importing", "manifest push": "Pushing", "artifact push": "Pushing"}[verb]
+	if doing == "" {
+		doing = "Pulling"
 	}
 	return &watch{err: e.Err, doing: doing, live: ok && term.IsTerminal(int(f.Fd())), quiet: quiet, notify: e.Notify}
 }

@@ -85,7 +85,119 @@ func Table() []Verb {
 				{Name: "ignore", Short: "i", Kind: Bool, Doc: "an image that is missing is no error"},
 				{Name: "no-prune", Kind: Bool, Doc: "accepted: parent images without a name are always kept"},
 			}},
+		{Name: "push", Aliases: []string{"image push"}, Args: "IMAGE [DESTINATION]", Min: 1, Max: 2,
+			Doc:   "Write an image to a registry, or to docker-archive:, oci-archive:, oci: or dir: with a path.",
+			Flags: pushFlags()},
+		{Name: "save", Aliases: []string{"image save"}, Args: "IMAGE…", Min: 1, Max: -1,
+			Doc:   "Write images into an archive or a directory, which load reads again.",
+			Flags: saveFlags()},
+		{Name: "import", Aliases: []string{"image import"}, Args: "FILE|URL|- [NAME]", Min: 1, Max: 2,
+			Doc:   "Make an image of the tar archive of a root file system.",
+			Flags: importFlags()},
+		{Name: "history", Aliases: []string{"image history"}, Args: "IMAGE", Min: 1, Max: 1,
+			Doc: "Show how an image came to be, the newest step first.",
+			Flags: []Flag{
+				{Name: "format", Kind: String, Value: "json|TEMPLATE", Doc: "JSON, or a Go template per step"},
+				{Name: "human", Short: "H", Kind: Bool, Default: "true", Doc: "sizes and times for people; otherwise bytes and dates"},
+				{Name: "no-trunc", Kind: Bool, Doc: "print IDs and commands in full"},
+				{Name: "quiet", Short: "q", Kind: Bool, Doc: "print IDs only"},
+			}},
+		{Name: "image tree", Args: "IMAGE", Min: 1, Max: 1,
+			Doc: "Show the layers of an image, and which images end at each."},
+		{Name: "image prune", Args: "", Min: 0, Max: 0,
+			Doc: "Remove images without a name that no container uses, and what is left of pulls that were given up.",
+			Flags: []Flag{
+				{Name: "all", Short: "a", Kind: Bool, Doc: "every image that no container uses, except for the last good ones of auto-update"},
+				{Name: "filter", Kind: Strings, Value: "KEY=VALUE", Doc: "until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]; all must match"},
+				{Name: "force", Short: "f", Kind: Bool, Doc: "do not ask"},
+			}},
+		{Name: "login", Args: "[REGISTRY]", Min: 0, Max: 1,
+			Doc:   "Check a user and password with a registry and store them in auth.json, or with the credential helper that registries.conf names.",
+			Flags: loginFlags()},
+		{Name: "logout", Args: "[REGISTRY]", Min: 0, Max: 1,
+			Doc: "Remove the credentials for a registry.",
+			Flags: []Flag{
+				{Name: "all", Short: "a", Kind: Bool, Doc: "those for all registries"},
+				{Name: "authfile", Kind: String, Value: "FILE", Doc: "credentials file, instead of auth.json and of $REGISTRY_AUTH_FILE"},
+			}},
+		{Name: "search", Aliases: []string{"image search"}, Args: "TERM", Min: 1, Max: 1,
+			Doc:   "Ask a registry, or the search registries of registries.conf, for images.",
+			Flags: searchFlags()},
 	}
+}
+
+// registryFlags are those of all verbs that talk to a registry.
+func registryFlags() []Flag {
+	return []Flag{
+		{Name: "authfile", Kind: String, Value: "FILE", Doc: "credentials file, instead of auth.json and of $REGISTRY_AUTH_FILE"},
+		{Name: "cert-dir", Kind: String, Value: "DIR", Doc: "directory with *.crt, *.cert and *.key for the registry"},
+		{Name: "creds", Kind: String, Value: "USER:PASSWORD", Doc: "credentials for this call; the password is asked for on a terminal when it is left out"},
+		{Name: "tls-verify", Kind: Tristate, Doc: "false: also accept plain HTTP and certificates that cannot be verified; when not given registries.conf decides"},
+	}
+}
+
+func pushFlags() []Flag {
+	return append(registryFlags(), []Flag{
+		{Name: "all", Kind: Bool, Doc: "of a list of images, all, and not only the one for this machine"},
+		{Name: "compression-format", Kind: String, Value: "gzip|zstd|zstd:chunked", Doc: "compress layers so; as they are when not given, gzip for those that are not compressed"},
+		{Name: "compression-level", Kind: Int, Value: "N", Doc: "how hard to compress: 1 to 9 for gzip, 1 to 20 for zstd"},
+		{Name: "digestfile", Kind: String, Value: "FILE", Doc: "write the digest of the manifest that the registry has into this file"},
+		{Name: "force-compression", Kind: Bool, Doc: "compress layers anew that are compressed in another way"},
+		{Name: "format", Short: "f", Kind: String, Value: "oci|v2s2|v2s1", Doc: "type of the manifest; as the image has it when not given"},
+		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print nothing"},
+		{Name: "remove-signatures", Kind: Bool, Doc: "leave the signatures of the image out"},
+		{Name: "retry", Kind: Int, Value: "N", Default: "3", Doc: "how often to try again when the link or the registry fails"},
+		{Name: "retry-delay", Kind: Duration, Value: "TIME", Doc: "wait this long between tries; 1s, 2s, 4s … with some jitter when not given"},
+		{Name: "sign-by", Kind: Unoffered, Value: "KEY", Doc: "signing with GPG is not supported: sign with --sign-by-sigstore-private-key"},
+		{Name: "sign-by-sigstore", Kind: Unoffered, Value: "FILE", Doc: "parameter files of Fulcio and Rekor are not supported: sign with --sign-by-sigstore-private-key"},
+		{Name: "sign-by-sigstore-private-key", Kind: String, Value: "FILE", Doc: "sign with this private key; registries.d must say use-sigstore-attachments for the registry"},
+		{Name: "sign-passphrase-file", Kind: String, Value: "FILE", Doc: "file whose first line is the passphrase of the private key"},
+	}...)
+}
+
+func saveFlags() []Flag {
+	return []Flag{
+		{Name: "compress", Kind: Bool, Doc: "docker-dir: compress the layers"},
+		{Name: "format", Kind: String, Value: "docker-archive|oci-archive|oci-dir|docker-dir", Default: "docker-archive", Doc: "what to write"},
+		{Name: "multi-image-archive", Short: "m", Kind: Bool, Doc: "all arguments are images; otherwise those after the first are further names of the first, which must be its own"},
+		{Name: "output", Short: "o", Kind: String, Value: "FILE|DIR", Doc: "write there instead of to standard output; an archive is complete or absent"},
+		{Name: "quiet", Short: "q", Kind: Bool, Doc: "no progress"},
+		{Name: "uncompressed", Kind: Bool, Doc: "oci-archive, oci-dir: leave layers uncompressed that are so"},
+	}
+}
+
+func importFlags() []Flag {
+	return []Flag{
+		{Name: "arch", Kind: String, Value: "ARCH", Doc: "architecture of the image, this machine's when not given"},
+		{Name: "change", Short: "c", Kind: Strings, Value: "INSTRUCTION", Doc: "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR, as in a Containerfile"},
+		{Name: "message", Short: "m", Kind: String, Value: "TEXT", Doc: "comment in the history"},
+		{Name: "os", Kind: String, Value: "OS", Doc: "operating system of the image"},
+		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print the ID only"},
+		{Name: "variant", Kind: String, Value: "VARIANT", Doc: "variant of the architecture"},
+	}
+}
+
+func loginFlags() []Flag {
+	return []Flag{
+		{Name: "authfile", Kind: String, Value: "FILE", Doc: "credentials file, instead of auth.json and of $REGISTRY_AUTH_FILE"},
+		{Name: "cert-dir", Kind: String, Value: "DIR", Doc: "directory with *.crt, *.cert and *.key for the registry"},
+		{Name: "get-login", Kind: Bool, Doc: "print the user whose credentials are stored, and do nothing"},
+		{Name: "password", Short: "p", Kind: String, Value: "PASSWORD", Doc: "password; others can see it while the command runs, so prefer --password-stdin"},
+		{Name: "password-stdin", Kind: Bool, Doc: "read the password from standard input"},
+		{Name: "tls-verify", Kind: Tristate, Doc: "false: also accept plain HTTP and certificates that cannot be verified"},
+		{Name: "username", Short: "u", Kind: String, Value: "USER", Doc: "user"},
+		{Name: "verbose", Short: "v", Kind: Bool, Doc: "say where the credentials are stored"},
+	}
+}
+
+func searchFlags() []Flag {
+	return append(registryFlags(), []Flag{
+		{Name: "filter", Short: "f", Kind: Strings, Value: "KEY=VALUE", Doc: "stars=N, is-official=BOOL, is-automated=BOOL; all must match"},
+		{Name: "format", Kind: String, Value: "json|TEMPLATE", Doc: "JSON, or a Go template per answer"},
+		{Name: "limit", Kind: Int, Value: "N", Default: "25", Doc: "so many answers of each registry at most"},
+		{Name: "list-tags", Kind: Bool, Doc: "list the tags of the repository TERM"},
+		{Name: "no-trunc", Kind: Bool, Doc: "print descriptions in full"},
+	}...)
 }
 
 func pullFlags() []Flag {
@@ -129,7 +241,7 @@ func listFlags() []Flag {
 
 // Find takes the verb off the front of args, longest spelling first, so that "image ls" is not taken for "image".
 func Find(table []Verb, args []string) (v Verb, rest []string, err error) {
-	for n := min(2, len(args)); n > 0; n-- {
+	for n := min(3, len(args)); n > 0; n-- {
 		typed := strings.Join(args[:n], " ")
 		for _, v := range table {
 			if v.called(typed) {

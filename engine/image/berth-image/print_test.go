@@ -1,0 +1,52 @@
+//go:build containers_image_openpgp
+
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What the verbs that need no registry print.
+func TestPrinting(t *testing.T) {
+	s := newShell(t)
+	dir := t.TempDir()
+	s.want(0, "Loaded image: localhost/web:1\nLoaded image: localhost/web:2\n", "", "load", "-q", "-i", write(t, filepath.Join(dir, "web.tar"), webImage(t)))
+	for _, c := range []struct {
+		args string
+		want string // part of the output
+		code int
+	}{
+		{"save -q -o " + dir + "/out.tar web:1 web:2", "", 0},
+		{"save -q web:1", "manifest.json", 0},
+		{"save -q --format oci-dir web:1", "say which with -o", 125},
+		{"save --compress web:1", "--compress is for --format docker-dir", 125},
+		{"history --format json web:1", "[", 0},
+		{"history web:1", "CREATED BY", 0},
+		{"history nope", "no such image", 125},
+		{"image tree web:1", "No Image Layers", 0},
+		{"image prune", "Go on? [y/N]", 0},
+		{"image exists web:1", "", 0},
+		{"push web:1 web:9", "names no registry", 125},
+		{"untag web:2", "", 0},
+		{"login", "say which registry", 125},
+		{"login --username me --password-stdin --password x host", "cannot be given together", 125},
+		{"login host.example:1", "there is no terminal", 125},
+		{"login --get-login --authfile " + dir + "/none host.example:1", "not logged in to host.example:1", 125},
+		{"logout --authfile " + dir + "/none host.example:1", "not logged in to host.example:1", 125},
+		{"search web", "names no registry", 125},
+		{"search --filter colour=red x.example/web", "there are stars", 125},
+		{"image trust", "unknown verb", 125},
+	} {
+		out, err, code := s.run("", strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(out+err, c.want) {
+			t.Errorf("%s: exit %d, %q %q; want %d and %q", c.args, code, out, err, c.code, c.want)
+		}
+	}
+	if _, err, code := s.run("y\n", "image", "prune", "-a"); code != 0 {
+		t.Error(err)
+	}
+	s.want(1, "", "", "image", "exists", "web:1")
+	s.want(0, "Loaded image: localhost/web:1\nLoaded image: localhost/web:2\n", "", "load", "-q", "-i", filepath.Join(dir, "out.tar"))
+}

@@ -1,0 +1,103 @@
+//go:build containers_image_openpgp
+
+package image
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// PruneOptions say which images go.
+type PruneOptions struct {
+	All     bool     // also those with names
+	Filters []string // until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]; all must match
+	Now     time.Time
+}
+
+// LastGood begins the names that keep the last good image of units which auto-update. Such images are not pruned.
+const LastGood = "localhost/berth-last-good/"
+
+// Prune removes images that no container uses and no other image is based on, and what is left of pulls that were given up.
+func (im *Images) Prune(o PruneOptions) ([]Removed, error) {
+	match, err := im.pruneMatcher(o)
+	if err != nil {
+		return nil, err
+	}
+	partials{im.partialDir()}.sweep(o.Now.Add(abandonAfter - time.Hour)) // those that nothing was added to for an hour
+	all, err := im.List(nil)
+	if err != nil {
+		return nil, err
+	}
+	var removed []Removed
+	var errs []error
+	for _, s := range all {
+		if s.ReadOnly || s.Containers > 0 || (!o.All && !s.Dangling) || !match(s) || isLastGood(s.Names) {
+			continue
+		}
+		img, _, err := im.byID(s.ID, s.ID)
+		if errors.Is(err, ErrMissing) {
+			continue // another program was faster
+		}
+		if err == nil {
+			var r Removed
+			if r, err = im.delete(img, s.ID[:12]); err == nil {
+				removed = append(removed, r)
+			}
+		}
+		if !errors.Is(err, ErrInUse) {
+			errs = append(errs, err)
+		}
+	}
+	return removed, errors.Join(errs...)
+}
+
+func isLastGood(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, LastGood) })
+}
+
+func (im *Images) pruneMatcher(o PruneOptions) (func(Summary) bool, error) {
+	var all []func(Summary) bool
+	for _, f := range o.Filters {
+		key, value, found := strings.Cut(f, "=")
+		switch {
+		case !found:
+			return nil, fmt.Errorf("filter %q: write it as KEY=VALUE", f)
+		case key == "until":
+			at, err := when(value, o.Now)
+			if err != nil {
+				return nil, fmt.Errorf("filter %q: %w", f, err)
+			}
+			all = append(all, func(s Summary) bool { return s.Created.Before(at) })
+		case key == "label":
+			all = append(all, hasLabel(value))
+		case key == "label!":
+			has := hasLabel(value)
+			all = append(all, func(s Summary) bool { return !has(s) })
+		default:
+			return nil, fmt.Errorf("filter %q: there are until, label and label!", f)
+		}
+	}
+	return func(s Summary) bool {
+		return !slices.ContainsFunc(all, func(one func(Summary) bool) bool { return !one(s) })
+	}, nil
+}
+
+// when reads a time as people give it: a duration before now, seconds since 1970, or a date.
+func when(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		return time.Unix(0, int64(n*1e9)), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: use 24h, 2025-12-31 or 2025-12-31T12:00:00Z", s)
+}

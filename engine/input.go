@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth-pods/berth/engine/inroot"
@@ -38,6 +36,10 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if in.Process, err = resolveUser(root, s.Container, image.Config.User); err != nil {
 		return in, err
 	}
+	accounts, err := e.addAccounts(root, *s, in.Process)
+	if err != nil {
+		return in, err
+	}
 	if err := makeWorkDir(root, s.Container, image.Config, in.Process); err != nil {
 		return in, err
 	}
@@ -56,6 +58,12 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if err := e.secrets(ctx, s, &in); err != nil {
 		return in, err
 	}
+	in.Files = append(in.Files, accounts...)
+	zone, err := timezone(s.Container)
+	if err != nil {
+		return in, err
+	}
+	in.Files = append(in.Files, zone...)
 	in.Seccomp, err = e.seccompFilter(s.Container)
 	return in, err
 }
@@ -96,35 +104,6 @@ func (e *Engine) environment(c spec.Container) ([]string, error) {
 		all = append(all, list...)
 	}
 	return append(all, c.Environment...), nil
-}
-
-// resolveUser looks the user and groups up in the container's own files.
-func resolveUser(root inroot.Root, c spec.Container, imageUser string) (spec.Process, error) {
-	passwd, err := optional(root, "etc/passwd")
-	if err != nil {
-		return spec.Process{}, err
-	}
-	group, err := optional(root, "etc/group")
-	if err != nil {
-		return spec.Process{}, err
-	}
-	who := c.User
-	if who == "" {
-		who = imageUser
-	}
-	u, err := user.GetExecUser(who, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
-	if err != nil {
-		return spec.Process{}, fmt.Errorf("user %q: %w; give numbers, or names of the image's /etc/passwd and /etc/group", who, err)
-	}
-	extra, err := user.GetAdditionalGroups(c.Groups, bytes.NewReader(group))
-	if err != nil {
-		return spec.Process{}, fmt.Errorf("group-add: %w", err)
-	}
-	p := spec.Process{UID: uint32(u.Uid), GID: uint32(u.Gid), Home: u.Home}
-	for _, g := range append(u.Sgids, extra...) {
-		p.Groups = append(p.Groups, uint32(g))
-	}
-	return p, nil
 }
 
 func optional(root inroot.Root, path string) ([]byte, error) {
@@ -248,10 +227,14 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 		show(network, "hosts", "/etc/hosts")
 	}
 	if s.Container.Init {
-		if _, err := os.Stat(e.InitProgram); err != nil {
-			return nil, fmt.Errorf("init program %s is not there; install the package catatonit", e.InitProgram)
+		program := e.InitProgram
+		if s.Container.InitPath != "" {
+			program = s.Container.InitPath
 		}
-		mounts = append(mounts, spec.Mount{Source: e.InitProgram, Destination: spec.InitPlace, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}})
+		if _, err := os.Stat(program); err != nil {
+			return nil, fmt.Errorf("init program %s is not there; install the package catatonit", program)
+		}
+		mounts = append(mounts, spec.Mount{Source: program, Destination: spec.InitPlace, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}})
 	}
 	if s.Container.SDNotify == "container" {
 		if socket := e.Host.Environment["NOTIFY_SOCKET"]; strings.HasPrefix(socket, "/") {
@@ -280,6 +263,30 @@ func writeInPlace(path, text string) error {
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())
+}
+
+// timezone shows the host's description of the zone.
+func timezone(c spec.Container) ([]spec.Mount, error) {
+	file := "/etc/localtime"
+	switch c.Timezone {
+	case "":
+		return nil, nil
+	case "local":
+	default:
+		const zones = "/usr/share/zoneinfo"
+		if _, err := os.Stat(zones); err != nil { // the image may know the zone, TZ tells it
+			return nil, nil
+		}
+		file = filepath.Join(zones, filepath.Clean("/"+c.Timezone))
+	}
+	info, err := os.Stat(file)
+	if c.Timezone == "local" && errors.Is(err, fs.ErrNotExist) { // localtime(5): UTC
+		return nil, nil
+	}
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("time zone %q is not known: the host has no %s", c.Timezone, file)
+	}
+	return []spec.Mount{{Source: file, Destination: "/etc/localtime", Options: []string{"bind", "rprivate", "ro", "nosuid", "noexec", "nodev"}}}, nil
 }
 
 func createFile(path, text string) error {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
@@ -50,6 +52,12 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	}
 	if err := spec.CheckName(c.Name); err != nil {
 		return State{}, fmt.Errorf("container: %w", err)
+	}
+	if c.Labels, err = labels(c); err != nil {
+		return State{}, err
+	}
+	if c.KeepGroups() && strings.HasPrefix(filepath.Base(e.RuntimeProgram), "runc") {
+		return State{}, errors.New("--group-add=keep-groups needs crun: runc cannot leave groups alone")
 	}
 	net, note, err := networkRequest(id, c)
 	if err != nil {
@@ -177,7 +185,10 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, err
 	}
 	s.Command = config.Process.Args
-	bundle := e.bundle(*s)
+	bundle, err := e.bundle(*s)
+	if err != nil {
+		return Bundle{}, err
+	}
 	if err := writeConfig(bundle.Dir, config); err != nil {
 		return Bundle{}, err
 	}
@@ -222,15 +233,33 @@ func (e *Engine) rootfs(s State, image Image) (string, error) {
 // bundle describes the container to the runtime.
 //
 // For now the container's stdout and stderr are the unit's own: sockets of the journal. The keeper will put pipes there.
-func (e *Engine) bundle(s State) Bundle {
+func (e *Engine) bundle(s State) (Bundle, error) {
 	b := Bundle{
 		ID: s.ID, Dir: e.Dirs.Container(s.ID), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Cgroup: s.Cgroup != "", RuntimeRoot: e.Dirs.runtimeRoot(),
 	}
-	for i := range e.Host.ListenFDs {
-		b.Extra = append(b.Extra, os.NewFile(uintptr(3+i), fmt.Sprintf("listen-%d", i)))
+	if !s.Container.Interactive && s.Container.LogDriver != "passthrough" {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return b, err
+		}
+		b.Stdin = null
 	}
-	return b
+	files, err := spec.FileNumbers(s.Container.ProcessFlags)
+	for i := range e.Host.ListenFDs {
+		files = append(files, 3+i)
+	}
+	for _, n := range files {
+		// Our own files are closed at an exec, the caller's are not (fcntl(2), FD_CLOEXEC).
+		if flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return b, fmt.Errorf("file %d is to be handed on to container %q, but berth was not given it", n, s.Name)
+		}
+		for len(b.Extra) <= n-3 {
+			b.Extra = append(b.Extra, nil)
+		}
+		b.Extra[n-3] = os.NewFile(uintptr(n), fmt.Sprintf("file-%d", n))
+	}
+	return b, err
 }
 
 func writeConfig(dir string, config any) error {

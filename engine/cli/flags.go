@@ -23,7 +23,7 @@ type runFlag struct {
 }
 
 // runFlags is the flag table of run and create. Flags that belong together have a file of their own.
-var runFlags = flagTable(commonFlags, limitFlags)
+var runFlags = flagTable(commonFlags, limitFlags, processFlags, pullFlags)
 
 var commonFlags = []runFlag{
 	{"add-host", "", "NAME:IP", "add a line to /etc/hosts; IP may be host-gateway", list(func(c *spec.Container) *[]string { return &c.AddHosts })},
@@ -96,7 +96,7 @@ func flagTable(parts ...[]runFlag) []runFlag {
 func bindRunFlags(set *pflag.FlagSet, c *spec.Container) {
 	set.SetInterspersed(false) // the words after the image are the container's
 	c.StopTimeout = engine.DefaultStopTimeout
-	c.ReadOnlyTmpfs, c.HTTPProxy = true, true
+	c.ReadOnlyTmpfs, c.HTTPProxy, c.Passwd, c.SigProxy = true, true, true, true
 	for _, f := range runFlags {
 		flag := set.VarPF(f.bind(c), f.name, f.short, f.usage())
 		if f.arg == "" {

@@ -61,7 +61,7 @@ func TestRunFlags(t *testing.T) {
 		word := "--" + f.name + "=7"
 		if f.arg == "" {
 			word = "--" + f.name
-			if f.name == "read-only-tmpfs" || f.name == "http-proxy" { // which are on unless they are switched off
+			if slices.Contains([]string{"http-proxy", "passwd", "read-only-tmpfs", "sig-proxy"}, f.name) { // on unless switched off
 				word += "=false"
 			}
 		}
@@ -145,7 +145,7 @@ func TestParseRun(t *testing.T) {
 	}
 	want := spec.Container{
 		Name: "web", Detach: true, Remove: true, Networks: []string{"none"}, Environment: []string{"A=1", "B", "C=x,y"}, Volumes: []string{"a:/b"},
-		StopTimeout: -time.Second, HTTPProxy: true, DNSOptions: []string{"x"}, Image: "image", Command: []string{"sh", "-c", "--name", "-d"},
+		StopTimeout: -time.Second, HTTPProxy: true, ProcessFlags: spec.ProcessFlags{SigProxy: true}, Accounts: spec.Accounts{Passwd: true}, DNSOptions: []string{"x"}, Image: "image", Command: []string{"sh", "-c", "--name", "-d"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -370,11 +370,14 @@ func TestPull(t *testing.T) {
 	var got proc.Command
 	var result error
 	env := &Env{Run: func(_ context.Context, c proc.Command) ([]byte, error) { got = c; return nil, result }}
-	c := spec.Container{Image: "web", Retry: "3", RetryDelay: "5s"}
+	verify := "false"
+	c := spec.Container{Image: "web", Retry: "3", RetryDelay: "5s", PullFlags: spec.PullFlags{
+		Arch: "a", AuthFile: "b", CertDir: "c", Creds: "d:e", OS: "f", Platform: "g/h", Variant: "i", TLSVerify: &verify,
+	}}
 	if err := pull(context.Background(), env, c); err != nil {
 		t.Fatal(err)
 	}
-	if words := strings.Join(got.Args, " "); !strings.HasSuffix(got.Path, "/berth-image") || words != "pull --quiet --policy missing --retry 3 --retry-delay 5s web" {
+	if words := strings.Join(got.Args, " "); !strings.HasSuffix(got.Path, "/berth-image") || words != "pull --quiet --policy missing --retry=3 --retry-delay=5s --arch=a --authfile=b --cert-dir=c --creds=d:e --os=f --platform=g/h --variant=i --tls-verify=false web" {
 		t.Errorf("ran %s %s", got.Path, words)
 	}
 	result = &proc.ExitError{Program: "berth-image", Code: 125, Stderr: "Error: no registry knows it\n"}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -90,6 +91,9 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	if c.Detach {
+		if err := checkTimeout(ctx, env, c); err != nil {
+			return err
+		}
 		_, err := e.Run(ctx, c)
 		return err
 	}
@@ -116,15 +120,33 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	if err := spec.CheckName(name); err != nil {
 		return fmt.Errorf("container: %w", err)
 	}
-	limits, err := spec.UnitProperties(c.Limits)
+	if files, err := spec.FileNumbers(c.ProcessFlags); err != nil || len(files) > 0 {
+		return errors.Join(err, errors.New("--preserve-fd and --preserve-fds need the foreground: with -d, systemd starts the container; leave -d out"))
+	}
+	properties, err := spec.UnitProperties(c.Limits)
 	if err != nil {
 		return err
 	}
+	if c.Timeout > 0 {
+		properties = append(properties, fmt.Sprintf("RuntimeMaxSec=%d", c.Timeout/time.Second))
+	}
 	return sd.StartTransient(ctx, env.Run, sd.Transient{
-		Limits: limits, User: rootless.Needed(), Unit: name, Program: selfPath(),
+		Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
 		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: copied(c.Environment),
 	})
+}
+
+// checkTimeout refuses a time limit that nobody would keep: in a unit berth has left long before the time is over.
+func checkTimeout(ctx context.Context, env *Env, c spec.Container) error {
+	if c.Timeout <= 0 {
+		return nil
+	}
+	limit, err := sd.RuntimeMax(ctx, env.Run, rootless.Inside())
+	if err != nil || limit == "infinity" {
+		return errors.Join(err, fmt.Errorf("--timeout=%d: in a unit systemd keeps the time; write RuntimeMaxSec=%[1]d into [Service]", c.Timeout/time.Second))
+	}
+	return nil
 }
 
 // copied are the variables that are to be copied from the caller, who is not the one that starts the unit.
@@ -199,6 +221,9 @@ func startError(err error) error {
 // supervise hands signals on to the container's PID 1 until it ends, and returns its exit status as a shell would
 // (128+N for signal N).
 func supervise(s engine.State) (int, error) {
+	if !s.Container.SigProxy {
+		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
@@ -207,9 +232,14 @@ func supervise(s engine.State) (int, error) {
 		defer pidfd.Close()
 		go func() {
 			for sig := range signals {
-				proc.Signal(pidfd, sig.(syscall.Signal))
+				if s.Container.SigProxy {
+					proc.Signal(pidfd, sig.(syscall.Signal))
+				}
 			}
 		}()
+		if limit := s.Container.Timeout; limit > 0 {
+			defer time.AfterFunc(limit, func() { proc.Signal(pidfd, syscall.SIGKILL) }).Stop()
+		}
 	}
 	var status unix.WaitStatus
 	for {

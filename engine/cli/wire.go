@@ -277,11 +277,19 @@ func pull(ctx context.Context, env *Env, c spec.Container) error {
 		policy = "missing"
 	}
 	args := []string{"pull", "--quiet", "--policy", policy}
-	if c.Retry != "" {
-		args = append(args, "--retry", c.Retry)
+	for _, f := range [][2]string{
+		{"retry", c.Retry}, {"retry-delay", c.RetryDelay}, {"arch", c.Arch}, {"authfile", c.AuthFile}, {"cert-dir", c.CertDir}, {"creds", c.Creds},
+		{"os", c.OS}, {"platform", c.Platform}, {"variant", c.Variant},
+	} {
+		if f[1] != "" {
+			args = append(args, "--"+f[0]+"="+f[1])
+		}
 	}
-	if c.RetryDelay != "" {
-		args = append(args, "--retry-delay", c.RetryDelay)
+	if c.TLSVerify != nil {
+		args = append(args, "--tls-verify="+*c.TLSVerify)
+	}
+	for _, key := range c.DecryptionKeys {
+		args = append(args, "--decryption-key="+key)
 	}
 	_, err := env.Run(ctx, proc.Command{Path: helper("berth-image"), Args: append(args, c.Image)})
 	var exit *proc.ExitError

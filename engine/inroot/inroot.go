@@ -75,6 +75,28 @@ func (r Root) ReadFile(p string, limit int64) ([]byte, error) {
 	return data, err
 }
 
+// Append writes text to the end of a regular file that is there.
+func (r Root) Append(p, text string) error {
+	handle, err := r.open(p, unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	info, err := handle.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s in the container is no regular file", p)
+	}
+	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", handle.Fd()), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
 // OpenDir opens a directory below the root as a root of its own.
 func (r Root) OpenDir(p string) (Root, error) {
 	f, err := r.open(p, unix.O_RDONLY|unix.O_DIRECTORY, 0)

@@ -127,6 +127,26 @@ func TestReadFileOddKinds(t *testing.T) {
 	}
 }
 
+// TestAppend: what is written ends up in the root, or nowhere.
+func TestAppend(t *testing.T) {
+	root, dir, canary := tree(t)
+	for name, target := range map[string]string{"in": "/etc/passwd", "out": filepath.Join(canary, "passwd"), "out-rel": "../canary/passwd"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, ok := range map[string]bool{"etc/passwd": true, "in": true, "out": false, "out-rel": false, "etc": false, "nope": false} {
+		if err := root.Append(name, "+"); (err == nil) != ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	inside, err := os.ReadFile(filepath.Join(dir, "etc/passwd"))
+	outside, err2 := os.ReadFile(filepath.Join(canary, "passwd"))
+	if string(inside) != "inside++" || string(outside) != secret || err != nil || err2 != nil {
+		t.Errorf("inside %q, outside %q, %v, %v", inside, outside, err, err2)
+	}
+}
+
 func TestReadFileTooLarge(t *testing.T) {
 	root, dir, _ := tree(t)
 	if err := os.WriteFile(filepath.Join(dir, "ten"), bytes.Repeat([]byte("x"), 10), 0o600); err != nil {

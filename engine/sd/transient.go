@@ -21,7 +21,8 @@ type Transient struct {
 	Start   []string // the words that start the container
 	Stop    []string // the words that take it away; they must succeed when there is none
 	Setenv  []string // names of variables that the unit gets from the caller
-	Limits  []string // properties of systemd.resource-control(5)
+	// Properties are more properties, as NAME=VALUE.
+	Properties []string
 }
 
 // StartTransient starts the unit and returns when the container has started.
@@ -39,7 +40,7 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 func (t Transient) args() []string {
 	stop := quote(append([]string{t.Program}, t.Stop...))
 	args := []string{"--quiet", "--collect", "--unit=" + t.Unit + ".service", "--service-type=notify"}
-	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + stop}, t.Limits...) {
+	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + stop}, t.Properties...) {
 		args = append(args, "--property="+p)
 	}
 	if t.User {
@@ -54,6 +55,26 @@ func (t Transient) args() []string {
 		args = append(args, strings.ReplaceAll(w, "$", "$$"))
 	}
 	return args
+}
+
+// RuntimeMax is how long this process's unit may run, as systemd writes it: "infinity" without a limit.
+func RuntimeMax(ctx context.Context, run proc.Runner, user bool) (string, error) {
+	args := []string{"show", "--property=RuntimeMaxUSec", "--value"}
+	if user {
+		args = append(args, "--user")
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	unit := ""
+	for _, part := range strings.Split(strings.TrimSpace(string(text)), "/") {
+		if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
+			unit = part
+		}
+	}
+	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: append(args, "--", unit)})
+	return strings.TrimSpace(string(out)), err
 }
 
 // Scope is a program that runs in a scope of its own.

@@ -17,7 +17,7 @@ func TestTransientArgs(t *testing.T) {
 	if got := unit.args(); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	unit.User, unit.Setenv, unit.Limits = true, []string{"TOKEN"}, []string{"TasksMax=5"}
+	unit.User, unit.Setenv, unit.Properties = true, []string{"TOKEN"}, []string{"TasksMax=5"}
 	got := strings.Join(unit.args(), " ")
 	if !strings.Contains(got, " --property=TasksMax=5 --user --setenv=TOKEN --same-dir -- ") {
 		t.Errorf("a user's: %s", got)

@@ -97,6 +97,10 @@ func Build(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	personality, err := personality(in.Container)
+	if err != nil {
+		return nil, err
+	}
 	devices, rules := devices(in)
 	resources, err := resources(in, rules)
 	if err != nil {
@@ -105,7 +109,7 @@ func Build(in Input) (*specs.Spec, error) {
 	s := &specs.Spec{
 		Version: "1.0.2",
 		Process: &specs.Process{
-			User:            specs.User{UID: in.Process.UID, GID: in.Process.GID, AdditionalGids: groups(in.Process), Umask: &umask},
+			User:            specs.User{UID: in.Process.UID, GID: in.Process.GID, AdditionalGids: groups(in.Container, in.Process), Umask: &umask},
 			Args:            args,
 			Env:             env,
 			Cwd:             workDir,
@@ -129,6 +133,7 @@ func Build(in Input) (*specs.Spec, error) {
 			ReadonlyPaths:     security.readonly,
 			RootfsPropagation: "private",
 			IntelRdt:          intelRdt(in.Container),
+			Personality:       personality,
 		},
 	}
 	if !in.Container.Privileged && !security.unconfined {
@@ -190,8 +195,8 @@ func workDir(c Container, image ImageConfig) (string, error) {
 
 // groups are the supplementary groups. Without the primary one among them a set-group-ID program could drop it, and with
 // it a rule that denies the group something (CVE-2022-2989).
-func groups(p Process) []uint32 {
-	if p.UID == 0 && len(p.Groups) == 0 || slices.Contains(p.Groups, p.GID) {
+func groups(c Container, p Process) []uint32 {
+	if c.KeepGroups() || p.UID == 0 && len(p.Groups) == 0 || slices.Contains(p.Groups, p.GID) {
 		return p.Groups
 	}
 	return append([]uint32{p.GID}, p.Groups...)
@@ -199,6 +204,12 @@ func groups(p Process) []uint32 {
 
 func annotations(c Container) (map[string]string, error) {
 	m := map[string]string{}
+	if c.KeepGroups() {
+		if len(c.Groups) > 1 {
+			return nil, fmt.Errorf("--group-add=%s stands alone, but there are %d groups", keepGroups, len(c.Groups))
+		}
+		m["run.oci.keep_original_groups"] = "1"
+	}
 	for _, a := range c.Annotations {
 		name, value, ok := strings.Cut(a, "=")
 		if !ok || name == "" {

@@ -92,6 +92,7 @@ func everything(in *Input) {
 	c.Umask, c.OOMScoreAdj, c.WorkDir, c.ShmSize, c.Timezone = "0077", zero(), "/work", "1m", "Europe/Berlin"
 	c.Memory, c.PidsLimit = "64m", "32"
 	c.Annotations = []string{"run.oci.x=1", "a=b"}
+	c.Personality, c.RdtClass = "linux32", "gold"
 }
 
 func TestBuildGolden(t *testing.T) {
@@ -248,7 +249,7 @@ func TestImageMetadataIsData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Annotations) != 0 || len(s.Linux.Sysctl) != 0 || len(s.Mounts) != len(mustBuild(t, plain()).Mounts) {
+	if len(s.Annotations) != 0 || len(s.Linux.Sysctl) != 1 || len(s.Mounts) != len(mustBuild(t, plain()).Mounts) {
 		t.Errorf("an image's words became settings: %v %v %v", s.Annotations, s.Linux.Sysctl, s.Mounts)
 	}
 }

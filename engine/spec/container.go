@@ -59,6 +59,9 @@ type Container struct {
 	Timezone     string   `json:"timezone,omitempty"`
 
 	Limits
+	ProcessFlags
+	Accounts
+	PullFlags
 
 	StopSignal  string        `json:"stopSignal,omitempty"`
 	StopTimeout time.Duration `json:"stopTimeout"`
@@ -77,6 +80,19 @@ type Container struct {
 
 	// NoEffect names the flags given that mean nothing on this system.
 	NoEffect []string `json:"-"`
+}
+
+// PullFlags are the flags about how a missing image is fetched. Credentials are not kept.
+type PullFlags struct {
+	Arch           string   `json:"arch,omitempty"`
+	AuthFile       string   `json:"-"`
+	CertDir        string   `json:"-"`
+	Creds          string   `json:"-"`
+	DecryptionKeys []string `json:"-"`
+	OS             string   `json:"os,omitempty"`
+	Platform       string   `json:"platform,omitempty"`
+	TLSVerify      *string  `json:"-"`
+	Variant        string   `json:"variant,omitempty"`
 }
 
 // ImageConfig is the part of an image's configuration that a container may take over. Nothing else of an image's

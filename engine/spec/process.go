@@ -4,13 +4,30 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
+
+// ProcessFlags are the flags about the container's program, beyond those that a unit file usually has.
+type ProcessFlags struct {
+	EnvMerge    []string      `json:"envMerge,omitempty"` // NAME=TEMPLATE
+	UnsetEnv    []string      `json:"unsetEnv,omitempty"`
+	UnsetEnvAll bool          `json:"unsetEnvAll,omitempty"`
+	LabelFiles  []string      `json:"labelFiles,omitempty"`
+	InitPath    string        `json:"initPath,omitempty"`
+	Interactive bool          `json:"interactive,omitempty"`
+	Personality string        `json:"personality,omitempty"`
+	PreserveFD  []string      `json:"-"` // files of one process are nothing to another
+	PreserveFDs string        `json:"-"`
+	SigProxy    bool          `json:"sigProxy,omitempty"`
+	Timeout     time.Duration `json:"timeout,omitempty"`
+}
 
 // DefaultPath is PATH in a container whose image sets none.
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -61,11 +78,13 @@ var proxyVariables = []string{"http_proxy", "https_proxy", "ftp_proxy", "no_prox
 // Environment is the container's environment: defaults, the image's, then the caller's where asked for, then what was
 // set, sorted by name. A variable of the image without a value is dropped: it must never take one from the host.
 func Environment(in Input) ([]string, error) {
-	env := map[string]string{"PATH": DefaultPath, "container": "berth"}
-	for _, e := range in.Image.Env {
-		if name, value, ok := strings.Cut(e, "="); ok && name != "" {
-			env[name] = value
+	env := imageEnvironment(in)
+	for _, e := range in.Container.EnvMerge {
+		name, template, ok := strings.Cut(e, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("merged variable %q is not NAME=VALUE", e)
 		}
+		env[name] = os.Expand(template, func(n string) string { return env[n] })
 	}
 	if in.Container.EnvHost {
 		for name, value := range in.Host.Environment {
@@ -80,12 +99,6 @@ func Environment(in Input) ([]string, error) {
 				env[name] = value
 			}
 		}
-	}
-	if _, ok := env["HOME"]; !ok && in.Process.Home != "" {
-		env["HOME"] = in.Process.Home
-	}
-	if _, ok := env["HOSTNAME"]; !ok {
-		env["HOSTNAME"] = HostName(in.ID, in.Container)
 	}
 	for _, e := range in.Container.Environment {
 		if err := setVariable(env, e, in.Host.Environment); err != nil {
@@ -108,6 +121,28 @@ func Environment(in Input) ([]string, error) {
 		}
 	}
 	return sortedEnvironment(env), nil
+}
+
+// imageEnvironment are the defaults and the image's variables, without those that are not wanted.
+func imageEnvironment(in Input) map[string]string {
+	env := map[string]string{}
+	if in.Container.UnsetEnvAll {
+		return env
+	}
+	env["PATH"], env["container"] = DefaultPath, "berth"
+	if in.Process.Home != "" {
+		env["HOME"] = in.Process.Home
+	}
+	env["HOSTNAME"] = HostName(in.ID, in.Container)
+	for _, e := range in.Image.Env {
+		if name, value, ok := strings.Cut(e, "="); ok && name != "" {
+			env[name] = value
+		}
+	}
+	for _, name := range in.Container.UnsetEnv {
+		delete(env, name)
+	}
+	return env
 }
 
 // ownVariable reports whether the variable is between berth and who called it, and would mislead the container.
@@ -150,6 +185,17 @@ func sortedEnvironment(env map[string]string) []string {
 	return list
 }
 
+// ParseLabelFile reads lines NAME[=VALUE]; empty lines and those that begin with # are passed over.
+func ParseLabelFile(text string) []string {
+	var list []string
+	for _, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
 // ParseEnvFile reads lines NAME=VALUE, NAME or PREFIX*; empty lines and those that begin with # are passed over. Values
 // are taken as they stand, quotes included, as Docker and Podman do.
 func ParseEnvFile(path, text string) ([]string, error) {
@@ -166,6 +212,47 @@ func ParseEnvFile(path, text string) ([]string, error) {
 		list = append(list, line)
 	}
 	return list, nil
+}
+
+// keepGroups is the word of --group-add that hands the caller's own groups on.
+const keepGroups = "keep-groups"
+
+// KeepGroups reports whether the container's program has the groups of the caller.
+func (c Container) KeepGroups() bool { return slices.Contains(c.Groups, keepGroups) }
+
+// FileNumbers are the numbers of the open files that are handed on, sorted.
+func FileNumbers(f ProcessFlags) ([]int, error) {
+	var list []int
+	if f.PreserveFDs != "" {
+		n, err := strconv.Atoi(f.PreserveFDs)
+		if err != nil || n < 0 || n > 1024 {
+			return nil, fmt.Errorf("--preserve-fds=%s is no number of open files", f.PreserveFDs)
+		}
+		for i := range n {
+			list = append(list, 3+i)
+		}
+	}
+	for _, words := range f.PreserveFD {
+		for _, word := range strings.Split(words, ",") {
+			n, err := strconv.Atoi(word)
+			if err != nil || n < 3 || n > 1024 {
+				return nil, fmt.Errorf("--preserve-fd=%s is no number of an open file from 3 on", words)
+			}
+			list = append(list, n)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+func personality(c Container) (*specs.LinuxPersonality, error) {
+	switch domain := specs.LinuxPersonalityDomain(strings.ToUpper(c.Personality)); domain {
+	case "":
+		return nil, nil
+	case specs.PerLinux, specs.PerLinux32:
+		return &specs.LinuxPersonality{Domain: domain}, nil
+	}
+	return nil, fmt.Errorf("personality %q is neither LINUX nor LINUX32", c.Personality)
 }
 
 func parseUmask(s string) (uint32, error) {
@@ -233,10 +320,10 @@ func parseLimit(s string) (uint64, error) {
 var ipcSysctls = []string{"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"}
 
 func sysctls(c Container, netHost bool) (map[string]string, error) {
-	if len(c.Sysctls) == 0 {
-		return nil, nil
-	}
 	m := map[string]string{}
+	if !netHost {
+		m["net.ipv4.ping_group_range"] = "0 0" // ping(8) works without a capability
+	}
 	for _, s := range c.Sysctls {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {

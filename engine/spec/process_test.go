@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,10 @@ func TestEnvironment(t *testing.T) {
 		{"whole host", nil, Container{EnvHost: true}, "A=canary HOME=/root HOSTNAME=0123456789ab LC_A=a LC_B=b PATH=" + DefaultPath + " SECRET=canary container=berth"},
 		{"time zone", nil, Container{Timezone: "UTC"}, "HOME=/root HOSTNAME=0123456789ab PATH=" + DefaultPath + " TZ=UTC container=berth"},
 		{"local time zone", nil, Container{Timezone: "local"}, base},
+		{"merged", []string{"A=1"}, Container{ProcessFlags: ProcessFlags{EnvMerge: []string{"A=${A}:2", "B=$A$NOPE-"}}}, "A=1:2 B=1:2- " + base},
+		{"unset", []string{"A=1", "B=2"}, Container{ProcessFlags: ProcessFlags{UnsetEnv: []string{"A", "HOSTNAME"}}}, "B=2 HOME=/root PATH=" + DefaultPath + " container=berth"},
+		{"unset but given", []string{"A=1"}, Container{Environment: []string{"A=2"}, ProcessFlags: ProcessFlags{UnsetEnv: []string{"A"}}}, "A=2 " + base},
+		{"unset all", []string{"A=1"}, Container{Environment: []string{"B=2"}, ProcessFlags: ProcessFlags{UnsetEnvAll: true}}, "B=2"},
 		{"home of the image", []string{"HOME=/h"}, Container{}, strings.Replace(base, "/root", "/h", 1)},
 	}
 	for _, tt := range tests {
@@ -151,13 +156,68 @@ func TestSysctls(t *testing.T) {
 	}
 	for _, tt := range tests {
 		m, err := sysctls(Container{Sysctls: []string{tt.word}}, tt.host)
+		if ping := m["net.ipv4.ping_group_range"]; tt.ok && (ping == "0 0") == tt.host {
+			t.Errorf("%q with host network %v: ping is for the groups %q", tt.word, tt.host, ping)
+		}
+		delete(m, "net.ipv4.ping_group_range")
 		if (err == nil) != tt.ok || tt.ok && len(m) != 1 {
 			t.Errorf("%q with host network %v: %v, %v", tt.word, tt.host, m, err)
 		}
 	}
 	m, _ := sysctls(Container{Sysctls: []string{"kernel.shmmax=1+kernel.core_pattern=x"}}, false)
-	if !slices.Equal(SortedKeys(m), []string{"kernel.shmmax"}) {
+	if !slices.Equal(SortedKeys(m), []string{"kernel.shmmax", "net.ipv4.ping_group_range"}) {
 		t.Errorf("a second sysctl came out of a value: %v", m)
+	}
+	m, _ = sysctls(Container{Sysctls: []string{"net.ipv4.ping_group_range=1 0"}}, false)
+	if m["net.ipv4.ping_group_range"] != "1 0" {
+		t.Errorf("the default wins: %v", m)
+	}
+}
+
+func TestFileNumbers(t *testing.T) {
+	tests := []struct {
+		f    ProcessFlags
+		want string
+	}{
+		{ProcessFlags{}, "[]"},
+		{ProcessFlags{PreserveFDs: "2"}, "[3 4]"},
+		{ProcessFlags{PreserveFDs: "1", PreserveFD: []string{"9,5", "3"}}, "[3 5 9]"},
+		{ProcessFlags{PreserveFDs: "-1"}, "error"}, {ProcessFlags{PreserveFDs: "many"}, "error"}, {ProcessFlags{PreserveFDs: "100000"}, "error"},
+		{ProcessFlags{PreserveFD: []string{"2"}}, "error"}, {ProcessFlags{PreserveFD: []string{"a"}}, "error"},
+	}
+	for _, tt := range tests {
+		list, err := FileNumbers(tt.f)
+		got := fmt.Sprint(list)
+		if err != nil {
+			got = "error"
+		}
+		if got != tt.want {
+			t.Errorf("%+v: %s, %v; want %s", tt.f, got, err, tt.want)
+		}
+	}
+}
+
+func TestPersonality(t *testing.T) {
+	for word, want := range map[string]string{"linux32": "LINUX32", "LINUX": "LINUX"} {
+		if p, err := personality(Container{ProcessFlags: ProcessFlags{Personality: word}}); err != nil || string(p.Domain) != want {
+			t.Errorf("%s: %v, %v", word, p, err)
+		}
+	}
+	if p, err := personality(Container{}); p != nil || err != nil {
+		t.Errorf("none: %v, %v", p, err)
+	}
+	if _, err := personality(Container{ProcessFlags: ProcessFlags{Personality: "BSD"}}); err == nil {
+		t.Error("BSD was taken")
+	}
+}
+
+func TestKeepGroups(t *testing.T) {
+	s := mustBuild(t, with(func(in *Input) { in.Process.UID, in.Container.Groups = 1000, []string{"keep-groups"} }))
+	if len(s.Process.User.AdditionalGids) > 0 || s.Annotations["run.oci.keep_original_groups"] != "1" {
+		t.Errorf("groups %v, annotations %v", s.Process.User.AdditionalGids, s.Annotations)
+	}
+	if _, err := Build(with(func(in *Input) { in.Container.Groups = []string{"keep-groups", "audio"} })); err == nil {
+		t.Error("keep-groups beside another was taken")
 	}
 }
 

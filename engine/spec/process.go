@@ -75,7 +75,7 @@ func entrypointWords(s string) ([]string, error) {
 // proxyVariables tell programs how to reach the world.
 var proxyVariables = []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
 
-// Environment is the container's environment: defaults, the image's, then the caller's where asked for, then what was
+// Environment is the container's environment: defaults, the caller's where asked for, then the image's, then what was
 // set, sorted by name. A variable of the image without a value is dropped: it must never take one from the host.
 func Environment(in Input) ([]string, error) {
 	env := imageEnvironment(in)
@@ -85,20 +85,6 @@ func Environment(in Input) ([]string, error) {
 			return nil, fmt.Errorf("merged variable %q is not NAME=VALUE", e)
 		}
 		env[name] = os.Expand(template, func(n string) string { return env[n] })
-	}
-	if in.Container.EnvHost {
-		for name, value := range in.Host.Environment {
-			if !ownVariable(name) {
-				env[name] = value
-			}
-		}
-	}
-	if in.Container.HTTPProxy {
-		for _, name := range proxyVariables {
-			if value, ok := in.Host.Environment[name]; ok {
-				env[name] = value
-			}
-		}
 	}
 	for _, e := range in.Container.Environment {
 		if err := setVariable(env, e, in.Host.Environment); err != nil {
@@ -123,7 +109,7 @@ func Environment(in Input) ([]string, error) {
 	return sortedEnvironment(env), nil
 }
 
-// imageEnvironment are the defaults and the image's variables, without those that are not wanted.
+// imageEnvironment are the defaults, the caller's variables and the image's, which win, without those that are not wanted.
 func imageEnvironment(in Input) map[string]string {
 	env := map[string]string{}
 	if in.Container.UnsetEnvAll {
@@ -134,6 +120,20 @@ func imageEnvironment(in Input) map[string]string {
 		env["HOME"] = in.Process.Home
 	}
 	env["HOSTNAME"] = HostName(in.ID, in.Container)
+	if in.Container.EnvHost {
+		for name, value := range in.Host.Environment {
+			if !ownVariable(name) {
+				env[name] = value
+			}
+		}
+	}
+	if in.Container.HTTPProxy {
+		for _, name := range proxyVariables {
+			if value, ok := in.Host.Environment[name]; ok {
+				env[name] = value
+			}
+		}
+	}
 	for _, e := range in.Image.Env {
 		if name, value, ok := strings.Cut(e, "="); ok && name != "" {
 			env[name] = value

@@ -62,6 +62,7 @@ func TestEnvironment(t *testing.T) {
 		{"pattern", nil, Container{Environment: []string{"LC_*"}}, "HOME=/root HOSTNAME=0123456789ab LC_A=a LC_B=b PATH=" + DefaultPath + " container=berth"},
 		{"pattern passes over what is berth's", nil, Container{Environment: []string{"NOTIFY*", "LISTEN*", "_CONT*"}}, base},
 		{"whole host", nil, Container{EnvHost: true}, "A=canary HOME=/root HOSTNAME=0123456789ab LC_A=a LC_B=b PATH=" + DefaultPath + " SECRET=canary container=berth"},
+		{"image wins over whole host", []string{"A=1"}, Container{EnvHost: true}, "A=1 HOME=/root HOSTNAME=0123456789ab LC_A=a LC_B=b PATH=" + DefaultPath + " SECRET=canary container=berth"},
 		{"time zone", nil, Container{Timezone: "UTC"}, "HOME=/root HOSTNAME=0123456789ab PATH=" + DefaultPath + " TZ=UTC container=berth"},
 		{"local time zone", nil, Container{Timezone: "local"}, base},
 		{"merged", []string{"A=1"}, Container{ProcessFlags: ProcessFlags{EnvMerge: []string{"A=${A}:2", "B=$A$NOPE-"}}}, "A=1:2 B=1:2- " + base},

@@ -1,0 +1,77 @@
+# hosts: nspawn vm
+# timeout: 15m
+# Each flag of run has its effect inside a container, with crun and with runc, and nothing is left behind. The rows stand
+# in 50-flags.table, which says how they are read. In the emulated machine only those run that the other one cannot show.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+leak_snapshot
+
+table=$BERTH_E2E/50-flags.table
+declare -A control
+
+# What the rows use.
+printf 'FROM_FILE=1\n# a note\nBARE\n' >"$tmp/env"
+printf 'from.file=1\n' >"$tmp/labels"
+printf 'from-the-host\n' >"$tmp/file"
+mkdir "$tmp/dir" "$tmp/dir/below"
+touch "$tmp/dir/one.txt" "$tmp/dir/two.txt" "$tmp/dir/three"
+export tmp IMAGE
+disk=$(lsblk -dnpo NAME 2>/dev/null | grep -m1 '^/dev/[vs]d' || true)
+export disk
+
+# Without a group of its own a container starts sooner; only limits need one.
+group='--cgroups disabled'
+[ "$BERTH_HOST" != vm ] || group=
+
+# run_row ARGS COMMAND prints what the container prints, and its exit status.
+run_row() {
+	local args code=0
+	eval "args=($1)"
+	timeout -k 5 40 berth run --rm --network none $group "${args[@]}" $IMAGE sh -c "$2" <"$tmp/file" 3<"$tmp/file" 7<"$tmp/file" 2>&1 || code=$?
+	echo "exit $code"
+}
+
+check_row() {
+	local runtime=$1 flag=$2 args=$3 command=$4 want=$5 got
+	got=$(run_row "$args" "$command")
+	grep -Eq -- "$want" <<<"$got" || {
+		wrong "$runtime: --$flag: berth run $args: got \"$got\", which does not match \"$want\""
+		return 0
+	}
+	[ "$runtime" = crun ] && [ "${flag#=}" = "$flag" ] || return 0
+	[ -n "${control[$command]:-}" ] || control[$command]=$(run_row "" "$command")
+	! grep -Eq -- "$want" <<<"${control[$command]}" || wrong "--$flag: \"$want\" is also seen without it: the row shows nothing"
+}
+
+# wrong notes what is wrong with a row; the others are still tried.
+failures=0
+wrong() {
+	echo "WRONG: $*"
+	failures=$((failures + 1))
+}
+
+rows=0
+for runtime in crun runc; do
+	printf '[engine]\nruntime = "%s"\n' "$runtime" >"$tmp/containers.conf"
+	export CONTAINERS_CONF=$tmp/containers.conf
+	while IFS='|' read -r flag where args command want; do
+		flag=${flag// /} where=${where// /}
+		case $flag in "" | "#"*) continue ;; esac
+		case $where in
+		"$BERTH_HOST" | "$BERTH_HOST-$runtime") ;;
+		crun | runc) [ "$where" = "$runtime" ] && [ "$BERTH_HOST" != vm ] || continue ;;
+		any) [ "$BERTH_HOST" != vm ] || continue ;;
+		*) continue ;;
+		esac
+		args=${args# } args=${args% } command=${command# } command=${command% } want=${want# }
+		check_row "$runtime" "$flag" "$args" "$command" "$want"
+		rows=$((rows + 1))
+	done <"$table"
+done
+unset CONTAINERS_CONF
+[ "$rows" -gt 5 ] || die "only $rows rows were run: the table is not read"
+say "$rows rows"
+assert_eq "rows that are wrong" "$failures" 0
+leak_check

@@ -43,7 +43,7 @@ type Volumes interface {
 // Bundle is what a runtime needs to create a container.
 type Bundle struct {
 	ID     string
-	Dir    string // holds config.json and the runtime's log
+	Dir    string // holds config.json, or for an exec process.json, and the runtime's log
 	Stdin  *os.File
 	Stdout *os.File
 	Stderr *os.File
@@ -52,6 +52,8 @@ type Bundle struct {
 	// RuntimeRoot is where the runtime keeps the state of all containers. crun also keeps translated seccomp profiles
 	// there, which saves half of a start.
 	RuntimeRoot string
+	// ConsoleSocket is where the runtime sends the terminal that it makes; "" without a terminal.
+	ConsoleSocket string
 }
 
 // Runtime is an OCI runtime.
@@ -60,13 +62,25 @@ type Runtime interface {
 	Create(ctx context.Context, b Bundle) (pid int, err error)
 	// Start lets the container's program run.
 	Start(ctx context.Context, b Bundle) error
+	// Exec starts another process in the container, as process.json in the bundle's directory says, and returns its PID. The
+	// process is an orphan when Exec returns.
+	Exec(ctx context.Context, b Bundle) (pid int, err error)
 }
+
+// ErrCommandNotFound and ErrCommandNotRunnable say why a runtime could not start a container's program.
+var (
+	ErrCommandNotFound    = errors.New("there is no such command in the container")
+	ErrCommandNotRunnable = errors.New("the container cannot run this command")
+)
 
 // Cgroups divides the unit's control group.
 type Cgroups interface {
 	// Divide makes room for a container in the unit's group and returns the container's group, and its name for the
 	// runtime. The calling thread sees only the unit's group from then on.
 	Divide(unit string) (group, inside string, err error)
+	// Enter shows the calling thread, which must be in a mount namespace of its own, the unit's group as Divide did for the
+	// container whose group this is.
+	Enter(group string) error
 	// Remove kills what is left in the container's group and removes it; nil when there is none.
 	Remove(ctx context.Context, group string) error
 }

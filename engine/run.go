@@ -43,7 +43,7 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 
 // begin checks what can be checked without touching anything, and takes the container's name.
 func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
-	id, err := newID()
+	id, err := NewID()
 	if err != nil {
 		return State{}, err
 	}
@@ -74,6 +74,7 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	s := State{
 		ID: id, Name: c.Name, Image: c.Image, Created: time.Now().UTC(), Unit: unitOf(e.Host.Cgroup),
 		Network: net, Container: c, StopTime: c.StopTimeout, StopSig: stop,
+		Runtime: e.RuntimeProgram,
 	}
 	if c.Replace {
 		if err := e.Remove(ctx, c.Name, RemoveOptions{Force: true, Ignore: true}); err != nil {
@@ -303,12 +304,12 @@ func writeIDs(s State) error {
 
 // NewName makes a name for a container that was given none.
 func NewName() (string, error) {
-	id, err := newID()
+	id, err := NewID()
 	return "berth-" + id[:min(12, len(id))], err
 }
 
-// newID makes the 64 hexadecimal digits that name a container.
-func newID() (string, error) {
+// NewID makes the 64 hexadecimal digits that name a container.
+func NewID() (string, error) {
 	b := make([]byte, 32)
 	if _, err := rand.Read(b); err != nil {
 		return "", err

@@ -31,6 +31,7 @@ type State struct {
 	Unit      string         `json:"unit,omitempty"`   // systemd unit that it belongs to
 	Cgroup    string         `json:"cgroup,omitempty"` // of the container, below the root of the cgroup2 file system
 	Command   []string       `json:"command"`
+	Runtime   string         `json:"runtime,omitempty"` // program that made it, and knows it
 	Network   NetworkRequest `json:"network"`
 	Networked bool           `json:"networked"` // Network was given to the network adapter
 	Addresses []string       `json:"addresses,omitempty"`

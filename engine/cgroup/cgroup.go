@@ -43,11 +43,25 @@ func (Cgroups) Divide(unit string) (group, inside string, err error) {
 	if err := delegateAll(dir); err != nil {
 		return "", "", fmt.Errorf("divide cgroup %s: %w", unit, err)
 	}
-	// A bind mount: the kernel refuses a second mount of the same file system on the same place.
-	if err := unix.Mount(dir, mountPoint, "", unix.MS_BIND, ""); err != nil {
-		return "", "", fmt.Errorf("show the unit's cgroup at %s: %w", mountPoint, err)
+	if err := show(dir); err != nil {
+		return "", "", err
 	}
 	return filepath.Join(unit, containerGroup), "/" + containerGroup, nil
+}
+
+// Enter shows the unit's group of a container at /sys/fs/cgroup in the calling thread's mount namespace: the runtime knows
+// the container's group by its place there.
+func (Cgroups) Enter(group string) error {
+	return show(filepath.Join(mountPoint, filepath.Dir(group)))
+}
+
+// show mounts a group on the place of all. It is a bind mount: the kernel refuses a second mount of the same file system
+// on the same place.
+func show(dir string) error {
+	if err := unix.Mount(dir, mountPoint, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("show the unit's cgroup at %s: %w", mountPoint, err)
+	}
+	return nil
 }
 
 // moveAll moves the processes of one group into another, which it makes.

@@ -32,6 +32,7 @@ type Verb struct {
 	Text    string // for --help and the man page
 	Flags   func(*pflag.FlagSet)
 	Aliases []string
+	Program bool // the words from the second argument on are a program's
 	// Sub are commands below this one: `quadlet list`. Their names have both words.
 	Sub []Verb
 	// Before runs first of all; it may replace the process by another.
@@ -149,8 +150,8 @@ func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 			v.printHelp(env.Out)
 			return nil
 		}
-		if v.Name == "run" && !strings.HasPrefix(a, "-") {
-			break // the words after the image are the container's
+		if v.Program && !strings.HasPrefix(a, "-") {
+			break // the words after this one are a program's
 		}
 	}
 	if v.Before != nil {

@@ -360,12 +360,6 @@ func TestLive(t *testing.T) {
 	}
 }
 
-func TestCopied(t *testing.T) {
-	if got := copied([]string{"A=1", "TOKEN", "LC_*", "B="}); !slices.Equal(got, []string{"TOKEN"}) {
-		t.Error(got)
-	}
-}
-
 func TestPull(t *testing.T) {
 	var got proc.Command
 	var result error

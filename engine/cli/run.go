@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
@@ -30,10 +29,11 @@ stays in the foreground, hands signals on, and ends with the container's exit st
 
 Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, 127 when
 there is no such command.`,
-		Flags:  func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
-		Before: beforeRun,
-		Userns: func(args []string) bool { return rootless.Needed() && !transient(args) },
-		Run:    runRun,
+		Flags:   func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
+		Program: true,
+		Before:  beforeRun,
+		Userns:  func(args []string) bool { return rootless.Needed() && !transient(args) },
+		Run:     runRun,
 	}
 }
 
@@ -133,7 +133,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	return sd.StartTransient(ctx, env.Run, sd.Transient{
 		Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
-		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: copied(c.Environment),
+		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: copied(c),
 	})
 }
 
@@ -149,14 +149,38 @@ func checkTimeout(ctx context.Context, env *Env, c spec.Container) error {
 	return nil
 }
 
-// copied are the variables that are to be copied from the caller, who is not the one that starts the unit.
-func copied(environment []string) []string {
-	var names []string
-	for _, e := range environment {
-		if !strings.ContainsAny(e, "=*") {
-			names = append(names, e)
+// configVariables change what berth reads and where it keeps things.
+var configVariables = []string{
+	"CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_REGISTRIES_CONF", "CONTAINERS_STORAGE_CONF", "DOCKER_CONFIG",
+	"REGISTRY_AUTH_FILE", "STORAGE_DRIVER", "STORAGE_OPTS",
+}
+
+// copied are the variables that the unit gets from the caller, who is not the one that starts it: those that change what
+// berth does, and those that the container is to have.
+func copied(c spec.Container) []string {
+	wanted := slices.Clone(configVariables)
+	if c.HTTPProxy {
+		wanted = append(wanted, spec.ProxyVariables...)
+	}
+	var prefixes []string
+	for _, e := range c.Environment {
+		switch {
+		case strings.Contains(e, "="):
+		case strings.HasSuffix(e, "*"):
+			prefixes = append(prefixes, strings.TrimSuffix(e, "*"))
+		default:
+			wanted = append(wanted, e)
 		}
 	}
+	var names []string
+	for _, e := range os.Environ() {
+		name, _, _ := strings.Cut(e, "=")
+		begins := func(p string) bool { return strings.HasPrefix(name, p) }
+		if !spec.OwnVariable(name) && (c.EnvHost || slices.Contains(wanted, name) || slices.ContainsFunc(prefixes, begins)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
 	return names
 }
 
@@ -191,68 +215,69 @@ func enterScope(c spec.Container, args []string) error {
 
 // runForeground starts the container as a child that nobody else will wait for, and stays until it ends.
 func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) error {
-	// The runtime's create process ends before the container: its orphan must come to us and not to PID 1 (prctl(2)).
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("become subreaper: %w", err)
+	// The runtime's create process ends before the container: its orphan must come to us and not to PID 1.
+	if err := proc.Adopt(); err != nil {
+		return err
 	}
 	s, err := e.Run(ctx, c)
 	if err != nil {
 		return startError(err)
 	}
-	code, err := supervise(s)
+	code, err := watch(s.Init.PID, c.SigProxy, c.Timeout)
 	err = errors.Join(err, e.Remove(context.WithoutCancel(ctx), s.ID, engine.RemoveOptions{Force: true, Ignore: true}))
-	if err == nil && code != 0 {
-		return &ExitError{Code: code}
-	}
-	return err
+	return exitWith(code, err)
 }
 
 // startError gives the exit statuses that shells use to a command that cannot be run.
 func startError(err error) error {
-	switch text := err.Error(); {
-	case strings.Contains(text, "not found in $PATH"), strings.Contains(text, "No such file or directory") && strings.Contains(text, "executable"):
+	switch {
+	case errors.Is(err, engine.ErrCommandNotFound):
 		return &ExitError{Code: 127, Err: err}
-	case strings.Contains(text, "open executable"), strings.Contains(text, "Permission denied") && strings.Contains(text, "exec"):
+	case errors.Is(err, engine.ErrCommandNotRunnable):
 		return &ExitError{Code: 126, Err: err}
 	}
 	return err
 }
 
-// supervise hands signals on to the container's PID 1 until it ends, and returns its exit status as a shell would
-// (128+N for signal N).
-func supervise(s engine.State) (int, error) {
-	if !s.Container.SigProxy {
-		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+// superviseChild hands signals on to a child until it ends, and returns its exit status as a shell would (128+N for
+// signal N).
+func superviseChild(pid int) (int, error) { return watch(pid, true, 0) }
+
+// watch is superviseChild that may keep signals to itself, and kills after a time limit, if there is one.
+func watch(pid int, proxy bool, limit time.Duration) (int, error) {
+	passed := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
+	if !proxy {
+		signal.Ignore(passed...)
 	}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, passed...)
 	defer signal.Stop(signals)
-	pidfd, err := s.Init.Open()
-	if err == nil {
-		defer pidfd.Close()
-		go func() {
-			for sig := range signals {
-				if s.Container.SigProxy {
-					proc.Signal(pidfd, sig.(syscall.Signal))
-				}
+	pidfd, err := proc.OpenChild(pid)
+	if err != nil {
+		return 0, err
+	}
+	defer pidfd.Close()
+	go func() {
+		for sig := range signals {
+			if proxy {
+				proc.Signal(pidfd, sig.(syscall.Signal))
 			}
-		}()
-		if limit := s.Container.Timeout; limit > 0 {
-			defer time.AfterFunc(limit, func() { proc.Signal(pidfd, syscall.SIGKILL) }).Stop()
 		}
+	}()
+	if limit > 0 {
+		defer time.AfterFunc(limit, func() { proc.Signal(pidfd, syscall.SIGKILL) }).Stop()
 	}
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(s.Init.PID, &status, 0, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return 0, fmt.Errorf("wait for container %q: %w", s.Name, err)
-		}
-		if status.Signaled() {
-			return 128 + int(status.Signal()), nil
-		}
-		return status.ExitStatus(), nil
+	code, err := proc.Reap(pid)
+	if err != nil {
+		return 0, fmt.Errorf("wait for the container's process %d: %w", pid, err)
 	}
+	return code, nil
+}
+
+// exitWith ends the program with a status.
+func exitWith(code int, err error) error {
+	if err == nil && code != 0 {
+		return &ExitError{Code: code}
+	}
+	return err
 }

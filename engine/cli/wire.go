@@ -195,13 +195,21 @@ func resolvConf() ([]byte, error) {
 
 // ownCgroup is this process's place in the cgroup2 hierarchy, "" where it has none that it may divide.
 func ownCgroup() string {
+	path := ownCgroupPath()
+	if path == "" || unix.Access(filepath.Join("/sys/fs/cgroup", path), unix.W_OK) != nil {
+		return ""
+	}
+	return path
+}
+
+// ownCgroupPath is this process's place in the cgroup2 hierarchy; "" when there is none.
+func ownCgroupPath() string {
 	data, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return ""
 	}
 	for _, line := range strings.Split(string(data), "\n") {
-		path, ok := strings.CutPrefix(line, "0::")
-		if ok && unix.Access(filepath.Join("/sys/fs/cgroup", path), unix.W_OK) == nil {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
 			return path
 		}
 	}

@@ -39,9 +39,10 @@ var ErrInjected = errors.New("injected failure")
 
 // World is the machine of a test. Its zero value with Root set has one image, "image", and nothing else.
 type World struct {
-	Root   string // root file system that every container gets
-	FailAt Moment // fails there, every time
-	KillAt Moment // ends the calling goroutine there, as a kill of the program would: without any undo
+	Root    string // root file system that every container gets
+	FailAt  Moment // fails there, every time
+	Process []byte // process.json of the last exec
+	KillAt  Moment // ends the calling goroutine there, as a kill of the program would: without any undo
 
 	mu        sync.Mutex
 	steps     []string
@@ -220,7 +221,20 @@ func (r ociRuntime) Start(context.Context, engine.Bundle) error {
 	return r.w.step("runtime.Start", func() {})
 }
 
+// Exec starts a process that ends at once.
+func (r ociRuntime) Exec(_ context.Context, b engine.Bundle) (pid int, err error) {
+	err = r.w.step("runtime.Exec", func() {
+		if r.w.Process, err = os.ReadFile(filepath.Join(b.Dir, "process.json")); err != nil {
+			panic(err)
+		}
+		pid = 4711
+	})
+	return pid, err
+}
+
 type cgroups struct{ w *World }
+
+func (c cgroups) Enter(string) error { return c.w.step("cgroups.Enter", func() {}) }
 
 func (c cgroups) Divide(unit string) (string, string, error) {
 	return unit + "/container", "/container", c.w.step("cgroups.Divide", func() {})

@@ -32,6 +32,28 @@ func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	if err := r.call(ctx, b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr); err != nil {
 		return 0, err
 	}
+	return r.readPID(pidFile)
+}
+
+// Exec runs `RUNTIME exec`. It asks the runtime not to stay: whoever is the subreaper gets the process as a child and
+// learns its exit status at first hand.
+func (r Runtime) Exec(ctx context.Context, b engine.Bundle) (int, error) {
+	pidFile := filepath.Join(b.Dir, "exec.pid")
+	args := []string{"exec", "--process", filepath.Join(b.Dir, "process.json"), "--detach", "--pid-file", pidFile}
+	if b.ConsoleSocket != "" {
+		args = append(args, "--console-socket", b.ConsoleSocket)
+	}
+	if len(b.Extra) > 0 {
+		args = append(args, "--preserve-fds", strconv.Itoa(len(b.Extra)))
+	}
+	if err := r.call(ctx, b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr); err != nil {
+		return 0, err
+	}
+	return r.readPID(pidFile)
+}
+
+// readPID reads the file that the runtime has written a PID to.
+func (r Runtime) readPID(pidFile string) (int, error) {
 	text, err := os.ReadFile(pidFile)
 	if err != nil {
 		return 0, err
@@ -76,10 +98,25 @@ func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin
 		return fmt.Errorf("OCI runtime %s is not there; install the package crun, or set runtime= in containers.conf", r.Path)
 	case errors.As(err, &exit):
 		if said := lastError(log); said != "" {
-			return fmt.Errorf("%s: %s", exit.Program, said)
+			return reason(exit.Program, said)
 		}
 	}
 	return err
+}
+
+// reason tells the errors that mean that the program cannot be run in the words of engine; crun and runc have no status
+// of their own for them.
+func reason(program, said string) error {
+	text := strings.ToLower(said)
+	about := strings.Contains(text, "executable file") || strings.Contains(text, "exec: ") || strings.Contains(text, "chdir to ")
+	path := strings.Contains(text, "the path `") || strings.Contains(text, "open executable")
+	switch {
+	case about && (strings.Contains(text, "not found") || strings.Contains(text, "no such file or directory")):
+		return fmt.Errorf("%w: %s: %s", engine.ErrCommandNotFound, program, said)
+	case path, about && (strings.Contains(text, "permission denied") || strings.Contains(text, "is a directory")):
+		return fmt.Errorf("%w: %s: %s", engine.ErrCommandNotRunnable, program, said)
+	}
+	return fmt.Errorf("%s: %s", program, said)
 }
 
 func environment() []string {

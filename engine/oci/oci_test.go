@@ -72,6 +72,14 @@ func TestCommandLines(t *testing.T) {
 			}
 		})
 	}
+	exec, b := fake(t, "runc", "echo 4321 >exec.pid")
+	b.ConsoleSocket, b.Extra = "/proc/1/fd/7/console.sock", []*os.File{nil, b.Stdin}
+	if pid, err := exec.Exec(context.Background(), b); pid != 4321 || err != nil {
+		t.Errorf("exec: %d, %v", pid, err)
+	}
+	if got := words(t, b); got != global+"exec --process DIR/process.json --detach --pid-file DIR/exec.pid --console-socket /proc/1/fd/7/console.sock --preserve-fds 2 abc" {
+		t.Errorf("exec: %s", got)
+	}
 	r, b := fake(t, "runc", "")
 	if err := r.Start(context.Background(), b); err != nil {
 		t.Error(err)

@@ -106,3 +106,38 @@ func Wait(ctx context.Context, pidfd *os.File, timeout time.Duration) (bool, err
 		}
 	}
 }
+
+// OpenChild returns a pidfd of a child of this process. Its PID is its own until it has been reaped.
+func OpenChild(pid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("pidfd of process %d: %w", pid, err)
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
+}
+
+// Reap waits for the end of a child of this process and returns its exit status as a shell would, 128+N for signal N.
+func Reap(pid int) (int, error) {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if status.Signaled() {
+			return 128 + int(status.Signal()), nil
+		}
+		return status.ExitStatus(), nil
+	}
+}
+
+// Adopt makes this process the parent of the orphans below it (prctl(2), PR_SET_CHILD_SUBREAPER).
+func Adopt() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	return nil
+}

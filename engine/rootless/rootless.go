@@ -110,9 +110,7 @@ func spawn() (*exec.Cmd, func(word string), error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(3+i), "listen"))
 	}
 	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
-	cmd.Env = append(os.Environ(),
-		fmt.Sprintf("%s=%d", waitVariable, 3+listen), configuredVariable+"=done",
-		fmt.Sprintf("%s=%d", uidVariable, os.Getuid()), fmt.Sprintf("%s=%d", gidVariable, os.Getgid()))
+	cmd.Env = append(configured(), fmt.Sprintf("%s=%d", waitVariable, 3+listen))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS}
 	if err := cmd.Start(); err != nil {
 		w.Close()
@@ -123,6 +121,12 @@ func spawn() (*exec.Cmd, func(word string), error) {
 		w.Close()
 	}
 	return cmd, release, nil
+}
+
+// configured is the environment of a process in the namespace.
+func configured() []string {
+	return append(os.Environ(), configuredVariable+"=done",
+		fmt.Sprintf("%s=%d", uidVariable, os.Getuid()), fmt.Sprintf("%s=%d", gidVariable, os.Getgid()))
 }
 
 // listenFDs counts the sockets that systemd gave to this process, from file descriptor 3 on (sd_listen_fds(3)).

@@ -72,8 +72,8 @@ func entrypointWords(s string) ([]string, error) {
 	return []string{s}, nil
 }
 
-// proxyVariables tell programs how to reach the world.
-var proxyVariables = []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
+// ProxyVariables tell programs how to reach the world.
+var ProxyVariables = []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
 
 // Environment is the container's environment: defaults, the caller's where asked for, then the image's, then what was
 // set, sorted by name. A variable of the image without a value is dropped: it must never take one from the host.
@@ -122,13 +122,13 @@ func imageEnvironment(in Input) map[string]string {
 	env["HOSTNAME"] = HostName(in.ID, in.Container)
 	if in.Container.EnvHost {
 		for name, value := range in.Host.Environment {
-			if !ownVariable(name) {
+			if !OwnVariable(name) {
 				env[name] = value
 			}
 		}
 	}
 	if in.Container.HTTPProxy {
-		for _, name := range proxyVariables {
+		for _, name := range ProxyVariables {
 			if value, ok := in.Host.Environment[name]; ok {
 				env[name] = value
 			}
@@ -145,8 +145,8 @@ func imageEnvironment(in Input) map[string]string {
 	return env
 }
 
-// ownVariable reports whether the variable is between berth and who called it, and would mislead the container.
-func ownVariable(name string) bool {
+// OwnVariable reports whether the variable is between berth and who called it, and would mislead the container.
+func OwnVariable(name string) bool {
 	return name == "NOTIFY_SOCKET" || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "_CONTAINERS_")
 }
 
@@ -164,7 +164,7 @@ func setVariable(env map[string]string, e string, host map[string]string) error 
 		env[name] = value
 	case strings.HasSuffix(name, "*"):
 		for n, v := range host {
-			if strings.HasPrefix(n, strings.TrimSuffix(name, "*")) && !ownVariable(n) {
+			if strings.HasPrefix(n, strings.TrimSuffix(name, "*")) && !OwnVariable(n) {
 				env[n] = v
 			}
 		}

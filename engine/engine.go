@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -29,15 +30,34 @@ type Store interface {
 	Create(id, name string, image Image, volatile bool) error
 	// Mount mounts the root file system in the mount namespace of the calling thread, and returns its path.
 	Mount(id string) (string, error)
+	// Dir is a directory of the container's on the disk, which goes with it.
+	Dir(id string) (string, error)
 	// Remove unmounts and forgets the container; nil when there is none.
 	Remove(id string) error
 }
+
+// VolumeRequest names a volume. An anonymous one belongs to a container; a volatile one ends with the boot at the latest.
+type VolumeRequest struct {
+	Name                string
+	Anonymous, Volatile bool
+}
+
+// VolumeSource is where a volume lies. One with a type is a file system that is to be mounted, as mount(8) takes it.
+type VolumeSource struct {
+	Path                  string
+	Type, Device, Options string
+}
+
+// ErrNoVolume says that there is no volume of that name.
+var ErrNoVolume = errors.New("no such volume")
 
 // Volumes keeps named volumes.
 type Volumes interface {
 	// Ensure returns the directory of a volume. A new one is filled before anybody sees it: it is there as a whole or not
 	// at all.
-	Ensure(name string, fill func(dir string) error) (path string, err error)
+	Ensure(r VolumeRequest, fill func(dir string) error) (VolumeSource, error)
+	// Remove deletes a volume; ErrNoVolume when there is none.
+	Remove(name string) error
 }
 
 // Bundle is what a runtime needs to create a container.
@@ -158,6 +178,8 @@ type Engine struct {
 	// Seccomp returns the text of the seccomp profile: of the file named, or the default one for "".
 	Seccomp func(path string) ([]byte, error)
 	Warn    io.Writer
+	// Programs runs the programs that mount volumes.
+	Programs proc.Runner
 	// RuntimeProgram is the path of the OCI runtime.
 	RuntimeProgram string
 	// InitProgram is the host's program for containers that want an init.

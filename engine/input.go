@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -43,8 +44,11 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if err := makeWorkDir(root, s.Container, image.Config, in.Process); err != nil {
 		return in, err
 	}
-	if in.Volumes, err = e.volumes(root, s.Container, in.Process); err != nil {
+	if in.Volumes, err = e.volumes(ctx, s, volumeInput{root, image.Config, in.Process}); err != nil {
 		return in, err
+	}
+	if s.Container.ImageVolume == "tmpfs" {
+		in.Container.Tmpfs = append(slices.Clone(image.Config.Volumes), in.Container.Tmpfs...)
 	}
 	if in.Devices, err = hostDevices(s.Container); err != nil {
 		return in, err
@@ -130,70 +134,6 @@ func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, p s
 		return fmt.Errorf("working directory: %w", err)
 	}
 	return nil
-}
-
-// volumes resolves the volumes given. Volumes of the image that none was given for stay part of its file system.
-func (e *Engine) volumes(root inroot.Root, c spec.Container, p spec.Process) ([]spec.Mount, error) {
-	var list []spec.Mount
-	for _, word := range c.Volumes {
-		v, err := spec.ParseVolume(word)
-		if err != nil {
-			return nil, err
-		}
-		source, err := e.volumeSource(root, v, p)
-		if err != nil {
-			return nil, err
-		}
-		if v.Chown {
-			if err := os.Lchown(source, int(p.UID), int(p.GID)); err != nil {
-				return nil, fmt.Errorf("volume %q: %w", word, err)
-			}
-		}
-		list = append(list, spec.Mount{Source: source, Destination: v.Destination, Options: v.Options})
-	}
-	return list, nil
-}
-
-// volumeSource is the directory or file of the host that a volume shows. A path must exist: to make one on a mount
-// point that is not mounted yet would hide the loss of data.
-func (e *Engine) volumeSource(root inroot.Root, v spec.Volume, p spec.Process) (string, error) {
-	if !v.Named() {
-		if _, err := os.Stat(v.Source); err != nil {
-			return "", fmt.Errorf("volume %s:%s: the host has no %s; make it, or mount what it lies on", v.Source, v.Destination, v.Source)
-		}
-		return v.Source, nil
-	}
-	if v.Source == "" {
-		return "", fmt.Errorf("volume %s: anonymous volumes are not supported; give it a name: NAME:%s", v.Destination, v.Destination)
-	}
-	return e.Volumes.Ensure(v.Source, func(dir string) error {
-		if v.NoCopy {
-			return os.Chown(dir, int(p.UID), int(p.GID))
-		}
-		if err := copyUp(root, v.Destination, dir, p); err != nil {
-			return fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
-		}
-		return nil
-	})
-}
-
-// copyUp gives a new volume what the image has at its place: content, owner and mode. Where the image has nothing, the
-// volume belongs to the container's user.
-func copyUp(root inroot.Root, place, volume string, p spec.Process) error {
-	from, err := root.OpenDir(place)
-	if errors.Is(err, fs.ErrNotExist) {
-		return os.Chown(volume, int(p.UID), int(p.GID))
-	}
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	to, err := inroot.Open(volume)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	return inroot.CopyTree(from, to)
 }
 
 // files writes the container's /etc/hosts, resolv.conf and hostname into its state directory. One that is in another's

@@ -19,6 +19,7 @@ const DefaultStopTimeout = 10 * time.Second
 type RemoveOptions struct {
 	Force   bool           // stop a running container first
 	Ignore  bool           // no container of that name: no error
+	Volumes bool           // remove its anonymous volumes too; those of a container with --rm go in any case
 	Timeout *time.Duration // instead of the container's own; negative waits without limit
 }
 
@@ -49,7 +50,7 @@ func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) e
 			return err
 		}
 	}
-	return e.remove(ctx, s)
+	return e.remove(ctx, s, o.Volumes || s.Container.Remove)
 }
 
 // Stop ends a running container, as far as the options allow. For a user it must be called outside of any user namespace:
@@ -104,7 +105,7 @@ func (e *Engine) stop(ctx context.Context, s State, timeout time.Duration) error
 
 // remove takes away what a container that no longer runs has left. It goes on after an error, and keeps the state file
 // as long as something is left that another try could take away.
-func (e *Engine) remove(ctx context.Context, s State) error {
+func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 	var errs []error
 	if err := e.end(ctx, s); err != nil {
 		errs = append(errs, fmt.Errorf("processes of %q: %w", s.Name, err))
@@ -117,6 +118,11 @@ func (e *Engine) remove(ctx context.Context, s State) error {
 	if !s.Container.Rootfs {
 		if err := e.Store.Remove(s.ID); err != nil {
 			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))
+		}
+	}
+	if volumes {
+		if err := e.removeAnonymous(s); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if len(errs) > 0 {

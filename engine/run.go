@@ -36,7 +36,7 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 	}
 	if err != nil {
 		// The caller's context may be what failed; taking away must not depend on it.
-		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s))
+		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
 	}
 	return s, nil
 }

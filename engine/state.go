@@ -37,6 +37,7 @@ type State struct {
 	Addresses []string       `json:"addresses,omitempty"`
 	Attached  []Attached     `json:"attached,omitempty"` // the networks that Addresses are of
 	NetFiles  string         `json:"netFiles,omitempty"` // directory of /etc/hosts and resolv.conf, when they are another's
+	Mounts    []VolumeMount  `json:"mounts,omitempty"`   // volumes and paths of the host that the container sees
 	Container spec.Container `json:"container"`
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`

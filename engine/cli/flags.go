@@ -45,6 +45,7 @@ var commonFlags = []runFlag{
 	{"group-add", "", "GROUP", "add a supplementary group", list(func(c *spec.Container) *[]string { return &c.Groups })},
 	{"hostname", "h", "NAME", "set the host name", text(func(c *spec.Container) *string { return &c.HostName })},
 	{"http-proxy", "", "", "copy the caller's proxy variables", toggle(func(c *spec.Container) *bool { return &c.HTTPProxy })},
+	{"image-volume", "", "MODE", "what volumes of the image become: anonymous, tmpfs or ignore", text(func(c *spec.Container) *string { return &c.ImageVolume })},
 	{"init", "", "", "run an init as PID 1, which reaps and hands signals on", toggle(func(c *spec.Container) *bool { return &c.Init })},
 	{"ip", "", "ADDRESS", "use this IPv4 address of the network", text(func(c *spec.Container) *string { return &c.IP })},
 	{"ip6", "", "ADDRESS", "use this IPv6 address of the network", text(func(c *spec.Container) *string { return &c.IP6 })},
@@ -82,6 +83,7 @@ var commonFlags = []runFlag{
 	{"umask", "", "MODE", "umask of the container's program", text(func(c *spec.Container) *string { return &c.Umask })},
 	{"user", "u", "USER[:GROUP]", "run as this user", text(func(c *spec.Container) *string { return &c.User })},
 	{"volume", "v", "[SOURCE:]PATH[:OPTIONS]", "show a volume or a path of the host", list(func(c *spec.Container) *[]string { return &c.Volumes })},
+	{"volumes-from", "", "CONTAINER[:OPTIONS]", "show the volumes of another container; ro makes them read-only", list(func(c *spec.Container) *[]string { return &c.VolumesFrom })},
 	{"workdir", "w", "PATH", "start in this directory", text(func(c *spec.Container) *string { return &c.WorkDir })},
 }
 

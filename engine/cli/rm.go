@@ -61,7 +61,7 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 	if set.NArg() == 0 && !o.ignore {
 		return engine.RemoveOptions{}, nil, errors.New("no container is named")
 	}
-	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore}
+	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore, Volumes: o.volumes}
 	if set.Changed("time") {
 		timeout := time.Duration(o.time) * time.Second
 		options.Timeout = &timeout

@@ -61,6 +61,7 @@ func checkRun(c spec.Container) error {
 		{"cgroups", c.Cgroups, []string{"", "split", "enabled", "disabled", "no-conmon"}},
 		{"sdnotify", c.SDNotify, []string{"", "conmon", "container", "ignore"}},
 		{"log-driver", c.LogDriver, []string{"", "journald", "passthrough", "none"}},
+		{"image-volume", c.ImageVolume, []string{"", "anonymous", "bind", "tmpfs", "ignore"}},
 		{"pull", c.Pull, []string{"", "always", "missing", "newer", "never"}},
 	} {
 		if !slices.Contains(f.known, f.value) {
@@ -224,7 +225,7 @@ func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) erro
 		return startError(err)
 	}
 	code, err := watch(s.Init.PID, c.SigProxy, c.Timeout)
-	err = errors.Join(err, e.Remove(context.WithoutCancel(ctx), s.ID, engine.RemoveOptions{Force: true, Ignore: true}))
+	err = errors.Join(err, e.Remove(context.WithoutCancel(ctx), s.ID, engine.RemoveOptions{Force: true, Ignore: true, Volumes: true}))
 	return exitWith(code, err)
 }
 

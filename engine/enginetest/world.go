@@ -177,6 +177,11 @@ func (s store) Mount(id string) (string, error) {
 	return s.w.Root, s.w.step("store.Mount", func() { s.w.add("mount " + id) })
 }
 
+func (s store) Dir(id string) (string, error) {
+	dir := filepath.Join(filepath.Dir(s.w.Root), "container", id)
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
 func (s store) Remove(id string) error {
 	return s.w.step("store.Remove", func() { s.w.drop("mount " + id); s.w.drop("record " + id) })
 }
@@ -184,10 +189,10 @@ func (s store) Remove(id string) error {
 type volumes struct{ w *World }
 
 // Ensure keeps volumes beside the root file system.
-func (v volumes) Ensure(name string, fill func(string) error) (string, error) {
-	dir := filepath.Join(filepath.Dir(v.w.Root), "volumes", name)
+func (v volumes) Ensure(r engine.VolumeRequest, fill func(string) error) (engine.VolumeSource, error) {
+	dir := v.dir(r.Name)
 	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
+		return engine.VolumeSource{Path: dir}, nil
 	}
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
@@ -195,8 +200,23 @@ func (v volumes) Ensure(name string, fill func(string) error) (string, error) {
 	}
 	if err != nil {
 		err = errors.Join(err, os.RemoveAll(dir))
+	} else if r.Anonymous {
+		v.w.add("anonymous volume")
 	}
-	return dir, err
+	return engine.VolumeSource{Path: dir}, err
+}
+
+func (v volumes) dir(name string) string {
+	return filepath.Join(filepath.Dir(v.w.Root), "volumes", name)
+}
+
+// Remove forgets a volume.
+func (v volumes) Remove(name string) error {
+	if _, err := os.Stat(v.dir(name)); err != nil {
+		return engine.ErrNoVolume
+	}
+	v.w.drop("anonymous volume")
+	return os.RemoveAll(v.dir(name))
 }
 
 type ociRuntime struct{ w *World }

@@ -97,6 +97,9 @@ func (r Root) Append(p, text string) error {
 	return errors.Join(err, f.Close())
 }
 
+// Handle returns a handle on what lies at p, of whatever kind, without opening it.
+func (r Root) Handle(p string) (*os.File, error) { return r.open(p, unix.O_PATH, 0) }
+
 // OpenDir opens a directory below the root as a root of its own.
 func (r Root) OpenDir(p string) (Root, error) {
 	f, err := r.open(p, unix.O_RDONLY|unix.O_DIRECTORY, 0)

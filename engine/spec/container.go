@@ -24,11 +24,13 @@ type Container struct {
 	Labels      []string `json:"labels,omitempty"`
 	Annotations []string `json:"annotations,omitempty"`
 
-	Volumes  []string `json:"volumes,omitempty"`
-	Tmpfs    []string `json:"tmpfs,omitempty"`
-	Secrets  []string `json:"secrets,omitempty"`
-	Devices  []string `json:"devices,omitempty"`
-	ReadOnly bool     `json:"readOnly,omitempty"`
+	Volumes     []string `json:"volumes,omitempty"`
+	Tmpfs       []string `json:"tmpfs,omitempty"`
+	Secrets     []string `json:"secrets,omitempty"`
+	VolumesFrom []string `json:"volumesFrom,omitempty"`
+	ImageVolume string   `json:"imageVolume,omitempty"` // anonymous, bind (the same), tmpfs, ignore
+	Devices     []string `json:"devices,omitempty"`
+	ReadOnly    bool     `json:"readOnly,omitempty"`
 	// ReadOnlyTmpfs puts a tmpfs on /run, /tmp and /var/tmp of a read-only container.
 	ReadOnlyTmpfs bool   `json:"readOnlyTmpfs,omitempty"`
 	Rootfs        bool   `json:"rootfs,omitempty"`

@@ -158,7 +158,11 @@ type Volume struct {
 	Destination string
 	Options     []string // mount options for the runtime
 	NoCopy      bool     // leave a new volume empty
-	Chown       bool     // U: give it to the container's user
+	Chown       bool     // U: give it, and all that is in it, to the container's user
+	Overlay     bool     // O: what the container writes is not seen in the source
+	Upper, Work string   // of the overlay, where it is to be kept
+	IDMap       *string  // idmap: owners are mapped, by the container's own map where it is ""
+	Subpath     string   // of a volume: only what lies there is shown
 }
 
 // Named reports whether the source is a volume and not a path of the host.
@@ -213,13 +217,22 @@ func (v *Volume) options(s, opts string) error {
 			v.NoCopy = true
 		case "U":
 			v.Chown = true
+		case "O":
+			v.Overlay = true
+		case "idmap":
+			v.IDMap = new(string)
 		case "z", "Z": // labels for SELinux; nothing to do on a host without it
 		default:
-			return fmt.Errorf("volume %q: unknown option %q", s, o)
+			if err := v.option(o); err != nil {
+				return fmt.Errorf("volume %q: %w", s, err)
+			}
 		}
 	}
+	if v.Named() { // a volume is for data; who wants more of it says so
+		rest = withDefaults(rest)
+	}
 	v.Options = append([]string{bind, propagation, access}, rest...)
-	return nil
+	return v.check(s)
 }
 
 // CheckName refuses what is not [a-zA-Z0-9][a-zA-Z0-9_.-]*, the names of containers and volumes. They become file names.

@@ -8,11 +8,15 @@ import (
 
 func TestParseVolume(t *testing.T) {
 	tests := []struct{ word, want string }{
-		{"/data", "|/data|rbind,rprivate,rw"},
-		{"data:/data", "data|/data|rbind,rprivate,rw"},
+		{"/data", "|/data|rbind,rprivate,rw,nosuid,nodev"},
+		{"data:/data", "data|/data|rbind,rprivate,rw,nosuid,nodev"},
 		{"/srv:/data:ro", "/srv|/data|rbind,rprivate,ro"},
 		{"/srv:/data/../x/:z,U,nocopy,noexec,rshared,bind", "/srv|/x|bind,rshared,rw,noexec|nocopy|chown"},
-		{"data:/data:copy,Z", "data|/data|rbind,rprivate,rw"},
+		{"data:/data:copy,Z", "data|/data|rbind,rprivate,rw,nosuid,nodev"},
+		{"data:/data:suid,dev,ro", "data|/data|rbind,rprivate,ro,suid,dev"},
+		{"/srv:/data:O", "/srv|/data|rbind,rprivate,rw"}, {"/srv:/data:O,upperdir=/u,workdir=/w", "/srv|/data|rbind,rprivate,rw"},
+		{"/srv:/data:upperdir=/u,workdir=/w", ""}, {"/srv:/data:O,upperdir=/u", ""}, {"/srv:/data:O,upperdir=u,workdir=w", ""},
+		{"/srv:/data:idmap", "/srv|/data|rbind,rprivate,rw"}, {"data:/data:subpath=a/b", "data|/data|rbind,rprivate,rw,nosuid,nodev"}, {"/srv:/data:subpath=a", ""},
 		{"", ""}, {":", ""}, {":/data", ""}, {"data:data", ""}, {"/srv:/", ""}, {"/srv:/..", ""}, {"../x:/data", ""}, {"./x:/data", ""}, {"a/b:/data", ""},
 		{"/srv:/data:wr", ""}, {"/srv:/data:ro:rw", ""}, {"data\n:/data", ""}, {"-v:/data", ""},
 	}

@@ -222,6 +222,15 @@ func (s *Store) Mount(id string) (string, error) {
 	return path, nil
 }
 
+// Dir is the directory that the library has for a container's files on the disk.
+func (s *Store) Dir(id string) (string, error) {
+	st, err := s.open()
+	if err != nil {
+		return "", err
+	}
+	return st.ContainerDirectory(id)
+}
+
 // Remove forgets the container and its layer; nil when there is none.
 func (s *Store) Remove(id string) error {
 	st, err := s.open()

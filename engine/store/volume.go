@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
@@ -21,15 +23,34 @@ const newPrefix = ".new-"
 
 // Ensure returns the directory of a volume. A missing one is made and filled beside its place, and then renamed: it is
 // there as a whole or not at all, after a kill and after a power cut too.
-func (v Volumes) Ensure(name string, fill func(dir string) error) (string, error) {
-	root, err := v.Store.Root()
+func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string) error) (engine.VolumeSource, error) {
+	root, err := v.root()
 	if err != nil {
-		return "", err
+		return engine.VolumeSource{}, err
 	}
-	return ensure(filepath.Join(root, "volumes"), name, fill)
+	fresh := Volume{Name: r.Name, Created: time.Now().UTC(), Anonymous: r.Anonymous}
+	if r.Volatile {
+		if fresh.Boot, err = bootID(); err != nil {
+			return engine.VolumeSource{}, err
+		}
+		if err := sweepVolumes(root, fresh.Boot); err != nil {
+			return engine.VolumeSource{}, fmt.Errorf("remove the volumes of an earlier boot: %w", err)
+		}
+	}
+	dir := filepath.Join(root, r.Name)
+	vol, err := readVolume(dir)
+	if err != nil {
+		return engine.VolumeSource{}, err
+	}
+	if source, ok, err := vol.mountSource(); ok || err != nil {
+		return source, err
+	}
+	path, err := ensure(root, fresh, fill)
+	return engine.VolumeSource{Path: path}, err
 }
 
-func ensure(volumes, name string, fill func(dir string) error) (string, error) {
+func ensure(volumes string, vol Volume, fill func(dir string) error) (string, error) {
+	name := vol.Name
 	dir := filepath.Join(volumes, name)
 	data := filepath.Join(dir, "_data")
 	if _, err := os.Stat(data); err == nil && !untouched(dir) {
@@ -38,14 +59,15 @@ func ensure(volumes, name string, fill func(dir string) error) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make volume %q: %w", name, err)
 	}
-	if err := makeVolume(dir, data, fill); err != nil {
+	if err := makeVolume(dir, vol, fill); err != nil {
 		return "", fmt.Errorf("make volume %q: %w", name, err)
 	}
 	return data, nil
 }
 
-// makeVolume makes data, unless another start of a container is faster; for that one it waits (flock(2)).
-func makeVolume(dir, data string, fill func(dir string) error) error {
+// makeVolume makes the data's directory, unless another start of a container is faster; for that one it waits (flock(2)).
+func makeVolume(dir string, vol Volume, fill func(dir string) error) error {
+	data := filepath.Join(dir, "_data")
 	lock, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -62,6 +84,11 @@ func makeVolume(dir, data string, fill func(dir string) error) error {
 	}
 	if list, _ := os.ReadDir(data); len(list) > 0 { // somebody has put something in: that is its content
 		return touch(dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, recordFile)); errors.Is(err, fs.ErrNotExist) {
+		if err := writeRecord(dir, vol); err != nil {
+			return err
+		}
 	}
 	fresh, err := os.MkdirTemp(dir, newPrefix)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -21,7 +22,13 @@ type Volume struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	UID     *int              `json:"uid,omitempty"` // owner, instead of the one that the image's directory has
 	GID     *int              `json:"gid,omitempty"`
-	Path    string            `json:"-"`
+	// Driver is local, or "" which is the same. Options are those that it was made with.
+	Driver    string            `json:"driver,omitempty"`
+	Options   map[string]string `json:"options,omitempty"`
+	Anonymous bool              `json:"anonymous,omitempty"` // it belongs to one container
+	Boot      string            `json:"boot,omitempty"`      // it belongs to a container of this boot, which is forgotten with it
+	Ours      bool              `json:"-"`                   // there is a record of ours
+	Path      string            `json:"-"`
 }
 
 const (
@@ -34,7 +41,7 @@ const (
 // ErrVolumeExists and ErrNoVolume say what they are named after.
 var (
 	ErrVolumeExists = errors.New("volume exists")
-	ErrNoVolume     = errors.New("no such volume")
+	ErrNoVolume     = engine.ErrNoVolume
 )
 
 func (v Volumes) root() (string, error) {
@@ -80,11 +87,7 @@ func createVolume(root string, vol Volume) (Volume, error) {
 
 // writeVolume writes the record first and the data's directory last: it is what makes a volume.
 func writeVolume(dir string, vol Volume) error {
-	data, err := json.Marshal(vol)
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.Write(filepath.Join(dir, recordFile), append(data, '\n'), 0o644); err != nil {
+	if err := writeRecord(dir, vol); err != nil {
 		return err
 	}
 	if err := atomicfile.Write(filepath.Join(dir, untouchedFile), nil, 0o644); err != nil {
@@ -94,6 +97,15 @@ func writeVolume(dir string, vol Volume) error {
 		return err
 	}
 	return own(vol.Path, vol)
+}
+
+func writeRecord(dir string, vol Volume) error {
+	vol.Version = volumeVersion
+	data, err := json.Marshal(vol)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, recordFile), append(data, '\n'), 0o644)
 }
 
 func own(path string, vol Volume) error {
@@ -107,6 +119,15 @@ func own(path string, vol Volume) error {
 		return *p
 	}
 	return os.Chown(path, id(vol.UID), id(vol.GID))
+}
+
+// Used notes that something was put into a volume: no container fills it any more.
+func (v Volumes) Used(name string) error {
+	root, err := v.root()
+	if err != nil {
+		return err
+	}
+	return touch(filepath.Join(root, name))
 }
 
 func untouched(dir string) bool {
@@ -153,6 +174,7 @@ func readVolume(dir string) (Volume, error) {
 	if err := json.Unmarshal(data, &vol); err != nil {
 		return vol, fmt.Errorf("%s is damaged: %w", path, err)
 	}
+	vol.Ours = true
 	if vol.Version > volumeVersion {
 		return vol, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, vol.Version, volumeVersion)
 	}

@@ -48,7 +48,7 @@ func TestFillCreated(t *testing.T) {
 	}
 	for range 2 {
 		for _, name := range []string{"empty", "given"} {
-			if _, err := ensure(root, name, fill); err != nil {
+			if _, err := ensure(root, Volume{Name: name}, fill); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -60,7 +60,7 @@ func TestFillCreated(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "empty/_data/file")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ensure(root, "empty", fill); err != nil || fills != 1 {
+	if _, err := ensure(root, Volume{Name: "empty"}, fill); err != nil || fills != 1 {
 		t.Errorf("filled %d times, %v", fills, err)
 	}
 }
@@ -73,7 +73,7 @@ func TestVolumeOwner(t *testing.T) {
 	if _, err := createVolume(root, Volume{Name: "data", UID: &uid}); err != nil {
 		t.Fatal(err)
 	}
-	path, err := ensure(root, "data", func(dir string) error { return os.Chown(dir, 7, 7) })
+	path, err := ensure(root, Volume{Name: "data"}, func(dir string) error { return os.Chown(dir, 7, 7) })
 	if err != nil {
 		t.Fatal(err)
 	}

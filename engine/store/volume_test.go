@@ -17,7 +17,7 @@ func TestEnsure(t *testing.T) {
 		return os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o600)
 	}
 	for range 2 {
-		path, err := ensure(root, "data", fill)
+		path, err := ensure(root, Volume{Name: "data"}, fill)
 		if err != nil || path != filepath.Join(root, "data/_data") {
 			t.Fatal(path, err)
 		}
@@ -37,7 +37,7 @@ func TestEnsure(t *testing.T) {
 func TestEnsureFailsWhole(t *testing.T) {
 	root := t.TempDir()
 	broken := errors.New("no space left")
-	if _, err := ensure(root, "data", func(dir string) error {
+	if _, err := ensure(root, Volume{Name: "data"}, func(dir string) error {
 		return errors.Join(os.WriteFile(filepath.Join(dir, "half"), nil, 0o600), broken)
 	}); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
@@ -46,14 +46,14 @@ func TestEnsureFailsWhole(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "data", newPrefix+"killed/half"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	path, err := ensure(root, "data", func(string) error { return nil })
+	path, err := ensure(root, Volume{Name: "data"}, func(string) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if list, _ := os.ReadDir(path); len(list) != 0 {
 		t.Errorf("half a volume: %v", list)
 	}
-	if list, _ := os.ReadDir(filepath.Join(root, "data")); len(list) != 1 {
+	if list, _ := os.ReadDir(filepath.Join(root, "data")); len(list) != 2 {
 		t.Errorf("left beside the volume: %v", list)
 	}
 }
@@ -65,7 +65,7 @@ func TestEnsureAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			path, err := ensure(root, "data", func(dir string) error {
+			path, err := ensure(root, Volume{Name: "data"}, func(dir string) error {
 				fills.Add(1)
 				return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
 			})

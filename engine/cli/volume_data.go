@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/berth-pods/berth/engine/store"
+)
+
+func volumeExportVerb() Verb {
+	return Verb{
+		Name: "volume export", Usage: "[OPTION…] NAME", Summary: "write what is in a volume as a tar archive",
+		Flags:  func(set *pflag.FlagSet) { set.StringP("output", "o", "", "write to a `FILE`, not to standard output") },
+		Userns: namespaceNeeded, Run: runVolumeExport,
+	}
+}
+
+func runVolumeExport(_ context.Context, env *Env, args []string) (err error) {
+	set := newFlagSet("export")
+	output := set.StringP("output", "o", "", "")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() != 1 {
+		return errors.New("name one volume")
+	}
+	vol, err := plainVolume(set.Arg(0))
+	if err != nil {
+		return err
+	}
+	if *output == "" || *output == "-" || *output == "/dev/stdout" {
+		if f, ok := env.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			return errors.New("an archive is not for a terminal; use --output=FILE, or a pipe")
+		}
+		return store.Export(vol.Path, env.Out)
+	}
+	f, err := os.Create(*output)
+	if err != nil {
+		return err
+	}
+	if err := store.Export(vol.Path, f); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(*output))
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func volumeImportVerb() Verb {
+	return Verb{
+		Name: "volume import", Usage: "NAME [FILE|-]", Summary: "unpack a tar archive into a volume",
+		Text:   "The archive may be compressed. What is in the volume already stays, unless the archive has something of the same name.",
+		Userns: namespaceNeeded, Run: runVolumeImport,
+	}
+}
+
+func runVolumeImport(_ context.Context, env *Env, args []string) error {
+	set := newFlagSet("import")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() < 1 || set.NArg() > 2 {
+		return errors.New("name the volume and the archive")
+	}
+	vol, err := plainVolume(set.Arg(0))
+	if err != nil {
+		return err
+	}
+	from := env.In
+	if name := set.Arg(1); name != "" && name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		from = f
+	}
+	if err := store.Import(vol.Path, from); err != nil {
+		return err
+	}
+	return volumes().Used(vol.Name)
+}
+
+// plainVolume finds a volume whose files can be seen: a directory, or a file system that is mounted.
+func plainVolume(name string) (store.Volume, error) {
+	vol, err := volumes().Find(name)
+	if err != nil {
+		return vol, err
+	}
+	if vol.Options["type"] != "" {
+		return vol, fmt.Errorf("volume %q is a file system of type %s, which its containers mount for themselves; mount it for this: `mount -t %s …`", name, vol.Options["type"], vol.Options["type"])
+	}
+	return vol, nil
+}
+
+func volumeMountVerb() Verb {
+	return Verb{
+		Name: "volume mount", Usage: "NAME…", Summary: "print the directories of volumes",
+		Text:   "A volume is a directory, so there is nothing to mount; one that is a file system is mounted by each container for itself.",
+		Userns: namespaceNeeded,
+		Run: func(_ context.Context, env *Env, args []string) error {
+			return eachVolume(args, func(vol store.Volume) { fmt.Fprintln(env.Out, vol.Path) })
+		},
+	}
+}
+
+func volumeUnmountVerb() Verb {
+	return Verb{
+		Name: "volume unmount", Aliases: []string{"umount"}, Usage: "NAME…", Summary: "print the names of volumes; nothing of them is mounted",
+		Userns: namespaceNeeded,
+		Run: func(_ context.Context, env *Env, args []string) error {
+			return eachVolume(args, func(vol store.Volume) { fmt.Fprintln(env.Out, vol.Name) })
+		},
+	}
+}
+
+func eachVolume(names []string, show func(store.Volume)) error {
+	if len(names) == 0 {
+		return errors.New("no volume is named")
+	}
+	var errs []error
+	for _, name := range names {
+		vol, err := plainVolume(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		show(vol)
+	}
+	return errors.Join(errs...)
+}
+
+func volumeReloadVerb() Verb {
+	return Verb{
+		Name: "volume reload", Summary: "look for volumes of plugins, of which there are none",
+		Text: "There for scripts that call it: what lies in the store's directory is always seen.",
+		Run:  func(context.Context, *Env, []string) error { return nil },
+	}
+}
+
+type volumePruneOptions struct {
+	force   bool
+	filters []string
+}
+
+func (o *volumePruneOptions) flags(set *pflag.FlagSet) {
+	set.StringArrayVar(&o.filters, "filter", nil, "remove those only for which `KEY=VALUE` is true; the keys are name, label, label!, anonymous, until")
+	set.BoolVarP(&o.force, "force", "f", false, "do not ask first")
+}
+
+func volumePruneVerb() Verb {
+	var o volumePruneOptions
+	return Verb{
+		Name: "volume prune", Usage: "[OPTION…]", Summary: "remove the volumes that no container has, and all that is in them",
+		Text: `Only volumes that berth has made are removed: which of Podman's are in use is not known here. The container of a unit that
+is stopped is gone, so its volumes are in nobody's use.`,
+		Flags: o.flags, Before: confirmPrune, Userns: namespaceNeeded, Run: runVolumePrune,
+	}
+}
+
+// confirmPrune asks before the user's namespace is entered, so that it is asked once.
+func confirmPrune(_ context.Context, env *Env, args []string) error {
+	var o volumePruneOptions
+	set := newFlagSet("prune")
+	o.flags(set)
+	if set.Parse(args) != nil || o.force || os.Getenv("_CONTAINERS_USERNS_CONFIGURED") != "" {
+		return nil
+	}
+	fmt.Fprint(env.Err, "All volumes that no container has are removed, with all that is in them. Go on? [y/N] ")
+	line, err := bufio.NewReader(env.In).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
+		return nil
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return &ExitError{}
+}
+
+func runVolumePrune(_ context.Context, env *Env, args []string) error {
+	var o volumePruneOptions
+	set := newFlagSet("prune")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	list, err := volumes().List()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, vol := range list {
+		wanted, err := wantsVolume(vol, o.filters)
+		if err != nil {
+			return err
+		}
+		if !wanted || !vol.Ours {
+			continue
+		}
+		users, err := runDirs().VolumeUsers(vol.Name)
+		if err == nil && len(users) == 0 {
+			if err = volumes().Remove(vol.Name); err == nil {
+				fmt.Fprintln(env.Out, vol.Name)
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestVolumeOptions(t *testing.T) {
+	for _, tt := range []struct{ kind, device, o, want string }{
+		{"", "", "", "none"},
+		{"tmpfs", "tmpfs", "size=1m,uid=5", "tmpfs tmpfs size=1m,uid=5"},
+		{"bind", "/srv", "", "bind /srv "},
+		{"none", "/srv", "bind,ro", "none /srv bind,ro"},
+		{"nfs", "host:/dir", "addr=host,ro", "nfs host:/dir addr=host,ro"},
+		{"ext4", "/dev/sdb1", "uid=3,noatime", "ext4 /dev/sdb1 noatime"},
+		{"", "", "uid=3,gid=4", "none"},
+		{"", "/srv", "", "!needs type="}, {"bind", "srv", "", "!absolute"}, {"", "", "size=1g", "!quota"}, {"", "", "noatime", "!needs type="},
+		{"ext4", "/dev/x", "uid=x", "!not a number"},
+	} {
+		options := map[string]string{}
+		for name, value := range map[string]string{"type": tt.kind, "device": tt.device, "o": tt.o} {
+			if value != "" {
+				options[name] = value
+			}
+		}
+		var vol Volume
+		err := vol.SetOptions("local", options)
+		got := "none"
+		if m, ok, _ := vol.mountSource(); ok {
+			got = fmt.Sprintf("%s %s %s", m.Type, m.Device, m.Options)
+		}
+		if part, bad := strings.CutPrefix(tt.want, "!"); bad {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%+v: %v", tt, err)
+			}
+		} else if got != tt.want || err != nil {
+			t.Errorf("%+v: %s, %v", tt, got, err)
+		}
+	}
+	var vol Volume
+	if err := vol.SetOptions("nosuch", nil); err == nil {
+		t.Error("any driver is taken")
+	}
+	if err := vol.SetOptions("", map[string]string{"x": "y"}); err == nil {
+		t.Error("any option is taken")
+	}
+}
+
+// Anonymous volumes of an earlier boot go; Podman's, those of this boot, and those that were to stay do not.
+func TestSweepVolumes(t *testing.T) {
+	root := t.TempDir()
+	name := func(c string) string { return strings.Repeat(c, 64) }
+	for _, vol := range []Volume{
+		{Name: name("a"), Anonymous: true, Boot: "before"}, {Name: name("b"), Anonymous: true, Boot: "now"}, {Name: name("c"), Anonymous: true}, {Name: "named", Boot: "before"},
+	} {
+		if _, err := ensure(root, vol, func(string) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(root, name("d"), "_data"), 0o755); err != nil { // Podman's
+		t.Fatal(err)
+	}
+	if err := sweepVolumes(root, "now"); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	entries, _ := os.ReadDir(root)
+	for _, e := range entries {
+		left = append(left, e.Name()[:1])
+	}
+	if got := strings.Join(left, ""); got != "bcdn" {
+		t.Errorf("left: %s", got)
+	}
+}

@@ -1,0 +1,449 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/inroot"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// VolumeMount is a volume, or a path of the host, that a container sees.
+type VolumeMount struct {
+	Name        string   `json:"name,omitempty"`   // of the volume; "" for a path of the host
+	Source      string   `json:"source,omitempty"` // path of the host
+	Destination string   `json:"destination"`
+	Options     []string `json:"options,omitempty"`
+	Anonymous   bool     `json:"anonymous,omitempty"` // the volume is this container's own
+}
+
+// volumeInput is what volumes depend on.
+type volumeInput struct {
+	root    inroot.Root
+	image   spec.ImageConfig
+	process spec.Process
+}
+
+// volumes resolves the volumes given, those of other containers, and those of the image that none was given for.
+func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.Mount, error) {
+	volumes, err := e.wantedVolumes(s.Container, in.image)
+	if err != nil {
+		return nil, err
+	}
+	anonymous := false
+	for i, v := range volumes {
+		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options}
+		if v.Named() {
+			m.Name, m.Source = v.Source, ""
+		}
+		if v.Source == "" {
+			if m.Name, err = NewID(); err != nil {
+				return nil, err
+			}
+			m.Anonymous, anonymous, volumes[i].Source = true, true, m.Name
+		}
+		s.Mounts = append(s.Mounts, m)
+	}
+	if anonymous { // known before they are there: a killed start's are found
+		if err := e.Dirs.save(*s); err != nil {
+			return nil, err
+		}
+	}
+	var list []spec.Mount
+	for i, v := range volumes {
+		if s.Mounts[i].Source, err = e.volumeSource(ctx, s, i, v, in); err != nil {
+			return nil, err
+		}
+		source, err := e.shownAs(s, i, v, in.process)
+		if err != nil {
+			return nil, fmt.Errorf("volume %s:%s: %w", v.Source, v.Destination, err)
+		}
+		list = append(list, spec.Mount{Source: source, Destination: v.Destination, Options: v.Options})
+	}
+	return list, nil
+}
+
+// wantedVolumes lists volumes by the places where they are shown: what was asked for comes first, then other containers',
+// then the image's.
+func (e *Engine) wantedVolumes(c spec.Container, image spec.ImageConfig) ([]spec.Volume, error) {
+	var list []spec.Volume
+	taken := map[string]bool{}
+	for _, word := range c.Volumes {
+		v, err := spec.ParseVolume(word)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+		taken[v.Destination] = true
+	}
+	for _, word := range c.Tmpfs {
+		place, _, _ := strings.Cut(word, ":")
+		taken[path.Clean(place)] = true
+	}
+	for _, from := range c.VolumesFrom {
+		others, err := e.volumesFrom(from)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range others {
+			if !taken[v.Destination] {
+				list = append(list, v)
+				taken[v.Destination] = true
+			}
+		}
+	}
+	if c.ImageVolume == "ignore" || c.ImageVolume == "tmpfs" || c.Rootfs {
+		return list, nil
+	}
+	for _, place := range image.Volumes {
+		v, err := spec.ParseVolume(place)
+		if err != nil {
+			return nil, fmt.Errorf("of the image: %w; --image-volume=ignore passes over it", err)
+		}
+		if !taken[v.Destination] {
+			list = append(list, v)
+			taken[v.Destination] = true
+		}
+	}
+	return list, nil
+}
+
+// volumesFrom lists what another container sees, CONTAINER[:OPTION,…].
+func (e *Engine) volumesFrom(word string) ([]spec.Volume, error) {
+	name, opts, _ := strings.Cut(word, ":")
+	other, err := e.Dirs.Find(name)
+	if err != nil {
+		return nil, fmt.Errorf("volumes from %q: %w", name, err)
+	}
+	var list []spec.Volume
+	for _, m := range other.Mounts {
+		v := spec.Volume{Source: m.Source, Destination: m.Destination, Options: slices.Clone(m.Options)}
+		if m.Name != "" {
+			v.Source = m.Name
+		}
+		for _, o := range strings.Split(opts, ",") {
+			switch o {
+			case "ro", "rw":
+				v.Options = append(slices.DeleteFunc(v.Options, func(s string) bool { return s == "ro" || s == "rw" }), o)
+			case "", "z", "Z":
+			default:
+				return nil, fmt.Errorf("volumes from %q: unknown option %q; ro, rw, z and Z are known", name, o)
+			}
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// volumeSource is the directory or file of the host that a volume shows. A path must exist: to make one on a mount
+// point that is not mounted yet would hide the loss of data.
+func (e *Engine) volumeSource(ctx context.Context, s *State, i int, v spec.Volume, in volumeInput) (string, error) {
+	if !v.Named() {
+		if _, err := os.Stat(v.Source); err != nil {
+			return "", fmt.Errorf("volume %s:%s of %s: the host has no %s; make it, or mount what it lies on", v.Source, v.Destination, s.who(), v.Source)
+		}
+		return v.Source, nil
+	}
+	fill := func(dir string) error {
+		if v.NoCopy {
+			return os.Chown(dir, int(in.process.UID), int(in.process.GID))
+		}
+		if err := copyUp(in.root, v.Destination, dir, in.process); err != nil {
+			return fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
+		}
+		return nil
+	}
+	own := s.Mounts[i].Anonymous
+	source, err := e.Volumes.Ensure(VolumeRequest{Name: v.Source, Anonymous: own, Volatile: own && s.Container.Remove}, fill)
+	if err != nil || source.Type == "" {
+		return source.Path, err
+	}
+	return e.mountVolume(ctx, s, i, source, fill)
+}
+
+// who names the container to people: by its unit where it has one.
+func (s State) who() string {
+	if strings.HasSuffix(s.Unit, ".service") {
+		return s.Unit
+	}
+	return fmt.Sprintf("container %q", s.Name)
+}
+
+// mountVolume mounts the file system that a volume stands for, where only the container sees it. One that somebody has
+// mounted on the volume's own directory is taken as it is.
+func (e *Engine) mountVolume(ctx context.Context, s *State, i int, v VolumeSource, fill func(string) error) (string, error) {
+	if mounted, err := isMountPoint(v.Path); mounted || err != nil {
+		return v.Path, err
+	}
+	target, err := e.stagedPlace(s, i, true)
+	if err != nil {
+		return "", err
+	}
+	if err := e.mountProgram(ctx, v, target); err != nil {
+		return "", fmt.Errorf("volume %q of %s: %w", s.Mounts[i].Name, s.who(), err)
+	}
+	if v.Type == "tmpfs" {
+		return target, fill(target)
+	}
+	return target, nil
+}
+
+// mountProgram calls mount(8), which knows the helpers of file systems that need one, such as nfs.
+func (e *Engine) mountProgram(ctx context.Context, v VolumeSource, target string) error {
+	args := []string{"-n"}
+	if v.Type != "bind" && v.Type != "none" {
+		args = append(args, "-t", v.Type)
+	} else if _, err := os.Stat(v.Device); err != nil {
+		return fmt.Errorf("the host has no %s; make it, or mount what it lies on", v.Device)
+	}
+	options := v.Options
+	if v.Type == "bind" && !slices.Contains(strings.Split(options, ","), "rbind") {
+		options = strings.TrimPrefix(options+",bind", ",")
+	}
+	if options != "" {
+		args = append(args, "-o", options)
+	}
+	device := v.Device
+	if device == "" {
+		device = v.Type
+	}
+	if _, err := e.Programs(ctx, proc.Command{Path: "mount", Args: append(args, "--", device, target)}); err != nil {
+		return fmt.Errorf("mount %s (type %s, options %q): %w", device, v.Type, options, err)
+	}
+	return nil
+}
+
+func isMountPoint(dir string) (bool, error) {
+	var here, above unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &here)
+	if err == nil {
+		err = unix.Statx(unix.AT_FDCWD, filepath.Dir(dir), 0, unix.STATX_MNT_ID, &above)
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", dir, err)
+	}
+	return here.Mnt_id != above.Mnt_id, nil
+}
+
+// stagedPlace makes the place below the staging directory on which volume i can be mounted.
+func (e *Engine) stagedPlace(s *State, i int, directory bool) (string, error) {
+	dir, err := e.staging(s)
+	if err != nil {
+		return "", err
+	}
+	for n := 0; ; n++ { // a volume may be mounted in several steps, one on the other's result
+		place := filepath.Join(dir, fmt.Sprintf("volume-%d-%d", i, n))
+		if directory {
+			err = os.Mkdir(place, 0o755)
+		} else {
+			var f *os.File
+			if f, err = os.OpenFile(place, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+				f.Close()
+			}
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return place, err
+		}
+	}
+}
+
+// shownAs changes the source as the options of the volume say, and returns the path that is to be shown.
+func (e *Engine) shownAs(s *State, i int, v spec.Volume, p spec.Process) (string, error) {
+	source := s.Mounts[i].Source
+	var err error
+	if v.Subpath != "" {
+		if source, err = e.stageSubpath(s, i, source, v.Subpath); err != nil {
+			return "", err
+		}
+	}
+	if v.Overlay {
+		if source, err = e.stageOverlay(s, i, source, v); err != nil {
+			return "", fmt.Errorf("option O: %w", err)
+		}
+	}
+	if v.Chown {
+		if !v.Named() && !v.Overlay {
+			if err := spec.CheckChown(source); err != nil {
+				return "", err
+			}
+		}
+		if err := chownTree(source, p); err != nil {
+			return "", fmt.Errorf("option U: %w", err)
+		}
+	}
+	return source, nil
+}
+
+func chownTree(source string, p spec.Process) error {
+	info, err := os.Stat(source)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return os.Chown(source, int(p.UID), int(p.GID))
+	}
+	root, err := inroot.Open(source)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.ChownTree(int(p.UID), int(p.GID))
+}
+
+// stageSubpath mounts what lies at a path of a volume. The path is resolved by the kernel below the volume, and what it
+// led to is mounted by its handle: a container that exchanges parts of the path for links meanwhile changes nothing.
+func (e *Engine) stageSubpath(s *State, i int, volume, subpath string) (string, error) {
+	root, err := inroot.Open(volume)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	handle, err := root.Handle(subpath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("the volume has no %s; make it first", subpath)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer handle.Close()
+	info, err := handle.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s in the volume is neither a directory nor a regular file", subpath)
+	}
+	place, err := e.stagedPlace(s, i, info.IsDir())
+	if err != nil {
+		return "", err
+	}
+	tree, err := unix.OpenTree(int(handle.Fd()), "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return "", fmt.Errorf("take %s of the volume: %w", subpath, err)
+	}
+	defer unix.Close(tree)
+	return place, unix.MoveMount(tree, "", unix.AT_FDCWD, place, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+// stageOverlay mounts an overlay on the source. What the container writes goes away with it, unless it was said where it
+// is to be kept.
+func (e *Engine) stageOverlay(s *State, i int, source string, v spec.Volume) (string, error) {
+	info, err := os.Stat(source)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("%s is no directory", source)
+	}
+	upper, work := v.Upper, v.Work
+	if upper == "" {
+		dir, err := e.Store.Dir(s.ID)
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(dir, fmt.Sprintf("overlay-%d", i))
+		upper, work = filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+		if err := errors.Join(os.MkdirAll(upper, 0o700), os.MkdirAll(work, 0o700), sameOwner(source, upper)); err != nil {
+			return "", err
+		}
+	}
+	place, err := e.stagedPlace(s, i, true)
+	if err != nil {
+		return "", err
+	}
+	// By handles, since a path may have the characters that divide the options.
+	options := ""
+	for _, d := range []struct{ name, path string }{{"lowerdir", source}, {"upperdir", upper}, {"workdir", work}} {
+		f, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		options += fmt.Sprintf("%s=/proc/self/fd/%d,", d.name, f.Fd())
+	}
+	if e.Host.Rootless {
+		options += "userxattr,"
+	}
+	if err := unix.Mount("overlay", place, "overlay", 0, strings.TrimSuffix(options, ",")); err != nil {
+		return "", fmt.Errorf("mount an overlay on %s: %w", source, err)
+	}
+	return place, nil
+}
+
+// sameOwner gives a directory the owner and the mode of another.
+func sameOwner(of, to string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(of, &st); err != nil {
+		return err
+	}
+	return errors.Join(os.Chown(to, int(st.Uid), int(st.Gid)), unix.Chmod(to, st.Mode&0o7777))
+}
+
+// removeAnonymous removes the volumes that are the container's own, unless another one has taken them over by
+// --volumes-from.
+func (e *Engine) removeAnonymous(s State) error {
+	var errs []error
+	for _, m := range s.Mounts {
+		if !m.Anonymous {
+			continue
+		}
+		users, err := e.Dirs.VolumeUsers(m.Name)
+		if err != nil || len(users) > 1 || len(users) == 1 && users[0] != s.Name {
+			errs = append(errs, err)
+			continue
+		}
+		if err := e.Volumes.Remove(m.Name); err != nil && !errors.Is(err, ErrNoVolume) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// VolumeUsers lists the names of the containers that have a volume.
+func (d Dirs) VolumeUsers(volume string) ([]string, error) {
+	containers, err := d.List()
+	if err != nil {
+		return nil, err
+	}
+	var users []string
+	for _, c := range containers {
+		has := slices.ContainsFunc(c.Mounts, func(m VolumeMount) bool { return m.Name == volume })
+		for _, word := range c.Container.Volumes { // of one that is about to start
+			v, err := spec.ParseVolume(word)
+			has = has || err == nil && v.Named() && v.Source == volume
+		}
+		if has {
+			users = append(users, c.Name)
+		}
+	}
+	return users, nil
+}
+
+// copyUp gives a new volume what the image has at its place: content, owner and mode. Where the image has nothing, the
+// volume belongs to the container's user.
+func copyUp(root inroot.Root, place, volume string, p spec.Process) error {
+	from, err := root.OpenDir(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Chown(volume, int(p.UID), int(p.GID))
+	}
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := inroot.Open(volume)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	return inroot.CopyTree(from, to)
+}

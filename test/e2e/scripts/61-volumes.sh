@@ -1,0 +1,144 @@
+# hosts: nspawn vm
+# timeout: 6m
+# Anonymous volumes live as long as their container; options of volumes do what they say; nothing leads out of a volume.
+. "$BERTH_E2E/berth.sh"
+
+needs podman
+load_image
+warm_up
+B="berth run --rm --network none"
+podman volume create theirs >/dev/null
+echo kept >/var/lib/containers/storage/volumes/theirs/_data/file
+$B -v warm:/x:O $IMAGE true && berth volume rm warm >/dev/null
+wait_for 20 no_scope
+leak_snapshot
+
+say "anonymous volumes end with the container"
+assert_eq "writable" "$($B -v /anon --read-only $IMAGE sh -c 'echo x >/anon/f && cat /anon/f')" x
+quadlet e2e-anon.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Volume=/anon
+Volume=/etc
+Exec=sh -c '$IDLE'
+F
+systemctl start e2e-anon
+assert_eq "volumes of the container" "$(berth volume ls -q --filter dangling=false | grep -c '^[0-9a-f]\{64\}$')" 2
+assert_match "filled from the image" "$(cat /proc/$(property e2e-anon MainPID)/root/etc/passwd)" '^root:'
+assert_eq "of another container" "$($B --volumes-from systemd-e2e-anon:ro $IMAGE sh -c 'touch /anon/f 2>/dev/null || echo read-only')" read-only
+systemctl stop e2e-anon
+assert_eq "volumes left" "$(berth volume ls -q | grep -v theirs || true)" ""
+must_fail $B -v /anon -v /nonexistent/dir:/x $IMAGE true >/dev/null
+assert_eq "volumes left by a failed start" "$(berth volume ls -q | grep -v theirs || true)" ""
+
+say "a volume of Podman's is adopted as it is"
+assert_eq "content" "$($B -v theirs:/d $IMAGE cat /d/file)" kept
+assert_match "not pruned" "$(berth volume prune -f)$(berth volume ls -q)" theirs
+
+say "options"
+mkdir -p "$tmp/src" && echo original >"$tmp/src/file" && chown 7:7 "$tmp/src/file"
+assert_eq "overlay" "$($B -v "$tmp/src:/d:O" $IMAGE sh -c 'echo changed >/d/file; cat /d/file')" changed
+assert_eq "source of the overlay" "$(cat "$tmp/src/file")" original
+mkdir "$tmp/up" "$tmp/work"
+$B -v "$tmp/src:/d:O,upperdir=$tmp/up,workdir=$tmp/work" $IMAGE sh -c 'echo changed >/d/file'
+assert_eq "kept beside" "$(cat "$tmp/up/file") $(cat "$tmp/src/file")" "changed original"
+$B -v "$tmp/src:/d:U" -u 1234:1235 $IMAGE true
+assert_eq "owners after U" "$(stat -c %u:%g "$tmp/src" "$tmp/src/file" | paste -sd' ')" "1234:1235 1234:1235"
+assert_match "U of a system directory" "$(must_fail $B -v /usr:/d:U $IMAGE true)" 'option U would give /usr'
+assert_match "noexec" "$($B -v "$tmp/src:/d:noexec,ro" $IMAGE grep ' /d ' /proc/self/mountinfo)" ' ro,.*noexec'
+assert_match "defaults of a volume" "$($B -v theirs:/d $IMAGE grep ' /d ' /proc/self/mountinfo)" 'nosuid,nodev'
+quadlet e2e-missing.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Volume=/srv/e2e-missing/x:/x
+F
+must_fail systemctl start e2e-missing >/dev/null
+wait_journal 20 'of e2e-missing.service: the host has no /srv/e2e-missing/x' -u e2e-missing
+test ! -e /srv/e2e-missing
+
+say "file systems as volumes"
+berth volume create -o type=tmpfs -o device=tmpfs -o o=size=1m,mode=1770 t >/dev/null
+assert_match "tmpfs" "$($B -v t:/d $IMAGE sh -c 'grep " /d " /proc/self/mountinfo; stat -c %a /d; dd if=/dev/zero of=/d/x bs=1M count=2 2>&1 || true')" 'tmpfs.*size=1024k'
+berth volume create -o type=none -o o=bind -o device="$tmp/src" b >/dev/null
+assert_eq "bind" "$($B -v b:/d $IMAGE cat /d/file)" original
+berth volume create -o type=bind -o device=/srv/e2e-gone g >/dev/null
+assert_match "source gone" "$(must_fail $B -v g:/d $IMAGE true)" 'volume "g" of .*the host has no /srv/e2e-gone'
+test ! -e /srv/e2e-gone
+assert_match "quota" "$(must_fail berth volume create -o o=size=1g q)" 'project quotas are not supported'
+berth volume rm t b g >/dev/null
+
+say "a subpath does not lead out, whatever the container does meanwhile"
+berth volume create s >/dev/null
+s=$(berth volume mount s)
+mkdir -p "$s/d/sub" /run/e2e-outside/sub
+defer rm -rf /run/e2e-outside
+echo inside >"$s/d/sub/file" && echo outside >/run/e2e-outside/sub/file
+ln -s /run/e2e-outside "$s/out"
+assert_match "a link" "$(must_fail $B -v s:/d:subpath=out/sub $IMAGE cat /d/file)" 'the volume has no out/sub'
+assert_match "upwards" "$(must_fail $B -v s:/d:subpath=../../../../../run/e2e-outside/sub $IMAGE cat /d/file)" 'the volume has no'
+quadlet e2e-hostile.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Volume=s:/d
+Exec=sh -c 'echo idle; cd /d; while :; do mv d e; ln -s /run/e2e-outside d; rm d; mv e d; done'
+StopSignal=KILL
+StopTimeout=1
+F
+systemctl start e2e-hostile
+seen= naive=
+for i in $(seq 6); do
+	seen+=" $($B -v s:/d:subpath=d/sub $IMAGE cat /d/file 2>/dev/null || true)"
+done
+for i in $(seq 3000); do # the negative control: who follows the path as it stands is led out
+	read -r naive <"$s/d/sub/file" || true
+	[ "$naive" != outside ] || break
+done 2>/dev/null
+systemctl stop e2e-hostile || true
+assert_eq "seen by a naive reader" "$naive" outside
+assert_no_match "seen by containers" "$seen" outside
+berth volume rm s >/dev/null
+
+say "archives"
+berth volume create a >/dev/null
+mkdir "$tmp/evil" && ln -s /run/e2e-outside "$tmp/evil/l"
+tar -C "$tmp/evil" -cf "$tmp/evil.tar" l && rm "$tmp/evil/l" && mkdir "$tmp/evil/l" && echo evil >"$tmp/evil/l/canary" && tar -C "$tmp/evil" -rf "$tmp/evil.tar" l/canary
+must_fail sh -c "berth volume import a '$tmp/evil.tar'; test -e /run/e2e-outside/canary"
+echo text >"$(berth volume mount a)/file"
+berth volume export a | gzip >"$tmp/a.tgz"
+berth volume create c >/dev/null
+berth volume import c "$tmp/a.tgz"
+assert_eq "imported" "$(cat "$(berth volume mount c)/file")" text
+assert_eq "pruned" "$(echo y | berth volume prune 2>/dev/null | paste -sd' ')" "a c"
+
+say "what was written is there after kills"
+quadlet e2e-ledger.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Volume=ledger:/l
+Exec=sh -c 'touch /l/log; n=\$\$(tail -n 1 /l/log | cut -d. -f1); echo idle; while :; do n=\$\$((n+1)); echo \$\$n. >>/l/log; done'
+[Service]
+Restart=always
+RestartSec=0
+StartLimitIntervalSec=0
+F
+systemctl start e2e-ledger
+log=$(berth volume mount ledger)/log
+grew() { [ "$(wc -l <"$log")" -gt "$1" ]; }
+for i in 1 2 3 4; do
+	wait_for 30 grew "$(wc -l <"$log")"
+	kill -9 "$(property e2e-ledger MainPID)" || true
+done
+wait_for 30 grew "$(wc -l <"$log")"
+systemctl stop e2e-ledger
+assert_eq "the first line out of order" "$(awk '$0 != NR "." { print NR ": " $0; exit }' "$log")" ""
+berth volume rm ledger >/dev/null
+rm -f /etc/containers/systemd/e2e-*.container
+systemctl daemon-reload
+systemctl reset-failed
+rm -rf "${tmp:?}"/src "$tmp"/up "$tmp"/work "$tmp"/evil* "$tmp"/a.tgz "$tmp"/wait_for /run/e2e-outside
+: >"$tmp/wait_for"
+leak_check

@@ -65,6 +65,10 @@ test: ## everything: check and e2e; installs what it needs from Debian's package
 	$(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory e2e
 
+.PHONY: torture
+torture: machines ## the end-to-end scripts with every case of kills and faults; takes hours
+	$(GO) test -tags 'e2e $(TAGS)' -count=1 -timeout 12h -v ./test/e2e -host nspawn -torture -run 'TestScripts/.*/(12|17|18|22)-'
+
 .PHONY: demo
 demo: machines ## run examples/web on a throw-away machine
 	examples/demo.sh

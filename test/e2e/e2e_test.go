@@ -23,6 +23,7 @@ import (
 
 var (
 	hostFlag = flag.String("host", "nspawn,vm", "kinds of machine to run on: nspawn, vm, local; \"local\" is this one, used as it is")
+	torture  = flag.Bool("torture", false, "let the scripts take every case instead of some; takes hours")
 	binFlag  = flag.Bool("bin", false, "install the programs that lie in bin, without building")
 )
 
@@ -143,7 +144,11 @@ func (b *bench) result(t *testing.T, s script.Script) script.Result {
 		b.start(t)
 	}
 	where := hosts.ScriptDir(b.options(t))
-	return script.Runner{Machine: b.machine, Kind: b.kind, Where: where}.Run(context.Background(), s)
+	r := script.Runner{Machine: b.machine, Kind: b.kind, Where: where, Torture: *torture}
+	if *torture {
+		r.Echo = os.Stderr
+	}
+	return r.Run(context.Background(), s)
 }
 
 func (b *bench) start(t *testing.T) {

@@ -44,7 +44,12 @@ type Runner struct {
 	Kind    hosts.Kind
 	Where   string
 	Echo    io.Writer // sees the output as it comes; may be nil
+	// Torture tells scripts, by BERTH_TORTURE=1, to take every case instead of some, and gives them the time for it.
+	Torture bool
 }
+
+// tortureTime is how many times as long a script may take then.
+const tortureTime = 60
 
 // Run runs the parts of a script one after the other.
 func (r Runner) Run(ctx context.Context, s Script) Result {
@@ -71,16 +76,19 @@ func (r Runner) Run(ctx context.Context, s Script) Result {
 }
 
 func (r Runner) part(ctx context.Context, p Part, out *bytes.Buffer) (int, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, fmt.Errorf("not finished after %s", p.Timeout))
+	env := []string{"BERTH_E2E=" + r.Where, "BERTH_HOST=" + string(r.Kind)}
+	limit := p.Timeout
+	if r.Torture {
+		env = append(env, "BERTH_TORTURE=1")
+		limit *= tortureTime
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not finished after %s", limit))
 	defer cancel()
 	var w io.Writer = out
 	if r.Echo != nil {
 		w = io.MultiWriter(out, r.Echo)
 	}
-	cmd := agent.Command{
-		Args: []string{"bash", "-c", p.Text, p.File},
-		Env:  []string{"BERTH_E2E=" + r.Where, "BERTH_HOST=" + string(r.Kind)},
-	}
+	cmd := agent.Command{Args: []string{"bash", "-c", p.Text, p.File}, Env: env}
 	return r.Machine.Run(ctx, cmd, agent.Streams{Stdout: w, Stderr: w})
 }
 

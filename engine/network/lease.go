@@ -56,8 +56,11 @@ func (a Adapter) release(name, id string) error {
 	if err := atomicfile.RemoveLink(path, id); err != nil {
 		return err
 	}
-	for dir := filepath.Dir(path); dir != filepath.Dir(a.Leases) && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
-		// An empty directory goes with its last lease.
+	// An empty directory goes with its last lease. One that is gone already may be the work of a release that was killed.
+	for dir := filepath.Dir(path); dir != filepath.Dir(a.Leases); dir = filepath.Dir(dir) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
 	return nil
 }

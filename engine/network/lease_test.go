@@ -1,7 +1,9 @@
 package network
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -159,6 +161,25 @@ func TestTakeAndRelease(t *testing.T) {
 }
 
 // TestTakeoverRace: of many that want a dead container's lease one gets it, and its late removal takes nothing away.
+// TestReleaseGoesOn: a release that was killed between two of the directories is finished by the next one.
+func TestReleaseGoesOn(t *testing.T) {
+	a := leases(t)
+	if ok, err := a.take("net/n/1", "c1"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for _, name := range []string{"net/n/1", "net/n"} {
+		if err := os.Remove(filepath.Join(a.Leases, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.release("net/n/1", "c1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(a.Leases); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the empty directories are left: %v", err)
+	}
+}
+
 func TestTakeoverRace(t *testing.T) {
 	a := leases(t)
 	for round := range 200 {

@@ -56,6 +56,12 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if in.BlockDevices, err = blockDevices(s.Container); err != nil {
 		return in, err
 	}
+	if err := e.joinNamespaces(s, &in); err != nil {
+		return in, err
+	}
+	if in.Systemd, err = spec.SystemdMode(s.Container, image.Config); err != nil {
+		return in, err
+	}
 	if in.Files, err = e.files(*s, in.NetHost, status); err != nil {
 		return in, err
 	}

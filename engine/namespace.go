@@ -1,11 +1,17 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/inroot"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 // handlePath names an open file for other processes, as long as this one has it open.
@@ -29,6 +35,133 @@ func newNetNS() (*os.File, error) {
 	}()
 	r := <-done
 	return r.f, r.err
+}
+
+// namespaceFiles are the names in /proc/PID/ns, and how the kernel numbers the kinds.
+var namespaceFiles = map[specs.LinuxNamespaceType]struct {
+	name string
+	kind int
+}{
+	specs.PIDNamespace: {"pid", unix.CLONE_NEWPID}, specs.IPCNamespace: {"ipc", unix.CLONE_NEWIPC},
+	specs.UTSNamespace: {"uts", unix.CLONE_NEWUTS}, specs.CgroupNamespace: {"cgroup", unix.CLONE_NEWCGROUP},
+}
+
+// joinNamespaces opens the namespaces of others that the container is to be in, and fills what depends on them.
+func (e *Engine) joinNamespaces(s *State, in *spec.Input) error {
+	list, err := s.Container.Namespaces.List()
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if n.Mode == "host" && n.Kind == specs.IPCNamespace {
+			in.Shm = "/dev/shm"
+		}
+		if n.Mode != "container" && n.Mode != "ns" {
+			continue
+		}
+		if e.Host.Rootless {
+			return fmt.Errorf("%s: a user's containers have a user namespace each, and cannot share what belongs to another one", n.Flag)
+		}
+		var f *os.File
+		if n.Mode == "ns" {
+			f, err = openNamespace(n.Peer, namespaceFiles[n.Kind].kind)
+		} else {
+			f, err = e.joinContainer(s, in, n)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", n.Flag, err)
+		}
+		s.handles = append(s.handles, f)
+		if in.Joined == nil {
+			in.Joined = map[specs.LinuxNamespaceType]string{}
+		}
+		in.Joined[n.Kind] = handlePath(f)
+	}
+	return nil
+}
+
+// joinContainer opens a namespace of another container.
+func (e *Engine) joinContainer(s *State, in *spec.Input, n spec.Namespace) (*os.File, error) {
+	other, err := e.Dirs.Find(n.Peer)
+	if err != nil {
+		return nil, err
+	}
+	if mode := other.Container.IPC; n.Kind == specs.IPCNamespace && (mode == "private" || mode == "none") {
+		return nil, fmt.Errorf("that container was started with --ipc=%s, and shares nothing; start it with --ipc=shareable", mode)
+	}
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", other.Init.PID, namespaceFiles[n.Kind].name))
+	// Looked at afterwards: the number may have become another process's meanwhile.
+	if !other.Running() {
+		return nil, errors.New("that container does not run")
+	}
+	if err == nil && n.Kind == specs.IPCNamespace {
+		in.Shm, err = e.shareShm(s, other.Init.PID)
+	}
+	return f, err
+}
+
+// shareShm shows the /dev/shm of another container's process in this thread's mount namespace.
+func (e *Engine) shareShm(s *State, pid int) (string, error) {
+	staging, err := e.staging(s)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(staging, "shm")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	tree, err := cloneTree(pid, "dev/shm")
+	if err != nil {
+		return "", fmt.Errorf("its /dev/shm: %w", err)
+	}
+	defer unix.Close(tree)
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return "", fmt.Errorf("mount its /dev/shm: %w", err)
+	}
+	return dir, nil
+}
+
+// cloneTree copies what is mounted at a path of a process's file system. Only a thread that is in the mount namespace may
+// do that (open_tree(2)). The path belongs to the other container, so that it is resolved inside of its root.
+func cloneTree(pid int, path string) (int, error) {
+	type result struct {
+		fd  int
+		err error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		fd, err := cloneTreeThere(pid, path)
+		done <- result{fd, err}
+	}()
+	r := <-done
+	return r.fd, r.err
+}
+
+func cloneTreeThere(pid int, path string) (int, error) {
+	root, err := inroot.Open(fmt.Sprintf("/proc/%d/root", pid))
+	if err != nil {
+		return -1, err
+	}
+	defer root.Close()
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	if err != nil {
+		return -1, err
+	}
+	defer ns.Close()
+	// setns(2) refuses a thread that shares its root and working directory with others.
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return -1, err
+	}
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+		return -1, err
+	}
+	place, err := root.OpenDir(path)
+	if err != nil {
+		return -1, err
+	}
+	defer place.Close()
+	return unix.OpenTree(place.FD(), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 }
 
 // protect shows the runtime's program read-only in the thread's mount namespace, so that no container can overwrite it

@@ -31,6 +31,9 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 		return s, err
 	}
 	err = e.start(ctx, &s)
+	for _, f := range s.handles {
+		f.Close()
+	}
 	if s.netns != nil {
 		defer s.netns.Close() // after the removal, which works on it
 	}
@@ -59,6 +62,15 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	if c.KeepGroups() && strings.HasPrefix(filepath.Base(e.RuntimeProgram), "runc") {
 		return State{}, errors.New("--group-add=keep-groups needs crun: runc cannot leave groups alone")
 	}
+	if c.Cgroups == "disabled" && strings.HasPrefix(filepath.Base(e.RuntimeProgram), "runc") {
+		return State{}, errors.New("--cgroups=disabled needs crun: runc always makes a cgroup")
+	}
+	if err := spec.CheckNamespaces(c); err != nil {
+		return State{}, err
+	}
+	if c.HostName == "" {
+		c.HostName = e.sharedHostName(c)
+	}
 	net, note, err := networkRequest(id, c)
 	if err != nil {
 		return State{}, err
@@ -84,6 +96,20 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	return s, e.Dirs.reserve(s)
 }
 
+// sharedHostName is the host name of whom the container shares it with, "" when it has one of its own.
+func (e *Engine) sharedHostName(c spec.Container) string {
+	if c.UTS == "host" {
+		name, _ := os.Hostname()
+		return name
+	}
+	if peer, ok := strings.CutPrefix(c.UTS, "container:"); ok {
+		if other, err := e.Dirs.Find(peer); err == nil {
+			return spec.HostName(other.ID, other.Container)
+		}
+	}
+	return ""
+}
+
 // start runs the two halves side by side: the network of the container, and all the rest.
 func (e *Engine) start(ctx context.Context, s *State) error {
 	image, err := e.image(ctx, s.Container)
@@ -93,6 +119,9 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	s.ImageID, s.Image = image.ID, image.Name
 	if err := publishAll(s, image); err != nil {
 		return err
+	}
+	if systemd, err := spec.SystemdMode(s.Container, image.Config); s.StopSig == "" && err == nil && systemd {
+		s.StopSig = spec.SystemdStopSignal
 	}
 	if s.StopSig == "" {
 		if s.StopSig, err = stopSignal(image.Config.StopSignal); err != nil {

@@ -42,10 +42,11 @@ type State struct {
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
-	netns        *os.File // handle of Run on the network namespace
-	cgroupInside string   // Cgroup as the runtime sees it
-	rootfs       string   // where the root file system is mounted
-	staged       bool     // the tmpfs for mounts and secrets is there
+	netns        *os.File   // handle of Run on the network namespace
+	handles      []*os.File // what else must be open until the runtime has made the container
+	cgroupInside string     // Cgroup as the runtime sees it
+	rootfs       string     // where the root file system is mounted
+	staged       bool       // the tmpfs for mounts and secrets is there
 }
 
 // Running reports whether the container's PID 1 is there.

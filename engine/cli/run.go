@@ -68,6 +68,12 @@ func checkRun(c spec.Container) error {
 			return fmt.Errorf("--%s=%s: known are %s", f.name, f.value, strings.TrimPrefix(strings.Join(f.known, ", "), ", "))
 		}
 	}
+	if err := spec.CheckNamespaces(c); err != nil {
+		return err
+	}
+	if _, err := spec.SystemdMode(c, spec.ImageConfig{}); err != nil {
+		return err
+	}
 	for _, a := range c.Annotations {
 		if err := spec.CheckAnnotation(a); err != nil {
 			return err

@@ -26,6 +26,9 @@ func Open(dir string) (Root, error) {
 // Close gives the handle back.
 func (r Root) Close() error { return r.dir.Close() }
 
+// FD is the root's file descriptor, which it keeps.
+func (r Root) FD() int { return int(r.dir.Fd()) }
+
 // open resolves p in the root.
 func (r Root) open(p string, flags int, mode uint64) (*os.File, error) {
 	if flags&unix.O_PATH == 0 { // with which openat2 takes few others

@@ -24,7 +24,11 @@ type Input struct {
 	Files        []Mount // files of ours: hosts, resolv.conf, hostname, .containerenv
 	NetNS        string  // path to join; "" with NetHost false: a new one made by the runtime
 	NetHost      bool    // the host's network namespace
-	Seccomp      *specs.LinuxSeccomp
+	// Joined are the paths of the other namespaces to join.
+	Joined  map[specs.LinuxNamespaceType]string
+	Systemd bool   // the program is a service manager
+	Shm     string // directory to show at /dev/shm; "" for a new tmpfs
+	Seccomp *specs.LinuxSeccomp
 }
 
 // Process is a user of the container in numbers.
@@ -106,6 +110,14 @@ func Build(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	namespaces, err := namespaces(in)
+	if err != nil {
+		return nil, err
+	}
+	hostName := HostName(in.ID, in.Container)
+	if in.Container.Namespaces.mode(specs.UTSNamespace) != "private" {
+		hostName = "" // which is another's
+	}
 	s := &specs.Spec{
 		Version: "1.0.2",
 		Process: &specs.Process{
@@ -120,11 +132,11 @@ func Build(in Input) (*specs.Spec, error) {
 			OOMScoreAdj:     in.Container.OOMScoreAdj,
 		},
 		Root:        &specs.Root{Path: in.Rootfs, Readonly: in.Container.ReadOnly},
-		Hostname:    HostName(in.ID, in.Container),
+		Hostname:    hostName,
 		Mounts:      mounts,
 		Annotations: annotations,
 		Linux: &specs.Linux{
-			Namespaces:        namespaces(in),
+			Namespaces:        namespaces,
 			Sysctl:            sysctls,
 			CgroupsPath:       in.Host.CgroupsPath,
 			Devices:           devices,
@@ -140,19 +152,6 @@ func Build(in Input) (*specs.Spec, error) {
 		s.Linux.Seccomp = in.Seccomp
 	}
 	return s, nil
-}
-
-// namespaces lists the namespaces of the container. The cgroup namespace is always private: /sys/fs/cgroup then shows
-// the container's own cgroup and nothing above it.
-func namespaces(in Input) []specs.LinuxNamespace {
-	list := []specs.LinuxNamespace{
-		{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
-		{Type: specs.MountNamespace}, {Type: specs.CgroupNamespace},
-	}
-	if !in.NetHost {
-		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: in.NetNS})
-	}
-	return list
 }
 
 // HostName is the name that the container's kernel and its /etc/hostname tell: what was asked for, else the first

@@ -59,6 +59,9 @@ func goldenInputs() map[string]Input {
 			in.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActErrno}
 		}),
 		"everything": with(everything),
+		"systemd": with(func(in *Input) {
+			in.Systemd, in.Container.Command, in.Container.ShmSizeSystemd = true, []string{"/sbin/init"}, "8m"
+		}),
 		"listen-fds": with(func(in *Input) {
 			in.Host.ListenFDs = 2
 			in.Host.Environment = map[string]string{"LISTEN_FDS": "2", "LISTEN_PID": "77", "LISTEN_FDNAMES": "http:https"}
@@ -183,7 +186,7 @@ func insecure(s *specs.Spec, in Input) (wrong []string) {
 	}
 	dev, cgroup, shm := place("/dev"), place("/sys/fs/cgroup"), place("/dev/shm")
 	complain(dev == nil || dev.Type != "tmpfs", "no fresh /dev (CVE-2026-88264, CVE-2026-41579)")
-	complain(cgroup == nil || !in.Container.Privileged && !slices.Contains(cgroup.Options, "ro"), "/sys/fs/cgroup can be written (CVE-2023-25809)")
+	complain(cgroup == nil || !in.Container.Privileged && !in.Systemd && !slices.Contains(cgroup.Options, "ro"), "/sys/fs/cgroup can be written (CVE-2023-25809)")
 	complain(shm == nil || !slices.ContainsFunc(shm.Options, func(o string) bool { return strings.HasPrefix(o, "size=") }), "/dev/shm without a limit (CVE-2024-3056)")
 	complain(!slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace && n.Path == "" }),
 		"no cgroup namespace of its own (CVE-2022-0492)")

@@ -61,6 +61,8 @@ type Container struct {
 	Timezone     string   `json:"timezone,omitempty"`
 
 	Limits
+	Namespaces
+	SystemdFlags
 	ProcessFlags
 	Accounts
 	PullFlags

@@ -19,6 +19,15 @@ func mounts(in Input) ([]specs.Mount, error) {
 		return nil, err
 	}
 	byPlace := map[string]specs.Mount{}
+	if in.Systemd {
+		own, err := systemdMounts(in.Container)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range own {
+			byPlace[m.Destination] = m
+		}
+	}
 	for _, f := range in.Files {
 		m := bindMount(f)
 		if in.Container.ReadOnly {
@@ -28,6 +37,9 @@ func mounts(in Input) ([]specs.Mount, error) {
 	}
 	if in.Container.ReadOnly && in.Container.ReadOnlyTmpfs {
 		for _, p := range []string{"/run", "/tmp", "/var/tmp"} {
+			if _, ok := byPlace[p]; ok {
+				continue
+			}
 			byPlace[p] = tmpfsMount(p, []string{"rw", "nosuid", "nodev", "mode=1777"})
 		}
 	}
@@ -87,6 +99,9 @@ func kernelMounts(in Input) ([]specs.Mount, error) {
 	if in.Container.Privileged {
 		sysMode, cgroupMode = "rw", "rw"
 	}
+	if in.Systemd {
+		cgroupMode = "rw"
+	}
 	pts := []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}
 	if !in.Host.Rootless {
 		pts = append(pts, "gid=5")
@@ -99,14 +114,43 @@ func kernelMounts(in Input) ([]specs.Mount, error) {
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", shm)}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", sysMode}},
 	}
+	list = shareMounts(in, list)
 	if in.Host.Rootless && in.NetHost {
 		// sysfs shows the network namespace, so the kernel lets only its owner mount one (sysfs(5)).
-		list[5] = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
+		i := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == "/sys" })
+		list[i] = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
 	}
 	return append(list, specs.Mount{
 		Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
 		Options: []string{"nosuid", "noexec", "nodev", "relatime", cgroupMode},
 	}), nil
+}
+
+// shareMounts replaces the file systems that show a namespace by those of whom it is shared with.
+func shareMounts(in Input, list []specs.Mount) []specs.Mount {
+	bind := func(place, source string, options ...string) {
+		for i, m := range list {
+			if m.Destination == place {
+				list[i] = specs.Mount{Destination: place, Type: "bind", Source: source, Options: append([]string{"rbind", "rprivate"}, options...)}
+			}
+		}
+	}
+	if in.Shm != "" {
+		bind("/dev/shm", in.Shm, "rw", "nosuid", "noexec", "nodev")
+	}
+	ipc := in.Container.Namespaces.mode(specs.IPCNamespace)
+	if ipc == "none" {
+		list = slices.DeleteFunc(list, func(m specs.Mount) bool { return m.Destination == "/dev/shm" })
+	}
+	if in.Host.Rootless { // who does not own a namespace may not mount what shows it
+		if ipc == "host" {
+			bind("/dev/mqueue", "/dev/mqueue", "nosuid", "noexec", "nodev")
+		}
+		if in.Container.Namespaces.mode(specs.PIDNamespace) == "host" {
+			bind("/proc", "/proc", "nosuid", "noexec", "nodev")
+		}
+	}
+	return list
 }
 
 func bindMount(m Mount) specs.Mount {

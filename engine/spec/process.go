@@ -120,6 +120,9 @@ func imageEnvironment(in Input) map[string]string {
 		env["HOME"] = in.Process.Home
 	}
 	env["HOSTNAME"] = HostName(in.ID, in.Container)
+	if in.Systemd {
+		env["container_uuid"] = in.ID[:min(32, len(in.ID))]
+	}
 	if in.Container.EnvHost {
 		for name, value := range in.Host.Environment {
 			if !OwnVariable(name) {

@@ -6,7 +6,6 @@
 
 load_image
 warm_up
-leak_snapshot
 
 table=$BERTH_E2E/50-flags.table
 declare -A control
@@ -21,9 +20,20 @@ export tmp IMAGE
 disk=$(lsblk -dnpo NAME 2>/dev/null | grep -m1 '^/dev/[vs]d' || true)
 export disk
 
+printf '[engine]\nruntime = "crun"\n' >"$tmp/containers.conf"
+leak_snapshot
+
 # Without a group of its own a container starts sooner; only limits need one.
-group='--cgroups disabled'
-[ "$BERTH_HOST" != vm ] || group=
+# runc always makes one.
+group=
+ipc=$(readlink /proc/self/ns/ipc | tr -cd 0-9)
+cgroup=$(readlink /proc/self/ns/cgroup | tr -cd 0-9)
+
+# Another container, to share with.
+berth run -d --rm --name e2e-peer --hostname peer.example --network none --ipc shareable $IMAGE \
+	sh -c "$IDLE"' & wait' >/dev/null
+defer berth rm -f -i e2e-peer
+berth run --rm --network none --ipc container:e2e-peer $IMAGE sh -c 'echo shared >/dev/shm/from-another'
 
 # run_row ARGS COMMAND prints what the container prints, and its exit status.
 run_row() {
@@ -56,6 +66,8 @@ rows=0
 for runtime in crun runc; do
 	printf '[engine]\nruntime = "%s"\n' "$runtime" >"$tmp/containers.conf"
 	export CONTAINERS_CONF=$tmp/containers.conf
+	group=
+	[ "$runtime$BERTH_HOST" != crunnspawn ] || group='--cgroups disabled'
 	while IFS='|' read -r flag where args command want; do
 		flag=${flag// /} where=${where// /}
 		case $flag in "" | "#"*) continue ;; esac
@@ -66,6 +78,7 @@ for runtime in crun runc; do
 		*) continue ;;
 		esac
 		args=${args# } args=${args% } command=${command# } command=${command% } want=${want# }
+		want=${want//@HOST@/$(</proc/sys/kernel/hostname)} want=${want//@IPC@/$ipc} want=${want//@CGROUP@/$cgroup}
 		check_row "$runtime" "$flag" "$args" "$command" "$want"
 		rows=$((rows + 1))
 	done <"$table"
@@ -73,5 +86,6 @@ done
 unset CONTAINERS_CONF
 [ "$rows" -gt 5 ] || die "only $rows rows were run: the table is not read"
 say "$rows rows"
+berth rm -f e2e-peer >/dev/null
 assert_eq "rows that are wrong" "$failures" 0
 leak_check

@@ -59,7 +59,10 @@ func (e *Engine) joinNamespaces(s *State, in *spec.Input) error {
 		if n.Mode != "container" && n.Mode != "ns" {
 			continue
 		}
-		if e.Host.Rootless {
+		if n.Kind == specs.IPCNamespace {
+			in.Shm = s.podShm
+		}
+		if e.Host.Rootless && s.Pod == "" {
 			return fmt.Errorf("%s: a user's containers have a user namespace each, and cannot share what belongs to another one", n.Flag)
 		}
 		var f *os.File

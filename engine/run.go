@@ -71,9 +71,21 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	if c.HostName == "" {
 		c.HostName = e.sharedHostName(c)
 	}
+	var pod Pod
+	if c.Pod != "" || c.PodIDFile != "" {
+		if pod, c, err = e.joinPod(c); err != nil {
+			return State{}, err
+		}
+	}
 	net, note, err := networkRequest(id, c)
 	if err != nil {
 		return State{}, err
+	}
+	if pod.ID != "" && pod.Spec.Shares("net") {
+		net.Mode = podMode
+		if pod.Network.host() {
+			net.Mode = "host"
+		}
 	}
 	if note != "" {
 		fmt.Fprintln(e.Warn, note)
@@ -85,7 +97,7 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	net.Dir = e.Dirs.Container(id)
 	s := State{
 		ID: id, Name: c.Name, Image: c.Image, Created: time.Now().UTC(), Unit: unitOf(e.Host.Cgroup),
-		Network: net, Container: c, StopTime: c.StopTimeout, StopSig: stop,
+		Pod: pod.ID, Network: net, Container: c, StopTime: c.StopTimeout, StopSig: stop,
 		Runtime: e.RuntimeProgram,
 	}
 	if c.Replace {
@@ -130,7 +142,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	}
 	var status NetworkStatus
 	network := make(chan error, 1)
-	if err := e.joinNetwork(s); err != nil {
+	if err := e.joinNetwork(ctx, s); err != nil {
 		return err
 	}
 	if s.Network.connected() {
@@ -203,7 +215,7 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, err
 	}
 	var err error
-	if s.rootfs, err = e.rootfs(s, image); err != nil {
+	if s.rootfs, err = e.rootfs(*s, image); err != nil {
 		return Bundle{}, err
 	}
 	in, err := e.input(ctx, s, image, status)
@@ -247,38 +259,17 @@ func (e *Engine) divideCgroup(s *State) error {
 }
 
 // rootfs mounts the container's root file system, or takes the directory that stands in for one.
-func (e *Engine) rootfs(s *State, image Image) (string, error) {
+func (e *Engine) rootfs(s State, image Image) (string, error) {
 	if s.Container.Rootfs {
-		dir, options, _ := strings.Cut(image.Name, ":")
-		if !filepath.IsAbs(dir) {
+		if !filepath.IsAbs(image.Name) {
 			return "", fmt.Errorf("root file system %q: the path must be absolute", image.Name)
 		}
-		switch options {
-		case "":
-			return dir, nil
-		case "O":
-			return e.overlayRootfs(s, dir)
-		}
-		return "", fmt.Errorf("root file system %q: unknown option %q; O is known, which keeps changes out of the directory", image.Name, options)
+		return image.Name, nil
 	}
 	if err := e.Store.Create(s.ID, s.Name, image, s.Container.Remove); err != nil {
 		return "", err
 	}
 	return e.Store.Mount(s.ID)
-}
-
-// overlayRootfs keeps what the container writes out of the directory, in memory.
-func (e *Engine) overlayRootfs(s *State, dir string) (string, error) {
-	staging, err := e.staging(s)
-	if err != nil {
-		return "", err
-	}
-	v := spec.Volume{Upper: filepath.Join(staging, "rootfs-upper"), Work: filepath.Join(staging, "rootfs-work")}
-	if err := errors.Join(os.Mkdir(v.Upper, 0o755), os.Mkdir(v.Work, 0o700), sameOwner(dir, v.Upper)); err != nil {
-		return "", err
-	}
-	const number = -1 // beside the volumes, which count from 0
-	return e.stageOverlay(s, number, dir, v)
 }
 
 // bundle describes the container to the runtime.

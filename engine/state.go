@@ -36,6 +36,7 @@ type State struct {
 	Networked bool           `json:"networked"` // Network was given to the network adapter
 	Addresses []string       `json:"addresses,omitempty"`
 	Attached  []Attached     `json:"attached,omitempty"` // the networks that Addresses are of
+	Pod       string         `json:"pod,omitempty"`      // ID of the pod that it is in
 	NetFiles  string         `json:"netFiles,omitempty"` // directory of /etc/hosts and resolv.conf, when they are another's
 	Mounts    []VolumeMount  `json:"mounts,omitempty"`   // volumes and paths of the host that the container sees
 	Container spec.Container `json:"container"`
@@ -46,6 +47,7 @@ type State struct {
 	handles      []*os.File // what else must be open until the runtime has made the container
 	cgroupInside string     // Cgroup as the runtime sees it
 	rootfs       string     // where the root file system is mounted
+	podShm       string     // the pod's directory for /dev/shm
 	staged       bool       // the tmpfs for mounts and secrets is there
 }
 
@@ -163,9 +165,12 @@ func (d Dirs) List() ([]State, error) {
 	return list, nil
 }
 
-// ids lists the container directories: 64 hexadecimal digits.
-func (d Dirs) ids() ([]string, error) {
-	entries, err := os.ReadDir(d.Run)
+// ids lists the container directories.
+func (d Dirs) ids() ([]string, error) { return idsIn(d.Run) }
+
+// idsIn lists the directories whose names are IDs: 64 hexadecimal digits.
+func idsIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -15,9 +15,11 @@ func (c *conversion) pod(s *units.Pod, service *unitfile.Section) {
 	service.Add("ExecStart", c.engine("pod", "start", name).String())
 	service.Add("ExecStop", c.stopPod(s, name))
 	service.Add("ExecStopPost", c.removePod(name))
-	service.Set("Type", "forking")
+	// No process belongs to a pod whose namespaces are held by files; that of another is the main one.
+	service.Set("Type", "notify")
+	service.Set("NotifyAccess", "all")
+	service.Set("RemainAfterExit", "yes")
 	service.SetDefault("Restart", "on-failure")
-	service.Set("PIDFile", "%t/%N.pid")
 	service.Add("ExecStartPre", c.createPod(s, name))
 }
 

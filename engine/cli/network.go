@@ -23,7 +23,7 @@ func networkVerb() Verb {
 		Name: "network", Usage: "COMMAND", Summary: "make, list and remove networks, and put containers on them",
 		Text: "Networks are bridges on the host, made by netavark when the first container joins. Their files are Podman's.",
 		Sub: []Verb{
-			networkConnectVerb(), networkCreateVerb(), networkDisconnectVerb(), networkExistsVerb(), networkInspectVerb(), networkLsVerb(),
+			networkConnectVerb(), networkCreateVerb(), networkDisconnectVerb(), networkDoctorVerb(), networkExistsVerb(), networkInspectVerb(), networkLsVerb(),
 			networkPruneVerb(), networkReloadVerb(), networkRmVerb(), networkUpdateVerb(),
 		},
 		Run: func(context.Context, *Env, []string) error {

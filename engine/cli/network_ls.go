@@ -150,13 +150,26 @@ func parseUntil(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("until=%s is neither a time such as 2026-11-25T12:00:00 nor how long ago, such as 24h", s)
 }
 
-// networkUsers names the containers that are on the network.
+// networkUsers names the containers, and the pods, that are on the network.
 func networkUsers(name string, containers []engine.State) []string {
-	var users []string
+	users := networkPods(name)
 	for _, c := range containers {
 		for _, n := range networkNames(c) {
 			if n == name {
 				users = append(users, c.Name)
+			}
+		}
+	}
+	return users
+}
+
+func networkPods(name string) []string {
+	var users []string
+	pods, _ := runDirs().Pods()
+	for _, p := range pods {
+		for _, at := range p.Attached {
+			if at.Network == name {
+				users = append(users, "pod "+p.Name)
 			}
 		}
 	}

@@ -85,7 +85,7 @@ func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOption
 		return err
 	}
 	users := networkUsers(n.Name(), containers)
-	if len(users) > 0 && !o.force {
+	if pods := networkPods(n.Name()); len(users) > 0 && (!o.force || len(pods) > 0) {
 		return fmt.Errorf("network %q %w by %s; `berth rm` takes a container away", n.Name(), errNetworkUsed, strings.Join(users, ", "))
 	}
 	if err := removeUsers(ctx, env, users, o); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -58,7 +60,7 @@ func runNetworkUpdate(ctx context.Context, env *Env, args []string) error {
 
 func networkReloadVerb() Verb {
 	return Verb{
-		Name: "network reload", Usage: "[OPTION…] [CONTAINER…]", Summary: "put the firewall rules of containers back",
+		Name: "network reload", Usage: "[OPTION…] [CONTAINER|POD…]", Summary: "put the firewall rules of containers back",
 		Text: `Puts back what a reload of the firewall has taken away: the rules of published ports and of the networks, and the names
 that the networks' name server knows. The containers and their connections are left alone.`,
 		Flags: networkReloadFlags, Run: runNetworkReload,
@@ -77,36 +79,47 @@ func runNetworkReload(ctx context.Context, env *Env, args []string) error {
 	if all == (set.NArg() > 0) {
 		return errors.New("name containers, or all of them with --all")
 	}
-	names := set.Args()
-	if all {
-		list, err := runDirs().List()
-		if err != nil {
-			return err
-		}
-		for _, s := range list {
-			if s.Running() && s.Networked && len(s.Attached) > 0 {
-				names = append(names, s.ID)
-			}
-		}
+	list, err := toReload(set.Args())
+	if err != nil {
+		return err
 	}
 	a, err := newNetwork(env)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, name := range names {
-		s, err := runDirs().Find(name)
-		if err == nil && (!s.Running() || !s.Networked) {
-			err = fmt.Errorf("container %q is on no network now", s.Name)
-		}
-		if err == nil {
-			err = a.Reload(ctx, s.Network)
-		}
-		if err != nil {
+	for _, w := range list {
+		if err := a.Reload(ctx, w.request); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		fmt.Fprintln(env.Out, s.ID)
+		fmt.Fprintln(env.Out, w.id)
 	}
 	return errors.Join(errs...)
+}
+
+// toReload are the containers and pods of these names, or all that run.
+func toReload(names []string) ([]wired, error) {
+	all, err := allWired()
+	if err != nil {
+		return nil, err
+	}
+	var list []wired
+	for _, w := range all {
+		if len(names) == 0 && w.live {
+			list = append(list, w)
+		}
+	}
+	var errs []error
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(w wired) bool {
+			return w.live && (w.name == name || len(name) > 2 && strings.HasPrefix(w.id, name))
+		})
+		if i < 0 {
+			errs = append(errs, fmt.Errorf("no container and no pod named %q is on a network now", name))
+			continue
+		}
+		list = append(list, all[i])
+	}
+	return list, errors.Join(errs...)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -72,14 +74,47 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 
 // beforeRm stops a user's containers before the user's namespace is entered, where it could not be done.
 func beforeRm(ctx context.Context, env *Env, args []string) error {
-	if !rootless.Needed() {
-		return nil
-	}
 	options, names, err := parseRm(args)
 	if err != nil {
 		return nil // it is reported by the removal itself
 	}
+	leavePods(ctx, env, names)
+	if !rootless.Needed() {
+		return nil
+	}
 	return stopOutside(ctx, env, names, options)
+}
+
+// podGoesVariable says that the pod itself is being removed.
+const podGoesVariable = "BERTH_POD_GOES"
+
+// leavePods stops each pod whose last running container is going and whose exit policy wants that. The manager is asked, not waited
+// for: the pod's unit stops after those of its containers.
+func leavePods(ctx context.Context, env *Env, names []string) {
+	if rootless.Inside() || os.Getenv(podGoesVariable) != "" {
+		return
+	}
+	dirs := runDirs()
+	for _, name := range names {
+		s, err := dirs.Find(name)
+		if err != nil || s.Pod == "" {
+			continue
+		}
+		p, err := dirs.FindPod(s.Pod)
+		if err != nil || p.Spec.ExitPolicy != "stop" || p.Unit == "" {
+			continue
+		}
+		members, err := dirs.Members(p)
+		if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.Init.PID == 0) }) {
+			continue
+		}
+		if strings.HasSuffix(s.Unit, ".service") && sd.Returns(ctx, env.Run, rootlessMode(), s.Unit) {
+			continue
+		}
+		if err := sd.StopLater(ctx, env.Run, rootlessMode(), p.Unit); err != nil {
+			fmt.Fprintf(env.Err, "pod %q has lost its last container, but: %v\n", p.Name, err)
+		}
+	}
 }
 
 // stopOutside stops the containers of these names that run.

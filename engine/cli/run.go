@@ -202,7 +202,18 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 			return err
 		}
 	}
-	return enterScope(c, args)
+	if c.Pod != "" {
+		if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {
+			return errors.New("--pod new:NAME: name the container too, with --name, so that it finds its pod again")
+		}
+		if err := newPod(c); err != nil {
+			return err
+		}
+	}
+	if err := enterScope(c, args); err != nil || !rootless.Needed() || transient(args) {
+		return err
+	}
+	return enterOther(ctx, env, c)
 }
 
 // enterScope moves a foreground run into a scope of its own, as systemd-run(1) does, for a container needs a control group

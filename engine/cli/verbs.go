@@ -4,6 +4,6 @@ package cli
 func verbs() []Verb {
 	return []Verb{
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(),
-		volumeVerb(), secretVerb(), networkVerb(), quadletVerb(), lintVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
+		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 	}
 }

@@ -142,6 +142,9 @@ func newNetwork(env *Env) (network.Adapter, error) {
 func liveIn(dirs engine.Dirs) func(id string) bool {
 	return func(id string) bool {
 		_, err := dirs.Load(id)
+		if errors.Is(err, engine.ErrNoContainer) && exists(dirs.Pod(id)) {
+			return true
+		}
 		return !errors.Is(err, engine.ErrNoContainer)
 	}
 }
@@ -173,7 +176,7 @@ func hostFacts() (engine.Host, error) {
 
 // mainProcess is the process that the service manager has started: in the user's namespace, the one outside of it.
 func mainProcess() int {
-	if rootless.Inside() {
+	if rootless.Inside() && !rootless.Entered() {
 		return os.Getppid()
 	}
 	return os.Getpid()

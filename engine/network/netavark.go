@@ -149,9 +149,11 @@ func (a Adapter) others(r engine.NetworkRequest, network string) int {
 		if err != nil || holder == r.ID {
 			continue
 		}
-		p, err := a.recorded(engine.NetworkRequest{Dir: filepath.Join(filepath.Dir(r.Dir), holder)})
-		if err == nil && p != nil && p.Begun {
-			seen[holder] = true
+		run := filepath.Dir(a.Leases)
+		for _, dir := range []string{filepath.Join(run, holder), filepath.Join(run, "pods", holder)} {
+			if p, err := a.recorded(engine.NetworkRequest{Dir: dir}); err == nil && p != nil && p.Begun {
+				seen[holder] = true
+			}
 		}
 	}
 	return len(seen)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/berth-pods/berth/engine/proc"
@@ -69,4 +70,66 @@ func StartDHCP(ctx context.Context, run proc.Runner, netavark string) error {
 		return fmt.Errorf("start netavark's DHCP client: %w; `systemctl status %s` tells more", err, unit)
 	}
 	return nil
+}
+
+// Stop stops a unit and waits until it has stopped; StopLater only asks for it, and Restart starts it again too.
+func Stop(ctx context.Context, run proc.Runner, user bool, unit string) error {
+	return control(ctx, run, user, "stop", unit)
+}
+
+// StopLater asks for a unit's stop.
+func StopLater(ctx context.Context, run proc.Runner, user bool, unit string) error {
+	return control(ctx, run, user, "--no-block", "stop", unit)
+}
+
+// Restart stops a unit and starts it again.
+func Restart(ctx context.Context, run proc.Runner, user bool, unit string) error {
+	return control(ctx, run, user, "restart", unit)
+}
+
+func control(ctx context.Context, run proc.Runner, user bool, words ...string) error {
+	if user {
+		words = append([]string{"--user"}, words...)
+	}
+	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: words}); err != nil {
+		return fmt.Errorf("%s %s: %w", words[len(words)-2], words[len(words)-1], err)
+	}
+	return nil
+}
+
+// Returns tells whether systemd is about to start a unit again whose service is ending: because somebody has asked for it,
+// or because of what the unit says about the way in which it ended ($SERVICE_RESULT, systemd.exec(5)).
+func Returns(ctx context.Context, run proc.Runner, user bool, unit string) bool {
+	show := func(words ...string) string {
+		if user {
+			words = append([]string{"--user"}, words...)
+		}
+		out, _ := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: words})
+		return strings.TrimSpace(string(out))
+	}
+	job := strings.Fields(show("list-jobs", "--plain", "--no-legend", unit)) // ID UNIT TYPE STATE
+	if len(job) > 2 {
+		return job[2] != "stop"
+	}
+	return restarts(show("show", "-P", "Restart", unit), os.Getenv("SERVICE_RESULT"))
+}
+
+// restarts is the table of systemd.service(5), Restart=.
+func restarts(policy, result string) bool {
+	clean := result == "success" || result == ""
+	switch policy {
+	case "always":
+		return true
+	case "on-success":
+		return clean
+	case "on-failure":
+		return !clean
+	case "on-abnormal":
+		return !clean && result != "exit-code"
+	case "on-watchdog":
+		return result == "watchdog"
+	case "on-abort":
+		return result == "signal" || result == "core-dump"
+	}
+	return false
 }

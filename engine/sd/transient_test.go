@@ -31,3 +31,25 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+func TestRestarts(t *testing.T) {
+	for _, tt := range []struct {
+		policy, result string
+		want           bool
+	}{
+		{"no", "exit-code", false}, {"always", "success", true}, {"on-success", "success", true}, {"on-success", "signal", false},
+		{"on-failure", "success", false}, {"on-failure", "exit-code", true}, {"on-abnormal", "exit-code", false}, {"on-abnormal", "timeout", true},
+		{"on-watchdog", "watchdog", true}, {"on-abort", "core-dump", true}, {"on-abort", "exit-code", false}, {"", "signal", false},
+	} {
+		if got := restarts(tt.policy, tt.result); got != tt.want {
+			t.Errorf("%s after %s: %v", tt.policy, tt.result, got)
+		}
+	}
+}
+
+func TestNameServerArgs(t *testing.T) {
+	got := strings.Join(nameServerArgs("/lib/aardvark-dns", "/run/x", []string{"--config", "/run/x", "-p", "53", "run"}), " ")
+	if !strings.HasSuffix(got, " -- /lib/aardvark-dns --config /run/x -p 53 run") || !strings.Contains(got, "--property=PIDFile=/run/x/aardvark.pid ") {
+		t.Error(got)
+	}
+}

@@ -26,7 +26,6 @@ type Container struct {
 
 	Volumes     []string `json:"volumes,omitempty"`
 	Tmpfs       []string `json:"tmpfs,omitempty"`
-	Mounts      []string `json:"mounts,omitempty"` // --mount of the types that --volume and --tmpfs do not have
 	Secrets     []string `json:"secrets,omitempty"`
 	VolumesFrom []string `json:"volumesFrom,omitempty"`
 	ImageVolume string   `json:"imageVolume,omitempty"` // anonymous, bind (the same), tmpfs, ignore
@@ -73,6 +72,9 @@ type Container struct {
 	SDNotify    string        `json:"sdnotify,omitempty"`  // conmon, container, ignore
 	Cgroups     string        `json:"cgroups,omitempty"`   // split, enabled, disabled
 	LogDriver   string        `json:"logDriver,omitempty"` // journald, passthrough, none
+
+	Pod       string `json:"pod,omitempty"` // name or ID; new:NAME makes one
+	PodIDFile string `json:"podIDFile,omitempty"`
 
 	Detach     bool   `json:"detach,omitempty"`
 	Remove     bool   `json:"remove,omitempty"`

@@ -9,7 +9,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-const defaultShmSize = 65536 << 10
+// DefaultShmSize is that of /dev/shm, in bytes.
+const DefaultShmSize = 65536 << 10
 
 // mounts lists the kernel's file systems first, then ours and the user's, parents before children. A later mount on the
 // same place wins, so that a volume may replace anything of ours.
@@ -50,15 +51,6 @@ func mounts(in Input) ([]specs.Mount, error) {
 		}
 		byPlace[m.Destination] = m
 	}
-	for _, word := range in.Container.Mounts {
-		m, _, err := ParseSpecialMount(word)
-		if err != nil {
-			return nil, err
-		}
-		if mount, ok := m.kernelMount(); ok {
-			byPlace[m.Destination] = mount
-		}
-	}
 	for _, v := range append(deviceMounts(in), in.Volumes...) {
 		byPlace[v.Destination] = bindMount(v)
 	}
@@ -97,7 +89,7 @@ func checkPlace(m specs.Mount) error {
 
 // kernelMounts are /proc, /dev, /sys and what stands in them.
 func kernelMounts(in Input) ([]specs.Mount, error) {
-	shm := uint64(defaultShmSize)
+	shm := uint64(DefaultShmSize)
 	if in.Container.ShmSize != "" {
 		var err error
 		if shm, err = ParseBytes(in.Container.ShmSize); err != nil {
@@ -194,17 +186,13 @@ func ParseTmpfs(s string) (specs.Mount, error) {
 	if path.Clean(place) == "/" {
 		return specs.Mount{}, fmt.Errorf("tmpfs %q would hide the container's whole root file system", s)
 	}
-	options, copyUp := []string{"rw", "nosuid", "nodev"}, true
+	options := []string{"rw", "nosuid", "nodev"}
 	for _, o := range splitNonEmpty(opts, ",") {
 		switch o {
 		case "tmpcopyup", "notmpcopyup":
-			copyUp = o == "tmpcopyup"
-			continue
+			continue // the runtime's own copy-up is not asked for
 		}
 		options = append(options, o)
-	}
-	if copyUp { // the runtime puts into it what the image has there
-		options = append(options, "tmpcopyup")
 	}
 	return tmpfsMount(path.Clean(place), options), nil
 }

@@ -118,9 +118,12 @@ assert_match "off" "$(must_fail ask www)" 'bad address'
 ask e2e-server >/dev/null
 
 say "the rules come back"
+berth network doctor >/dev/null
 nft flush ruleset
+assert_match "doctor" "$(must_fail berth network doctor)" 'e2e-server +port 18080/tcp to 10\.123\.1\.77:80 +missing'
 [ "$(exit_code curl -sS --max-time 2 http://127.0.0.1:18080/cgi-bin/who)" != 0 ] || die "published without rules"
 berth network reload --all >/dev/null
+berth network doctor >/dev/null
 wait_for 20 curl -fsS --max-time 2 http://127.0.0.1:18080/cgi-bin/who
 wait_for 20 ask e2e-server
 assert_eq "the containers" "$(property e2e-server MainPID) $(property e2e-client MainPID)" "$pids"

@@ -1,0 +1,452 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/sd"
+)
+
+func podVerb() Verb {
+	return Verb{
+		Name: "pod", Usage: "COMMAND", Summary: "make, start, stop, list and remove pods",
+		Text: `A pod is a group of containers that share a network with its ports, a host name, and means of communication. No process
+belongs to it: files hold what is shared. A user's pods, and those that share a PID namespace, have one process, which sleeps.`,
+		Sub: []Verb{
+			podCreateVerb(), podExistsVerb(), podHoldVerb(), podInspectVerb(), podKillVerb(), podLogsVerb(), podPauseVerb(), podPruneVerb(), podPsVerb(),
+			podRestartVerb(), podRmVerb(), podStartVerb(), podStatsVerb(), podStopVerb(), podTopVerb(), podUnpauseVerb(),
+		},
+		Run: func(context.Context, *Env, []string) error {
+			return errors.New("name a command: `berth pod --help` lists them")
+		},
+	}
+}
+
+// podTargets are the flags that say which pods are meant.
+type podTargets struct {
+	all, latest, ignore bool
+	idFiles             []string
+}
+
+func (o *podTargets) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.all, "all", "a", false, "all pods")
+	set.BoolVarP(&o.latest, "latest", "l", false, "the pod that was made last")
+	set.StringArrayVar(&o.idFiles, "pod-id-file", nil, "the pod whose ID is in this `FILE`")
+}
+
+func (o *podTargets) ignoreFlag(set *pflag.FlagSet) {
+	set.BoolVarP(&o.ignore, "ignore", "i", false, "a pod that is not there is no error")
+}
+
+// find returns the pods that are meant. Errors name those that are not there.
+func (o *podTargets) find(names []string) ([]engine.Pod, error) {
+	dirs := runDirs()
+	if o.all || o.latest {
+		if len(names) > 0 {
+			return nil, errors.New("name pods, or take all or the latest: not both")
+		}
+		list, err := dirs.Pods()
+		if err == nil && o.latest {
+			if len(list) == 0 {
+				return nil, fmt.Errorf("%w: there is none", engine.ErrNoPod)
+			}
+			list = list[len(list)-1:]
+		}
+		return list, err
+	}
+	for _, file := range o.idFiles {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) && o.ignore {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pod ID file: %w", err)
+		}
+		names = append(names, strings.TrimSpace(string(text)))
+	}
+	if len(names) == 0 && len(o.idFiles) == 0 {
+		return nil, errors.New("no pod is named")
+	}
+	var list []engine.Pod
+	var errs []error
+	for _, name := range names {
+		p, err := dirs.FindPod(name)
+		if errors.Is(err, engine.ErrNoPod) && o.ignore {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		list = append(list, p)
+	}
+	return list, errors.Join(errs...)
+}
+
+// eachPod calls f for the pods, goes on after errors, and prints the IDs of those for which it worked.
+func eachPod(env *Env, list []engine.Pod, f func(engine.Pod) error) error {
+	var errs []error
+	for _, p := range list {
+		if err := f(p); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if !sd.InJournal(os.Stdout) {
+			fmt.Fprintln(env.Out, p.ID)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// podState is what Podman calls the state of a pod.
+func podState(p engine.Pod, members []engine.State) string {
+	running, paused := 0, 0
+	for _, s := range members {
+		switch {
+		case frozen(s):
+			paused++
+		case s.Running(), s.Init.PID == 0: // or on its way
+			running++
+		}
+	}
+	switch live := runDirs().Live(p); {
+	case len(members) > 0 && paused == len(members):
+		return "Paused"
+	case live && running+paused < len(members) && running > 0:
+		return "Degraded"
+	case live && (len(members) == 0 || running > 0):
+		return "Running"
+	case p.Unit == "" && len(members) == 0:
+		return "Created"
+	}
+	return "Exited"
+}
+
+// frozen reports whether the container's processes are paused (cgroups(7), cgroup.freeze).
+func frozen(s engine.State) bool {
+	text, err := os.ReadFile("/sys/fs/cgroup" + s.Cgroup + "/cgroup.freeze")
+	return err == nil && s.Cgroup != "" && strings.TrimSpace(string(text)) == "1"
+}
+
+func podStartVerb() Verb {
+	var o podTargets
+	return Verb{
+		Name: "pod start", Usage: "[OPTION…] POD…", Summary: "start pods: make what their containers share",
+		Flags: o.flags, Run: runPodStart,
+	}
+}
+
+func runPodStart(ctx context.Context, env *Env, args []string) error {
+	var o podTargets
+	set := newFlagSet("start")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	list, err := o.find(set.Args())
+	if err != nil {
+		return err
+	}
+	return eachPod(env, list, func(p engine.Pod) error { return startPod(ctx, env, p) })
+}
+
+// startPod starts the pod and tells systemd. Where a process is needed it is the main one of a unit.
+func startPod(ctx context.Context, env *Env, p engine.Pod) error {
+	dirs := runDirs()
+	if dirs.Live(p) {
+		return nil
+	}
+	inUnit := os.Getenv("NOTIFY_SOCKET") != ""
+	if flags := engine.HolderFlags(p); flags != 0 && !rootless.Inside() {
+		if !inUnit {
+			return sd.StartTransient(ctx, env.Run, sd.Transient{
+				User: rootless.Needed(), Unit: p.Name + "-pod", Program: selfPath(),
+				Start: []string{"pod", "start", p.Name}, Stop: []string{"pod", "stop", "--ignore", p.Name},
+			})
+		}
+		holder, err := rootless.Hold(ctx, env.Run, flags, []string{"pod", "hold", p.ID})
+		if err != nil {
+			return fmt.Errorf("pod %q: %w", p.Name, err)
+		}
+		if p, err = dirs.HoldPod(p, holder); err != nil {
+			return err
+		}
+		if rootless.Needed() {
+			return rootless.Enter(holder)
+		}
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	if p, err = e.StartPod(ctx, p); err != nil || !inUnit {
+		return err
+	}
+	state := "READY=1"
+	if p.Holder.PID > 0 {
+		state = fmt.Sprintf("MAINPID=%d\nREADY=1", p.Holder.PID)
+	}
+	return e.Manager.Notify(state)
+}
+
+func podStopVerb() Verb {
+	var o podStopOptions
+	return Verb{
+		Name: "pod stop", Usage: "[OPTION…] POD…", Summary: "stop pods and their containers",
+		Flags: o.flags, Run: runPodStop,
+	}
+}
+
+type podStopOptions struct {
+	podTargets
+	time int
+}
+
+func (o *podStopOptions) flags(set *pflag.FlagSet) {
+	o.podTargets.flags(set)
+	o.ignoreFlag(set)
+	set.IntVarP(&o.time, "time", "t", -1, "`SECONDS` that a container may take to end (default: the container's own)")
+	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "timeout" {
+			name = "time"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+func (o *podStopOptions) timeout() *time.Duration {
+	if o.time < 0 {
+		return nil
+	}
+	t := time.Duration(o.time) * time.Second
+	return &t
+}
+
+func runPodStop(ctx context.Context, env *Env, args []string) error {
+	var o podStopOptions
+	set := newFlagSet("stop")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	list, err := o.find(set.Args())
+	if err != nil {
+		return err
+	}
+	return eachPod(env, list, func(p engine.Pod) error { return stopPod(ctx, env, p, o.timeout()) })
+}
+
+// stopPod stops the containers and takes down what they share.
+func stopPod(ctx context.Context, env *Env, p engine.Pod, timeout *time.Duration) error {
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	if err := stopMembers(ctx, env, e, p, timeout); err != nil {
+		return err
+	}
+	return e.StopPod(ctx, p)
+}
+
+// stopMembers stops the containers of a pod side by side: by their units, which would start them again otherwise.
+func stopMembers(ctx context.Context, env *Env, e *engine.Engine, p engine.Pod, timeout *time.Duration) error {
+	members, err := e.Dirs.Members(p)
+	if err != nil {
+		return err
+	}
+	done := make(chan error)
+	for _, s := range members {
+		go func() { done <- stopMember(ctx, env, e, s, timeout) }()
+	}
+	var errs []error
+	for range members {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(errs...)
+}
+
+func stopMember(ctx context.Context, env *Env, e *engine.Engine, s engine.State, timeout *time.Duration) error {
+	if !s.Running() {
+		return nil
+	}
+	if strings.HasSuffix(s.Unit, ".service") && timeout == nil {
+		return sd.Stop(ctx, env.Run, rootlessMode(), s.Unit)
+	}
+	if strings.HasSuffix(s.Unit, ".service") { // the manager knows from the job that the end was wanted
+		if err := sd.StopLater(ctx, env.Run, rootlessMode(), s.Unit); err != nil {
+			return err
+		}
+	}
+	return e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
+}
+
+func podRestartVerb() Verb {
+	var o podTargets
+	return Verb{
+		Name: "pod restart", Usage: "[OPTION…] POD…", Summary: "stop pods and start them again, with their containers",
+		Text:  "The containers are started again by their units.",
+		Flags: o.flags, Run: runPodRestart,
+	}
+}
+
+func runPodRestart(ctx context.Context, env *Env, args []string) error {
+	var o podTargets
+	set := newFlagSet("restart")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	list, err := o.find(set.Args())
+	if err != nil {
+		return err
+	}
+	return eachPod(env, list, func(p engine.Pod) error {
+		if p.Unit != "" && runDirs().Live(p) {
+			return sd.Restart(ctx, env.Run, rootlessMode(), p.Unit)
+		}
+		if err := stopPod(ctx, env, p, nil); err != nil {
+			return err
+		}
+		return startPod(ctx, env, p)
+	})
+}
+
+type podRmOptions struct {
+	podStopOptions
+	force bool
+}
+
+func (o *podRmOptions) flags(set *pflag.FlagSet) {
+	o.podStopOptions.flags(set)
+	set.BoolVarP(&o.force, "force", "f", false, "stop and remove the containers that run first")
+}
+
+func podRmVerb() Verb {
+	var o podRmOptions
+	return Verb{
+		Name: "pod rm", Usage: "[OPTION…] POD…", Summary: "remove pods and their containers",
+		Text: `It may be called at any moment and again and again: what an interrupted start or removal has left is taken away too.
+
+Exit status: 1 when there is no such pod, 2 when a container of it runs.`,
+		Flags: o.flags, Run: runPodRm,
+	}
+}
+
+func runPodRm(ctx context.Context, env *Env, args []string) error {
+	var o podRmOptions
+	set := newFlagSet("rm")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	o.ignore = o.ignore || o.force
+	list, err := o.find(set.Args())
+	if err == nil {
+		err = eachPod(env, list, func(p engine.Pod) error { return removePod(ctx, env, p, o) })
+	}
+	switch {
+	case errors.Is(err, engine.ErrNoPod):
+		return &ExitError{Code: 1, Err: err}
+	case errors.Is(err, engine.ErrRunning):
+		return &ExitError{Code: 2, Err: err}
+	}
+	return err
+}
+
+// removePod takes the pod's containers away, by the command that knows how to do so for each kind of user, and the pod.
+func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) error {
+	members, err := runDirs().Members(p)
+	if err != nil {
+		return err
+	}
+	for _, s := range members {
+		if s.Running() && !o.force {
+			return fmt.Errorf("pod %q has a container that runs: %w: %q; --force stops it", p.Name, engine.ErrRunning, s.Name)
+		}
+	}
+	for _, s := range members {
+		args := []string{"rm", "-v", "-f", "-i"}
+		if o.time >= 0 {
+			args = append(args, fmt.Sprint("--time=", o.time))
+		}
+		c := proc.Command{Path: selfPath(), Args: append(args, s.ID), Env: append(os.Environ(), podGoesVariable+"=1")}
+		if _, err := env.Run(ctx, c); err != nil {
+			return fmt.Errorf("remove container %q: %w", s.Name, err)
+		}
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	return e.RemovePod(ctx, p)
+}
+
+func podHoldVerb() Verb {
+	return Verb{
+		Name: "pod hold", Usage: "POD", Summary: "hold the namespaces of a pod; `pod start` calls it",
+		Run: func(_ context.Context, _ *Env, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one pod")
+			}
+			return holdPod(args[0])
+		},
+	}
+}
+
+func podExistsVerb() Verb {
+	return Verb{
+		Name: "pod exists", Usage: "POD", Summary: "end with 0 if there is such a pod, else with 1",
+		Run: func(_ context.Context, _ *Env, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one pod")
+			}
+			_, err := runDirs().FindPod(args[0])
+			if errors.Is(err, engine.ErrNoPod) {
+				return &ExitError{Code: 1}
+			}
+			return err
+		},
+	}
+}
+
+func podPruneVerb() Verb {
+	return Verb{
+		Name: "pod prune", Usage: "[OPTION…]", Summary: "remove the pods that do not run",
+		Flags: podPruneFlags,
+		Run: func(ctx context.Context, env *Env, args []string) error {
+			set := newFlagSet("prune")
+			podPruneFlags(set)
+			if err := set.Parse(args); err != nil {
+				return err
+			}
+			all, err := runDirs().Pods()
+			if err != nil {
+				return err
+			}
+			var list []engine.Pod
+			for _, p := range all {
+				members, err := runDirs().Members(p)
+				if err != nil {
+					return err
+				}
+				if state := podState(p, members); state == "Created" || state == "Exited" {
+					list = append(list, p)
+				}
+			}
+			return eachPod(env, list, func(p engine.Pod) error {
+				return removePod(ctx, env, p, podRmOptions{podStopOptions: podStopOptions{time: -1}})
+			})
+		},
+	}
+}
+
+func podPruneFlags(set *pflag.FlagSet) { set.BoolP("force", "f", false, "do not ask; it never does") }

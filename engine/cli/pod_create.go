@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/config"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// podRunFlags are the flags of run that place a container in a pod.
+var podRunFlags = []runFlag{
+	{"pod", "", "POD", "be one of this pod's containers; new:NAME makes the pod, with the container's ports and networks", text(func(c *spec.Container) *string { return &c.Pod })},
+	{"pod-id-file", "", "FILE", "be one of the containers of the pod whose ID is in a file", text(func(c *spec.Container) *string { return &c.PodIDFile })},
+}
+
+// sharedWithPods are the flags of run that pods have too.
+var sharedWithPods = []string{
+	"add-host", "dns", "dns-option", "dns-search", "hostname", "ip", "ip6", "label", "mac-address", "network", "network-alias", "no-hosts",
+	"publish", "shm-size", "sysctl", "volume",
+}
+
+type podCreateOptions struct {
+	spec.Pod
+	share         string
+	idFile        string
+	replace       bool
+	infra         bool
+	shareParent   bool
+	infraImage    string
+	infraCommand  string
+	infraPIDFile  string
+	restartPolicy string
+}
+
+func (o *podCreateOptions) flags(set *pflag.FlagSet) {
+	for _, f := range runFlags {
+		if !slices.Contains(sharedWithPods, f.name) {
+			continue
+		}
+		flag := set.VarPF(f.bind(&o.Common), f.name, f.short, f.usage())
+		if f.arg == "" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	set.SetNormalizeFunc(oldSpelling)
+	set.StringVar(&o.ExitPolicy, "exit-policy", "continue", "what follows when the last container ends: `POLICY` stop or continue")
+	set.StringVarP(&o.Name, "name", "n", "", "`NAME` of the pod")
+	set.StringVar(&o.idFile, "pod-id-file", "", "write the pod's ID to a `FILE`")
+	set.BoolVar(&o.replace, "replace", false, "remove a pod of the same name first")
+	set.StringVar(&o.share, "share", strings.Join(spec.DefaultShare, ","), "`KINDS` of namespaces that the containers share: ipc, net, pid, uts; +KIND for one more; none")
+	set.StringVar(&o.restartPolicy, "restart", "", "no effect: the containers' units say when they are started again (`POLICY`)")
+	set.BoolVar(&o.infra, "infra", true, "no effect: a pod has no infra container")
+	set.StringVar(&o.infraImage, "infra-image", "", "no effect: a pod has no infra container (`IMAGE`)")
+	set.StringVar(&o.infraCommand, "infra-command", "", "no effect: a pod has no infra container (`COMMAND`)")
+	set.StringVar(&o.infraPIDFile, "infra-conmon-pidfile", "", "no effect: a pod has no monitor (`FILE`)")
+	set.StringVar(&o.InfraName, "infra-name", "", "no effect: a pod has no infra container (`NAME`)")
+	set.BoolVar(&o.shareParent, "share-parent", true, "no effect: containers are in the control groups of their units")
+}
+
+func podCreateVerb() Verb {
+	var o podCreateOptions
+	return Verb{
+		Name: "pod create", Usage: "[OPTION…] [NAME]", Summary: "make a pod",
+		Text:  "Nothing runs yet: `berth pod start`, or its first container, starts it.",
+		Flags: o.flags, Run: runPodCreate,
+	}
+}
+
+func runPodCreate(ctx context.Context, env *Env, args []string) error {
+	var o podCreateOptions
+	set := newFlagSet("create")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() > 1 || set.NArg() == 1 && o.Name != "" {
+		return errors.New("name one pod")
+	}
+	if set.NArg() == 1 {
+		o.Name = set.Arg(0)
+	}
+	var err error
+	if o.Share, err = spec.ParseShare(o.share); err != nil {
+		return err
+	}
+	if o.replace && o.Name != "" {
+		if err := replacePod(ctx, env, o.Name); err != nil {
+			return fmt.Errorf("replace pod %q: %w", o.Name, err)
+		}
+	}
+	p, err := runDirs().CreatePod(o.Pod)
+	if err != nil {
+		return err
+	}
+	if o.idFile != "" {
+		if err := atomicfile.Write(o.idFile, []byte(p.ID), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(env.Out, p.ID)
+	return err
+}
+
+func replacePod(ctx context.Context, env *Env, name string) error {
+	p, err := runDirs().FindPod(name)
+	if errors.Is(err, engine.ErrNoPod) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return removePod(ctx, env, p, podRmOptions{force: true, podStopOptions: podStopOptions{time: -1}})
+}
+
+// newPod makes the pod of --pod new:NAME.
+func newPod(c spec.Container) error {
+	name, fresh := strings.CutPrefix(c.Pod, engine.NewPod)
+	if !fresh {
+		return nil
+	}
+	p, err := runDirs().FindPod(name)
+	if err == nil && (p.Spec.Maker == "" || p.Spec.Maker != c.Name) {
+		return fmt.Errorf("pod %q is there already; --pod %s joins it", name, name)
+	}
+	if !errors.Is(err, engine.ErrNoPod) {
+		return err // what its maker was given, it has at its next start too
+	}
+	_, err = runDirs().CreatePod(spec.Pod{
+		Name: name, Share: spec.DefaultShare, ExitPolicy: "continue", Maker: c.Name, Common: spec.Container{
+			Networks: c.Networks, Publish: c.Publish, IP: c.IP, IP6: c.IP6, MAC: c.MAC, Aliases: c.Aliases, AddHosts: c.AddHosts,
+			DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOptions, NoHosts: c.NoHosts, HostName: c.HostName, ShmSize: c.ShmSize,
+		},
+	})
+	return err
+}
+
+// enterOther puts a user's berth into the user namespace of what its container is to join.
+func enterOther(ctx context.Context, env *Env, c spec.Container) error {
+	dirs := runDirs()
+	if c.Pod != "" || c.PodIDFile != "" {
+		name := strings.TrimPrefix(c.Pod, engine.NewPod)
+		if c.PodIDFile != "" {
+			text, err := os.ReadFile(c.PodIDFile)
+			if err != nil {
+				return fmt.Errorf("pod ID file: %w", err)
+			}
+			name = strings.TrimSpace(string(text))
+		}
+		p, err := dirs.FindPod(name)
+		if err != nil {
+			return err
+		}
+		if !dirs.Live(p) {
+			if err := startOther(ctx, env, p); err != nil {
+				return err
+			}
+			if p, err = dirs.FindPod(name); err != nil {
+				return err
+			}
+		}
+		if p.Holder.PID > 0 {
+			return rootless.Enter(p.Holder)
+		}
+		return nil
+	}
+	if len(c.Networks) == 1 {
+		if name, ok := strings.CutPrefix(c.Networks[0], "container:"); ok {
+			s, err := dirs.Find(name)
+			if err == nil && s.Running() {
+				return rootless.Enter(s.Init)
+			}
+		}
+	}
+	return nil // there is nothing to join, or it is missing, which the run itself says
+}
+
+// startOther starts a pod in a unit of its own, also when this process is in another unit.
+func startOther(ctx context.Context, env *Env, p engine.Pod) error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	os.Unsetenv("NOTIFY_SOCKET")
+	defer func() {
+		if socket != "" {
+			os.Setenv("NOTIFY_SOCKET", socket)
+		}
+	}()
+	return startPod(ctx, env, p)
+}
+
+// holdPod furnishes the namespaces that this process was started in, says that it is ready, and becomes a program that
+// sleeps: a small one, for it stays as long as the pod.
+func holdPod(id string) error {
+	fd, err := strconv.Atoi(os.Getenv(rootless.ReadyVariable))
+	if err != nil {
+		return errors.New("`berth pod hold` is called by `berth pod start` only")
+	}
+	unix.CloseOnExec(fd)
+	ready := os.NewFile(uintptr(fd), "ready")
+	fail := func(err error) error {
+		fmt.Fprintln(ready, err)
+		return err
+	}
+	p, err := runDirs().FindPod(id)
+	if err != nil {
+		return fail(err)
+	}
+	if err := engine.FurnishPod(engine.HeldOnly(p)); err != nil {
+		return fail(err)
+	}
+	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	if err != nil {
+		return fail(err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return fail(err)
+	}
+	for std := range 3 {
+		if err := unix.Dup3(int(null.Fd()), std, 0); err != nil {
+			return fail(err)
+		}
+	}
+	if err := os.Chdir("/"); err != nil {
+		return fail(err)
+	}
+	for _, program := range [][]string{{conf.Helper("catatonit"), "-P"}, {"/usr/bin/sleep", "infinity"}} {
+		err = syscall.Exec(program[0], program, []string{"PATH=/usr/bin:/bin"})
+	}
+	return fail(fmt.Errorf("start a program that sleeps: %w", err))
+}

@@ -1,0 +1,368 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/format"
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+func podKillVerb() Verb {
+	var o podKillOptions
+	return Verb{
+		Name: "pod kill", Usage: "[OPTION…] POD…", Summary: "send a signal to the containers of pods",
+		Flags: o.flags, Run: runPodKill,
+	}
+}
+
+type podKillOptions struct {
+	podTargets
+	signal string
+}
+
+func (o *podKillOptions) flags(set *pflag.FlagSet) {
+	o.podTargets.flags(set)
+	set.StringVarP(&o.signal, "signal", "s", "KILL", "`SIGNAL` to send")
+}
+
+func runPodKill(_ context.Context, env *Env, args []string) error {
+	var o podKillOptions
+	set := newFlagSet("kill")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	sig, err := proc.ParseSignal(o.signal)
+	if err != nil {
+		return err
+	}
+	list, err := o.find(set.Args())
+	if err != nil {
+		return err
+	}
+	return eachPod(env, list, func(p engine.Pod) error {
+		return eachMember(p, func(s engine.State) error {
+			if !s.Running() {
+				return nil
+			}
+			pidfd, err := s.Init.Open()
+			if errors.Is(err, proc.ErrGone) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			defer pidfd.Close()
+			return proc.Signal(pidfd, sig)
+		})
+	})
+}
+
+// eachMember calls f for the containers of a pod and goes on after errors.
+func eachMember(p engine.Pod, f func(engine.State) error) error {
+	members, err := runDirs().Members(p)
+	errs := []error{err}
+	for _, s := range members {
+		if err := f(s); err != nil {
+			errs = append(errs, fmt.Errorf("container %q: %w", s.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func podPauseVerb() Verb {
+	var o podTargets
+	return Verb{
+		Name: "pod pause", Usage: "[OPTION…] POD…", Summary: "pause the containers of pods",
+		Flags: o.flags, Run: func(_ context.Context, env *Env, args []string) error { return freezePods(env, "pause", "1", args) },
+	}
+}
+
+func podUnpauseVerb() Verb {
+	var o podTargets
+	return Verb{
+		Name: "pod unpause", Usage: "[OPTION…] POD…", Summary: "let the containers of pods go on",
+		Flags: o.flags, Run: func(_ context.Context, env *Env, args []string) error { return freezePods(env, "unpause", "0", args) },
+	}
+}
+
+// freezePods writes to the switch of the containers' control groups (cgroups(7), cgroup.freeze).
+func freezePods(env *Env, verb, value string, args []string) error {
+	var o podTargets
+	set := newFlagSet(verb)
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	list, err := o.find(set.Args())
+	if err != nil {
+		return err
+	}
+	return eachPod(env, list, func(p engine.Pod) error {
+		return eachMember(p, func(s engine.State) error {
+			if !s.Running() {
+				return nil
+			}
+			if s.Cgroup == "" {
+				return errors.New("it has no control group of its own, so it cannot be paused")
+			}
+			return os.WriteFile(filepath.Join("/sys/fs/cgroup", s.Cgroup, "cgroup.freeze"), []byte(value), 0)
+		})
+	})
+}
+
+type podLogsOptions struct {
+	logsOptions
+	container string
+	names     bool
+}
+
+func (o *podLogsOptions) flags(set *pflag.FlagSet) {
+	o.logsOptions.flags(set)
+	set.StringVarP(&o.container, "container", "c", "", "of this `CONTAINER` only")
+	set.BoolVar(&o.names, "names", false, "print the name of its unit before each line")
+}
+
+func podLogsVerb() Verb {
+	var o podLogsOptions
+	return Verb{
+		Name: "pod logs", Usage: "[OPTION…] POD", Summary: "print what the containers of a pod have written",
+		Flags: o.flags, Run: runPodLogs,
+	}
+}
+
+func runPodLogs(_ context.Context, _ *Env, args []string) error {
+	var o podLogsOptions
+	set := newFlagSet("logs")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() != 1 {
+		return errors.New("name one pod")
+	}
+	p, err := runDirs().FindPod(set.Arg(0))
+	if err != nil {
+		return err
+	}
+	members, err := runDirs().Members(p)
+	if err != nil {
+		return err
+	}
+	var units, rest []string
+	for _, s := range members {
+		if s.Unit == "" || o.container != "" && o.container != s.Name && !strings.HasPrefix(s.ID, o.container) {
+			continue
+		}
+		all := journalArgs(s, o.logsOptions, rootlessMode())
+		if o.since == "" { // from the pod's beginning
+			s.Created = p.Created
+			all = journalArgs(s, o.logsOptions, rootlessMode())
+		}
+		rest = nil
+		for _, word := range all {
+			if strings.HasPrefix(word, "_SYSTEMD_") {
+				units = append(units, word)
+				continue
+			}
+			rest = append(rest, word)
+		}
+	}
+	if len(units) == 0 {
+		return fmt.Errorf("pod %q has no container that writes into the journal", p.Name)
+	}
+	if o.names {
+		for i, word := range rest {
+			if word == "--output=cat" {
+				rest[i] = "--output=with-unit"
+			}
+		}
+	}
+	path, err := exec.LookPath("journalctl")
+	if err != nil {
+		return errors.New("journalctl is not there; install systemd")
+	}
+	// Matches of the same field are alternatives (journalctl(1)).
+	return syscall.Exec(path, append(append([]string{"journalctl"}, rest...), units...), os.Environ())
+}
+
+func podTopVerb() Verb {
+	var o podTargets
+	return Verb{
+		Name: "pod top", Usage: "[OPTION…] POD [DESCRIPTOR…]", Summary: "list the processes of a pod",
+		Text: "The descriptors are those of ps(1), -o.",
+		Flags: func(set *pflag.FlagSet) {
+			set.BoolVarP(&o.latest, "latest", "l", false, "of the pod that was made last")
+		}, Run: runPodTop,
+	}
+}
+
+func runPodTop(ctx context.Context, env *Env, args []string) error {
+	var o podTargets
+	set := newFlagSet("top")
+	set.BoolVarP(&o.latest, "latest", "l", false, "")
+	set.SetInterspersed(false)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	words := set.Args()
+	if !o.latest {
+		words = words[:min(1, len(words))]
+	}
+	list, err := o.find(words[:len(words)*b2i(!o.latest)])
+	if err != nil {
+		return err
+	}
+	descriptors := strings.Join(set.Args()[len(words)*b2i(!o.latest):], ",")
+	if descriptors == "" {
+		descriptors = "user,pid,ppid,pcpu,etime,tty,time,args"
+	}
+	var pids []string
+	err = eachMember(list[0], func(s engine.State) error {
+		pids = append(pids, processes(s)...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(pids) == 0 {
+		return fmt.Errorf("pod %q has no container that runs", list[0].Name)
+	}
+	path, err := exec.LookPath("ps")
+	if err != nil {
+		return errors.New("ps is not there; install procps")
+	}
+	out, err := env.Run(ctx, proc.Command{Path: path, Args: []string{"-o", descriptors, "-p", strings.Join(pids, ",")}})
+	if err != nil {
+		return err
+	}
+	_, err = env.Out.Write(out)
+	return err
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// processes are the PIDs in the container's control group.
+func processes(s engine.State) []string {
+	var pids []string
+	filepath.WalkDir(filepath.Join("/sys/fs/cgroup", s.Cgroup), func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Name() == "cgroup.procs" && s.Cgroup != "" {
+			text, _ := os.ReadFile(path)
+			pids = append(pids, strings.Fields(string(text))...)
+		}
+		return nil
+	})
+	if s.Cgroup == "" && s.Running() {
+		pids = []string{strconv.Itoa(s.Init.PID)}
+	}
+	return pids
+}
+
+type podStatsOptions struct {
+	podTargets
+	format          string
+	noStream, reset bool
+}
+
+func (o *podStatsOptions) flags(set *pflag.FlagSet) {
+	o.podTargets.flags(set)
+	set.StringVar(&o.format, "format", "table", "`FORM` of the output: table, json, or a template such as {{.Name}}")
+	set.BoolVar(&o.noStream, "no-stream", false, "no effect: the figures are printed once")
+	set.BoolVar(&o.reset, "no-reset", false, "no effect: the figures are printed once")
+}
+
+func podStatsVerb() Verb {
+	var o podStatsOptions
+	return Verb{
+		Name: "pod stats", Usage: "[OPTION…] [POD…]", Summary: "show what the containers of pods use",
+		Text:  "The figures are those of the control groups since the containers were started, printed once.",
+		Flags: o.flags, Run: runPodStats,
+	}
+}
+
+type podStat struct {
+	Pod  string
+	CID  string
+	Name string
+	CPU  string // time used
+	Mem  string `json:"MemUsage"`
+	PIDS string
+}
+
+func runPodStats(_ context.Context, env *Env, args []string) error {
+	var o podStatsOptions
+	set := newFlagSet("stats")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() == 0 && !o.latest {
+		o.all = true
+	}
+	list, err := o.find(set.Args())
+	if err != nil {
+		return err
+	}
+	rows := []podStat{}
+	for _, p := range list {
+		err := eachMember(p, func(s engine.State) error {
+			if s.Running() {
+				rows = append(rows, statOf(p, s))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	switch o.format {
+	case "json":
+		return printJSON(env.Out, rows)
+	case "table":
+	default:
+		return format.Rows(env.Out, o.format, rows)
+	}
+	table := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "POD\tCID\tNAME\tCPU TIME\tMEM USAGE\tPIDS")
+	for _, r := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Pod, r.CID, r.Name, r.CPU, r.Mem, r.PIDS)
+	}
+	return table.Flush()
+}
+
+func statOf(p engine.Pod, s engine.State) podStat {
+	read := func(file string) string {
+		text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", s.Cgroup, file))
+		if err != nil || s.Cgroup == "" {
+			return ""
+		}
+		return strings.TrimSpace(string(text))
+	}
+	r := podStat{Pod: shortID(p.ID, false), CID: shortID(s.ID, false), Name: s.Name, CPU: "--", Mem: "--", PIDS: strconv.Itoa(len(processes(s)))}
+	if fields := strings.Fields(read("cpu.stat")); len(fields) > 1 && fields[0] == "usage_usec" {
+		if usec, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
+			r.CPU = fmt.Sprintf("%.2fs", float64(usec)/1e6)
+		}
+	}
+	if n, err := strconv.ParseFloat(read("memory.current"), 64); err == nil {
+		r.Mem = fmt.Sprintf("%.1fMB", n/1e6)
+	}
+	return r
+}

@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// podVersion is written into each pod's file.
+const podVersion = 1
+
+// Pod is what is known of a pod in this boot: /run/berth/pods/ID/state.json. No process belongs to it as long as its
+// namespaces can be held by files; those of a user, and a PID namespace, are held by a process that sleeps.
+type Pod struct {
+	Version   int            `json:"version"`
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Created   time.Time      `json:"created"`
+	Unit      string         `json:"unit,omitempty"` // systemd unit that has started it
+	Spec      spec.Pod       `json:"spec"`
+	Network   NetworkRequest `json:"network"`
+	Networked bool           `json:"networked"` // Network was given to the network adapter
+	Ready     bool           `json:"ready"`     // all is set up
+	Holder    proc.ID        `json:"holder"`    // process that holds namespaces; zero when there is none
+	Addresses []string       `json:"addresses,omitempty"`
+	Attached  []Attached     `json:"attached,omitempty"`
+}
+
+// ErrNoPod says that there is no pod of that name or ID.
+var ErrNoPod = errors.New("no such pod")
+
+func (d Dirs) pods() string               { return filepath.Join(d.Run, "pods") }
+func (d Dirs) podName(name string) string { return filepath.Join(d.pods(), "names", name) }
+
+// Pod is the state directory of one pod.
+func (d Dirs) Pod(id string) string { return filepath.Join(d.pods(), id) }
+
+// FindPod returns the pod with the given name, ID, or unambiguous beginning of an ID.
+func (d Dirs) FindPod(nameOrID string) (Pod, error) {
+	if spec.CheckName(nameOrID) != nil {
+		return Pod{}, fmt.Errorf("%w: %q", ErrNoPod, nameOrID)
+	}
+	if target, err := os.Readlink(d.podName(nameOrID)); err == nil {
+		p, err := d.loadPod(filepath.Base(target))
+		if errors.Is(err, ErrNoPod) { // its maker was killed between taking the name and writing the state
+			return Pod{ID: filepath.Base(target), Name: nameOrID}, nil
+		}
+		return p, err
+	}
+	ids, err := idsIn(d.pods())
+	if err != nil {
+		return Pod{}, err
+	}
+	var found []string
+	for _, id := range ids {
+		if strings.HasPrefix(id, nameOrID) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Pod{}, fmt.Errorf("%w: %q", ErrNoPod, nameOrID)
+	case 1:
+		return d.loadPod(found[0])
+	}
+	return Pod{}, fmt.Errorf("%q is the beginning of %d pod IDs; give more digits", nameOrID, len(found))
+}
+
+func (d Dirs) loadPod(id string) (Pod, error) {
+	path := filepath.Join(d.Pod(id), "state.json")
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Pod{}, fmt.Errorf("%w: %q", ErrNoPod, id)
+	}
+	if err != nil {
+		return Pod{}, err
+	}
+	var p Pod
+	if err := json.Unmarshal(data, &p); err != nil {
+		return Pod{}, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	if p.Version > podVersion {
+		return Pod{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, p.Version, podVersion)
+	}
+	return p, nil
+}
+
+// Pods returns the pods of this boot, oldest first.
+func (d Dirs) Pods() ([]Pod, error) {
+	ids, err := idsIn(d.pods())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Pod, 0, len(ids))
+	for _, id := range ids {
+		if p, err := d.loadPod(id); err == nil {
+			list = append(list, p)
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
+	return list, nil
+}
+
+// Members are the containers of a pod, oldest first.
+func (d Dirs) Members(p Pod) ([]State, error) {
+	all, err := d.List()
+	if err != nil {
+		return nil, err
+	}
+	var list []State
+	for _, s := range all {
+		if s.Pod == p.ID {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+func (d Dirs) savePod(p Pod) error {
+	p.Version = podVersion
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(d.Pod(p.ID), "state.json"), append(data, '\n'), 0o600)
+}
+
+// CreatePod takes the name. Nothing is set up yet.
+func (d Dirs) CreatePod(s spec.Pod) (Pod, error) {
+	id, err := NewID()
+	if err != nil {
+		return Pod{}, err
+	}
+	if s.Name == "" {
+		s.Name = "berth-pod-" + id[:12]
+	}
+	if err := spec.CheckPod(s); err != nil {
+		return Pod{}, err
+	}
+	s.Common.Name = s.Name
+	p := Pod{ID: id, Name: s.Name, Created: time.Now().UTC(), Spec: s}
+	if p.Network, _, err = networkRequest(id, s.Common); err != nil {
+		return Pod{}, err
+	}
+	if p.Network.Mode == "container" || p.Network.Mode == "ns" {
+		return Pod{}, fmt.Errorf("pod %q: a pod has a network of its own or the host's, not that of %s", s.Name, s.Common.Networks[0])
+	}
+	p.Network.Dir = d.Pod(id)
+	if _, err := d.Find(s.Name); err == nil {
+		return Pod{}, fmt.Errorf("pod %q: a container of that name is there; names are unique over both", s.Name)
+	}
+	if err := os.MkdirAll(filepath.Dir(d.podName(s.Name)), 0o700); err != nil {
+		return Pod{}, err
+	}
+	err = os.Symlink("../"+id, d.podName(s.Name))
+	if errors.Is(err, fs.ErrExist) {
+		return Pod{}, fmt.Errorf("pod %q: %w; `berth pod rm %s` removes the other one, --replace does so first", s.Name, ErrNameInUse, s.Name)
+	}
+	if err != nil {
+		return Pod{}, err
+	}
+	if err = os.Mkdir(d.Pod(id), 0o700); err == nil {
+		err = d.savePod(p)
+	}
+	if err != nil {
+		return Pod{}, errors.Join(err, d.releasePod(p))
+	}
+	return p, nil
+}
+
+// releasePod removes the state directory and gives the name back. The name goes last: what is left is found by it.
+func (d Dirs) releasePod(p Pod) error {
+	if err := os.RemoveAll(d.Pod(p.ID)); err != nil {
+		return err
+	}
+	if err := atomicfile.RemoveLink(d.podName(p.Name), "../"+p.ID); err != nil {
+		return err
+	}
+	for _, dir := range []string{filepath.Dir(d.podName(p.Name)), d.pods()} {
+		if os.Remove(dir) != nil {
+			break // another pod has it
+		}
+	}
+	return nil
+}
+
+// Live reports whether the pod's namespaces are there.
+func (d Dirs) Live(p Pod) bool {
+	if !p.Ready {
+		return false
+	}
+	for _, kind := range p.kinds() {
+		if p.held(kind) {
+			if !p.Holder.Running() {
+				return false
+			}
+		} else if !pinned(d.pin(p, kind)) {
+			return false
+		}
+	}
+	return true
+}
+
+// kinds are the namespaces that the pod has: all that are shared, but not the host's network.
+func (p Pod) kinds() []string {
+	return slices.DeleteFunc(slices.Clone(p.Spec.Share), func(kind string) bool { return kind == "net" && p.Network.host() })
+}
+
+// held reports whether a process holds the namespace, and not a file.
+func (p Pod) held(kind string) bool { return p.Holder.PID > 0 && (kind == "pid" || !pinnable()) }
+
+// pinnable reports whether this user can bind a namespace to a file.
+func pinnable() bool { return os.Getuid() == 0 && os.Getenv("_CONTAINERS_USERNS_CONFIGURED") == "" }
+
+// pin is the file that a namespace of the pod is bound to.
+func (d Dirs) pin(p Pod, kind string) string { return filepath.Join(d.Pod(p.ID), kind) }
+
+// Namespace is the path of a shared namespace.
+func (d Dirs) Namespace(p Pod, kind string) string {
+	if p.held(kind) {
+		return fmt.Sprintf("/proc/%d/ns/%s", p.Holder.PID, kind)
+	}
+	return d.pin(p, kind)
+}
+
+// pinned reports whether the file is a namespace (its file system is nsfs, namespaces(7)).
+func pinned(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
+}

@@ -1,0 +1,344 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// cloneFlags are the kernel's names of the namespaces that a pod shares, in the order in which they are made.
+var cloneFlags = []struct {
+	kind string
+	flag int
+}{{"ipc", unix.CLONE_NEWIPC}, {"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}}
+
+// HolderFlags are the namespaces that a process must hold for the pod: a PID namespace lives as long as its first process,
+// and a user has no place for files that hold one. 0 when none is needed.
+func HolderFlags(p Pod) uintptr {
+	flags := 0
+	if p.Spec.Shares("pid") {
+		flags |= unix.CLONE_NEWPID
+	}
+	for _, c := range cloneFlags {
+		if slices.Contains(p.kinds(), c.kind) && !pinnable() {
+			flags |= c.flag
+		}
+	}
+	return uintptr(flags)
+}
+
+// HoldPod notes the process that holds the pod's namespaces, before anything is set up in them.
+func (d Dirs) HoldPod(p Pod, holder proc.ID) (Pod, error) {
+	p.Holder, p.Ready = holder, false
+	return p, d.savePod(p)
+}
+
+// StartPod makes the pod's namespaces, or takes those of its holder, and connects them. One that is there already stays.
+func (e *Engine) StartPod(ctx context.Context, p Pod) (Pod, error) {
+	unlock, err := lockDir(e.Dirs.Pod(p.ID))
+	if err != nil {
+		return p, err
+	}
+	defer unlock()
+	if p, err = e.Dirs.loadPod(p.ID); err != nil || e.Dirs.Live(p) {
+		return p, err
+	}
+	// What a start or a pod that was killed has left, less a holder that was started just now.
+	fresh := p.Holder
+	if err := e.takeDown(ctx, p, true); err != nil {
+		return p, err
+	}
+	p.Ready, p.Networked, p.Holder = false, false, fresh
+	if err := e.setUp(ctx, &p); err != nil {
+		return p, errors.Join(fmt.Errorf("pod %q: %w", p.Name, err), e.takeDown(context.WithoutCancel(ctx), p, false))
+	}
+	return p, nil
+}
+
+func (e *Engine) setUp(ctx context.Context, p *Pod) error {
+	if pinnable() {
+		if err := pinNamespaces(e.Dirs, *p); err != nil {
+			return err
+		}
+	}
+	var status NetworkStatus
+	if p.Spec.Shares("net") && p.Network.connected() {
+		p.Network.NetNS = e.Dirs.Namespace(*p, "net")
+		p.Networked = true
+		if err := e.Dirs.savePod(*p); err != nil {
+			return err
+		}
+		var err error
+		if status, err = e.Network.Plan(ctx, p.Network); err != nil {
+			return err
+		}
+		if err := e.Network.Setup(ctx, p.Network); err != nil {
+			return err
+		}
+	}
+	p.Addresses, p.Attached = status.Addresses, status.Attached
+	common := p.Spec.Common
+	common.HostName = p.Spec.HostName()
+	if err := e.networkFiles(State{ID: p.ID, Container: common}, e.Dirs.Pod(p.ID), p.Network.host(), status); err != nil {
+		return err
+	}
+	p.Unit, p.Ready = "", true
+	if e.Host.Environment["NOTIFY_SOCKET"] != "" {
+		p.Unit = unitOf(e.Host.Cgroup)
+	}
+	return e.Dirs.savePod(*p)
+}
+
+// StopPod takes the pod's namespaces down. Its containers must have ended.
+func (e *Engine) StopPod(ctx context.Context, p Pod) error {
+	unlock, err := lockDir(e.Dirs.Pod(p.ID))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if p, err = e.Dirs.loadPod(p.ID); err != nil {
+		return err
+	}
+	if err := e.takeDown(ctx, p, false); err != nil {
+		return err
+	}
+	p.Ready, p.Networked, p.Holder, p.Addresses, p.Attached = false, false, proc.ID{}, nil, nil
+	return e.Dirs.savePod(p)
+}
+
+// RemovePod forgets a pod whose containers are gone. It may be called again and again, also after a kill.
+func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
+	if _, err := os.Stat(e.Dirs.Pod(p.ID)); err == nil {
+		if err := e.takeDown(ctx, p, false); err != nil {
+			return err
+		}
+	}
+	return e.Dirs.releasePod(p)
+}
+
+// takeDown undoes setUp as far as it got; the holder may stay.
+func (e *Engine) takeDown(ctx context.Context, p Pod, keepHolder bool) error {
+	var errs []error
+	if p.Networked {
+		p.Network.NetNS = ""
+		if path := e.Dirs.Namespace(p, "net"); pinned(path) {
+			p.Network.NetNS = path
+		}
+		if err := e.Network.Teardown(ctx, p.Network); err != nil {
+			return fmt.Errorf("network of pod %q: %w", p.Name, err)
+		}
+	}
+	for _, c := range cloneFlags {
+		path := e.Dirs.pin(p, c.kind)
+		for pinned(path) {
+			if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+				errs = append(errs, fmt.Errorf("unpin %s: %w", path, err))
+				break
+			}
+		}
+	}
+	for shm := e.Dirs.pin(p, podShm); isMount(shm); {
+		if err := unix.Unmount(shm, unix.MNT_DETACH); err != nil {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", shm, err))
+			break
+		}
+	}
+	if p.Holder.PID > 0 && !keepHolder {
+		errs = append(errs, endHolder(ctx, p.Holder))
+	}
+	return errors.Join(errs...)
+}
+
+func endHolder(ctx context.Context, holder proc.ID) error {
+	pidfd, err := holder.Open()
+	if errors.Is(err, proc.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer pidfd.Close()
+	if err := proc.Signal(pidfd, unix.SIGKILL); err != nil {
+		return err
+	}
+	_, err = proc.Wait(ctx, pidfd, -1)
+	return err
+}
+
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := atomicfile.Lock(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// pinNamespaces makes the pod's namespaces and binds each to a file, which keeps it without any process (namespaces(7)).
+func pinNamespaces(d Dirs, p Pod) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: this thread belongs to the new namespaces and ends with the goroutine
+		done <- pinHere(d, p)
+	}()
+	return <-done
+}
+
+func pinHere(d Dirs, p Pod) error {
+	for _, c := range cloneFlags {
+		if !slices.Contains(p.kinds(), c.kind) {
+			continue
+		}
+		if err := unix.Unshare(c.flag); err != nil {
+			return fmt.Errorf("make %s namespace: %w", c.kind, err)
+		}
+		f, err := os.OpenFile(d.pin(p, c.kind), os.O_RDONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		f.Close()
+		source := fmt.Sprintf("/proc/self/task/%d/ns/%s", unix.Gettid(), c.kind)
+		if err := unix.Mount(source, d.pin(p, c.kind), "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("pin %s namespace: %w", c.kind, err)
+		}
+	}
+	if p.Spec.Shares("ipc") {
+		if err := mountShm(d.pin(p, podShm), p.Spec.Common.ShmSize); err != nil {
+			return err
+		}
+	}
+	return FurnishPod(p)
+}
+
+// podShm is the directory that a pod's containers see as /dev/shm. Those of a user, who has no place for it, have one each.
+const podShm = "shm"
+
+func mountShm(dir, size string) error {
+	bytes := uint64(spec.DefaultShmSize)
+	if size != "" {
+		var err error
+		if bytes, err = spec.ParseBytes(size); err != nil {
+			return fmt.Errorf("shm size: %w", err)
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
+	if err := unix.Mount("shm", dir, "tmpfs", flags, fmt.Sprintf("mode=1777,size=%d", bytes)); err != nil {
+		return fmt.Errorf("mount the pod's /dev/shm: %w", err)
+	}
+	return nil
+}
+
+// isMount reports whether a directory is a tmpfs that is not its parent's.
+func isMount(dir string) bool {
+	var own, up unix.Stat_t
+	return unix.Lstat(dir, &own) == nil && unix.Lstat(dir+"/..", &up) == nil && own.Dev != up.Dev
+}
+
+// FurnishPod sets what new namespaces lack, in those of the calling thread: the host name, and a loopback device that is up.
+func FurnishPod(p Pod) error {
+	if p.Spec.Shares("uts") {
+		if err := unix.Sethostname([]byte(p.Spec.HostName())); err != nil {
+			return fmt.Errorf("set host name: %w", err)
+		}
+	}
+	if !slices.Contains(p.kinds(), "net") {
+		return nil
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// NewPod before a pod's name asks for a pod that is made for the container.
+const NewPod = "new:"
+
+// podMode is the network of a container whose pod has it.
+const podMode = "pod"
+
+// joinPod makes the container one of a pod: the pod's network, host name and volumes are the container's.
+func (e *Engine) joinPod(c spec.Container) (Pod, spec.Container, error) {
+	name := c.Pod
+	if c.PodIDFile != "" {
+		text, err := os.ReadFile(c.PodIDFile)
+		if err != nil {
+			return Pod{}, c, fmt.Errorf("pod ID file: %w", err)
+		}
+		name = strings.TrimSpace(string(text))
+	}
+	p, err := e.Dirs.FindPod(strings.TrimPrefix(name, NewPod))
+	if err != nil {
+		return p, c, err
+	}
+	c, err = p.Spec.Join(c)
+	return p, c, err
+}
+
+// enterPod makes sure that the pod is there and names its namespaces.
+func (e *Engine) enterPod(ctx context.Context, s *State) error {
+	p, err := e.Dirs.loadPod(s.Pod)
+	if err != nil {
+		return err
+	}
+	if !e.Dirs.Live(p) {
+		if HolderFlags(p) != 0 {
+			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
+		}
+		if p, err = e.StartPod(ctx, p); err != nil {
+			return err
+		}
+	}
+	s.NetFiles = ""
+	for _, kind := range p.Spec.Share {
+		path := e.Dirs.Namespace(p, kind)
+		switch kind {
+		case "net":
+			s.NetFiles = e.Dirs.Pod(p.ID)
+			s.Addresses, s.Attached = p.Addresses, p.Attached
+			if !p.Network.host() {
+				s.Network.NetNS = path
+			}
+		case "ipc":
+			s.Container.IPC = "ns:" + path
+			if !p.held(kind) {
+				s.podShm = e.Dirs.pin(p, podShm)
+			}
+		case "pid":
+			s.Container.PID = "ns:" + path
+		case "uts":
+			s.Container.UTS = "ns:" + path
+		}
+	}
+	return nil
+}
+
+// HeldOnly is the pod as its holder sees it: with the namespaces that the holder was started in.
+func HeldOnly(p Pod) Pod {
+	if pinnable() {
+		p.Spec.Share = slices.DeleteFunc(slices.Clone(p.Spec.Share), func(kind string) bool { return kind != "pid" })
+	}
+	return p
+}

@@ -1,0 +1,140 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/enginetest"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// podWorld is an engine whose pods are taken away when the test ends.
+func podWorld(t *testing.T) (*enginetest.World, *engine.Engine) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("binding namespaces to files needs root")
+	}
+	w := &enginetest.World{Root: filepath.Join(t.TempDir(), "root")}
+	e := w.Engine(filepath.Join(t.TempDir(), "run"))
+	t.Cleanup(func() {
+		pods, _ := e.Dirs.Pods()
+		w.FailAt = enginetest.Moment{}
+		for _, p := range pods {
+			if err := e.RemovePod(context.Background(), p); err != nil {
+				t.Error(err)
+			}
+		}
+		w.End()
+	})
+	return w, e
+}
+
+// pins counts the files that namespaces are bound to below the directory.
+func pins(t *testing.T, dir string) int {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/pods/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, path := range files {
+		var st unix.Statfs_t
+		if unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC {
+			n++
+		}
+	}
+	return n
+}
+
+func TestPod(t *testing.T) {
+	w, e := podWorld(t)
+	ctx := context.Background()
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Dirs.CreatePod(spec.Pod{Name: "stack"}); !errors.Is(err, engine.ErrNameInUse) {
+		t.Errorf("twice: %v", err)
+	}
+	if e.Dirs.Live(p) {
+		t.Error("it is live before its start")
+	}
+	for range 2 { // a pod that is there stays
+		if p, err = e.StartPod(ctx, p); err != nil || !e.Dirs.Live(p) {
+			t.Fatalf("start: %v, live %v", err, e.Dirs.Live(p))
+		}
+	}
+	if n := pins(t, e.Dirs.Run); n != 3 {
+		t.Errorf("%d namespaces are pinned, want 3", n)
+	}
+	hosts, _ := os.ReadFile(filepath.Join(e.Dirs.Pod(p.ID), "hosts"))
+	if !strings.Contains(string(hosts), "10.88.0.9\tstack\n") {
+		t.Errorf("hosts: %s", hosts)
+	}
+	if err := e.StopPod(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if n := pins(t, e.Dirs.Run); n != 0 || len(w.Left()) > 0 {
+		t.Errorf("stopped: %d pins, %v", n, w.Left())
+	}
+	if p, err = e.StartPod(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := e.RemovePod(ctx, p); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(e.Dirs.Run + "/pods"); !os.IsNotExist(err) || pins(t, e.Dirs.Run) > 0 || len(w.Left()) > 0 {
+		t.Errorf("removed: %v, %v", err, w.Left())
+	}
+	if _, err := e.Dirs.FindPod("stack"); !errors.Is(err, engine.ErrNoPod) {
+		t.Errorf("found after its removal: %v", err)
+	}
+}
+
+// TestPodStartFails: a start that fails or is killed at any step leaves nothing that a stop or a start does not take away.
+func TestPodStartFails(t *testing.T) {
+	for _, step := range []string{"network.Plan", "network.Setup"} {
+		for _, after := range []bool{false, true} {
+			w, e := podWorld(t)
+			p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.FailAt = enginetest.Moment{Step: step, After: after}
+			if _, err := e.StartPod(context.Background(), p); !errors.Is(err, enginetest.ErrInjected) {
+				t.Errorf("%v: %v", w.FailAt, err)
+			}
+			if n := pins(t, e.Dirs.Run); n != 0 || len(w.Left()) > 0 {
+				t.Errorf("%v: %d pins, %v", w.FailAt, n, w.Left())
+			}
+			w.FailAt = enginetest.Moment{}
+			if p, err = e.StartPod(context.Background(), p); err != nil || !e.Dirs.Live(p) {
+				t.Errorf("the next start: %v", err)
+			}
+		}
+	}
+}
+
+func TestPodRefuses(t *testing.T) {
+	d := engine.Dirs{Run: t.TempDir()}
+	if _, err := d.CreatePod(spec.Pod{Name: "p", Share: spec.DefaultShare, Common: spec.Container{Networks: []string{"container:x"}}}); err == nil {
+		t.Error("a pod in the network of a container")
+	}
+	if pods, err := d.Pods(); err != nil || len(pods) > 0 {
+		t.Errorf("%v, %v", pods, err)
+	}
+	for _, name := range []string{"", "../x", "none"} {
+		if _, err := d.FindPod(name); !errors.Is(err, engine.ErrNoPod) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

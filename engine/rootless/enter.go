@@ -1,0 +1,125 @@
+package rootless
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+const (
+	// enteredVariable says that this very process was started by the manager, outside of the namespace that it is in.
+	enteredVariable = "BERTH_USERNS_ENTERED"
+	// ReadyVariable tells a holder the file descriptor that it closes when it is ready, or writes its complaint to.
+	ReadyVariable = "BERTH_HOLDER_READY"
+)
+
+// Entered reports whether Enter has put this process into the user's namespace: the manager knows it, not its parent.
+func Entered() bool { return os.Getenv(enteredVariable) != "" }
+
+// Enter replaces this process by the same program, with the same arguments, as root of the user namespace that owns the
+// process's network namespace, in a mount namespace of its own. A new user namespace would not do: it is a sibling of that
+// one and has no rights over it, whereas the user has all rights over both (user_namespaces(7)).
+func Enter(process proc.ID) error {
+	net, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", process.PID))
+	if err != nil {
+		return err
+	}
+	defer net.Close()
+	if !process.Running() { // the PID may have gone to another process before the file was opened
+		return proc.ErrGone
+	}
+	owner, err := unix.IoctlRetInt(int(net.Fd()), unix.NS_GET_USERNS)
+	if err != nil {
+		return fmt.Errorf("its namespaces are not this user's: %w", err)
+	}
+	// A number that is not between those that the caller hands on, and one that stays open.
+	fd, err := unix.FcntlInt(uintptr(owner), unix.F_DUPFD, 100)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	// nsenter(1), for only a process of one thread may change its user namespace (setns(2)), and Go's have several.
+	path, err := exec.LookPath("nsenter")
+	if err != nil {
+		return errors.New("nsenter is not there; install the package util-linux")
+	}
+	args := []string{
+		"nsenter", "--preserve-credentials", fmt.Sprintf("--user=/proc/self/fd/%d", fd), "--",
+		"unshare", "--mount", "--propagation", "unchanged", "--", self,
+	}
+	env := append(os.Environ(), enteredVariable+"=1", configuredVariable+"=done",
+		fmt.Sprintf("%s=%d", uidVariable, os.Getuid()), fmt.Sprintf("%s=%d", gidVariable, os.Getgid()))
+	return fmt.Errorf("nsenter: %w", syscall.Exec(path, append(args, os.Args[1:]...), env))
+}
+
+// Hold starts this program with other arguments in new namespaces, and returns when it says that it is ready. For a user a
+// user namespace is among them. It stays when the caller ends.
+func Hold(ctx context.Context, run proc.Runner, namespaces uintptr, args []string) (proc.ID, error) {
+	ready, theirs, err := os.Pipe()
+	if err != nil {
+		return proc.ID{}, err
+	}
+	defer ready.Close()
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Args[0] = "berth-pod"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true}
+	cmd.Dir, cmd.ExtraFiles, cmd.Env = "/", []*os.File{theirs}, append(os.Environ(), ReadyVariable+"=3")
+	if !Needed() {
+		err = cmd.Start()
+	} else {
+		err = startMapped(ctx, run, cmd)
+	}
+	theirs.Close()
+	if err != nil {
+		return proc.ID{}, err
+	}
+	said, err := io.ReadAll(ready)
+	if err != nil {
+		return proc.ID{}, err
+	}
+	if len(said) > 0 {
+		return proc.ID{}, errors.Join(errors.New(strings.TrimSpace(string(said))), ignoreExit(cmd.Wait()))
+	}
+	id, err := proc.Identify(cmd.Process.Pid)
+	return id, errors.Join(err, cmd.Process.Release())
+}
+
+// startMapped starts the command in a user namespace too, and lets it go on when the user's IDs are mapped there.
+func startMapped(ctx context.Context, run proc.Runner, cmd *exec.Cmd) error {
+	maps, err := ownMaps()
+	if err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	defer r.Close()
+	cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
+	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
+	cmd.Env = append(cmd.Env, waitVariable+"="+strconv.Itoa(2+len(cmd.ExtraFiles)), configuredVariable+"=done",
+		fmt.Sprintf("%s=%d", uidVariable, os.Getuid()), fmt.Sprintf("%s=%d", gidVariable, os.Getgid()))
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("make user namespace: %w", err)
+	}
+	if err := writeMaps(ctx, run, cmd.Process.Pid, maps); err != nil {
+		w.Close() // the child sees that nothing was written, and ends
+		return errors.Join(err, ignoreExit(cmd.Wait()))
+	}
+	_, err = io.WriteString(w, "go")
+	return err
+}

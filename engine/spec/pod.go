@@ -1,0 +1,116 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Pod is what `berth pod create` was asked for.
+type Pod struct {
+	Name       string   `json:"name"`
+	Share      []string `json:"share"` // kinds of namespaces, sorted: ipc, net, pid, uts
+	ExitPolicy string   `json:"exitPolicy,omitempty"`
+	InfraName  string   `json:"infraName,omitempty"`
+	// Common is what the pod has in place of its containers: networks, ports, names, and volumes that all of them see.
+	Common Container `json:"common"`
+	// Maker is the container that was started with --pod new:NAME.
+	Maker string `json:"maker,omitempty"`
+}
+
+// DefaultShare are the namespaces that the containers of a pod share when nothing is said.
+var DefaultShare = []string{"ipc", "net", "uts"}
+
+// ParseShare reads a --share list: kinds of namespaces, none, or +KIND for one more than the usual ones.
+func ParseShare(s string) ([]string, error) {
+	more, plus := strings.CutPrefix(s, "+")
+	var list []string
+	if plus {
+		list = slices.Clone(DefaultShare)
+	}
+	for _, kind := range splitNonEmpty(more, ",") {
+		switch kind {
+		case "ipc", "net", "pid", "uts":
+			list = append(list, kind)
+		case "none":
+			if more != "none" {
+				return nil, fmt.Errorf("--share=%s: none stands alone", s)
+			}
+		case "cgroup", "user":
+			return nil, fmt.Errorf("--share=%s: each container has a %s namespace of its own; ipc, net, pid and uts can be shared", s, kind)
+		default:
+			return nil, fmt.Errorf("--share=%s: %q is not known; ipc, net, pid and uts can be shared", s, kind)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+// Shares reports whether the containers of the pod share that kind of namespace.
+func (p Pod) Shares(kind string) bool { return slices.Contains(p.Share, kind) }
+
+// CheckPod refuses what no later step would look at.
+func CheckPod(p Pod) error {
+	if err := CheckName(p.Name); err != nil {
+		return fmt.Errorf("pod: %w", err)
+	}
+	if p.ExitPolicy != "" && p.ExitPolicy != "stop" && p.ExitPolicy != "continue" {
+		return fmt.Errorf("--exit-policy=%s: known are continue and stop", p.ExitPolicy)
+	}
+	c := p.Common
+	if !p.Shares("net") && (len(c.Publish) > 0 || len(c.Networks) > 0 || c.IP != "" || c.IP6 != "" || c.MAC != "") {
+		return fmt.Errorf("pod %q shares no network, so it has no ports and addresses", p.Name)
+	}
+	if c.HostName != "" && !p.Shares("uts") {
+		return fmt.Errorf("pod %q shares no host name (--share=uts), so it can be given none", p.Name)
+	}
+	if err := checkHostName(c.HostName); err != nil {
+		return err
+	}
+	return CheckDNS(c)
+}
+
+// Join makes the container one of the pod: what the pod has, the container has not by itself.
+func (p Pod) Join(c Container) (Container, error) {
+	if p.Shares("net") && p.Maker != c.Name {
+		for _, own := range []struct {
+			given bool
+			what  string
+		}{
+			{len(c.Publish) > 0 || c.PublishAll, "published ports"}, {len(c.Networks) > 0, "networks"},
+			{c.IP != "" || c.IP6 != "" || c.MAC != "", "addresses"}, {len(c.Aliases) > 0, "network aliases"},
+			{len(c.AddHosts) > 0, "added hosts"}, {len(c.DNS)+len(c.DNSSearch)+len(c.DNSOptions) > 0, "name servers"},
+		} {
+			if own.given {
+				return c, fmt.Errorf("container %q is in pod %q, which has the network: %s are given to the pod", c.Name, p.Name, own.what)
+			}
+		}
+	}
+	if p.Shares("net") {
+		c.Publish, c.Networks, c.IP, c.IP6, c.MAC, c.Aliases, c.PublishAll = nil, nil, "", "", "", nil, false
+		c.NoHosts = c.NoHosts || p.Common.NoHosts
+		c.DNS = nil
+		if p.Common.ImageDNS() {
+			c.DNS = p.Common.DNS
+		}
+	}
+	if p.Shares("uts") {
+		if c.HostName != "" && p.Maker != c.Name {
+			return c, fmt.Errorf("container %q is in pod %q, whose containers have one host name: it is given to the pod", c.Name, p.Name)
+		}
+		c.HostName = p.HostName()
+	}
+	if c.ShmSize == "" {
+		c.ShmSize = p.Common.ShmSize
+	}
+	c.Volumes = append(slices.Clone(p.Common.Volumes), c.Volumes...)
+	return c, nil
+}
+
+// HostName is the name that the containers' kernel tells, when they share it.
+func (p Pod) HostName() string {
+	if p.Common.HostName != "" {
+		return p.Common.HostName
+	}
+	return p.Name[:min(64, len(p.Name))]
+}

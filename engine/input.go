@@ -47,6 +47,11 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if in.Volumes, err = e.volumes(ctx, s, volumeInput{root, image.Config, in.Process}); err != nil {
 		return in, err
 	}
+	special, err := e.specialMounts(ctx, s)
+	if err != nil {
+		return in, err
+	}
+	in.Volumes = append(in.Volumes, special...)
 	if s.Container.ImageVolume == "tmpfs" {
 		in.Container.Tmpfs = append(slices.Clone(image.Config.Volumes), in.Container.Tmpfs...)
 	}

@@ -115,6 +115,9 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 			errs = append(errs, fmt.Errorf("network of %q: %w", s.Name, err))
 		}
 	}
+	if err := e.removeImageMounts(s); err != nil {
+		errs = append(errs, err)
+	}
 	if !s.Container.Rootfs {
 		if err := e.Store.Remove(s.ID); err != nil {
 			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))

@@ -215,7 +215,7 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, err
 	}
 	var err error
-	if s.rootfs, err = e.rootfs(*s, image); err != nil {
+	if s.rootfs, err = e.rootfs(s, image); err != nil {
 		return Bundle{}, err
 	}
 	in, err := e.input(ctx, s, image, status)
@@ -259,17 +259,38 @@ func (e *Engine) divideCgroup(s *State) error {
 }
 
 // rootfs mounts the container's root file system, or takes the directory that stands in for one.
-func (e *Engine) rootfs(s State, image Image) (string, error) {
+func (e *Engine) rootfs(s *State, image Image) (string, error) {
 	if s.Container.Rootfs {
-		if !filepath.IsAbs(image.Name) {
+		dir, options, _ := strings.Cut(image.Name, ":")
+		if !filepath.IsAbs(dir) {
 			return "", fmt.Errorf("root file system %q: the path must be absolute", image.Name)
 		}
-		return image.Name, nil
+		switch options {
+		case "":
+			return dir, nil
+		case "O":
+			return e.overlayRootfs(s, dir)
+		}
+		return "", fmt.Errorf("root file system %q: unknown option %q; O is known, which keeps changes out of the directory", image.Name, options)
 	}
 	if err := e.Store.Create(s.ID, s.Name, image, s.Container.Remove); err != nil {
 		return "", err
 	}
 	return e.Store.Mount(s.ID)
+}
+
+// overlayRootfs keeps what the container writes out of the directory, in memory.
+func (e *Engine) overlayRootfs(s *State, dir string) (string, error) {
+	staging, err := e.staging(s)
+	if err != nil {
+		return "", err
+	}
+	v := spec.Volume{Upper: filepath.Join(staging, "rootfs-upper"), Work: filepath.Join(staging, "rootfs-work")}
+	if err := errors.Join(os.Mkdir(v.Upper, 0o755), os.Mkdir(v.Work, 0o700), sameOwner(dir, v.Upper)); err != nil {
+		return "", err
+	}
+	const number = -1 // beside the volumes, which count from 0
+	return e.stageOverlay(s, number, dir, v)
 }
 
 // bundle describes the container to the runtime.

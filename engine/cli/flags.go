@@ -52,7 +52,7 @@ var commonFlags = []runFlag{
 	{"label", "l", "NAME=VALUE", "add a label", list(func(c *spec.Container) *[]string { return &c.Labels })},
 	{"log-driver", "", "DRIVER", "journald, passthrough or none", text(func(c *spec.Container) *string { return &c.LogDriver })},
 	{"mac-address", "", "ADDRESS", "use this hardware address on the network", text(func(c *spec.Container) *string { return &c.MAC })},
-	{"mount", "", "type=TYPE,…", "mount a volume, a path of the host (bind) or a tmpfs; the keys are source, target, readonly and the options of --volume", func(c *spec.Container) pflag.Value { return mountValue{c} }},
+	{"mount", "", "type=TYPE,…", "mount a volume, a path of the host (bind), all that a pattern matches (glob), an image, a tmpfs, ramfs or devpts; the keys are source, target, readonly and the options of --volume", func(c *spec.Container) pflag.Value { return mountValue{c} }},
 	{"name", "", "NAME", "name the container", text(func(c *spec.Container) *string { return &c.Name })},
 	{"network", "", "MODE", "none, host, private, bridge, the name of a network with options as NAME:ip=,ip6=,mac=,alias=,interface_name=,host_interface_name=, pasta[:OPTIONS], container:NAME, or ns:PATH; several networks are named one by one", list(func(c *spec.Container) *[]string { return &c.Networks })},
 	{"network-alias", "", "NAME", "add a name on the networks", list(func(c *spec.Container) *[]string { return &c.Aliases })},
@@ -201,10 +201,16 @@ func (v ignoredValue) Set(string) error {
 func (v ignoredValue) String() string { return "" }
 func (v ignoredValue) Type() string   { return "string" }
 
-// mountValue writes a --mount as the volume or tmpfs that it is.
+// mountValue writes a --mount as the volume or tmpfs that it is, where it is one.
 type mountValue struct{ c *spec.Container }
 
 func (v mountValue) Set(s string) error {
+	if _, special, err := spec.ParseSpecialMount(s); special || err != nil {
+		if err == nil {
+			v.c.Mounts = append(v.c.Mounts, s)
+		}
+		return err
+	}
 	volume, tmpfs, err := spec.ParseMount(s)
 	switch {
 	case err != nil:

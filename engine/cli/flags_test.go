@@ -112,7 +112,7 @@ func TestRunFlags(t *testing.T) {
 	}
 	// The other way round: a field that no flag fills is of no use, but for those that the words after the flags fill.
 	for _, f := range fields() {
-		if taken[f.Name] == "" && !slices.Contains([]string{"Image", "Command", "NoEffect"}, f.Name) {
+		if taken[f.Name] == "" && !slices.Contains([]string{"Image", "Command", "Mounts", "NoEffect"}, f.Name) {
 			t.Errorf("no flag fills %s", f.Name)
 		}
 	}
@@ -159,8 +159,8 @@ func TestParseRun(t *testing.T) {
 }
 
 func TestMountFlag(t *testing.T) {
-	c, err := parse(t, "--mount", "type=bind,src=/a,dst=/b,ro", "--mount=type=tmpfs,target=/t,tmpfs-size=1m")
-	if err != nil || !reflect.DeepEqual(c.Volumes, []string{"/a:/b:ro"}) || !reflect.DeepEqual(c.Tmpfs, []string{"/t:size=1m"}) {
+	c, err := parse(t, "--mount", "type=bind,src=/a,dst=/b,ro", "--mount=type=tmpfs,target=/t,tmpfs-size=1m", "--mount=type=ramfs,target=/r")
+	if err != nil || !reflect.DeepEqual(c.Volumes, []string{"/a:/b:ro"}) || !reflect.DeepEqual(c.Tmpfs, []string{"/t:size=1m"}) || !reflect.DeepEqual(c.Mounts, []string{"type=ramfs,target=/r"}) {
 		t.Errorf("volumes %q, tmpfs %q, %v", c.Volumes, c.Tmpfs, err)
 	}
 }

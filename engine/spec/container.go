@@ -26,6 +26,7 @@ type Container struct {
 
 	Volumes     []string `json:"volumes,omitempty"`
 	Tmpfs       []string `json:"tmpfs,omitempty"`
+	Mounts      []string `json:"mounts,omitempty"` // --mount of the types that --volume and --tmpfs do not have
 	Secrets     []string `json:"secrets,omitempty"`
 	VolumesFrom []string `json:"volumesFrom,omitempty"`
 	ImageVolume string   `json:"imageVolume,omitempty"` // anonymous, bind (the same), tmpfs, ignore

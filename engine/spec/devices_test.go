@@ -62,6 +62,8 @@ func TestParseMount(t *testing.T) {
 		"type=volume,target=/b":                                         {"/b", ""},
 		"type=tmpfs,target=/t":                                          {"", "/t"},
 		"type=tmpfs,target=/t,tmpfs-size=64m,tmpfs-mode=1777,ro,noexec": {"", "/t:size=64m,mode=1777,ro,noexec"},
+		"source=v,target=/b,idmap,subpath=s":                            {"v:/b:idmap,subpath=s", ""},
+		"type=tmpfs,target=/t,notmpcopyup,noswap":                       {"", "/t:notmpcopyup,noswap"},
 		`type=bind,"source=/a,b",target=/c`:                             {"/a,b:/c", ""},
 	} {
 		volume, tmpfs, err := ParseMount(in)
@@ -73,7 +75,8 @@ func TestParseMount(t *testing.T) {
 		"type=bind,source=/a":             "no target=",
 		"type=bind,source=a,target=/b":    "absolute path",
 		"type=volume,source=/a,target=/b": "type=bind",
-		"type=image,source=a,target=/b":   "not supported",
+		"type=npipe,source=a,target=/b":   "not supported",
+		"source=a,target=/b,volume-opt=x": "berth volume create",
 		"type=bind,source=/a:b,target=/c": "colon",
 		"target=/b,color=red":             "color",
 		`"x`:                              "mount",

@@ -40,7 +40,7 @@ func ParseMount(s string) (volume, tmpfs string, err error) {
 			return "", "", wrong("source= of a volume is its name; type=bind shows a path of the host")
 		}
 	default:
-		return "", "", wrong("type=%s is not supported; bind, volume and tmpfs are", m.kind)
+		return "", "", wrong("type=%s is not supported; bind, volume, tmpfs, ramfs, devpts, glob and image are", m.kind)
 	}
 	if m.source == "" {
 		return m.target, "", nil
@@ -102,7 +102,15 @@ func (m *mountWords) add(field string) error {
 		m.tmpfs = append(m.tmpfs, "size="+value)
 	case "tmpfs-mode":
 		m.tmpfs = append(m.tmpfs, "mode="+value)
-	case "tmpcopyup", "notmpcopyup", "consistency": // no effect here
+	case "noatime", "noswap", "tmpcopyup", "notmpcopyup":
+		m.tmpfs = append(m.tmpfs, key)
+	case "idmap":
+		m.options = append(m.options, field)
+	case "subpath", "volume-subpath":
+		m.options = append(m.options, "subpath="+value)
+	case "volume-driver", "volume-label", "volume-opt":
+		return fmt.Errorf("%s= is of a new volume; `berth volume create` makes one", key)
+	case "consistency", "no-dereference": // no effect here
 	default:
 		return fmt.Errorf("unknown key %q", key)
 	}

@@ -51,6 +51,15 @@ func mounts(in Input) ([]specs.Mount, error) {
 		}
 		byPlace[m.Destination] = m
 	}
+	for _, word := range in.Container.Mounts {
+		m, _, err := ParseSpecialMount(word)
+		if err != nil {
+			return nil, err
+		}
+		if mount, ok := m.kernelMount(); ok {
+			byPlace[m.Destination] = mount
+		}
+	}
 	for _, v := range append(deviceMounts(in), in.Volumes...) {
 		byPlace[v.Destination] = bindMount(v)
 	}
@@ -186,13 +195,17 @@ func ParseTmpfs(s string) (specs.Mount, error) {
 	if path.Clean(place) == "/" {
 		return specs.Mount{}, fmt.Errorf("tmpfs %q would hide the container's whole root file system", s)
 	}
-	options := []string{"rw", "nosuid", "nodev"}
+	options, copyUp := []string{"rw", "nosuid", "nodev"}, true
 	for _, o := range splitNonEmpty(opts, ",") {
 		switch o {
 		case "tmpcopyup", "notmpcopyup":
-			continue // the runtime's own copy-up is not asked for
+			copyUp = o == "tmpcopyup"
+			continue
 		}
 		options = append(options, o)
+	}
+	if copyUp { // the runtime puts into it what the image has there
+		options = append(options, "tmpcopyup")
 	}
 	return tmpfsMount(path.Clean(place), options), nil
 }

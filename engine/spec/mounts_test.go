@@ -61,9 +61,10 @@ func FuzzParseVolume(f *testing.F) {
 
 func TestParseTmpfs(t *testing.T) {
 	tests := []struct{ word, want string }{
-		{"/tmp", "/tmp rw,nosuid,nodev"},
-		{"/tmp:size=1m,mode=1777", "/tmp rw,nosuid,nodev,size=1m,mode=1777"},
-		{"/a/../tmp/:tmpcopyup,,noexec", "/tmp rw,nosuid,nodev,noexec"},
+		{"/tmp", "/tmp rw,nosuid,nodev,tmpcopyup"},
+		{"/tmp:size=1m,mode=1777", "/tmp rw,nosuid,nodev,size=1m,mode=1777,tmpcopyup"},
+		{"/a/../tmp/:tmpcopyup,,noexec", "/tmp rw,nosuid,nodev,noexec,tmpcopyup"},
+		{"/tmp:notmpcopyup", "/tmp rw,nosuid,nodev"},
 		{"tmp", ""}, {"", ""}, {":size=1", ""}, {"/", ""}, {"/a/..", ""},
 	}
 	for _, tt := range tests {

@@ -84,6 +84,16 @@ for runtime in crun runc; do
 	done <"$table"
 done
 unset CONTAINERS_CONF
+
+say "a directory as root file system, with and without what is written into it"
+mkdir -p "$tmp/root/bin" "$tmp/root/proc" "$tmp/root/dev" "$tmp/root/sys" "$tmp/root/etc" "$tmp/root/run"
+cp /usr/bin/busybox "$tmp/root/bin/"
+in_rootfs() { berth run --rm --network none --rootfs "$1" /bin/busybox sh -c "$2"; }
+assert_eq "overlay" "$(in_rootfs "$tmp/root:O" 'echo kept >/new; /bin/busybox cat /new')" kept
+[ ! -e "$tmp/root/new" ] || die "what was written into the overlay is in the directory"
+assert_eq "directory" "$(in_rootfs "$tmp/root" 'echo kept >/new; /bin/busybox cat /new')" kept
+assert_eq "the directory itself" "$(cat "$tmp/root/new")" kept
+rm -r "$tmp/root"
 [ "$rows" -gt 5 ] || die "only $rows rows were run: the table is not read"
 say "$rows rows"
 berth rm -f e2e-peer >/dev/null

@@ -34,6 +34,7 @@ install: build man ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-image
 	install -D -m 0755 bin/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-fetch
 	ln -sfr $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-dns
+	install -d -m 0755 $(DESTDIR)$(LIBEXECDIR)/staging
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 	for n in 1 5 8; do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$$n bin/man/*.$$n || exit 1; done
@@ -42,6 +43,7 @@ install: build man ## install into $(DESTDIR)$(PREFIX)
 .PHONY: uninstall
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-dns
+	rmdir $(DESTDIR)$(LIBEXECDIR)/staging || true
 	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 

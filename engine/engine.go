@@ -22,14 +22,26 @@ type Image struct {
 // ErrNoImage says that the store has no image of that name.
 var ErrNoImage = errors.New("image not known")
 
+// CreateOptions say what a container's file system is like.
+type CreateOptions struct {
+	Volatile bool        // it is forgotten at reboot
+	IDs      spec.IDMaps // the owners of its files are mapped
+}
+
 // Store keeps images and the root file systems of containers.
 type Store interface {
 	// Image finds an image by name or ID; ErrNoImage when there is none.
 	Image(name string) (Image, error)
-	// Create makes the record and the writable layer of a container. A volatile one is forgotten at reboot.
-	Create(id, name string, image Image, volatile bool) error
+	// Create makes the record and the writable layer of a container.
+	Create(id, name string, image Image, o CreateOptions) error
 	// Mount mounts the root file system in the mount namespace of the calling thread, and returns its path.
 	Mount(id string) (string, error)
+	// UsedIDs are the ranges that containers in the store have for themselves, Podman's too.
+	UsedIDs() ([]spec.IDRange, error)
+	// HasMapped reports whether the image is there with its owners mapped on the disk.
+	HasMapped(image Image, ids spec.IDMaps) bool
+	// UserNS makes a user namespace and returns a handle on it.
+	UserNS(ids spec.IDMaps) (*os.File, error)
 	// Dir is a directory of the container's on the disk, which goes with it.
 	Dir(id string) (string, error)
 	// Remove unmounts and forgets the container; nil when there is none.
@@ -178,16 +190,23 @@ type Engine struct {
 	// Seccomp returns the text of the seccomp profile: of the file named, or the default one for "".
 	Seccomp func(path string) ([]byte, error)
 	Warn    io.Writer
+	// SubIDs reads /etc/subuid and /etc/subgid.
+	SubIDs SubIDs
 	// Programs runs the programs that mount volumes.
 	Programs proc.Runner
 	// RuntimeProgram is the path of the OCI runtime.
 	RuntimeProgram string
+	// StagingDir is an empty directory of the installation that mounts can be made on; where it is not there, one below
+	// Dirs.Run is made.
+	StagingDir string
 	// InitProgram is the host's program for containers that want an init.
 	InitProgram string
 }
 
 // Host holds the facts that Build needs from the running machine.
 type Host struct {
+	UID, GID    uint32 // of the user whose containers these are, on the machine
+	UserName    string
 	Rootless    bool
 	Main        int      // the process that the manager has started: this one, or the one that started it in a namespace
 	Cgroup      string   // the caller's own cgroup, below the root of the cgroup2 file system; "" when it may not be divided

@@ -24,9 +24,9 @@ const passwdLimit = 1 << 20
 func (e *Engine) input(ctx context.Context, s *State, image Image, status NetworkStatus) (spec.Input, error) {
 	in := spec.Input{
 		ID: s.ID, Container: s.Container, Image: image.Config, Rootfs: s.rootfs,
-		NetNS: s.Network.NetNS, NetHost: s.Network.host(), Host: e.specHost(*s),
+		NetNS: s.Network.NetNS, NetHost: s.Network.host(), Host: e.specHost(*s), IDs: s.IDs,
 	}
-	root, err := inroot.Open(s.rootfs)
+	root, err := inroot.Open(s.files)
 	if err != nil {
 		return in, fmt.Errorf("root file system: %w", err)
 	}
@@ -34,14 +34,22 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if in.Container.Environment, err = e.environment(s.Container); err != nil {
 		return in, err
 	}
-	if in.Process, err = resolveUser(root, s.Container, image.Config.User); err != nil {
+	if s.joinUser {
+		in.UserNS = handlePath(s.userns)
+	}
+	who := s.Container
+	who.User = orElse(who.User, s.keepUser)
+	if in.Process, err = resolveUser(root, who, image.Config.User); err != nil {
+		return in, err
+	}
+	if _, err := s.owner(in.Process); err != nil {
 		return in, err
 	}
 	accounts, err := e.addAccounts(root, *s, in.Process)
 	if err != nil {
 		return in, err
 	}
-	if err := makeWorkDir(root, s.Container, image.Config, in.Process); err != nil {
+	if err := makeWorkDir(root, s.Container, image.Config, s.inFiles(in.Process)); err != nil {
 		return in, err
 	}
 	if in.Volumes, err = e.volumes(ctx, s, volumeInput{root, image.Config, in.Process}); err != nil {
@@ -79,6 +87,9 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 		return in, err
 	}
 	in.Files = append(in.Files, zone...)
+	if err := e.ownFiles(*s, in.Files); err != nil {
+		return in, err
+	}
 	in.Seccomp, err = e.seccompFilter(s.Container)
 	return in, err
 }
@@ -130,7 +141,7 @@ func optional(root inroot.Root, path string) ([]byte, error) {
 }
 
 // makeWorkDir makes the working directory where the image lacks it.
-func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, p spec.Process) error {
+func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, o owner) error {
 	dir := c.WorkDir
 	if dir == "" {
 		dir = image.WorkingDir
@@ -141,7 +152,7 @@ func makeWorkDir(root inroot.Root, c spec.Container, image spec.ImageConfig, p s
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("working directory %q is not an absolute path", dir)
 	}
-	if err := root.MkdirAll(dir, 0o755, int(p.UID), int(p.GID)); err != nil {
+	if err := root.MkdirAll(dir, 0o755, o.uid, o.gid); err != nil {
 		return fmt.Errorf("working directory: %w", err)
 	}
 	return nil

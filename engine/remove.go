@@ -123,6 +123,9 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))
 		}
 	}
+	if err := e.releaseIDs(s); err != nil {
+		errs = append(errs, err)
+	}
 	if volumes {
 		if err := e.removeAnonymous(s); err != nil {
 			errs = append(errs, err)

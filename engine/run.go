@@ -34,9 +34,8 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 	for _, f := range s.handles {
 		f.Close()
 	}
-	if s.netns != nil {
-		defer s.netns.Close() // after the removal, which works on it
-	}
+	defer s.netns.Close() // after the removal, which works on it; nil is no error
+	defer s.userns.Close()
 	if err != nil {
 		// The caller's context may be what failed; taking away must not depend on it.
 		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
@@ -140,29 +139,23 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 			s.StopSig = "" // an image's odd stop signal is no reason not to run it
 		}
 	}
-	var status NetworkStatus
-	network := make(chan error, 1)
-	if err := e.joinNetwork(ctx, s); err != nil {
+	if err := e.userNS(ctx, s, image); err != nil {
 		return err
 	}
-	if s.Network.connected() {
-		if s.netns, err = newNetNS(); err != nil {
-			return err
-		}
-		s.Network.NetNS = handlePath(s.netns)
-		s.Networked = true
-		if err := e.Dirs.save(*s); err != nil {
-			return err
-		}
-		if status, err = e.Network.Plan(ctx, s.Network); err != nil {
-			return err
-		}
-		s.Addresses, s.Attached = status.Addresses, status.Attached
+	status, err := e.planNetwork(ctx, s)
+	if err != nil {
+		return err
+	}
+	network := make(chan error, 1)
+	if s.Networked && s.netns != nil {
 		go func() { network <- e.Network.Setup(ctx, s.Network) }()
 	} else {
 		network <- nil
 	}
 	bundle, err := e.create(ctx, s, image, status)
+	if err == nil && s.Networked && s.netns == nil {
+		err = e.connect(ctx, s)
+	}
 	if err := errors.Join(err, <-network); err != nil {
 		return err
 	}
@@ -180,6 +173,36 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		return errors.Join(err, e.announce(*s, e.Host.Main))
 	}
 	return nil
+}
+
+// planNetwork decides how the container is connected, and makes its network namespace unless the runtime is to do so.
+func (e *Engine) planNetwork(ctx context.Context, s *State) (status NetworkStatus, err error) {
+	if err := e.joinNetwork(ctx, s); err != nil || !s.Network.connected() {
+		return status, err
+	}
+	if s.IDs.Empty() {
+		if s.netns, err = newNetNS(); err != nil {
+			return status, err
+		}
+		s.Network.NetNS = handlePath(s.netns)
+	}
+	s.Networked = true
+	if err := e.Dirs.save(*s); err != nil {
+		return status, err
+	}
+	status, err = e.Network.Plan(ctx, s.Network)
+	s.Addresses, s.Attached = status.Addresses, status.Attached
+	return status, err
+}
+
+// connect sets the network of a container with a user namespace of its own up. The network namespace must belong to that
+// one, or the container's root could not even bind a low port (network_namespaces(7)); so the runtime has made both.
+func (e *Engine) connect(ctx context.Context, s *State) (err error) {
+	if s.netns, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", s.Init.PID)); err != nil {
+		return err
+	}
+	s.Network.NetNS = handlePath(s.netns)
+	return e.Network.Setup(ctx, s.Network)
 }
 
 // image finds the image, and brings it in first when it is missing or the policy says so.
@@ -267,16 +290,51 @@ func (e *Engine) rootfs(s *State, image Image) (string, error) {
 		}
 		switch options {
 		case "":
-			return dir, nil
+			return e.mapRootfs(s, dir)
 		case "O":
-			return e.overlayRootfs(s, dir)
+			path, err := e.overlayRootfs(s, dir)
+			if err != nil {
+				return "", err
+			}
+			return e.mapRootfs(s, path)
 		}
 		return "", fmt.Errorf("root file system %q: unknown option %q; O is known, which keeps changes out of the directory", image.Name, options)
 	}
-	if err := e.Store.Create(s.ID, s.Name, image, s.Container.Remove); err != nil {
+	ids := s.IDs
+	if ids.Identity() {
+		ids = spec.IDMaps{}
+	}
+	if e.Host.Rootless && !ids.Empty() && !e.Store.HasMapped(image, ids) {
+		fmt.Fprintln(e.Warn, "the kernel maps the owners of an image's files for root only: this first start with these IDs copies the image")
+	}
+	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids}); err != nil {
 		return "", err
 	}
-	return e.Store.Mount(s.ID)
+	path, err := e.Store.Mount(s.ID)
+	s.files = path
+	if err != nil || ids.Empty() {
+		return path, err
+	}
+	return e.withinReach(s, path)
+}
+
+// withinReach shows the root file system where the runtime, as a user of the container's namespace, can get at it.
+func (e *Engine) withinReach(s *State, path string) (string, error) {
+	place, err := e.rootfsPlace(s)
+	if err != nil {
+		return "", err
+	}
+	return place, unix.Mount(path, place, "", unix.MS_BIND|unix.MS_REC, "")
+}
+
+// rootfsPlace makes a directory that the root file system can be mounted on.
+func (e *Engine) rootfsPlace(s *State) (string, error) {
+	dir, err := e.staging(s)
+	if err != nil {
+		return "", err
+	}
+	place := filepath.Join(dir, "rootfs")
+	return place, os.Mkdir(place, 0o755)
 }
 
 // overlayRootfs keeps what the container writes out of the directory, in memory.

@@ -28,14 +28,18 @@ var ErrNoSecret = errors.New("no such secret")
 const credentialLimit = 1 << 20
 
 // staging makes a directory in which mounts for this container may be made. It is a tmpfs that only the thread's mount
-// namespace sees: what is written there is in memory only, never has a name on the host, and ends with the container.
+// namespace sees: what is written there is in memory only, never has a name on the host, and ends with the container. All may pass through the directory that it is
+// mounted on: the runtime works as a user of the container's namespace, whom a user's own directories keep out.
 func (e *Engine) staging(s *State) (string, error) {
-	dir := filepath.Join(e.Dirs.Run, "staging")
-	if s.staged {
-		return dir, nil
+	if s.staging != "" {
+		return s.staging, nil
 	}
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return "", err
+	dir := e.StagingDir
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		dir = filepath.Join(e.Dirs.Run, "staging")
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return "", err
+		}
 	}
 	// Only root of the machine may keep a tmpfs out of the swap space, and only from Linux 6.4 on (tmpfs(5)).
 	err := unix.Mount("berth", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0711,noswap")
@@ -45,7 +49,7 @@ func (e *Engine) staging(s *State) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("mount a tmpfs on %s: %w", dir, err)
 	}
-	s.staged = true
+	s.staging = dir
 	return dir, nil
 }
 
@@ -85,12 +89,16 @@ func (e *Engine) secrets(ctx context.Context, s *State, in *spec.Input) error {
 		} else {
 			in.Files = append(in.Files, secretMount(file, secret.Target))
 		}
-		if err := writeSecret(file, value, secret); err != nil {
+		who, err := s.outside(secret.UID, secret.GID)
+		if err == nil {
+			err = writeSecret(file, value, who, secret.Mode)
+		}
+		if err != nil {
 			return fmt.Errorf("secret %q: %w", secret.Name, err)
 		}
 	}
 	if named {
-		in.Files = append(in.Files, secretMount(filepath.Join(e.Dirs.Run, "staging", "secrets"), spec.SecretsPlace))
+		in.Files = append(in.Files, secretMount(filepath.Join(s.staging, "secrets"), spec.SecretsPlace))
 	}
 	return nil
 }
@@ -99,19 +107,19 @@ func secretMount(source, place string) spec.Mount {
 	return spec.Mount{Source: source, Destination: place, Options: []string{"bind", "rprivate", "ro", "nosuid", "noexec", "nodev"}}
 }
 
-func writeSecret(file string, value []byte, secret spec.Secret) error {
+func writeSecret(file string, value []byte, o owner, mode uint32) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("another secret has the target %s", secret.Target)
+		return errors.New("another secret has the target of this one")
 	}
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(value)
-	return errors.Join(err, f.Chown(int(secret.UID), int(secret.GID)), f.Chmod(os.FileMode(secret.Mode)), f.Close())
+	return errors.Join(err, f.Chown(o.uid, o.gid), f.Chmod(os.FileMode(mode)), f.Close())
 }
 
 // secretValue looks among the credentials of the unit first, then in the store.
@@ -161,7 +169,10 @@ func (e *Engine) showCredentials(s *State, in *spec.Input, from string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
 	}
-	owner := spec.Secret{UID: in.Process.UID, GID: in.Process.GID, Mode: 0o400}
+	who, err := s.owner(in.Process)
+	if err != nil {
+		return err
+	}
 	for _, entry := range entries {
 		if !entry.Type().IsRegular() {
 			continue
@@ -170,11 +181,11 @@ func (e *Engine) showCredentials(s *State, in *spec.Input, from string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeSecret(filepath.Join(to, entry.Name()), value, owner); err != nil {
+		if err := writeSecret(filepath.Join(to, entry.Name()), value, who, 0o400); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(os.Chown(to, int(owner.UID), int(owner.GID)), os.Chmod(to, 0o500)); err != nil {
+	if err := errors.Join(os.Chown(to, who.uid, who.gid), os.Chmod(to, 0o500)); err != nil {
 		return err
 	}
 	in.Files = append(in.Files, secretMount(to, spec.CredentialsPlace))

@@ -39,16 +39,23 @@ type State struct {
 	Pod       string         `json:"pod,omitempty"`      // ID of the pod that it is in
 	NetFiles  string         `json:"netFiles,omitempty"` // directory of /etc/hosts and resolv.conf, when they are another's
 	Mounts    []VolumeMount  `json:"mounts,omitempty"`   // volumes and paths of the host that the container sees
+	IDs       spec.IDMaps    `json:"ids,omitzero"`       // of the container's own user namespace
+	IDLease   string         `json:"idLease,omitempty"`  // range of IDs that is this container's alone
 	Container spec.Container `json:"container"`
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
-	netns        *os.File   // handle of Run on the network namespace
 	handles      []*os.File // what else must be open until the runtime has made the container
-	cgroupInside string     // Cgroup as the runtime sees it
-	rootfs       string     // where the root file system is mounted
 	podShm       string     // the pod's directory for /dev/shm
-	staged       bool       // the tmpfs for mounts and secrets is there
+	netns        *os.File   // handle of Run on the network namespace
+	cgroupInside string     // Cgroup as the runtime sees it
+	rootfs       string     // where the runtime finds the root file system
+	files        string     // where it is mounted without a map of owners
+	filesInside  bool       // files there are owned by the IDs of the container, not by those outside
+	userns       *os.File   // user namespace to join, or one with the same maps
+	joinUser     bool       // userns is to be joined
+	keepUser     string     // user of --userns=keep-id
+	staging      string     // the tmpfs for mounts and secrets; "" as long as it is not there
 }
 
 // Running reports whether the container's PID 1 is there.

@@ -155,10 +155,16 @@ func (e *Engine) volumeSource(ctx context.Context, s *State, i int, v spec.Volum
 		return v.Source, nil
 	}
 	fill := func(dir string) error {
-		if v.NoCopy {
-			return os.Chown(dir, int(in.process.UID), int(in.process.GID))
+		ids, err := e.onDisk(s, dir)
+		if err != nil {
+			return err
 		}
-		if err := copyUp(in.root, v.Destination, dir, in.process); err != nil {
+		o := s.inFiles(in.process)
+		uid, gid := ids(uint32(o.uid), uint32(o.gid))
+		if err := os.Chown(dir, int(uid), int(gid)); err != nil || v.NoCopy {
+			return err
+		}
+		if err := copyUp(in.root, v.Destination, dir, ids); err != nil {
 			return fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
 		}
 		return nil
@@ -266,6 +272,9 @@ func (e *Engine) shownAs(s *State, i int, v spec.Volume, p spec.Process) (string
 			return "", err
 		}
 	}
+	if source, err = e.mapOwners(s, i, source, v); err != nil {
+		return "", err
+	}
 	if v.Overlay {
 		if source, err = e.stageOverlay(s, i, source, v); err != nil {
 			return "", fmt.Errorf("option O: %w", err)
@@ -277,27 +286,77 @@ func (e *Engine) shownAs(s *State, i int, v spec.Volume, p spec.Process) (string
 				return "", err
 			}
 		}
-		if err := chownTree(source, p); err != nil {
+		o, err := s.owner(p)
+		if err == nil {
+			err = chownTree(source, o)
+		}
+		if err != nil {
 			return "", fmt.Errorf("option U: %w", err)
 		}
 	}
 	return source, nil
 }
 
-func chownTree(source string, p spec.Process) error {
+func chownTree(source string, o owner) error {
 	info, err := os.Stat(source)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() {
-		return os.Chown(source, int(p.UID), int(p.GID))
+		return os.Chown(source, o.uid, o.gid)
 	}
 	root, err := inroot.Open(source)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	return root.ChownTree(int(p.UID), int(p.GID))
+	return root.ChownTree(o.uid, o.gid)
+}
+
+// mapOwners mounts the source with its owners mapped: where idmap asks for it, and for a volume whose directory belongs
+// to somebody of the container. One that belongs to IDs of the host's is used as it is, as Podman does with all.
+func (e *Engine) mapOwners(s *State, i int, source string, v spec.Volume) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(source, &st); err != nil {
+		return "", err
+	}
+	wanted := v.IDMap != nil
+	if !wanted {
+		_, ok1 := s.IDs.UID(st.Uid)
+		_, ok2 := s.IDs.GID(st.Gid)
+		if !v.Named() || e.Host.Rootless || !ok1 || !ok2 {
+			return source, nil
+		}
+	}
+	ids, own := s.IDs, s
+	if wanted && *v.IDMap != "" {
+		var err error
+		if ids, err = spec.ParseIDMapOption(*v.IDMap, s.IDs); err != nil {
+			return "", err
+		}
+		own = &State{IDs: ids}
+		defer func() { own.userns.Close() }()
+	}
+	if ids.Empty() || ids.Identity() {
+		return source, nil
+	}
+	place, err := e.stagedPlace(s, i, st.Mode&unix.S_IFMT == unix.S_IFDIR)
+	if err != nil {
+		return "", err
+	}
+	mapped, err := e.idmapped(own, source, place)
+	switch {
+	case err != nil:
+		return "", err
+	case mapped:
+		return place, nil
+	case wanted && e.Host.Rootless:
+		return "", errors.New("option idmap: the kernel lets only root map the owners of a file system of the machine")
+	case wanted:
+		return "", fmt.Errorf("option idmap: the file system of %s cannot map owners", source)
+	}
+	fmt.Fprintf(e.Warn, "volume %s: its file system cannot map owners; the container sees them as nobody. Option U gives them to it\n", v.Source)
+	return source, nil
 }
 
 // stageSubpath mounts what lies at a path of a volume. The path is resolved by the kernel below the volume, and what it
@@ -430,11 +489,11 @@ func (d Dirs) VolumeUsers(volume string) ([]string, error) {
 }
 
 // copyUp gives a new volume what the image has at its place: content, owner and mode. Where the image has nothing, the
-// volume belongs to the container's user.
-func copyUp(root inroot.Root, place, volume string, p spec.Process) error {
+// volume stays as it is.
+func copyUp(root inroot.Root, place, volume string, ids func(uid, gid uint32) (uint32, uint32)) error {
 	from, err := root.OpenDir(place)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.Chown(volume, int(p.UID), int(p.GID))
+		return nil
 	}
 	if err != nil {
 		return err
@@ -445,5 +504,5 @@ func copyUp(root inroot.Root, place, volume string, p spec.Process) error {
 		return err
 	}
 	defer to.Close()
-	return inroot.CopyTree(from, to)
+	return inroot.CopyTreeAs(from, to, ids)
 }

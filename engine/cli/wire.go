@@ -77,8 +77,10 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		Seccomp:  conf.Seccomp,
 		Warn:     env.Err,
 		Programs: env.Run,
+		SubIDs:   subIDs,
 
 		RuntimeProgram: conf.Runtime(),
+		StagingDir:     filepath.Join(LibexecDir, "staging"),
 		InitProgram:    conf.Helper("catatonit"),
 	}
 	e.Pull = func(ctx context.Context, c spec.Container) error { return pull(ctx, env, c) }
@@ -149,6 +151,23 @@ func liveIn(dirs engine.Dirs) func(id string) bool {
 	}
 }
 
+// subIDs reads the ranges of a name.
+func subIDs(file, name string) ([]spec.IDRange, error) {
+	list, err := rootless.Ranges(file, name)
+	ranges := make([]spec.IDRange, 0, len(list))
+	for _, r := range list {
+		ranges = append(ranges, spec.IDRange{Start: uint32(r.SubID), Count: uint32(r.Count)})
+	}
+	return ranges, err
+}
+
+func orNumber(name string, uid uint32) string {
+	if name == "" {
+		return strconv.FormatUint(uint64(uid), 10)
+	}
+	return name
+}
+
 // hostFacts reads what the configuration of a container depends on.
 func hostFacts() (engine.Host, error) {
 	h := engine.Host{Rootless: rootlessMode(), Main: mainProcess(), Environment: map[string]string{}}
@@ -157,6 +176,8 @@ func hostFacts() (engine.Host, error) {
 			h.Environment[name] = value
 		}
 	}
+	h.UID, h.GID = uint32(rootless.UID()), uint32(rootless.GID())
+	h.UserName = orNumber(os.Getenv("USER"), h.UID)
 	h.Cgroup = ownCgroup()
 	group := filepath.Join("/sys/fs/cgroup", h.Cgroup)
 	controllers, _ := os.ReadFile(filepath.Join(group, "cgroup.controllers"))

@@ -169,13 +169,19 @@ func (s store) Image(name string) (engine.Image, error) {
 	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1"}}, err
 }
 
-func (s store) Create(id, name string, _ engine.Image, _ bool) error {
+func (s store) Create(id, name string, _ engine.Image, _ engine.CreateOptions) error {
 	return s.w.step("store.Create", func() { s.w.add("record " + id) })
 }
 
 func (s store) Mount(id string) (string, error) {
 	return s.w.Root, s.w.step("store.Mount", func() { s.w.add("mount " + id) })
 }
+
+func (s store) UsedIDs() ([]spec.IDRange, error) { return nil, nil }
+
+func (s store) HasMapped(engine.Image, spec.IDMaps) bool { return true }
+
+func (s store) UserNS(spec.IDMaps) (*os.File, error) { return os.Open("/proc/self/ns/user") }
 
 func (s store) Dir(id string) (string, error) {
 	dir := filepath.Join(filepath.Dir(s.w.Root), "container", id)

@@ -14,16 +14,26 @@ import (
 // with owner, mode and times. Sockets, pipes and device nodes are passed over. The directory to itself gets from's owner
 // and mode.
 func CopyTree(from, to Root) error {
-	return copyDir(from, to, ".")
+	return CopyTreeAs(from, to, func(uid, gid uint32) (uint32, uint32) { return uid, gid })
 }
 
-func copyDir(from, to Root, dir string) error {
-	src, err := from.open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+// CopyTreeAs is CopyTree with other owners.
+func CopyTreeAs(from, to Root, owner func(uid, gid uint32) (uint32, uint32)) error {
+	return copier{from, to, owner}.dir(".")
+}
+
+type copier struct {
+	from, to Root
+	owner    func(uid, gid uint32) (uint32, uint32)
+}
+
+func (c copier) dir(dir string) error {
+	src, err := c.from.open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	dst, err := to.open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	dst, err := c.to.open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
@@ -33,7 +43,7 @@ func copyDir(from, to Root, dir string) error {
 		return err
 	}
 	for _, name := range names {
-		if err := copyEntry(from, to, src, dst, path.Join(dir, name), name); err != nil {
+		if err := c.entry(src, dst, path.Join(dir, name), name); err != nil {
 			return fmt.Errorf("copy %s: %w", path.Join(dir, name), err)
 		}
 	}
@@ -41,10 +51,10 @@ func copyDir(from, to Root, dir string) error {
 	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
 		return err
 	}
-	return setMeta(dst, &st)
+	return c.setMeta(dst, &st)
 }
 
-func copyEntry(from, to Root, src, dst *os.File, full, name string) error {
+func (c copier) entry(src, dst *os.File, full, name string) error {
 	var st unix.Stat_t
 	if err := unix.Fstatat(int(src.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
@@ -54,16 +64,16 @@ func copyEntry(from, to Root, src, dst *os.File, full, name string) error {
 		if err := unix.Mkdirat(int(dst.Fd()), name, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
-		return copyDir(from, to, full)
+		return c.dir(full)
 	case unix.S_IFREG:
-		return copyFile(src, dst, name)
+		return c.file(src, dst, name)
 	case unix.S_IFLNK:
-		return copyLink(src, dst, name, &st)
+		return c.link(src, dst, name, &st)
 	}
 	return nil
 }
 
-func copyFile(src, dst *os.File, name string) error {
+func (c copier) file(src, dst *os.File, name string) error {
 	in, err := openat(src, name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -84,7 +94,7 @@ func copyFile(src, dst *os.File, name string) error {
 	if _, err := io.Copy(out, in); err != nil {
 		return err
 	}
-	return setMeta(out, &st)
+	return c.setMeta(out, &st)
 }
 
 func openat(dir *os.File, name string, flags int, mode uint32) (*os.File, error) {
@@ -95,7 +105,7 @@ func openat(dir *os.File, name string, flags int, mode uint32) (*os.File, error)
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-func copyLink(src, dst *os.File, name string, st *unix.Stat_t) error {
+func (c copier) link(src, dst *os.File, name string, st *unix.Stat_t) error {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(src.Fd()), name, buf)
 	if err != nil {
@@ -104,12 +114,14 @@ func copyLink(src, dst *os.File, name string, st *unix.Stat_t) error {
 	if err := unix.Symlinkat(string(buf[:n]), int(dst.Fd()), name); err != nil {
 		return err
 	}
-	return unix.Fchownat(int(dst.Fd()), name, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW)
+	uid, gid := c.owner(st.Uid, st.Gid)
+	return unix.Fchownat(int(dst.Fd()), name, int(uid), int(gid), unix.AT_SYMLINK_NOFOLLOW)
 }
 
-func setMeta(f *os.File, st *unix.Stat_t) error {
+func (c copier) setMeta(f *os.File, st *unix.Stat_t) error {
 	fd := int(f.Fd())
-	if err := unix.Fchown(fd, int(st.Uid), int(st.Gid)); err != nil {
+	uid, gid := c.owner(st.Uid, st.Gid)
+	if err := unix.Fchown(fd, int(uid), int(gid)); err != nil {
 		return err
 	}
 	if err := unix.Fchmod(fd, st.Mode&0o7777); err != nil {

@@ -39,6 +39,23 @@ func UID() int {
 	return os.Getuid()
 }
 
+// GID is the user's own group, also inside the namespace.
+func GID() int {
+	if gid, err := strconv.Atoi(os.Getenv(gidVariable)); err == nil && Inside() {
+		return gid
+	}
+	return os.Getgid()
+}
+
+// Ranges reads the subordinate IDs that a file gives to a name (subuid(5)).
+func Ranges(file, name string) ([]sysuser.SubID, error) {
+	list, err := sysuser.ParseSubIDFileFilter(file, func(s sysuser.SubID) bool { return s.Name == name })
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("subordinate IDs: %w", err)
+	}
+	return list, nil
+}
+
 // Needed reports whether the work must be done in a user namespace that is not there yet.
 func Needed() bool { return os.Getuid() != 0 && !Inside() }
 

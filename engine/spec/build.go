@@ -24,6 +24,8 @@ type Input struct {
 	Files        []Mount // files of ours: hosts, resolv.conf, hostname, .containerenv
 	NetNS        string  // path to join; "" with NetHost false: a new one made by the runtime
 	NetHost      bool    // the host's network namespace
+	IDs          IDMaps  // of the container's own user namespace; empty for none
+	UserNS       string  // path of the user namespace to join; "" for a new one with IDs
 	// Joined are the paths of the other namespaces to join.
 	Joined  map[specs.LinuxNamespaceType]string
 	Systemd bool   // the program is a service manager
@@ -151,6 +153,7 @@ func Build(in Input) (*specs.Spec, error) {
 	if !in.Container.Privileged && !security.unconfined {
 		s.Linux.Seccomp = in.Seccomp
 	}
+	userNamespace(s.Linux, in)
 	return s, nil
 }
 

@@ -28,6 +28,11 @@ type Container struct {
 	Tmpfs       []string `json:"tmpfs,omitempty"`
 	Mounts      []string `json:"mounts,omitempty"` // --mount of the types that --volume and --tmpfs do not have
 	Secrets     []string `json:"secrets,omitempty"`
+	UserNS      string   `json:"userns,omitempty"`
+	UIDMaps     []string `json:"uidMaps,omitempty"`
+	GIDMaps     []string `json:"gidMaps,omitempty"`
+	SubUIDName  string   `json:"subUIDName,omitempty"`
+	SubGIDName  string   `json:"subGIDName,omitempty"`
 	VolumesFrom []string `json:"volumesFrom,omitempty"`
 	ImageVolume string   `json:"imageVolume,omitempty"` // anonymous, bind (the same), tmpfs, ignore
 	Devices     []string `json:"devices,omitempty"`

@@ -48,7 +48,7 @@ func isAccess(s string) bool { return s != "" && strings.Trim(s, "rwm") == "" }
 func devices(in Input) (nodes []specs.LinuxDevice, rules []specs.LinuxDeviceCgroup) {
 	rules = []specs.LinuxDeviceCgroup{{Allow: in.Container.Privileged, Access: "rwm"}}
 	for _, d := range in.Devices {
-		if in.Host.Rootless {
+		if in.nested() {
 			continue
 		}
 		mode := os.FileMode(d.Mode)
@@ -58,11 +58,14 @@ func devices(in Input) (nodes []specs.LinuxDevice, rules []specs.LinuxDeviceCgro
 	return nodes, rules
 }
 
+// nested reports whether the runtime works in a user namespace, where no device can be made (user_namespaces(7)).
+func (in Input) nested() bool { return in.Host.Rootless || !in.IDs.Empty() }
+
 // deviceMounts are the bind mounts of a user's devices.
 func deviceMounts(in Input) []Mount {
 	var list []Mount
 	for _, d := range in.Devices {
-		if in.Host.Rootless {
+		if in.nested() {
 			list = append(list, Mount{Source: d.Source, Destination: d.Destination, Options: []string{"bind", "rprivate", "rw", "nosuid", "noexec"}})
 		}
 	}

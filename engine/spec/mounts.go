@@ -113,7 +113,7 @@ func kernelMounts(in Input) ([]specs.Mount, error) {
 		cgroupMode = "rw"
 	}
 	pts := []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}
-	if !in.Host.Rootless {
+	if _, mapped := in.IDs.GID(5); mapped && !in.Host.Rootless {
 		pts = append(pts, "gid=5")
 	}
 	list := []specs.Mount{
@@ -125,7 +125,7 @@ func kernelMounts(in Input) ([]specs.Mount, error) {
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", sysMode}},
 	}
 	list = shareMounts(in, list)
-	if in.Host.Rootless && in.NetHost {
+	if in.nested() && in.NetHost {
 		// sysfs shows the network namespace, so the kernel lets only its owner mount one (sysfs(5)).
 		i := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == "/sys" })
 		list[i] = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}

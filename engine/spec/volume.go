@@ -69,3 +69,35 @@ func CheckChown(source string) error {
 	}
 	return nil
 }
+
+// ParseIDMapOption reads the value of the option idmap: uids=DISK-HOST-COUNT[#…][;gids=…]. An @ before HOST says that it is
+// an ID of the container.
+func ParseIDMapOption(s string, container IDMaps) (IDMaps, error) {
+	var maps IDMaps
+	for _, part := range splitNonEmpty(s, ";") {
+		kind, list, _ := strings.Cut(part, "=")
+		to, translate := &maps.UIDs, container.UID
+		if kind == "gids" {
+			to, translate = &maps.GIDs, container.GID
+		} else if kind != "uids" {
+			return maps, fmt.Errorf("option idmap=%s is not uids=DISK-HOST-COUNT[#…];gids=DISK-HOST-COUNT[#…]", s)
+		}
+		for _, word := range splitNonEmpty(list, "#") {
+			m, _, err := parseMap(strings.ReplaceAll(word, "-", ":"))
+			if err == nil && m.Host {
+				var ok bool
+				if m.Outside, ok = translate(m.Outside); !ok {
+					err = errors.New("the container has no such ID")
+				}
+			}
+			if err != nil {
+				return maps, fmt.Errorf("option idmap=%s: %w", s, err)
+			}
+			*to = append(*to, m.IDMap)
+		}
+	}
+	if len(maps.UIDs) == 0 || len(maps.GIDs) == 0 {
+		return maps, fmt.Errorf("option idmap=%s needs uids= and gids=", s)
+	}
+	return maps, errors.Join(CheckMap(maps.UIDs), CheckMap(maps.GIDs))
+}

@@ -128,7 +128,7 @@ func readConfig(st storage.Store, id string) (spec.ImageConfig, error) {
 
 // Create makes the record and the writable layer. A volatile container's record lies in the run root and is gone after
 // a reboot, and its layer is not synced: it is thrown away with the container.
-func (s *Store) Create(id, name string, image engine.Image, volatile bool) error {
+func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptions) error {
 	st, err := s.open()
 	if err != nil {
 		return err
@@ -141,9 +141,12 @@ func (s *Store) Create(id, name string, image engine.Image, volatile bool) error
 		return fmt.Errorf("remove what an earlier boot has left in the store: %w", err)
 	}
 	sweepFiles(filepath.Join(st.GraphRoot(), "overlay-layers"), filepath.Join(st.GraphRoot(), "overlay-containers"), filepath.Join(st.RunRoot(), "overlay-layers"))
-	options := &storage.ContainerOptions{Volatile: volatile}
+	options := &storage.ContainerOptions{Volatile: o.Volatile}
+	if !o.IDs.Empty() && !o.IDs.Identity() {
+		options.IDMappingOptions.UIDMap, options.IDMappingOptions.GIDMap = libraryMaps(o.IDs.UIDs), libraryMaps(o.IDs.GIDs)
+	}
 	// The layer has the container's ID: the library makes it before the record, and without one it must be found too.
-	_, err = st.CreateContainer(id, []string{name}, image.ID, id, mark(boot, volatile), options)
+	_, err = st.CreateContainer(id, []string{name}, image.ID, id, mark(boot, o.Volatile), options)
 	if errors.Is(err, storage.ErrDuplicateName) {
 		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
 	}

@@ -1,0 +1,523 @@
+package engine
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// SubIDs reads the ranges that a file, /etc/subuid or /etc/subgid, gives to a user.
+type SubIDs func(file, name string) ([]spec.IDRange, error)
+
+const (
+	subUIDFile = "/etc/subuid"
+	subGIDFile = "/etc/subgid"
+	// autoUser is whose ranges --userns=auto of root's containers takes, as Podman does.
+	autoUser = "containers"
+	// autoSize is how many IDs a container gets of its own: all that an image may have, where there are plenty.
+	autoSize, autoSmall = 65536, 4096
+)
+
+// userNS decides the maps of the container's user namespace. A range of its own is leased.
+func (e *Engine) userNS(ctx context.Context, s *State, image Image) error {
+	u, err := spec.ParseUserNS(s.Container)
+	if err != nil {
+		return err
+	}
+	switch u.Mode {
+	case "", "host":
+		return nil
+	case "private":
+		s.IDs.UIDs, s.IDs.GIDs = e.whole("uid_map"), e.whole("gid_map")
+	case "keep-id":
+		err = e.keepID(s, u)
+	case "nomap":
+		if !e.Host.Rootless {
+			return errors.New("--userns=nomap is for users: root has no ID of its own to leave out; auto gives a container a range of its own")
+		}
+		s.IDs.UIDs, s.IDs.GIDs = noMap(e.whole("uid_map")), noMap(e.whole("gid_map"))
+	case "auto":
+		err = e.autoIDs(s, u, image)
+	case "maps":
+		err = e.givenIDs(s, u)
+	case "ns", "container":
+		err = e.joinUserNS(ctx, s, u)
+	}
+	if err == nil {
+		err = errors.Join(spec.CheckMap(s.IDs.UIDs), spec.CheckMap(s.IDs.GIDs))
+	}
+	if err != nil {
+		return fmt.Errorf("user namespace: %w", err)
+	}
+	return e.Dirs.save(*s)
+}
+
+// whole maps all IDs that this process knows to themselves.
+func (e *Engine) whole(file string) []spec.IDMap {
+	var list []spec.IDMap
+	for _, m := range readMap("/proc/self/" + file) {
+		list = append(list, spec.IDMap{Inside: m.Inside, Outside: m.Inside, Count: m.Count})
+	}
+	return spec.FillMap(list, nil, 0)
+}
+
+func ranges(maps []spec.IDMap) []spec.IDRange {
+	var list []spec.IDRange
+	for _, m := range maps {
+		list = append(list, spec.IDRange{Start: m.Inside, Count: m.Count})
+	}
+	return list
+}
+
+func total(maps []spec.IDMap) uint32 {
+	n := uint64(0)
+	for _, m := range maps {
+		n += uint64(m.Count)
+	}
+	return uint32(min(n, math.MaxUint32))
+}
+
+// readMap reads a uid_map or gid_map of proc(5).
+func readMap(path string) []spec.IDMap {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	return parseMaps(bufio.NewScanner(f))
+}
+
+func parseMaps(lines *bufio.Scanner) []spec.IDMap {
+	var list []spec.IDMap
+	for lines.Scan() {
+		var inside, outside, count uint32
+		if n, _ := fmt.Sscan(lines.Text(), &inside, &outside, &count); n == 3 {
+			list = append(list, spec.IDMap{Inside: inside, Outside: outside, Count: count})
+		}
+	}
+	return list
+}
+
+// keepID gives the caller the same number in the container as outside, or the one that was asked for.
+func (e *Engine) keepID(s *State, u spec.UserNS) error {
+	uid, gid := e.Host.UID, e.Host.GID
+	if u.UID != nil {
+		uid = *u.UID
+	}
+	if u.GID != nil {
+		gid = *u.GID
+	}
+	s.keepUser = fmt.Sprintf("%d:%d", uid, gid)
+	uids, gids := e.whole("uid_map"), e.whole("gid_map")
+	if !e.Host.Rootless { // root's containers know all IDs as they are
+		s.IDs = spec.IDMaps{UIDs: uids, GIDs: gids}
+		return nil
+	}
+	size := func(maps []spec.IDMap) uint32 {
+		if u.Size > 0 {
+			return min(u.Size, total(maps))
+		}
+		return total(maps)
+	}
+	s.IDs.UIDs = spec.FillMap([]spec.IDMap{{Inside: uid, Count: 1}}, ranges(uids), size(uids))
+	s.IDs.GIDs = spec.FillMap([]spec.IDMap{{Inside: gid, Count: 1}}, ranges(gids), size(gids))
+	return nil
+}
+
+// noMap leaves the caller's own ID out.
+func noMap(maps []spec.IDMap) []spec.IDMap {
+	own := []spec.IDMap{{Inside: math.MaxUint32 - 1, Outside: 0, Count: 1}}
+	list := spec.FillMap(own, ranges(maps), total(maps)-1)
+	return slices.DeleteFunc(list, func(m spec.IDMap) bool { return m.Inside == math.MaxUint32-1 })
+}
+
+// givenIDs takes the maps that were given, or the ranges of a name.
+func (e *Engine) givenIDs(s *State, u spec.UserNS) error {
+	if u.SubUIDs != "" || u.SubGIDs != "" {
+		uids, err := e.namedRanges(subUIDFile, orElse(u.SubUIDs, u.SubGIDs))
+		if err != nil {
+			return err
+		}
+		gids, err := e.namedRanges(subGIDFile, orElse(u.SubGIDs, u.SubUIDs))
+		if err != nil {
+			return err
+		}
+		s.IDs = spec.IDMaps{UIDs: spec.FillMap(nil, uids, math.MaxUint32), GIDs: spec.FillMap(nil, gids, math.MaxUint32)}
+		return nil
+	}
+	var err error
+	if s.IDs.UIDs, err = e.fixed(u.UIDMaps, u.ExtendUIDs, "uid_map"); err != nil {
+		return err
+	}
+	s.IDs.GIDs, err = e.fixed(u.GIDMaps, u.ExtendGIDs, "gid_map")
+	return err
+}
+
+func orElse(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// fixed translates IDs of the machine, and lets the maps stand in the default one where that was asked for.
+func (e *Engine) fixed(maps []spec.FixedMap, extend bool, file string) ([]spec.IDMap, error) {
+	own := readMap("/proc/self/" + file)
+	var list []spec.IDMap
+	for _, m := range maps {
+		if m.Host {
+			i := slices.IndexFunc(own, func(o spec.IDMap) bool {
+				return m.Outside >= o.Outside && uint64(m.Outside)+uint64(m.Count) <= uint64(o.Outside)+uint64(o.Count)
+			})
+			if i < 0 {
+				return nil, fmt.Errorf("ID %d of the machine is not yours to map; /etc/subuid and /etc/subgid say which are", m.Outside)
+			}
+			m.Outside = m.Outside - own[i].Outside + own[i].Inside
+		}
+		list = append(list, m.IDMap)
+	}
+	if err := spec.CheckMap(list); err != nil || !extend {
+		return list, err
+	}
+	all := e.whole(file)
+	return spec.FillMap(list, ranges(all), total(all)), nil
+}
+
+func (e *Engine) namedRanges(file, name string) ([]spec.IDRange, error) {
+	if e.Host.Rootless {
+		return nil, errors.New("--subuidname and --subgidname are for root; a user has the ranges of the user's own name")
+	}
+	list, err := e.SubIDs(file, name)
+	if err == nil && len(list) == 0 {
+		err = missingRange(file, name)
+	}
+	return list, err
+}
+
+func missingRange(file, name string) error {
+	start := "100000:65536"
+	if name == autoUser {
+		start = "2147483647:2147483648"
+	}
+	return fmt.Errorf("%s gives no range to %q: add the line \"%s:%s\" to it, or let `berth setup userns` do so", file, name, name, start)
+}
+
+// autoIDs leases a range that no other container has.
+func (e *Engine) autoIDs(s *State, u spec.UserNS, image Image) error {
+	var uids, gids []spec.IDRange
+	var err error
+	if e.Host.Rootless {
+		uids, gids = above0(e.whole("uid_map")), above0(e.whole("gid_map"))
+		if len(uids) == 0 || len(gids) == 0 {
+			return missingRange(subUIDFile, e.Host.UserName)
+		}
+	} else if uids, err = e.namedRanges(subUIDFile, autoUser); err != nil {
+		return err
+	} else if gids, err = e.namedRanges(subGIDFile, autoUser); err != nil {
+		return err
+	}
+	both := intersect(uids, gids)
+	size := u.Size
+	if size == 0 {
+		size = autoSmall
+		if count(both) >= 8*autoSize {
+			size = autoSize
+		}
+		if n, ok := numericUser(orElse(s.Container.User, image.Config.User)); ok && n >= size {
+			size = n + 1
+		}
+	}
+	start, err := e.leaseIDs(s, both, size)
+	if err != nil {
+		return err
+	}
+	lease := []spec.IDRange{{Start: start, Count: size}}
+	var fixedUIDs, fixedGIDs []spec.IDMap
+	if fixedUIDs, err = e.fixed(u.UIDMaps, false, "uid_map"); err != nil {
+		return err
+	}
+	if fixedGIDs, err = e.fixed(u.GIDMaps, false, "gid_map"); err != nil {
+		return err
+	}
+	s.IDs = spec.IDMaps{UIDs: spec.FillMap(fixedUIDs, lease, size), GIDs: spec.FillMap(fixedGIDs, lease, size)}
+	return nil
+}
+
+// above0 are the IDs of a user's namespace but the user's own.
+func above0(maps []spec.IDMap) []spec.IDRange {
+	var list []spec.IDRange
+	for _, r := range ranges(maps) {
+		if r.Start == 0 {
+			r.Start, r.Count = 1, r.Count-1
+		}
+		if r.Count > 0 {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func count(list []spec.IDRange) uint64 {
+	n := uint64(0)
+	for _, r := range list {
+		n += uint64(r.Count)
+	}
+	return n
+}
+
+// intersect returns what both lists have. One number leases users and groups alike.
+func intersect(a, b []spec.IDRange) []spec.IDRange {
+	var list []spec.IDRange
+	for _, x := range a {
+		for _, y := range b {
+			start := max(x.Start, y.Start)
+			end := min(uint64(x.Start)+uint64(x.Count), uint64(y.Start)+uint64(y.Count))
+			if uint64(start) < end {
+				list = append(list, spec.IDRange{Start: start, Count: uint32(end - uint64(start))})
+			}
+		}
+	}
+	return list
+}
+
+func numericUser(user string) (uint32, bool) {
+	name, _, _ := strings.Cut(user, ":")
+	n, err := strconv.ParseUint(name, 10, 31)
+	return uint32(n), err == nil
+}
+
+func (d Dirs) idLeases() string { return filepath.Join(d.Run, "leases", "ids") }
+
+// leaseIDs takes a free range of this size. A lease is a symbolic link START-SIZE whose text is the container's ID,
+// as those of addresses are; one of a container that is no longer there is taken away. Ranges of any size must not
+// overlap, so those who look for one take turns.
+func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (uint32, error) {
+	dir := e.Dirs.idLeases()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Close()
+	if err := atomicfile.Lock(lock); err != nil {
+		return 0, err
+	}
+	taken, err := e.Store.UsedIDs()
+	if err != nil {
+		return 0, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range entries {
+		var r spec.IDRange
+		if n, _ := fmt.Sscanf(entry.Name(), "%d-%d", &r.Start, &r.Count); n != 2 {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name())
+		holder, err := os.Readlink(path)
+		if err != nil {
+			continue
+		}
+		if _, err := e.Dirs.Load(holder); errors.Is(err, ErrNoContainer) {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return 0, err
+			}
+			continue
+		}
+		taken = append(taken, r)
+	}
+	start, ok := lastFree(of, taken, size)
+	if !ok {
+		return 0, fmt.Errorf("no %d IDs in a row are free in the ranges %v; take a smaller size (auto:size=N), or give more in %s and %s", size, of, subUIDFile, subGIDFile)
+	}
+	s.IDLease = fmt.Sprintf("%d-%d", start, size)
+	return start, os.Symlink(s.ID, filepath.Join(dir, s.IDLease))
+}
+
+// lastFree finds the highest start of size IDs in a row that nobody has. Podman takes the lowest.
+func lastFree(of, taken []spec.IDRange, size uint32) (uint32, bool) {
+	slices.SortFunc(taken, func(a, b spec.IDRange) int { return cmp.Compare(b.Start, a.Start) })
+	for _, r := range slices.Backward(of) {
+		end := uint64(r.Start) + uint64(r.Count)
+		for _, t := range taken {
+			if uint64(t.Start) < end && uint64(t.Start)+uint64(t.Count)+uint64(size) > end {
+				end = uint64(t.Start)
+			}
+		}
+		if end >= uint64(r.Start)+uint64(size) {
+			return uint32(end - uint64(size)), true
+		}
+	}
+	return 0, false
+}
+
+// releaseIDs gives the lease back.
+func (e *Engine) releaseIDs(s State) error {
+	if s.IDLease == "" {
+		return nil
+	}
+	return atomicfile.RemoveLink(filepath.Join(e.Dirs.idLeases(), s.IDLease), s.ID)
+}
+
+// joinUserNS takes the namespace of another container, or one that has a path.
+func (e *Engine) joinUserNS(ctx context.Context, s *State, u spec.UserNS) error {
+	path := u.Target
+	if u.Mode == "container" {
+		other, err := e.Dirs.Find(u.Target)
+		if err != nil {
+			return err
+		}
+		if !other.Running() {
+			return fmt.Errorf("container %q does not run, and has no namespace to join", other.Name)
+		}
+		s.IDs = other.IDs
+		if s.IDs.Empty() {
+			return nil // it has none of its own
+		}
+		path = fmt.Sprintf("/proc/%d/ns/user", other.Init.PID)
+	} else {
+		// The kernel shows a map as seen from the reader, and only to who is inside as it was written.
+		out, err := e.Programs(ctx, proc.Command{Path: "nsenter", Args: []string{"--user=" + path, "--preserve-credentials", "cat", "/proc/self/uid_map"}})
+		if err != nil {
+			return fmt.Errorf("look into %s: %w", path, err)
+		}
+		s.IDs.UIDs = parseMaps(bufio.NewScanner(strings.NewReader(string(out))))
+		if out, err = e.Programs(ctx, proc.Command{Path: "nsenter", Args: []string{"--user=" + path, "--preserve-credentials", "cat", "/proc/self/gid_map"}}); err != nil {
+			return fmt.Errorf("look into %s: %w", path, err)
+		}
+		s.IDs.GIDs = parseMaps(bufio.NewScanner(strings.NewReader(string(out))))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	s.userns, s.joinUser = f, true
+	return nil
+}
+
+// owner is a user of the container by the IDs that files outside can be given to.
+type owner struct{ uid, gid int }
+
+// owner translates the user of the container's program.
+func (s State) owner(p spec.Process) (owner, error) { return s.outside(p.UID, p.GID) }
+
+func (s State) outside(uid, gid uint32) (owner, error) {
+	u, ok1 := s.IDs.UID(uid)
+	g, ok2 := s.IDs.GID(gid)
+	if !ok1 || !ok2 {
+		return owner{}, fmt.Errorf("user %d:%d has no place in the container's user namespace; widen it (size=, --uidmap), or choose another user", uid, gid)
+	}
+	return owner{int(u), int(g)}, nil
+}
+
+// inFiles is the owner of what belongs to the container's user in its root file system.
+func (s State) inFiles(p spec.Process) owner {
+	if o, err := s.owner(p); err == nil && !s.filesInside {
+		return o
+	}
+	return owner{int(p.UID), int(p.GID)}
+}
+
+// onDisk tells by which IDs the files of a new volume are owned, given those that they have in the root file system: by
+// those of the container, whatever they are outside, where owners can be mapped, else by those outside.
+func (e *Engine) onDisk(s *State, dir string) (func(uid, gid uint32) (uint32, uint32), error) {
+	mapped, err := e.idmapped(s, dir, "")
+	mapped = mapped && !e.Host.Rootless
+	return func(uid, gid uint32) (uint32, uint32) {
+		switch {
+		case s.IDs.Empty(), mapped == s.filesInside:
+		case mapped:
+			return s.IDs.InsideIDs(uid, gid)
+		default:
+			if o, err := s.outside(uid, gid); err == nil {
+				return uint32(o.uid), uint32(o.gid)
+			}
+		}
+		return uid, gid
+	}, err
+}
+
+// ownFiles gives the files that berth has made for the container to its root.
+func (e *Engine) ownFiles(s State, files []spec.Mount) error {
+	if s.IDs.Empty() {
+		return nil
+	}
+	root, err := s.outside(0, 0)
+	if err != nil {
+		return nil // there is no root in it
+	}
+	dir := e.Dirs.Container(s.ID)
+	for _, f := range files {
+		if filepath.Dir(f.Source) == dir {
+			if err := os.Chown(f.Source, root.uid, root.gid); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// idmapped mounts source at place with the owners mapped: what belongs to ID n on the disk belongs to n in the container.
+// It reports false where the file system or the kernel cannot do it, or a user may not (mount_setattr(2)).
+func (e *Engine) idmapped(s *State, source, place string) (bool, error) {
+	if s.IDs.Empty() || s.IDs.Identity() {
+		return false, nil
+	}
+	if s.userns == nil {
+		var err error
+		if s.userns, err = e.Store.UserNS(s.IDs); err != nil {
+			return false, fmt.Errorf("make a user namespace: %w", err)
+		}
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return false, fmt.Errorf("take %s: %w", source, err)
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(s.userns.Fd())}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return false, nil
+	}
+	if place == "" {
+		return true, nil
+	}
+	return true, unix.MoveMount(tree, "", unix.AT_FDCWD, place, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+// mapRootfs maps the owners of a root file system that is not in the store. One that is belongs to the IDs of the container:
+// the storage library maps the layers below the overlay, or where the kernel cannot, makes a copy of the image with other
+// owners, once for each map.
+func (e *Engine) mapRootfs(s *State, path string) (string, error) {
+	s.files, s.filesInside = path, true
+	if s.IDs.Empty() || s.IDs.Identity() {
+		return path, nil
+	}
+	place, err := e.rootfsPlace(s)
+	if err != nil {
+		return "", err
+	}
+	mapped, err := e.idmapped(s, path, place)
+	if err == nil && !mapped {
+		err = fmt.Errorf("root file system %s cannot map owners, and its files would be nobody's; give them to the container's IDs outside, or take --userns=host", path)
+	}
+	return place, err
+}

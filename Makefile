@@ -10,6 +10,8 @@ BINDIR ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/berth
 SYSTEM_GENERATORS ?= $(PREFIX)/lib/systemd/system-generators
 USER_GENERATORS ?= $(PREFIX)/lib/systemd/user-generators
+SYSTEM_UNITS ?= $(PREFIX)/lib/systemd/system
+USER_UNITS ?= $(PREFIX)/lib/systemd/user
 MANDIR ?= $(PREFIX)/share/man
 VERSION ?= $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1 | grep . || echo 0.0.0-dev)
 MODULE := github.com/berth-pods/berth
@@ -22,11 +24,22 @@ build: ## build the programs into bin/
 	$(BUILD) -o bin/berth-image ./engine/image/berth-image
 	$(BUILD) -o bin/berth-generator ./generator/berth-generator
 	$(BUILD) -o bin/berth-fetch ./engine/fetch/berth-fetch
+	$(BUILD) -o bin/berth-keeper ./engine/keeper/berth-keeper
 
 .PHONY: man
 man: ## render the manual pages into bin/man
 	rm -rf bin/man
 	$(GO) run -tags '$(TAGS)' ./man bin/man
+
+# The units of the keeper, for the system's manager and for those of the users. The socket is enabled by a link of its own,
+# as those of systemd are, so that no container's unit need name it.
+define keeper_units
+install -d $(2)/sockets.target.wants
+install -m 0644 engine/keeper/berth-keeper/$(1)/berth-keeper.socket $(2)/berth-keeper.socket
+sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|' engine/keeper/berth-keeper/$(1)/berth-keeper.service >$(2)/berth-keeper.service
+chmod 0644 $(2)/berth-keeper.service
+ln -sf ../berth-keeper.socket $(2)/sockets.target.wants/berth-keeper.socket
+endef
 
 .PHONY: install
 install: build man ## install into $(DESTDIR)$(PREFIX)
@@ -35,6 +48,9 @@ install: build man ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-fetch
 	ln -sfr $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-dns
 	install -d -m 0755 $(DESTDIR)$(LIBEXECDIR)/staging
+	install -D -m 0755 bin/berth-keeper $(DESTDIR)$(LIBEXECDIR)/berth-keeper
+	$(call keeper_units,system,$(DESTDIR)$(SYSTEM_UNITS))
+	$(call keeper_units,user,$(DESTDIR)$(USER_UNITS))
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 	for n in 1 5 8; do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$$n bin/man/*.$$n || exit 1; done
@@ -44,7 +60,9 @@ install: build man ## install into $(DESTDIR)$(PREFIX)
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-dns
 	rmdir $(DESTDIR)$(LIBEXECDIR)/staging || true
-	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8
+	rm -f $(DESTDIR)$(LIBEXECDIR)/berth-keeper
+	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper.socket $$d/sockets.target.wants/berth-keeper.socket; done
+	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8 $(DESTDIR)$(MANDIR)/man8/berth-keeper.8
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 
 .PHONY: check

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -174,6 +175,15 @@ type Manager interface {
 	Notify(state string) error
 }
 
+// Keeping is a connection to the keeper, which reads what containers write.
+type Keeping interface {
+	// Keep sends the read ends of a container's output, one for each stream of the record.
+	Keep(r keeper.Record, files ...*os.File) error
+	// Wait returns when the keeper has them and cannot lose them any more; keeper.ErrLost when it ended instead.
+	Wait(ctx context.Context) error
+	Close() error
+}
+
 // Engine runs and removes containers.
 type Engine struct {
 	Store   Store
@@ -190,6 +200,10 @@ type Engine struct {
 	// Seccomp returns the text of the seccomp profile: of the file named, or the default one for "".
 	Seccomp func(path string) ([]byte, error)
 	Warn    io.Writer
+	// Keeper connects to the keeper; nil for none.
+	Keeper func() (Keeping, error)
+	// Logs is the directory for the log file of a container.
+	Logs func(id string) string
 	// SubIDs reads /etc/subuid and /etc/subgid.
 	SubIDs SubIDs
 	// Programs runs the programs that mount volumes.
@@ -216,4 +230,5 @@ type Host struct {
 	ListenFDs   int
 	HostsFile   string // text of the host's /etc/hosts
 	ResolvConf  string // text of the host's resolv.conf
+	Journal     string // namespace of the journal that the unit writes to
 }

@@ -36,6 +36,7 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 	}
 	defer s.netns.Close() // after the removal, which works on it; nil is no error
 	defer s.userns.Close()
+	defer s.output.close()
 	if err != nil {
 		// The caller's context may be what failed; taking away must not depend on it.
 		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
@@ -165,7 +166,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err := writeIDs(*s); err != nil {
 		return err
 	}
-	if err := e.announce(*s, s.Init.PID); err != nil {
+	if err := e.handOver(ctx, *s); err != nil {
 		return err
 	}
 	if err := e.Runtime.Start(ctx, bundle); err != nil {
@@ -203,6 +204,21 @@ func (e *Engine) connect(ctx context.Context, s *State) (err error) {
 	}
 	s.Network.NetNS = handlePath(s.netns)
 	return e.Network.Setup(ctx, s.Network)
+}
+
+// handOver gives the container's PID 1 to systemd and its output to the keeper, side by side. Both must have taken them when
+// the container's program begins.
+func (e *Engine) handOver(ctx context.Context, s State) error {
+	if err := s.output.hand(s, e.Host.Journal); err != nil {
+		return fmt.Errorf("output of container %q: %w", s.Name, err)
+	}
+	if err := e.announce(s, s.Init.PID); err != nil {
+		return err
+	}
+	if err := s.output.wait(ctx); err != nil {
+		return errors.Join(fmt.Errorf("output of container %q: %w", s.Name, err), e.announce(s, e.Host.Main))
+	}
+	return nil
 }
 
 // image finds the image, and brings it in first when it is missing or the policy says so.
@@ -250,6 +266,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, err
 	}
 	s.Command = config.Process.Args
+	if s.output, err = e.openOutput(s); err != nil {
+		return Bundle{}, err
+	}
 	bundle, err := e.bundle(*s)
 	if err != nil {
 		return Bundle{}, err
@@ -352,11 +371,9 @@ func (e *Engine) overlayRootfs(s *State, dir string) (string, error) {
 }
 
 // bundle describes the container to the runtime.
-//
-// For now the container's stdout and stderr are the unit's own: sockets of the journal. The keeper will put pipes there.
 func (e *Engine) bundle(s State) (Bundle, error) {
 	b := Bundle{
-		ID: s.ID, Dir: e.Dirs.Container(s.ID), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		ID: s.ID, Dir: e.Dirs.Container(s.ID), Stdin: os.Stdin, Stdout: s.output.stdout, Stderr: s.output.stderr,
 		Cgroup: s.Cgroup != "", RuntimeRoot: e.Dirs.runtimeRoot(),
 	}
 	if !s.Container.Interactive && s.Container.LogDriver != "passthrough" {

@@ -42,9 +42,12 @@ type State struct {
 	IDs       spec.IDMaps    `json:"ids,omitzero"`       // of the container's own user namespace
 	IDLease   string         `json:"idLease,omitempty"`  // range of IDs that is this container's alone
 	Container spec.Container `json:"container"`
+	Log       spec.Log       `json:"log"`
+	Kept      bool           `json:"kept,omitempty"` // the keeper reads its output
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
+	output       *output    // handle of Run on the container's output
 	handles      []*os.File // what else must be open until the runtime has made the container
 	podShm       string     // the pod's directory for /dev/shm
 	netns        *os.File   // handle of Run on the network namespace

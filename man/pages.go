@@ -15,7 +15,7 @@ func Pages(commands []cli.Command, keys []units.Row) []Page {
 	for _, c := range commands {
 		pages = append(pages, commandPage(c, commands))
 	}
-	return append(pages, unitPage(keys), generatorPage())
+	return append(pages, unitPage(keys), generatorPage(), keeperPage())
 }
 
 // pageName is the name of a command's page.

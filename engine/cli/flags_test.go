@@ -178,7 +178,8 @@ func TestParseRunRefuses(t *testing.T) {
 		"--pull=often image":        "--pull=often: known are always, missing, newer, never",
 		"--sdnotify=me image":       "known are conmon, container, ignore",
 		"--cgroups=many image":      "known are split, enabled, disabled",
-		"--log-driver=paper image":  "known are journald, passthrough, none",
+		"--log-driver=paper image":  "known are journald, k8s-file",
+		"--log-opt=paper image":     "write NAME=VALUE",
 		"--annotation org.systemd.property.ExecStart=x image": "[Service] section",
 	} {
 		if c, err := parseRun(strings.Fields(words)); err == nil || !strings.Contains(err.Error(), want) {
@@ -216,7 +217,7 @@ func TestErrorSentences(t *testing.T) {
 		"rm nope":           `no such container: "nope"`,
 		"rm a b":            "no such container: \"a\"\nno such container: \"b\"",
 		"inspect":           "no container is named",
-		"logs":              "name one container",
+		"logs":              "no container is named",
 		"logs nope":         `no such container: "nope"`,
 		"container fly":     "unrecognized command `berth fly`",
 		"run":               "no image is named",
@@ -318,26 +319,6 @@ func TestAge(t *testing.T) {
 	} {
 		if got := age(d); got != want {
 			t.Errorf("%s: %s, want %s", d, got, want)
-		}
-	}
-}
-
-func TestJournalArgs(t *testing.T) {
-	s := engine.State{Unit: "web.service", Created: time.Unix(1000, 999)}
-	tests := []struct {
-		o    logsOptions
-		user bool
-		want string
-	}{
-		{logsOptions{tail: -1}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=cat --since=@1000"},
-		{logsOptions{tail: -1}, true, "--quiet --no-pager _SYSTEMD_USER_UNIT=web.service --output=cat --since=@1000"},
-		{logsOptions{tail: 0}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=cat --since=@1000 --lines=0"},
-		{logsOptions{tail: -1, follow: true, timestamps: true}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=short-iso-precise --since=@1000 --follow --no-tail"},
-		{logsOptions{tail: 5, follow: true, since: "-1h", until: "now"}, false, "--quiet --no-pager _SYSTEMD_UNIT=web.service --output=cat --since=-1h --until=now --lines=5 --follow"},
-	}
-	for _, tt := range tests {
-		if got := strings.Join(journalArgs(s, tt.o, tt.user), " "); got != tt.want {
-			t.Errorf("%+v:\ngot  %s\nwant %s", tt.o, got, tt.want)
 		}
 	}
 }

@@ -4,90 +4,235 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
+	"io"
 	"strconv"
-	"syscall"
+	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 type logsOptions struct {
-	follow, timestamps bool
-	tail               int
-	since, until       string
+	follow, timestamps, names, latest bool
+	tail                              int
+	since, until                      string
+
+	from, to time.Time // since and until
+	prefixed bool
 }
 
 func (o *logsOptions) flags(set *pflag.FlagSet) {
-	set.BoolVarP(&o.follow, "follow", "f", false, "go on printing new lines")
+	set.BoolVarP(&o.follow, "follow", "f", false, "go on printing new lines until the container ends")
 	set.BoolVarP(&o.timestamps, "timestamps", "t", false, "print the time of each line")
-	set.IntVarP(&o.tail, "tail", "n", -1, "print the last `N` lines only")
-	set.StringVar(&o.since, "since", "", "print lines from this `TIME` on (systemd.time(7))")
+	set.BoolVar(&o.names, "names", false, "print the container's name before each line")
+	set.BoolVarP(&o.latest, "latest", "l", false, "print those of the container made last")
+	set.IntVarP(&o.tail, "tail", "n", -1, "print the last `N` lines of each container only")
+	set.StringVar(&o.since, "since", "", "print lines from this `TIME` on: 2026-01-31T12:00:00, seconds since 1970, or a time ago, as 10m")
 	set.StringVar(&o.until, "until", "", "print lines up to this `TIME`")
 }
 
 func logsVerb() Verb {
 	var o logsOptions
 	return Verb{
-		Name: "logs", Usage: "[OPTION…] CONTAINER", Summary: "print what a container has written",
-		Text:  "The lines are in the journal: `journalctl -u UNIT` shows them with all their fields.",
+		Name: "logs", Usage: "[OPTION…] CONTAINER…", Summary: "print what containers have written",
+		Text: `Prints the lines of the journal, or of the file that the log driver writes, each to where the container wrote it: standard
+output or standard error. ` + "`journalctl -u UNIT`" + ` shows those of the journal with all their fields. With several containers each
+line begins with the container's ID.`,
 		Flags: o.flags, Run: runLogs,
 	}
 }
 
-func runLogs(_ context.Context, env *Env, args []string) error {
-	var o logsOptions
+func runLogs(ctx context.Context, env *Env, args []string) error {
+	o, list, err := parseLogs(args, time.Now())
+	if err != nil {
+		return err
+	}
+	return printAll(ctx, env, list, o)
+}
+
+// printAll prints the lines of several containers: of one after the other, or as they come.
+func printAll(ctx context.Context, env *Env, list []engine.State, o logsOptions) error {
+	p := &logPrinter{o: o, out: env.Out, err: env.Err}
+	if !o.follow {
+		for _, s := range list {
+			if err := printLogs(ctx, env, s, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	errs := make([]error, len(list))
+	var wg sync.WaitGroup
+	for i, s := range list {
+		wg.Go(func() { errs[i] = printLogs(ctx, env, s, p) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// parseLogs reads the words and finds the containers.
+func parseLogs(args []string, now time.Time) (o logsOptions, list []engine.State, err error) {
 	set := newFlagSet("logs")
 	o.flags(set)
 	if err := set.Parse(args); err != nil {
-		return err
+		return o, nil, err
 	}
-	if set.NArg() != 1 {
-		return errors.New("name one container")
+	if err := o.times(now); err != nil {
+		return o, nil, err
 	}
-	s, err := runDirs().Find(set.Arg(0))
-	if err != nil {
-		return err
+	switch {
+	case o.latest && set.NArg() > 0:
+		return o, nil, errors.New("--latest and names exclude each other")
+	case o.latest:
+		all, err := runDirs().List()
+		if err == nil && len(all) == 0 {
+			err = errors.New("there is no container")
+		}
+		if err != nil {
+			return o, nil, err
+		}
+		return o, all[len(all)-1:], nil
+	case set.NArg() == 0:
+		return o, nil, errors.New("no container is named")
 	}
-	if s.Unit == "" {
-		return fmt.Errorf("container %q belongs to no unit: its output went to the terminal or file that it was started from", s.Name)
+	for _, name := range set.Args() {
+		s, err := runDirs().Find(name)
+		if err != nil {
+			return o, nil, err
+		}
+		list = append(list, s)
 	}
-	path, err := exec.LookPath("journalctl")
-	if err != nil {
-		return errors.New("journalctl is not there; install systemd")
-	}
-	return syscall.Exec(path, append([]string{"journalctl"}, journalArgs(s, o, rootlessMode())...), os.Environ())
+	o.prefixed = len(list) > 1
+	return o, list, nil
 }
 
-// journalArgs asks for the lines of the container's unit since the container was made: those that its processes wrote, not
-// those that systemd wrote about it (systemd.journal-fields(7)).
-func journalArgs(s engine.State, o logsOptions, user bool) []string {
-	unit := "_SYSTEMD_UNIT="
-	if user {
-		unit = "_SYSTEMD_USER_UNIT="
+// times reads the times of the flags.
+func (o *logsOptions) times(now time.Time) (err error) {
+	if o.from, err = logTime(o.since, now); err != nil {
+		return fmt.Errorf("--since: %w", err)
 	}
-	args := []string{"--quiet", "--no-pager", unit + s.Unit, "--output=cat"}
-	if o.timestamps {
-		args[3] = "--output=short-iso-precise"
+	if o.to, err = logTime(o.until, now); err != nil {
+		return fmt.Errorf("--until: %w", err)
 	}
-	since := o.since
-	if since == "" {
-		since = fmt.Sprintf("@%d", s.Created.Unix())
+	return nil
+}
+
+// logTime reads a time as Podman does: a date with or without a time and a zone, seconds since 1970, or a time ago.
+func logTime(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
 	}
-	args = append(args, "--since="+since)
-	if o.until != "" {
-		args = append(args, "--until="+o.until)
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
 	}
-	if o.tail >= 0 {
-		args = append(args, "--lines="+strconv.Itoa(o.tail))
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		return time.UnixMicro(int64(n * 1e6)), nil
 	}
-	if o.follow {
-		args = append(args, "--follow")
-		if o.tail < 0 {
-			args = append(args, "--no-tail")
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02T15", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
 		}
 	}
-	return args
+	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-01-31T12:00:00, 1769860800 or 10m", s)
+}
+
+// printLogs prints the lines of one container.
+func printLogs(ctx context.Context, env *Env, s engine.State, p *logPrinter) error {
+	switch {
+	case s.Log.Driver == spec.LogNone:
+		return fmt.Errorf("container %q keeps no log: its log driver is none", s.Name)
+	case s.Log.Driver == spec.LogK8sFile:
+		return printFile(ctx, s, p)
+	case s.Unit == "" || !s.Container.Detach && !s.Kept:
+		return fmt.Errorf("container %q writes to the terminal or file that it was started from", s.Name)
+	}
+	return printJournal(ctx, env, s, p)
+}
+
+// logLine is one line of a container, or a part of one.
+type logLine struct {
+	time    time.Time
+	text    []byte
+	stderr  bool
+	partial bool
+}
+
+// logPrinter prints lines, one at a time.
+type logPrinter struct {
+	o        logsOptions
+	out, err io.Writer
+	mu       sync.Mutex
+	buf      []byte
+	last     time.Time
+}
+
+const logTimeFormat = "2006-01-02T15:04:05.000000000Z07:00"
+
+func (p *logPrinter) print(s engine.State, l logLine, begins bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = time.Now()
+	p.buf = p.buf[:0]
+	if begins {
+		switch {
+		case p.o.names:
+			p.buf = append(append(p.buf, s.Name...), ' ')
+		case p.o.prefixed:
+			p.buf = append(append(p.buf, shortID(s.ID, false)...), ' ')
+		}
+		if p.o.timestamps {
+			p.buf = append(l.time.AppendFormat(p.buf, logTimeFormat), ' ')
+		}
+	}
+	p.buf = append(p.buf, l.text...)
+	if !l.partial {
+		p.buf = append(p.buf, '\n')
+	}
+	w := p.out
+	if l.stderr {
+		w = p.err
+	}
+	_, err := w.Write(p.buf)
+	return err
+}
+
+// quiet reports whether nothing has been printed for a while.
+func (p *logPrinter) quiet() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.last) > afterEnd
+}
+
+// afterEnd is how long new lines of a container that has ended are waited for.
+const afterEnd = 500 * time.Millisecond
+
+// untilEnd returns a context that is done when the container has ended and its last lines have come.
+func untilEnd(ctx context.Context, s engine.State, p *logPrinter) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		if pidfd, err := s.Init.Open(); err == nil {
+			defer pidfd.Close()
+			if _, err := proc.Wait(ctx, pidfd, -1); err != nil {
+				return
+			}
+		}
+		tick := time.NewTicker(afterEnd / 5)
+		defer tick.Stop()
+		p.mu.Lock()
+		p.last = time.Now()
+		p.mu.Unlock()
+		for !p.quiet() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return ctx, cancel
 }

@@ -7,10 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -126,13 +127,11 @@ func freezePods(env *Env, verb, value string, args []string) error {
 type podLogsOptions struct {
 	logsOptions
 	container string
-	names     bool
 }
 
 func (o *podLogsOptions) flags(set *pflag.FlagSet) {
 	o.logsOptions.flags(set)
 	set.StringVarP(&o.container, "container", "c", "", "of this `CONTAINER` only")
-	set.BoolVar(&o.names, "names", false, "print the name of its unit before each line")
 }
 
 func podLogsVerb() Verb {
@@ -143,15 +142,18 @@ func podLogsVerb() Verb {
 	}
 }
 
-func runPodLogs(_ context.Context, _ *Env, args []string) error {
+func runPodLogs(ctx context.Context, env *Env, args []string) error {
 	var o podLogsOptions
 	set := newFlagSet("logs")
 	o.flags(set)
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if set.NArg() != 1 {
+	if set.NArg() != 1 || o.latest {
 		return errors.New("name one pod")
+	}
+	if err := o.times(time.Now()); err != nil {
+		return err
 	}
 	p, err := runDirs().FindPod(set.Arg(0))
 	if err != nil {
@@ -161,41 +163,14 @@ func runPodLogs(_ context.Context, _ *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	var units, rest []string
-	for _, s := range members {
-		if s.Unit == "" || o.container != "" && o.container != s.Name && !strings.HasPrefix(s.ID, o.container) {
-			continue
-		}
-		all := journalArgs(s, o.logsOptions, rootlessMode())
-		if o.since == "" { // from the pod's beginning
-			s.Created = p.Created
-			all = journalArgs(s, o.logsOptions, rootlessMode())
-		}
-		rest = nil
-		for _, word := range all {
-			if strings.HasPrefix(word, "_SYSTEMD_") {
-				units = append(units, word)
-				continue
-			}
-			rest = append(rest, word)
-		}
+	members = slices.DeleteFunc(members, func(s engine.State) bool {
+		return o.container != "" && o.container != s.Name && !strings.HasPrefix(s.ID, o.container)
+	})
+	if len(members) == 0 {
+		return fmt.Errorf("pod %q has no such container", p.Name)
 	}
-	if len(units) == 0 {
-		return fmt.Errorf("pod %q has no container that writes into the journal", p.Name)
-	}
-	if o.names {
-		for i, word := range rest {
-			if word == "--output=cat" {
-				rest[i] = "--output=with-unit"
-			}
-		}
-	}
-	path, err := exec.LookPath("journalctl")
-	if err != nil {
-		return errors.New("journalctl is not there; install systemd")
-	}
-	// Matches of the same field are alternatives (journalctl(1)).
-	return syscall.Exec(path, append(append([]string{"journalctl"}, rest...), units...), os.Environ())
+	o.prefixed = len(members) > 1
+	return printAll(ctx, env, members, o.logsOptions)
 }
 
 func podTopVerb() Verb {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
@@ -60,7 +62,6 @@ func checkRun(c spec.Container) error {
 	}{
 		{"cgroups", c.Cgroups, []string{"", "split", "enabled", "disabled", "no-conmon"}},
 		{"sdnotify", c.SDNotify, []string{"", "conmon", "container", "ignore"}},
-		{"log-driver", c.LogDriver, []string{"", "journald", "passthrough", "none"}},
 		{"image-volume", c.ImageVolume, []string{"", "anonymous", "bind", "tmpfs", "ignore"}},
 		{"pull", c.Pull, []string{"", "always", "missing", "newer", "never"}},
 	} {
@@ -72,6 +73,9 @@ func checkRun(c spec.Container) error {
 		return err
 	}
 	if _, err := spec.SystemdMode(c, spec.ImageConfig{}); err != nil {
+		return err
+	}
+	if _, err := spec.ParseLog(c, spec.LogFacts{}); err != nil {
 		return err
 	}
 	for _, a := range c.Annotations {
@@ -210,10 +214,24 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 			return err
 		}
 	}
+	if c.Detach && !transient(args) {
+		awakeKeeper(ctx, env, c)
+	}
 	if err := enterScope(c, args); err != nil || !rootless.Needed() || transient(args) {
 		return err
 	}
 	return enterOther(ctx, env, c)
+}
+
+// awakeKeeper lets the service manager listen for the keeper where it does not: berth has just been installed, or somebody
+// has stopped the socket. A failure is told by the run itself, which knows whether it matters.
+func awakeKeeper(ctx context.Context, env *Env, c spec.Container) {
+	if log, err := spec.ParseLog(c, spec.LogFacts{}); err != nil || log.Driver != spec.LogJournald && log.Driver != spec.LogK8sFile {
+		return
+	}
+	if _, err := os.Lstat(keeper.SocketIn(runDirs().Run)); errors.Is(err, fs.ErrNotExist) {
+		sd.StartUnit(ctx, env.Run, rootless.Needed(), "berth-keeper.socket")
+	}
 }
 
 // enterScope moves a foreground run into a scope of its own, as systemd-run(1) does, for a container needs a control group

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/image/verb"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/oci"
 	"github.com/berth-pods/berth/engine/proc"
@@ -82,6 +83,14 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		RuntimeProgram: conf.Runtime(),
 		StagingDir:     filepath.Join(LibexecDir, "staging"),
 		InitProgram:    conf.Helper("catatonit"),
+	}
+	e.Logs = func(id string) string { return filepath.Join(graphRoot, "overlay-containers", id, "userdata") }
+	e.Keeper = func() (engine.Keeping, error) {
+		conn, err := keeper.Dial(keeper.SocketIn(dirs.Run))
+		if err != nil {
+			return nil, err // a nil *Conn would be no nil Keeping
+		}
+		return conn, nil
 	}
 	e.Pull = func(ctx context.Context, c spec.Container) error { return pull(ctx, env, c) }
 	return e, nil
@@ -179,6 +188,7 @@ func hostFacts() (engine.Host, error) {
 	h.UID, h.GID = uint32(rootless.UID()), uint32(rootless.GID())
 	h.UserName = orNumber(os.Getenv("USER"), h.UID)
 	h.Cgroup = ownCgroup()
+	h.Journal = sd.JournalNamespace(os.Stdout)
 	group := filepath.Join("/sys/fs/cgroup", h.Cgroup)
 	controllers, _ := os.ReadFile(filepath.Join(group, "cgroup.controllers"))
 	h.Controllers = strings.Fields(string(controllers))

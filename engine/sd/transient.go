@@ -85,6 +85,18 @@ type Scope struct {
 	Args    []string
 }
 
+// StartUnit starts a unit of the system's manager, or of the user's, and returns when it has started.
+func StartUnit(ctx context.Context, run proc.Runner, user bool, unit string) error {
+	args := []string{"--no-ask-password", "--quiet", "start", unit}
+	if user {
+		args = append([]string{"--user"}, args...)
+	}
+	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args}); err != nil {
+		return fmt.Errorf("start unit %s: %w", unit, err)
+	}
+	return nil
+}
+
 // ExecScope replaces this process by the program in the scope, whose control group may be divided. It returns nil, with
 // nothing done, where there is no service manager to ask.
 func ExecScope(s Scope) error {

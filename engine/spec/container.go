@@ -77,7 +77,8 @@ type Container struct {
 	StopTimeout time.Duration `json:"stopTimeout"`
 	SDNotify    string        `json:"sdnotify,omitempty"`  // conmon, container, ignore
 	Cgroups     string        `json:"cgroups,omitempty"`   // split, enabled, disabled
-	LogDriver   string        `json:"logDriver,omitempty"` // journald, passthrough, none
+	LogDriver   string        `json:"logDriver,omitempty"` // journald, k8s-file, passthrough, none
+	LogOpts     []string      `json:"logOpts,omitempty"`
 
 	Pod       string `json:"pod,omitempty"` // name or ID; new:NAME makes one
 	PodIDFile string `json:"podIDFile,omitempty"`

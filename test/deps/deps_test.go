@@ -86,6 +86,17 @@ func TestGeneratorStandsAlone(t *testing.T) {
 	}
 }
 
+func TestKeeperIsSmall(t *testing.T) {
+	allowed := []string{module + "/engine/keeper", module + "/engine/keeper/berth-keeper", "golang.org/x/sys/unix"}
+	linkedByKeeper := linked(t, "engine/keeper/berth-keeper")
+	if found := append(outside(linkedByKeeper, allowed...), matching(linkedByKeeper, "net", "text/template")...); len(found) > 0 {
+		t.Errorf("berth-keeper links %s", strings.Join(found, " "))
+	}
+	if found := outside(linked(t, "engine/berth"), allowed...); !slices.Contains(found, module+"/engine") {
+		t.Errorf("the check does not see what berth links: %v", found)
+	}
+}
+
 // homes are the packages that one outside package is for. Tests may use more.
 var homes = map[string][]string{
 	"go.podman.io/storage":           {"engine/store", "engine/image"},
@@ -169,7 +180,7 @@ func overweight(file string, budget float64) (string, error) {
 
 func TestSizes(t *testing.T) {
 	dir := t.TempDir()
-	for program, budget := range map[string]float64{"generator/berth-generator": 3, "engine/berth": 12} {
+	for program, budget := range map[string]float64{"generator/berth-generator": 3, "engine/berth": 12, "engine/keeper/berth-keeper": 4} {
 		file := filepath.Join(dir, filepath.Base(program))
 		run(t, "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w", "-o", file, "./"+program)
 		complaint, err := overweight(file, budget)

@@ -36,7 +36,7 @@ F
 		pid=$(user_property e2e-$net MainPID)
 		assert_init e2e-$net "$pid"
 		assert_match "user of PID 1" "$(grep ^Uid: "/proc/$pid/status")" '1000'
-		wait_journal 20 serving _SYSTEMD_USER_UNIT=e2e-$net.service
+		wait_journal 20 serving USER_UNIT=e2e-$net.service
 		assert_match "journalctl --user -u" "$(as_tester journalctl --user -u e2e-$net -o cat)" serving
 		assert_match "ps" "$(as_tester berth ps)" "systemd-e2e-$net\$"
 		assert_alone
@@ -73,7 +73,7 @@ Network=none
 Exec=sh -c '$IDLE'
 F
 as_tester systemctl --user start e2e-other
-wait_journal 20 idle _SYSTEMD_USER_UNIT=e2e-other.service
+wait_journal 20 idle USER_UNIT=e2e-other.service
 as_tester systemctl --user stop e2e-other
 assert_eq "result" "$(user_property e2e-other Result)" success
 

@@ -4,8 +4,15 @@
 IMAGE=localhost/busybox:latest
 
 # load_image brings the test image into root's store, and load_user_image into tester's.
-load_image() { berth load --quiet -i "$IMAGES/busybox.tar" >/dev/null; }
-load_user_image() { as_tester berth load --quiet -i "$IMAGES/busybox.tar" >/dev/null; }
+# Both start the keeper, of which one for each manager stays: what leak checks find is what containers have left with it.
+load_image() {
+	berth load --quiet -i "$IMAGES/busybox.tar" >/dev/null
+	systemctl start berth-keeper.service
+}
+load_user_image() {
+	as_tester berth load --quiet -i "$IMAGES/busybox.tar" >/dev/null
+	as_tester systemctl --user start berth-keeper.service
+}
 
 # warm_up lets the parts that stay for good be made before the first leak snapshot: netavark's empty chains, the store's
 # lock files, the target that generated units want.
@@ -26,13 +33,15 @@ assert_init() {
 	assert_match "NSpid of $1's main process" "$(grep ^NSpid: "/proc/$2/status")" '[[:space:]]1$'
 }
 
-# assert_alone: no process of ours, of the runtime or of a monitor is there. The one that told systemd that the service is
+# assert_alone: no process of ours, of the runtime or of a monitor is there, but for one keeper in each manager's unit of it. The one that told systemd that the service is
 # ready may still be on its way out.
 assert_alone() { wait_for 10 alone; }
 alone() {
 	local found
-	found=$(pgrep -l -x 'berth|berth-image|berth-keeper|crun|runc|conmon|netavark' || true)
+	found=$(pgrep -l -x 'berth|berth-image|crun|runc|conmon|netavark' || true)
 	[ -z "$found" ] || { echo "$found" && return 1; }
+	found=$(pgrep -x berth-keeper | sed 's|.*|/proc/&/cgroup|' | xargs -r sed -n 's/^0:://p' 2>/dev/null | sort)
+	[ -z "$(grep -v '/berth-keeper.service$' <<<"$found" | uniq)" ] && [ -z "$(uniq -d <<<"$found")" ] || { echo "keepers: $found" && return 1; }
 }
 
 # SERVE is a shell command that answers HTTP on port 80 and ends at once when it is told to.

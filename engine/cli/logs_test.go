@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+func TestLogTime(t *testing.T) {
+	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	for word, want := range map[string]string{
+		"10m": "2026-01-31T11:50:00Z", "1h30m": "2026-01-31T10:30:00Z", "1769860800": "2026-01-31T12:00:00Z", "1769860800.5": "2026-01-31T12:00:00.5Z",
+		"2026-01-30": "2026-01-30T00:00:00Z", "2026-01-30T01:02:03": "2026-01-30T01:02:03Z", "2026-01-30T01:02:03.4+02:00": "2026-01-29T23:02:03.4Z", "2026-01-30 01:02:03": "2026-01-30T01:02:03Z",
+	} {
+		got, err := logTime(word, now)
+		if err != nil || got.UTC().Format(time.RFC3339Nano) != want {
+			t.Errorf("%q: %v, %v; want %s", word, got, err, want)
+		}
+	}
+	if got, err := logTime("", now); err != nil || !got.IsZero() {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := logTime("soon", now); err == nil {
+		t.Error(`"soon" was taken`)
+	}
+}
+
+func TestJournalArgs(t *testing.T) {
+	s := engine.State{ID: "abc", Unit: "web.service", Created: time.Unix(100, 7000)}
+	if got := journalArgs(s, logsOptions{tail: -1}, false); !slices.Contains(got, "_SYSTEMD_UNIT=web.service") || !slices.Contains(got, "--since=@100.000007") {
+		t.Errorf("%q", got)
+	}
+	if got := journalArgs(s, logsOptions{tail: -1}, true); !slices.Contains(got, "_SYSTEMD_USER_UNIT=web.service") {
+		t.Errorf("a user's: %q", got)
+	}
+	s.Kept = true
+	got := strings.Join(journalArgs(s, logsOptions{tail: 5, follow: true, from: time.Unix(200, 0), to: time.Unix(300, 0)}, true), " ")
+	for _, want := range []string{"CONTAINER_ID_FULL=abc", "--since=@200.000000", "--until=@300.000000", "--lines=5", "--follow"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: no %s", got, want)
+		}
+	}
+	if strings.Contains(got, "--no-tail") {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestPrintJournal(t *testing.T) {
+	entries := `{"MESSAGE":"one","PRIORITY":"6","__REALTIME_TIMESTAMP":"1769860800000001"}
+{"MESSAGE":"lo","CONTAINER_PARTIAL_MESSAGE":"true","PRIORITY":"6","__REALTIME_TIMESTAMP":"1769860800000002"}
+{"MESSAGE":"ng","PRIORITY":"6","__REALTIME_TIMESTAMP":"1769860800000003"}
+{"MESSAGE":[255,10,66],"PRIORITY":"3","__REALTIME_TIMESTAMP":"1769860800000004"}
+{"MESSAGE":null,"PRIORITY":"6","__REALTIME_TIMESTAMP":"1769860800000005"}
+`
+	var out, errs bytes.Buffer
+	env := &Env{Out: &out, Err: &errs, Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+		for _, part := range []string{entries[:50], entries[50:]} { // entries may come in pieces
+			if _, err := c.Stdout.Write([]byte(part)); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}}
+	s := engine.State{ID: strings.Repeat("ab", 32), Name: "web", Unit: "web.service", Kept: true}
+	p := &logPrinter{o: logsOptions{tail: -1, names: true}, out: &out, err: &errs}
+	if err := printLogs(context.Background(), env, s, p); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "web one\nweb long\nweb \n" || errs.String() != "web \xff\nB\n" {
+		t.Errorf("%q and %q", out.String(), errs.String())
+	}
+}
+
+func TestPrintFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ctr.log")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(path+".1", "2026-01-31T12:00:00.000000001Z stdout F one\n2026-01-31T12:00:01.000000000Z stderr F two\n")
+	write(path, "2026-01-31T13:00:02.000000000+01:00 stdout P thr\n2026-01-31T12:00:03.000000000Z stdout F ee\nnonsense\n2026-01-31T12:00:04.000000000Z stdout F four \n2026-01-31T12:00:05.00")
+	s := engine.State{ID: strings.Repeat("ab", 32), Name: "web", Log: spec.Log{Driver: spec.LogK8sFile, Path: path}}
+	at := func(second int) time.Time { return time.Date(2026, 1, 31, 12, 0, second, 0, time.UTC) }
+	tests := []struct {
+		name      string
+		o         logsOptions
+		out, errs string
+	}{
+		{"all", logsOptions{tail: -1}, "one\nthree\nfour \n", "two\n"},
+		{"the last", logsOptions{tail: 2}, "three\nfour \n", ""},
+		{"none", logsOptions{tail: 0}, "", ""},
+		{"more than there are", logsOptions{tail: 9}, "one\nthree\nfour \n", "two\n"},
+		{"since", logsOptions{tail: -1, from: at(1)}, "three\nfour \n", "two\n"},
+		{"until", logsOptions{tail: -1, to: at(1)}, "one\n", "two\n"},
+		{"times", logsOptions{tail: 1, timestamps: true}, "2026-01-31T12:00:04.000000000Z four \n", ""},
+		{"several", logsOptions{tail: 1, prefixed: true}, "abababababab four \n", ""},
+		{"followed to the end", logsOptions{tail: -1, follow: true}, "one\nthree\nfour \n", "two\n"},
+	}
+	for _, tt := range tests {
+		var out, errs bytes.Buffer
+		p := &logPrinter{o: tt.o, out: &out, err: &errs}
+		if err := printLogs(context.Background(), &Env{}, s, p); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != tt.out || errs.String() != tt.errs {
+			t.Errorf("%s: %q and %q", tt.name, out.String(), errs.String())
+		}
+	}
+	for driver, want := range map[string]string{spec.LogNone: "keeps no log", spec.LogPassthrough: "terminal or file"} {
+		s := engine.State{Name: "web", Log: spec.Log{Driver: driver}}
+		if err := printLogs(context.Background(), &Env{}, s, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", driver, err)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+// Command berth-keeper reads what containers write and hands it on to the journal or to files. The service manager starts it
+// through its socket, one for the system and one for each user; nobody else calls it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/keeper"
+)
+
+func main() {
+	// It works in one goroutine and lives in a few megabytes: a small heap, collected often, and one thread for Go code.
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(6 << 20)
+	runtime.GOMAXPROCS(1)
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "berth-keeper:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	listener, stored, err := given()
+	if err != nil {
+		return err
+	}
+	k, err := keeper.New(listener)
+	if err != nil {
+		return err
+	}
+	k.Notify = keeper.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}
+	k.User = os.Getuid() != 0
+	k.Warn = os.Stderr
+	k.Prepare()
+	k.Restore(stored)
+	if err := k.Notify.Ready(); err != nil {
+		return err
+	}
+	return k.Run()
+}
+
+// given sorts the descriptors that the service manager has passed on (sd_listen_fds_with_names(3)).
+func given() (listener int, stored map[string][]int, err error) {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0, nil, errors.New("no socket; systemd starts this program, through berth-keeper.socket")
+	}
+	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil {
+		return 0, nil, fmt.Errorf("LISTEN_FDS: %w", err)
+	}
+	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
+	stored = map[string][]int{}
+	for i := range count {
+		fd := 3 + i
+		unix.CloseOnExec(fd)
+		name := ""
+		if i < len(names) {
+			name = names[i]
+		}
+		if name == "berth-keeper.socket" {
+			listener = fd
+			continue
+		}
+		stored[name] = append(stored[name], fd)
+	}
+	if listener == 0 {
+		return 0, nil, errors.New("no socket; systemd starts this program, through berth-keeper.socket")
+	}
+	return listener, stored, nil
+}

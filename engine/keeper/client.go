@@ -1,0 +1,119 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// SocketIn is the keeper's socket in the directory of berth's state.
+func SocketIn(run string) string { return filepath.Join(run, "keeper.sock") }
+
+// ErrNone says that no keeper can be reached.
+var ErrNone = errors.New("no keeper")
+
+// Conn is a connection to the keeper.
+type Conn struct {
+	fd int
+}
+
+// Dial connects; ErrNone when nobody listens. The service manager listens in the keeper's place and starts it.
+func Dial(socket string) (*Conn, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: socket})
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EACCES) {
+		err = fmt.Errorf("%w at %s: %w", ErrNone, socket, err)
+	} else if err != nil {
+		err = fmt.Errorf("connect to the keeper at %s: %w", socket, err)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return &Conn{fd: fd}, nil
+}
+
+// Close ends the connection; what has been kept stays kept.
+func (c *Conn) Close() error { return unix.Close(c.fd) }
+
+// Keep sends a container's files, one for each of the record's streams. Wait tells what came of it.
+func (c *Conn) Keep(r Record, files ...*os.File) error {
+	r.Version = recordVersion
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+		var st unix.Stat_t
+		if err := unix.Fstat(fds[i], &st); err != nil {
+			return err
+		}
+		r.Streams[i].Inode = st.Ino
+	}
+	data, err := json.Marshal(request{Keep: &r})
+	if err != nil {
+		return err
+	}
+	if len(data) > maxMessage {
+		return fmt.Errorf("what is to be told to the keeper has %d bytes; at most %d can be", len(data), maxMessage)
+	}
+	if err := unix.Sendmsg(c.fd, data, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL); err != nil {
+		return fmt.Errorf("send to the keeper: %w", err)
+	}
+	return nil
+}
+
+// waitLimit is how long the keeper may take to answer: it may have to be started first.
+const waitLimit = 20 * time.Second
+
+// Wait returns when the keeper has taken over what was sent last: from then on it is safe, whatever happens to the keeper.
+func (c *Conn) Wait(ctx context.Context) error {
+	data, err := c.receive(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for the keeper: %w", err)
+	}
+	var r response
+	if err := json.Unmarshal(data, &r); err != nil {
+		return fmt.Errorf("answer of the keeper: %w", err)
+	}
+	if r.Error != "" {
+		return fmt.Errorf("keeper: %s", r.Error)
+	}
+	return nil
+}
+
+// ErrLost says that the keeper ended before it answered. What was sent may be sent again, to the next one.
+var ErrLost = errors.New("the keeper ended")
+
+func (c *Conn) receive(ctx context.Context) ([]byte, error) {
+	deadline := time.Now().Add(waitLimit)
+	for {
+		fds := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 250) // to look at ctx
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, err
+		case n == 0 && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case n == 0 && time.Now().After(deadline):
+			return nil, fmt.Errorf("no answer within %s", waitLimit)
+		case n == 0:
+			continue
+		}
+		buf := make([]byte, 4096)
+		n, err = unix.Read(c.fd, buf)
+		if n == 0 && err == nil || errors.Is(err, unix.ECONNRESET) {
+			return nil, ErrLost
+		}
+		return buf[:max(n, 0)], err
+	}
+}

@@ -1,0 +1,139 @@
+package keeper
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileSink writes a container's lines into a file, in the format of Kubernetes: time, stream, F for a whole line or P for
+// a part of one, text.
+type fileSink struct {
+	path    string
+	maxSize int64
+	file    *os.File
+	size    int64
+	buf     []byte
+	warn    func(string, ...any)
+	warned  bool
+}
+
+// oldSuffix is what the name of a full file gets; the one before it is replaced.
+const oldSuffix = ".1"
+
+// open opens the file to append to it. A keeper that was killed while it wrote may have left half a line: it is taken away,
+// for the whole line is still in the pipe.
+func (s *fileSink) open() error {
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", s.path)
+	}
+	if err == nil {
+		s.size, err = wholeLines(f, info.Size())
+	}
+	if err == nil && s.size < info.Size() {
+		err = f.Truncate(s.size)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	s.file = f
+	return nil
+}
+
+// wholeLines returns where the last whole line of a file ends.
+func wholeLines(f *os.File, size int64) (int64, error) {
+	buf := make([]byte, 4096)
+	for size > 0 {
+		from := max(size-int64(len(buf)), 0)
+		n, err := f.ReadAt(buf[:size-from], from)
+		if int64(n) < size-from {
+			return 0, err
+		}
+		if end := bytes.LastIndexByte(buf[:n], '\n'); end >= 0 {
+			return from + int64(end) + 1, nil
+		}
+		size = from
+	}
+	return 0, nil
+}
+
+// write appends the lines. A container must not stand still because a disk is full: what cannot be written is lost, and
+// that is said once.
+func (s *fileSink) write(lines []line, standard int) (int, error) {
+	stream := "stdout"
+	if standard == prioError {
+		stream = "stderr"
+	}
+	s.buf = time.Now().AppendFormat(s.buf[:0], "2006-01-02T15:04:05.000000000Z07:00")
+	s.buf = append(append(append(s.buf, ' '), stream...), ' ')
+	head := len(s.buf)
+	if err := s.ready(int64(head*len(lines) + total(lines))); err != nil {
+		s.lost(err)
+		return len(lines), nil
+	}
+	for i, l := range lines {
+		if i > 0 {
+			s.buf = append(s.buf, s.buf[:head]...)
+		}
+		mark := byte('F')
+		if l.partial {
+			mark = 'P'
+		}
+		s.buf = append(append(append(s.buf, mark, ' '), l.text...), '\n')
+	}
+	if _, err := s.file.WriteAt(s.buf, s.size); err != nil {
+		s.lost(errors.Join(err, s.file.Truncate(s.size)))
+		return len(lines), nil
+	}
+	s.size += int64(len(s.buf))
+	s.warned = false
+	return len(lines), nil
+}
+
+func total(lines []line) int {
+	n := 0
+	for _, l := range lines {
+		n += len(l.text) + 3
+	}
+	return n
+}
+
+// ready opens the file, and puts a full one aside first.
+func (s *fileSink) ready(more int64) error {
+	if s.file == nil {
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
+	if s.maxSize <= 0 || s.size == 0 || s.size+more <= s.maxSize {
+		return nil
+	}
+	if err := os.Rename(s.path, s.path+oldSuffix); err != nil {
+		return err
+	}
+	s.close()
+	return s.open()
+}
+
+func (s *fileSink) lost(err error) {
+	if !s.warned {
+		s.warn("log file: %v; lines are lost until it can be written", err)
+	}
+	s.warned = true
+}
+
+func (s *fileSink) close() {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}

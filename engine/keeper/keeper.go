@@ -1,0 +1,532 @@
+package keeper
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Keeper is the loop. All of it belongs to one goroutine.
+type Keeper struct {
+	Notify  Notifier
+	Journal string // directory of the journals' sockets
+	User    bool   // a user's keeper: it may not speak in the name of other processes
+	Warn    io.Writer
+
+	epoll      int
+	listener   int
+	scratch    [2]int // a pipe to look at others' content in
+	scratchCap int
+	null       int
+	journals   map[string]*journal
+	containers map[string]*container
+	watched    map[int32]watched
+	ready      []*stream // have more than they were allowed at once
+	blocked    []*stream // wait for the journal
+	held       []*stream // have a line that has not ended
+	pause      int       // between looks at these, in milliseconds
+	looked     time.Time // last
+	buf        []byte
+	lines      []line
+}
+
+// watched is what a descriptor in epoll belongs to.
+type watched interface {
+	event(k *Keeper, events uint32)
+}
+
+// container is one whose output is kept.
+type container struct {
+	record  *Record
+	memory  int // the record's file
+	pidfd   int // -1 when PID 1 is gone
+	streams []*stream
+	sink    sink
+}
+
+// sink takes lines. It returns how many it has taken; errBusy when it takes no more for now.
+type sink interface {
+	write(lines []line, standard int) (int, error)
+	close()
+}
+
+// stream is the read end of a pipe.
+type stream struct {
+	c        *container
+	fd       int
+	standard int // priority
+	queued   bool
+	blocked  bool
+	held     bool
+	content  int  // bytes in the pipe when it was held
+	ended    bool // no writer is left
+	divided  bool // the last line handed on was a part of one
+}
+
+const (
+	// turn bounds what is read from one pipe before the others have theirs.
+	turn = 4
+	// window is how much of a pipe is looked at at once.
+	window = 64 << 10
+)
+
+// New makes a keeper that takes connections from the listening socket.
+func New(listener int) (*Keeper, error) {
+	k := &Keeper{
+		Journal: "/run/systemd", Warn: io.Discard, listener: listener,
+		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{},
+		buf: make([]byte, window),
+	}
+	var err error
+	if k.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, err
+	}
+	if err := unix.Pipe2(k.scratch[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, err
+	}
+	if k.scratchCap, err = unix.FcntlInt(uintptr(k.scratch[0]), unix.F_GETPIPE_SZ, 0); err != nil {
+		return nil, err
+	}
+	if k.null, err = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(listener, true); err != nil {
+		return nil, err
+	}
+	return k, k.watch(listener, door{}, unix.EPOLLIN)
+}
+
+func (k *Keeper) watch(fd int, w watched, events uint32) error {
+	if err := unix.EpollCtl(k.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}); err != nil {
+		return err
+	}
+	k.watched[int32(fd)] = w
+	return nil
+}
+
+// closeWatched closes a descriptor, which takes it out of epoll only when no other descriptor of the same file is open.
+func (k *Keeper) closeWatched(fd int) {
+	unix.EpollCtl(k.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	delete(k.watched, int32(fd))
+	unix.Close(fd)
+}
+
+// Prepare opens what stays open, the default journal and Go's own poller, so that one who looks for what containers have left
+// behind finds a keeper that has served some as it was before.
+func (k *Keeper) Prepare() {
+	j := newJournal(k.Journal, "")
+	k.journals[""] = j
+	if err := j.connect(); err != nil {
+		k.warn("%v; lines wait until it is there", err)
+	}
+	startTime(1)
+}
+
+// Run works until an error that a new process would not have.
+func (k *Keeper) Run() error {
+	for {
+		if err := k.Step(-1); err != nil {
+			return err
+		}
+	}
+}
+
+// Step waits for something to do, at most so many milliseconds, and does it.
+func (k *Keeper) Step(timeout int) error {
+	switch {
+	case len(k.ready) > 0:
+		timeout = 0
+	case len(k.blocked) > 0 && (timeout < 0 || timeout > retryMS):
+		timeout = retryMS
+	case len(k.held) > 0 && (timeout < 0 || timeout > k.pause):
+		timeout = k.pause
+	}
+	var events [64]unix.EpollEvent
+	n, err := unix.EpollWait(k.epoll, events[:], timeout)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("wait for events: %w", err)
+	}
+	for _, e := range events[:max(n, 0)] {
+		if w := k.watched[e.Fd]; w != nil {
+			w.event(k, e.Events)
+		}
+	}
+	if n == 0 && len(k.ready) == 0 {
+		k.unblock()
+	}
+	if len(k.held) > 0 && time.Since(k.looked) >= time.Duration(k.pause)*time.Millisecond {
+		k.look()
+	}
+	list := k.ready
+	k.ready = nil
+	for _, s := range list {
+		s.queued = false
+		k.read(s)
+	}
+	if k.ready == nil {
+		k.ready = list[:0]
+	}
+	return nil
+}
+
+// retryMS is when a journal that nobody serves is tried again, in milliseconds.
+const retryMS = 250
+
+// queue notes that the stream may have something.
+func (k *Keeper) queue(s *stream) {
+	if !s.queued && !s.blocked && s.fd >= 0 {
+		s.queued = true
+		k.ready = append(k.ready, s)
+	}
+}
+
+func (k *Keeper) unblock() {
+	list := k.blocked
+	k.blocked = nil
+	for _, s := range list {
+		s.blocked = false
+		k.queue(s)
+	}
+}
+
+func (k *Keeper) warn(format string, args ...any) {
+	fmt.Fprintf(k.Warn, "<4>"+format+"\n", args...)
+}
+
+// adopt takes a container's files over. They are the keeper's from then on, also when it fails.
+func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
+	c := &container{record: r, memory: memory, pidfd: -1}
+	defer func() {
+		if err != nil {
+			for _, fd := range files {
+				unix.Close(fd)
+			}
+			unix.Close(memory)
+		}
+	}()
+	if k.containers[r.ID] != nil {
+		return fmt.Errorf("container %s is kept already", r.ID)
+	}
+	c.sink = k.sink(c)
+	for i, s := range r.Streams {
+		if err := unix.SetNonblock(files[i], true); err != nil {
+			return err
+		}
+		standard := prioInfo
+		if s.Name == "stderr" {
+			standard = prioError
+		}
+		c.streams = append(c.streams, &stream{c: c, fd: files[i], standard: standard})
+	}
+	k.containers[r.ID] = c
+	k.follow(c)
+	for _, s := range c.streams {
+		// At the edge: a line that has not ended yet is left in the pipe, and would wake us for ever.
+		if err := k.watch(s.fd, s, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
+			k.warn("container %s: %v", r.Name, err)
+		}
+		k.queue(s)
+	}
+	return nil
+}
+
+func (k *Keeper) sink(c *container) sink {
+	r := c.record
+	if r.Driver == K8sFile {
+		return &fileSink{path: r.Path, maxSize: r.MaxSize, warn: func(f string, a ...any) {
+			k.warn("container %s: %s", r.Name, fmt.Sprintf(f, a...))
+		}}
+	}
+	j := k.journals[r.Namespace]
+	if j == nil {
+		j = newJournal(k.Journal, r.Namespace)
+		k.journals[r.Namespace] = j
+	}
+	return &journalSink{j: j, fields: fields(r, k.User), pid: func() int {
+		if k.User || c.pidfd < 0 {
+			return 0
+		}
+		return r.PID
+	}}
+}
+
+// follow watches the container's PID 1, as long as it is that process and no later one with the same PID.
+func (k *Keeper) follow(c *container) {
+	if c.record.PID <= 0 {
+		return
+	}
+	fd, err := unix.PidfdOpen(c.record.PID, 0)
+	if err != nil {
+		return
+	}
+	if startTime(c.record.PID) != c.record.Start || k.watch(fd, leader{c}, unix.EPOLLIN) != nil {
+		unix.Close(fd)
+		return
+	}
+	c.pidfd = fd
+}
+
+// leader is the container's PID 1.
+type leader struct{ c *container }
+
+func (l leader) event(k *Keeper, _ uint32) {
+	k.closeWatched(l.c.pidfd)
+	l.c.pidfd = -1
+}
+
+func (s *stream) event(k *Keeper, events uint32) {
+	if events&(unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLRDHUP) != 0 {
+		s.ended = true
+	}
+	k.queue(s)
+}
+
+// read hands a pipe's lines on, as many as it may in its turn.
+func (k *Keeper) read(s *stream) {
+	if s.fd < 0 {
+		return
+	}
+	for range turn {
+		ended := s.ended // before the look: what was written before the end is seen then
+		data, full, err := k.peek(s)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return // and nothing is lost when it ends meanwhile: that is another edge
+		case err != nil:
+			k.warn("container %s: read its output: %v", s.c.record.Name, err)
+			k.end(s)
+			return
+		case len(data) == 0:
+			k.end(s)
+			return
+		}
+		var used int
+		k.lines, used = cut(k.lines[:0], data, ended, full)
+		if used == 0 && k.small(s, len(data)) {
+			k.lines, used = cut(k.lines[:0], data, ended, true)
+		}
+		if used == 0 {
+			k.hold(s, len(data))
+			return
+		}
+		s.follows(k.lines)
+		taken, err := s.c.sink.write(k.lines, s.standard)
+		if taken > 0 {
+			s.divided = k.lines[taken-1].partial
+		}
+		if taken < len(k.lines) {
+			used = length(k.lines[:taken], data)
+		}
+		if used > 0 {
+			if err := k.consume(s, used); err != nil {
+				k.warn("container %s: read its output: %v", s.c.record.Name, err)
+				k.end(s)
+				return
+			}
+		}
+		if errors.Is(err, errBusy) {
+			k.block(s)
+			return
+		}
+		if err != nil && taken < len(k.lines) {
+			k.warn("container %s: a line is lost: %v", s.c.record.Name, err)
+			if k.consume(s, length(k.lines[taken:taken+1], data[used:])) != nil {
+				k.end(s)
+				return
+			}
+		}
+	}
+	k.queue(s)
+}
+
+// follows marks the first line when it goes on from a part of one that was handed on earlier.
+func (s *stream) follows(lines []line) {
+	lines[0].rest = s.divided
+	for i := range lines[1:] {
+		lines[i+1].rest = lines[i].partial
+	}
+}
+
+// length is how many bytes the lines have in the pipe.
+func length(lines []line, data []byte) int {
+	n := 0
+	for _, l := range lines {
+		n += len(l.text)
+		if !l.partial && n < len(data) {
+			n++
+		}
+	}
+	return n
+}
+
+// peek shows what is in a pipe without taking it out; nothing and no error is its end. full says that the writers may not be
+// able to go on, because there is no room or because not all can be seen.
+func (k *Keeper) peek(s *stream) (data []byte, full bool, err error) {
+	n, err := unix.Tee(s.fd, k.scratch[1], window, unix.SPLICE_F_NONBLOCK)
+	if err != nil || n == 0 {
+		return nil, false, err
+	}
+	full = !writable(k.scratch[1])
+	got := 0
+	for got < int(n) {
+		m, err := unix.Read(k.scratch[0], k.buf[got:n])
+		if err != nil {
+			return nil, false, fmt.Errorf("look into a pipe: %w", err)
+		}
+		got += m
+	}
+	return k.buf[:got], full, nil
+}
+
+// small reports whether a pipe has fewer pages than the scratch pipe and so may be full earlier. A user with many pipes gets
+// such ones (pipe(7), pipe-user-pages-soft).
+func (k *Keeper) small(s *stream, content int) bool {
+	size, err := unix.FcntlInt(uintptr(s.fd), unix.F_GETPIPE_SZ, 0)
+	return err == nil && size < k.scratchCap && content >= size/2
+}
+
+// writable reports whether a pipe has room for more.
+func writable(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds, 0)
+	return err != nil || n > 0 && fds[0].Revents&unix.POLLOUT != 0
+}
+
+// consume takes bytes out of a pipe that have been handed on.
+func (k *Keeper) consume(s *stream, n int) error {
+	for n > 0 {
+		m, err := unix.Splice(s.fd, nil, k.null, nil, n, unix.SPLICE_F_NONBLOCK)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || m == 0 {
+			return fmt.Errorf("take %d bytes out of a pipe: %w", n, errors.Join(err, io.ErrUnexpectedEOF))
+		}
+		n -= int(m)
+	}
+	return nil
+}
+
+// The pause between looks at pipes with lines that have not ended, in milliseconds: short after something has come.
+const (
+	shortPause = 1
+	longPause  = 1000
+)
+
+// hold leaves a line that has not ended in its pipe, and looks at it again by and by: a writer who fills a pipe that is not
+// empty, and waits for room in the middle of a write(2), makes no edge.
+func (k *Keeper) hold(s *stream, content int) {
+	s.content, k.pause = content, shortPause
+	if !s.held {
+		s.held = true
+		k.held = append(k.held, s)
+	}
+}
+
+// look queues the streams whose pipes have got more since they were held.
+func (k *Keeper) look() {
+	k.pause, k.looked = min(2*k.pause, longPause), time.Now()
+	k.held = slices.DeleteFunc(k.held, func(s *stream) bool {
+		if s.fd >= 0 {
+			n, err := unix.IoctlGetInt(s.fd, unix.TIOCINQ)
+			if err == nil && n == s.content {
+				return false
+			}
+		}
+		s.held = false
+		k.queue(s)
+		return true
+	})
+}
+
+// block lets a stream wait until its journal takes more.
+func (k *Keeper) block(s *stream) {
+	s.blocked = true
+	k.blocked = append(k.blocked, s)
+	sink, ok := s.c.sink.(*journalSink)
+	if !ok || sink.j.fd < 0 {
+		return
+	}
+	fd := sink.j.fd
+	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(fd)}
+	if unix.EpollCtl(k.epoll, unix.EPOLL_CTL_MOD, fd, &event) != nil {
+		unix.EpollCtl(k.epoll, unix.EPOLL_CTL_ADD, fd, &event)
+	}
+	k.watched[int32(fd)] = sink.j
+}
+
+func (j *journal) event(k *Keeper, _ uint32) { k.unblock() }
+
+// end closes a stream, and with the last one of a container all that is kept of it.
+func (k *Keeper) end(s *stream) {
+	k.closeWatched(s.fd)
+	s.fd = -1
+	for _, other := range s.c.streams {
+		if other.fd >= 0 {
+			return
+		}
+	}
+	k.forget(s.c)
+}
+
+// forget lets go of a container.
+func (k *Keeper) forget(c *container) {
+	if c.pidfd >= 0 {
+		k.closeWatched(c.pidfd)
+	}
+	c.sink.close()
+	unix.Close(c.memory)
+	delete(k.containers, c.record.ID)
+	if err := k.Notify.Forget(c.record.ID); err != nil {
+		k.warn("container %s: %v", c.record.Name, err)
+	}
+}
+
+// keep is the request of an engine: the files go into the store before it is answered.
+func (k *Keeper) keep(r *Record, files []int) error {
+	if err := r.check(len(files)); err != nil {
+		closeAll(files)
+		return err
+	}
+	if k.containers[r.ID] != nil { // an earlier keeper was killed between taking the files and saying so
+		closeAll(files)
+		return nil
+	}
+	memory, err := remember(r)
+	if err == nil {
+		err = k.Notify.Store(r.ID, append([]int{memory}, files...)...)
+	}
+	if err != nil {
+		closeAll(files)
+		return err
+	}
+	return k.adopt(r, memory, files)
+}
+
+// remember writes the record into a file in memory.
+func remember(r *Record) (int, error) {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := unix.MemfdCreate("berth-record", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	if _, err := unix.Pwrite(fd, data, 0); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,540 @@
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bench is a keeper with a journal and a service manager that are nobody but this test.
+type bench struct {
+	t       *testing.T
+	dir     string
+	k       *Keeper
+	journal *net.UnixConn
+	manager *net.UnixConn
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: t.TempDir()}
+	b.journal = b.listen(filepath.Join(b.dir, "journal", "socket"))
+	b.manager = b.listen(filepath.Join(b.dir, "notify"))
+	b.k = b.keeper()
+	return b
+}
+
+func (b *bench) listen(path string) *net.UnixConn {
+	b.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// socket is where the keeper listens.
+func (b *bench) socket() string { return SocketIn(b.dir) }
+
+// keeper makes a keeper, the first or, after a kill, the next one.
+func (b *bench) keeper() *Keeper {
+	b.t.Helper()
+	os.Remove(b.socket())
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrUnix{Name: b.socket()})
+	}
+	if err == nil {
+		err = unix.Listen(fd, 8)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	k, err := New(fd)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	k.Journal, k.User, k.Warn = b.dir, true, b.t.Output()
+	k.Notify = Notifier{Socket: filepath.Join(b.dir, "notify")}
+	b.t.Cleanup(func() { closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null}) })
+	return k
+}
+
+// steps lets the keeper work until nothing happens any more.
+func (b *bench) steps() {
+	b.t.Helper()
+	for range 50 {
+		if err := b.k.Step(0); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// pipes makes the pipes of a container.
+func pipes(t *testing.T) (read, write []*os.File) {
+	t.Helper()
+	for range 2 {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		r, w := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
+		t.Cleanup(func() { r.Close(); w.Close() })
+		read, write = append(read, r), append(write, w)
+	}
+	return read, write
+}
+
+var testID = strings.Repeat("0123456789abcdef", 4)
+
+func record() Record {
+	return Record{ID: testID, Name: "web", Image: "img", Unit: "web.service", Identifier: "web", Driver: Journald, Streams: []Stream{{Name: "stdout"}, {Name: "stderr"}}}
+}
+
+// keep hands the files over as an engine does.
+func (b *bench) keep(r Record, files []*os.File) error {
+	b.t.Helper()
+	conn, err := Dial(b.socket())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Keep(r, files...); err != nil {
+		b.t.Fatal(err)
+	}
+	b.steps()
+	return conn.Wait(context.Background())
+}
+
+// entries reads what has come to the journal.
+func (b *bench) entries() []string {
+	b.t.Helper()
+	var list []string
+	buf := make([]byte, 1<<20)
+	for {
+		b.journal.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		n, err := b.journal.Read(buf)
+		if err != nil {
+			return list
+		}
+		list = append(list, string(buf[:n]))
+	}
+}
+
+func messages(entries []string) (list []string) {
+	for _, e := range entries {
+		_, m, _ := strings.Cut(e, "MESSAGE=")
+		m, _, _ = strings.Cut(m, "\n")
+		list = append(list, m)
+	}
+	return list
+}
+
+// notes reads what the manager was told, and duplicates of the files that came with it.
+func (b *bench) notes() (notes []string, files []int) {
+	b.t.Helper()
+	text, rights := make([]byte, 4096), make([]byte, 256)
+	for {
+		b.manager.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		n, m, _, _, err := b.manager.ReadMsgUnix(text, rights)
+		if err != nil {
+			return notes, files
+		}
+		notes = append(notes, string(text[:n]))
+		list, _ := unix.ParseSocketControlMessage(rights[:m])
+		for i := range list {
+			fds, _ := unix.ParseUnixRights(&list[i])
+			files = append(files, fds...)
+		}
+	}
+}
+
+func TestKeep(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	notes, stored := b.notes()
+	if len(notes) != 1 || notes[0] != "FDSTORE=1\nFDPOLL=0\nFDNAME="+testID || len(stored) != 3 {
+		t.Errorf("stored %q with %d files", notes, len(stored))
+	}
+	closeAll(stored)
+	fmt.Fprint(write[0], "one\n<4>two\nthr")
+	fmt.Fprint(write[1], "bad\n")
+	b.steps()
+	got := b.entries()
+	want := "PRIORITY=6\nSYSLOG_IDENTIFIER=web\nCONTAINER_ID=0123456789ab\nCONTAINER_ID_FULL=" + testID + "\nCONTAINER_NAME=web\nIMAGE_NAME=img\nUSER_UNIT=web.service\nMESSAGE=one\n"
+	if len(got) != 3 || got[0] != want || !strings.HasPrefix(got[1], "PRIORITY=4\n") || !strings.HasPrefix(got[2], "PRIORITY=3\n") {
+		t.Fatalf("%q", got)
+	}
+	fmt.Fprint(write[0], "ee")
+	b.steps()
+	if got := b.entries(); len(got) != 0 {
+		t.Errorf("half a line came: %q", got)
+	}
+	write[0].Close()
+	b.steps()
+	if got := messages(b.entries()); !slices.Equal(got, []string{"three"}) {
+		t.Errorf("the last line: %q", got)
+	}
+	if notes, _ := b.notes(); len(notes) != 0 {
+		t.Errorf("forgotten too early: %q", notes)
+	}
+	write[1].Close()
+	b.steps()
+	if notes, _ := b.notes(); len(notes) != 1 || notes[0] != "FDSTOREREMOVE=1\nFDNAME="+testID {
+		t.Errorf("at the end: %q", notes)
+	}
+	if len(b.k.containers) != 0 || len(b.k.watched) != 1 {
+		t.Errorf("left: %d containers, %d watched", len(b.k.containers), len(b.k.watched))
+	}
+}
+
+// kill ends the keeper as SIGKILL does: its descriptors go, and nothing else happens. The next one gets what was stored.
+func (b *bench) kill(stored []int) {
+	b.t.Helper()
+	for fd := range b.k.watched {
+		unix.Close(int(fd))
+	}
+	closeAll([]int{b.k.epoll, b.k.scratch[0], b.k.scratch[1], b.k.null})
+	b.k.epoll, b.k.listener, b.k.scratch, b.k.null = -1, -1, [2]int{-1, -1}, -1
+	b.k = b.keeper()
+	var again []int
+	for _, fd := range stored {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		again = append(again, dup)
+	}
+	slices.Reverse(again) // the store keeps no order
+	b.k.Restore(map[string][]int{testID: again})
+}
+
+func TestKilled(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	_, stored := b.notes()
+	defer func() { closeAll(stored) }()
+	fmt.Fprint(write[0], "one\ntw")
+	b.steps()
+	b.kill(stored)
+	fmt.Fprint(write[0], "o\n")
+	fmt.Fprint(write[1], "error\n")
+	b.steps()
+	got := b.entries()
+	if !slices.Equal(messages(got), []string{"one", "two", "error"}) || !strings.HasPrefix(got[2], "PRIORITY=3\n") {
+		t.Errorf("%q", got)
+	}
+	// Asked again for what it has, by an engine that got no answer.
+	if err := b.keep(record(), read); err != nil {
+		t.Error(err)
+	}
+	if notes, _ := b.notes(); len(notes) != 0 {
+		t.Errorf("stored twice: %q", notes)
+	}
+	write[0].Close()
+	write[1].Close()
+	b.kill(stored) // before it sees the end
+	b.steps()
+	if notes, _ := b.notes(); len(notes) != 1 || len(b.k.containers) != 0 {
+		t.Errorf("%q, %d containers", notes, len(b.k.containers))
+	}
+}
+
+// TestKilledBeforeTaking: what was handed on but not taken out of the pipe comes again, whole.
+func TestKilledBeforeTaking(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	_, stored := b.notes()
+	defer func() { closeAll(stored) }()
+	fmt.Fprint(write[0], "one\ntwo\n")
+	data, _, err := b.k.peek(b.k.containers[testID].streams[0])
+	if err != nil || string(data) != "one\ntwo\n" {
+		t.Fatalf("%q, %v", data, err)
+	}
+	b.kill(stored)
+	b.steps()
+	if got := messages(b.entries()); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestBusyJournal: a journal that does not read holds the lines up, and nothing is lost.
+func TestBusyJournal(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	const count = 5000
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := range count {
+			fmt.Fprintf(write[0], "line %d\n", i)
+		}
+	})
+	for len(b.k.blocked) == 0 {
+		if err := b.k.Step(10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := make(chan []string)
+	go func() {
+		var got []string
+		buf := make([]byte, 4096)
+		for len(got) < count {
+			n, err := b.journal.Read(buf)
+			if err != nil {
+				break
+			}
+			got = append(got, messages([]string{string(buf[:n])})...)
+		}
+		all <- got
+	}()
+	for {
+		select {
+		case got := <-all:
+			writer.Wait()
+			for i, m := range got {
+				if m != fmt.Sprintf("line %d", i) {
+					t.Fatalf("line %d is %q", i, m)
+				}
+			}
+			return
+		default:
+			if err := b.k.Step(10); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestJournalMadeAnew: the journal's socket may be another one later.
+func TestJournalMadeAnew(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(write[0], "one\n")
+	b.steps()
+	b.entries()
+	b.journal.Close()
+	os.Remove(filepath.Join(b.dir, "journal", "socket"))
+	fmt.Fprint(write[0], "two\n")
+	b.steps()
+	if len(b.k.blocked) != 1 {
+		t.Fatalf("%d blocked", len(b.k.blocked))
+	}
+	b.journal = b.listen(filepath.Join(b.dir, "journal", "socket"))
+	b.k.unblock()
+	b.steps()
+	if got := messages(b.entries()); !slices.Equal(got, []string{"two"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestLongLine: a line longer than a pipe comes in parts, and nothing hangs.
+func TestLongLine(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("0123456789", 20000)
+	done := make(chan struct{})
+	go func() { fmt.Fprint(write[0], long+"\nnext\n"); close(done) }()
+	var got []string
+	for len(got) == 0 || got[len(got)-1] != "next" {
+		if err := b.k.Step(100); err != nil {
+			t.Fatal(err)
+		}
+		entries := b.entries()
+		for _, e := range entries {
+			if part := strings.Contains(e, "CONTAINER_PARTIAL_MESSAGE=true\n"); part && len(messages([]string{e})[0]) != lineMax {
+				t.Errorf("a part of %d bytes", len(messages([]string{e})[0]))
+			}
+		}
+		got = append(got, messages(entries)...)
+	}
+	<-done
+	if joined := strings.Join(got, ""); joined != long+"next" {
+		t.Errorf("%d bytes came, want %d", len(joined), len(long)+4)
+	}
+}
+
+// TestSmallPipe: pipes of few pages, or with pages of few bytes, are full early.
+func TestSmallPipe(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if _, err := unix.FcntlInt(write[0].Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		fmt.Fprint(write[0], strings.Repeat("x", 9000)+"\n")
+		for range 20 {
+			fmt.Fprint(write[1], strings.Repeat("y", 2500)) // each on a page of its own
+		}
+		fmt.Fprint(write[1], "\n")
+		close(done)
+	}()
+	end := time.Now().Add(30 * time.Second)
+	x, y := 0, 0
+	for x+y < 59000 && time.Now().Before(end) {
+		if err := b.k.Step(50); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range messages(b.entries()) {
+			x += strings.Count(m, "x")
+			y += strings.Count(m, "y")
+		}
+	}
+	if x != 9000 || y != 50000 {
+		t.Fatalf("%d and %d bytes came; the writer stands still", x, y)
+	}
+	<-done
+}
+
+// TestLoudNeighbour: one that writes without pause does not keep the others from being heard.
+func TestLoudNeighbour(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		block := strings.Repeat("loud\n", 1000)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				fmt.Fprint(write[0], block)
+			}
+		}
+	})
+	drained := make(chan struct{})
+	heard := make(chan struct{})
+	go func() { // a journal that is quick
+		defer close(drained)
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := b.journal.Read(buf)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(buf[:n], []byte("MESSAGE=soft")) {
+				close(heard)
+			}
+		}
+	}()
+	for range 100 {
+		b.k.Step(10)
+	}
+	fmt.Fprint(write[1], "soft\n")
+	limit := time.Now().Add(30 * time.Second)
+	for quiet := true; quiet; {
+		select {
+		case <-heard:
+			quiet = false
+		default:
+			b.k.Step(10)
+			if time.Now().After(limit) {
+				t.Error("it was not heard")
+				quiet = false
+			}
+		}
+	}
+	close(stop)
+	for done := false; !done; {
+		b.k.Step(1)
+		writers := make(chan struct{})
+		go func() { wg.Wait(); close(writers) }()
+		select {
+		case <-writers:
+			done = true
+		default:
+		}
+	}
+	b.journal.Close()
+	<-drained
+}
+
+func TestRefused(t *testing.T) {
+	b := newBench(t)
+	read, _ := pipes(t)
+	r := record()
+	r.Driver = "paper"
+	if err := b.keep(r, read); err == nil || err.Error() != `keeper: unknown log driver "paper"` {
+		t.Errorf("got %v", err)
+	}
+	if notes, _ := b.notes(); len(notes) != 0 || len(b.k.containers) != 0 {
+		t.Errorf("%q, %d containers", notes, len(b.k.containers))
+	}
+	conn, err := Dial(b.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, text := range []string{"{}", "nonsense"} {
+		if err := unix.Send(conn.fd, []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+		b.steps()
+		if err := conn.Wait(context.Background()); err == nil || !strings.HasPrefix(err.Error(), "keeper: ") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := Dial(filepath.Join(b.dir, "none")); !errors.Is(err, ErrNone) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStrangeStore(t *testing.T) {
+	b := newBench(t)
+	read, _ := pipes(t)
+	var fds []int
+	for _, f := range read { // theirs are closed
+		fd, err := unix.Dup(int(f.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+	}
+	b.k.Restore(map[string][]int{"what": fds[:1], testID: fds[1:]})
+	if len(b.k.containers) != 0 {
+		t.Errorf("%d containers", len(b.k.containers))
+	}
+	if notes, _ := b.notes(); len(notes) != 1 || !strings.HasSuffix(notes[0], "FDNAME=what") {
+		t.Errorf("%q", notes)
+	}
+}

@@ -1,0 +1,49 @@
+package keeper
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Notifier speaks to the service manager (sd_notify(3)). An empty one speaks to nobody.
+type Notifier struct {
+	Socket string
+}
+
+// send sends one message with open files. The manager reads a message before it looks at the end of the process that sent
+// it, so that what is in its socket counts, whatever becomes of us.
+func (n Notifier) send(state string, fds ...int) error {
+	if n.Socket == "" {
+		return nil
+	}
+	name := n.Socket
+	if name[0] == '@' {
+		name = "\x00" + name[1:]
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	if err := unix.Sendmsg(fd, []byte(state), rights, &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL); err != nil {
+		return fmt.Errorf("notify service manager: %w", err)
+	}
+	return nil
+}
+
+// Ready says that the start is over.
+func (n Notifier) Ready() error { return n.send("READY=1") }
+
+// Store puts files into the manager's store. Without FDPOLL=0 it would drop a pipe whose writers have ended, with all that
+// is still in it.
+func (n Notifier) Store(name string, fds ...int) error {
+	return n.send("FDSTORE=1\nFDPOLL=0\nFDNAME="+name, fds...)
+}
+
+// Forget takes the files of that name out of the store.
+func (n Notifier) Forget(name string) error { return n.send("FDSTOREREMOVE=1\nFDNAME=" + name) }

@@ -1,0 +1,100 @@
+// Package keeper reads what containers write and hands it on: to the journal, to a file, to whoever is attached. One small
+// program for each service manager does so for all containers, in one loop without a goroutine or a buffer per container.
+//
+// It may be killed at any moment. The read ends of the pipes lie in the service manager's file-descriptor store as well, with
+// a record of what they are, so that the next keeper finds them. A line is looked at in its pipe (tee(2)) and taken out of it
+// only after it has been handed on: a kill may make the last lines be handed on twice, but none is lost or torn.
+package keeper
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// recordVersion is written into each record. A keeper leaves records of a newer version alone.
+const recordVersion = 1
+
+// The drivers that the keeper serves.
+const (
+	Journald = "journald"
+	K8sFile  = "k8s-file"
+)
+
+// Record is what the keeper must know of a container. It lies beside the pipes in the store, as a file in memory.
+type Record struct {
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Image   string `json:"image,omitempty"`
+	PID     int    `json:"pid"`             // of the container's PID 1
+	Start   uint64 `json:"start,omitempty"` // its start time: a PID may be used again
+	Unit    string `json:"unit,omitempty"`
+
+	Driver     string   `json:"driver"`
+	Identifier string   `json:"identifier,omitempty"` // SYSLOG_IDENTIFIER of its lines
+	Tag        string   `json:"tag,omitempty"`
+	Fields     []string `json:"fields,omitempty"`    // NAME=VALUE, more fields for the journal
+	Namespace  string   `json:"namespace,omitempty"` // of the journal
+	Path       string   `json:"path,omitempty"`      // of the file
+	MaxSize    int64    `json:"maxSize,omitempty"`   // at which the file is put aside; 0 is never
+
+	// Streams tells the files apart: the store does not keep their order.
+	Streams []Stream `json:"streams"`
+}
+
+// Stream is the read end of a pipe.
+type Stream struct {
+	Name  string `json:"name"` // stdout or stderr
+	Inode uint64 `json:"inode"`
+}
+
+// request is a message to the keeper; one of its fields is set.
+type request struct {
+	Keep *Record `json:"keep,omitempty"`
+}
+
+// response answers a request.
+type response struct {
+	Error string `json:"error,omitempty"`
+}
+
+// maxMessage bounds a message, in bytes.
+const maxMessage = 64 << 10
+
+// check refuses a record that cannot be served.
+func (r *Record) check(files int) error {
+	switch {
+	case r.Version > recordVersion:
+		return fmt.Errorf("record of version %d; this keeper knows up to %d: restart it (systemctl restart berth-keeper)", r.Version, recordVersion)
+	case !isID(r.ID):
+		return fmt.Errorf("%q is not the ID of a container", r.ID)
+	case len(r.Streams) != files:
+		return fmt.Errorf("%d files for %d streams", files, len(r.Streams))
+	case r.Driver != Journald && r.Driver != K8sFile:
+		return fmt.Errorf("unknown log driver %q", r.Driver)
+	case r.Driver == K8sFile && r.Path == "":
+		return fmt.Errorf("log driver %s without a path", r.Driver)
+	}
+	return nil
+}
+
+// isID: 64 hexadecimal digits. It becomes a name in the store.
+func isID(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func parseRecord(data []byte) (*Record, error) {
+	r := &Record{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("record of a container: %w", err)
+	}
+	return r, nil
+}

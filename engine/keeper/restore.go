@@ -1,0 +1,84 @@
+package keeper
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Restore takes up again what an earlier keeper has left in the service manager's store: files by the IDs of containers.
+func (k *Keeper) Restore(stored map[string][]int) {
+	for id, fds := range stored {
+		if err := k.restore(id, fds); err != nil {
+			k.warn("container %s: %v", id, err)
+		}
+	}
+}
+
+func (k *Keeper) restore(id string, fds []int) error {
+	if !isID(id) {
+		closeAll(fds)
+		return k.Notify.Forget(id)
+	}
+	memory, pipes := -1, map[uint64]int{}
+	for _, fd := range fds {
+		var st unix.Stat_t
+		err := unix.Fstat(fd, &st)
+		switch {
+		case err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && memory < 0:
+			memory = fd
+		case err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO && pipes[st.Ino] == 0:
+			pipes[st.Ino] = fd
+		default:
+			unix.Close(fd)
+		}
+	}
+	record, err := readRecord(memory)
+	if err != nil {
+		closeAll(fds)
+		return fmt.Errorf("%w; its output is lost", err)
+	}
+	var files []int
+	for _, s := range record.Streams {
+		if fd, ok := pipes[s.Inode]; ok {
+			files = append(files, fd)
+			delete(pipes, s.Inode)
+		}
+	}
+	for _, fd := range pipes {
+		unix.Close(fd)
+	}
+	if err := record.check(len(files)); err != nil {
+		// Left in the store: a newer keeper may know what to do with it.
+		closeAll(files)
+		unix.Close(memory)
+		return err
+	}
+	return k.adopt(record, memory, files)
+}
+
+func readRecord(memory int) (*Record, error) {
+	buf := make([]byte, maxMessage)
+	n, err := unix.Pread(memory, buf, 0)
+	if err != nil {
+		return nil, fmt.Errorf("its record: %w", err)
+	}
+	return parseRecord(buf[:n])
+}
+
+// startTime is when a process has started, in ticks since boot; 0 when there is none (proc_pid_stat(5), field 22).
+func startTime(pid int) uint64 {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	if len(fields) < 20 {
+		return 0
+	}
+	n, _ := strconv.ParseUint(string(fields[19]), 10, 64)
+	return n
+}

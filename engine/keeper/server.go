@@ -1,0 +1,90 @@
+package keeper
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// door is the listening socket.
+type door struct{}
+
+func (door) event(k *Keeper, _ uint32) {
+	for {
+		fd, _, err := unix.Accept4(k.listener, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		if err != nil {
+			return
+		}
+		c := &caller{fd: fd}
+		if err := k.watch(fd, c, unix.EPOLLIN); err != nil {
+			unix.Close(fd)
+			continue
+		}
+		c.event(k, unix.EPOLLIN) // it has sent its request by now, more often than not
+	}
+}
+
+// caller is a connection of an engine.
+type caller struct {
+	fd int
+}
+
+func (c *caller) event(k *Keeper, _ uint32) {
+	data, files, err := receive(c.fd, k.buf)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return
+	case err != nil || len(data) == 0:
+		closeAll(files)
+		k.closeWatched(c.fd)
+		return
+	}
+	var r response
+	if err := k.serve(data, files); err != nil {
+		r.Error = err.Error()
+	}
+	answer, err := json.Marshal(r)
+	if err == nil {
+		_, err = unix.SendmsgN(c.fd, answer, nil, nil, unix.MSG_NOSIGNAL)
+	}
+	if err != nil {
+		k.closeWatched(c.fd)
+	}
+}
+
+// serve does what a message asks for.
+func (k *Keeper) serve(data []byte, files []int) error {
+	var r request
+	if err := json.Unmarshal(data, &r); err != nil {
+		closeAll(files)
+		return fmt.Errorf("request: %w", err)
+	}
+	switch {
+	case r.Keep != nil:
+		return k.keep(r.Keep, files)
+	}
+	closeAll(files)
+	return errors.New("unknown request; is the keeper older than berth? restart it (systemctl restart berth-keeper)")
+}
+
+// receive reads one message and the files that come with it.
+func receive(fd int, buf []byte) ([]byte, []int, error) {
+	var rights [256]byte
+	n, m, flags, _, err := unix.Recvmsg(fd, buf, rights[:], unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	if err != nil {
+		return nil, nil, err
+	}
+	var files []int
+	messages, err := unix.ParseSocketControlMessage(rights[:m])
+	for i := range messages {
+		if some, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			files = append(files, some...)
+		}
+	}
+	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = errors.New("message too long")
+	}
+	return buf[:max(n, 0)], files, err
+}

@@ -147,41 +147,44 @@ func newPod(c spec.Container) error {
 	return err
 }
 
-// enterOther puts a user's berth into the user namespace of what its container is to join.
-func enterOther(ctx context.Context, env *Env, c spec.Container) error {
-	dirs := runDirs()
-	if c.Pod != "" || c.PodIDFile != "" {
-		name := strings.TrimPrefix(c.Pod, engine.NewPod)
-		if c.PodIDFile != "" {
-			text, err := os.ReadFile(c.PodIDFile)
-			if err != nil {
-				return fmt.Errorf("pod ID file: %w", err)
-			}
-			name = strings.TrimSpace(string(text))
-		}
-		p, err := dirs.FindPod(name)
+// podNamed finds the pod that the container is to be in; false when it is to be in none.
+func podNamed(c spec.Container) (engine.Pod, bool, error) {
+	name := strings.TrimPrefix(c.Pod, engine.NewPod)
+	if c.PodIDFile != "" {
+		text, err := os.ReadFile(c.PodIDFile)
 		if err != nil {
-			return err
+			return engine.Pod{}, false, fmt.Errorf("pod ID file: %w", err)
 		}
-		if !dirs.Live(p) {
-			if err := startOther(ctx, env, p); err != nil {
-				return err
-			}
-			if p, err = dirs.FindPod(name); err != nil {
-				return err
-			}
-		}
-		if p.Holder.PID > 0 {
-			return rootless.Enter(p.Holder)
-		}
-		return nil
+		name = strings.TrimSpace(string(text))
 	}
-	if len(c.Networks) == 1 {
-		if name, ok := strings.CutPrefix(c.Networks[0], "container:"); ok {
-			s, err := dirs.Find(name)
-			if err == nil && s.Running() {
-				return rootless.Enter(s.Init)
-			}
+	if name == "" {
+		return engine.Pod{}, false, nil
+	}
+	p, err := runDirs().FindPod(name)
+	return p, err == nil, err
+}
+
+// startHolder starts the container's pod when that takes a process, which is to be in a unit of its own.
+func startHolder(ctx context.Context, env *Env, c spec.Container) error {
+	p, in, err := podNamed(c)
+	if err != nil || !in || engine.HolderFlags(p) == 0 || runDirs().Live(p) {
+		return err
+	}
+	return startOther(ctx, env, p)
+}
+
+// enterOther puts a user's berth into the user namespace of what its container is to join.
+func enterOther(c spec.Container) error {
+	p, in, err := podNamed(c)
+	if err != nil {
+		return err
+	}
+	if in && p.Holder.PID > 0 {
+		return rootless.Enter(p.Holder)
+	}
+	if name, ok := strings.CutPrefix(strings.Join(c.Networks, " "), "container:"); ok {
+		if s, err := runDirs().Find(name); err == nil && s.Running() {
+			return rootless.Enter(s.Init)
 		}
 	}
 	return nil // there is nothing to join, or it is missing, which the run itself says

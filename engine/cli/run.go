@@ -217,10 +217,13 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 	if c.Detach && !transient(args) {
 		awakeKeeper(ctx, env, c)
 	}
+	if err := startHolder(ctx, env, c); err != nil {
+		return err
+	}
 	if err := enterScope(c, args); err != nil || !rootless.Needed() || transient(args) {
 		return err
 	}
-	return enterOther(ctx, env, c)
+	return enterOther(c)
 }
 
 // awakeKeeper lets the service manager listen for the keeper where it does not: berth has just been installed, or somebody

@@ -53,6 +53,9 @@ install: build man ## install into $(DESTDIR)$(PREFIX)
 	$(call keeper_units,user,$(DESTDIR)$(USER_UNITS))
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
+	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do for u in service timer; do \
+		install -D -m 0644 engine/autoupdate/systemd/berth-auto-update.$$u $$d/berth-auto-update.$$u || exit 1; \
+		sed -i 's,/usr/bin/berth,$(BINDIR)/berth,' $$d/berth-auto-update.$$u || exit 1; done; done
 	for n in 1 5 8; do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$$n bin/man/*.$$n || exit 1; done
 	@./install-note.sh "$(DESTDIR)"
 
@@ -61,6 +64,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-dns
 	rmdir $(DESTDIR)$(LIBEXECDIR)/staging || true
 	rm -f $(DESTDIR)$(LIBEXECDIR)/berth-keeper
+	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.* $(DESTDIR)$(USER_UNITS)/berth-auto-update.*
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper.socket $$d/sockets.target.wants/berth-keeper.socket; done
 	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8 $(DESTDIR)$(MANDIR)/man8/berth-keeper.8
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator

@@ -5,5 +5,6 @@ func verbs() []Verb {
 	return []Verb{
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(),
 		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
+		autoUpdateVerb(), pinVerb(), unpinVerb(),
 	}
 }

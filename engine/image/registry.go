@@ -172,3 +172,29 @@ func (a *Accounts) Tags(ctx context.Context, s string, limit int, r Registry) ([
 	}
 	return all, nil
 }
+
+// Digest asks the registry what it has under a name: an image, or a list of images for several platforms.
+func (a *Accounts) Digest(ctx context.Context, s string, r Registry) (string, error) {
+	sys := a.im.registryContext(r)
+	known, err := registries(sys, s)
+	if err != nil {
+		return "", err
+	}
+	candidates, err := name.Candidates(s, known)
+	if err != nil {
+		return "", err
+	}
+	var tried []error
+	for _, n := range candidates {
+		ref, err := registryReference(n)
+		if err != nil {
+			return "", err
+		}
+		d, err := docker.GetDigest(ctx, sys, ref)
+		if err == nil {
+			return d.String(), nil
+		}
+		tried = append(tried, explainPull(err, n.Registry))
+	}
+	return "", fmt.Errorf("digest of %s: %w", s, errors.Join(tried...))
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	imgspec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
 	"go.podman.io/storage"
@@ -68,7 +69,7 @@ func (s *Store) Image(text string) (engine.Image, error) {
 		return engine.Image{}, err
 	}
 	for _, candidate := range candidates(text) {
-		image, err := st.Image(candidate)
+		image, err := lookUp(st, candidate)
 		if errors.Is(err, storage.ErrImageUnknown) {
 			continue
 		}
@@ -82,6 +83,37 @@ func (s *Store) Image(text string) (engine.Image, error) {
 		return engine.Image{ID: image.ID, Name: candidate, Config: config}, nil
 	}
 	return engine.Image{}, fmt.Errorf("%w: %q", engine.ErrNoImage, text)
+}
+
+// lookUp finds one full name. An image that was fetched by a tag is found by its digest too, as long as one of its names is
+// of the same repository.
+func lookUp(st storage.Store, full string) (*storage.Image, error) {
+	image, err := st.Image(full)
+	repository, d, byDigest := strings.Cut(full, "@")
+	if !byDigest || !errors.Is(err, storage.ErrImageUnknown) || digest.Digest(d).Validate() != nil {
+		return image, err
+	}
+	all, listErr := st.ImagesByDigest(digest.Digest(d))
+	if listErr != nil {
+		return nil, listErr
+	}
+	for _, image := range all {
+		if isOf(image.Names, repository) {
+			return image, nil
+		}
+	}
+	return nil, err
+}
+
+// isOf tells whether one of the full names is of the repository.
+func isOf(names []string, repository string) bool {
+	for _, s := range names {
+		rest, ok := strings.CutPrefix(s, repository)
+		if ok && (strings.HasPrefix(rest, "@") || strings.HasPrefix(rest, ":") && !strings.Contains(rest, "/")) {
+			return true
+		}
+	}
+	return false
 }
 
 // candidates are the names under which the store may know an image, the most likely first: as it stands, for an ID, and

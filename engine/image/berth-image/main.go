@@ -200,5 +200,7 @@ func storeless() map[string]func(context.Context, call) error {
 		"login":  runLogin,
 		"logout": runLogout,
 		"search": runSearch,
+
+		"image remote-digest": runRemoteDigest,
 	}
 }

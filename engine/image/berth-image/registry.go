@@ -159,6 +159,19 @@ func runSearch(ctx context.Context, c call) error {
 	return printRows(c.Out, format, rows, image.Found{}, false)
 }
 
+func runRemoteDigest(ctx context.Context, c call) error {
+	r, err := c.registry()
+	if err != nil {
+		return err
+	}
+	d, err := image.OpenAccounts().Digest(ctx, c.args[0], r)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.Out, d)
+	return nil
+}
+
 func searchFilter(filters []string) (func(image.Found) bool, error) {
 	stars, want := 0, map[string]bool{}
 	for _, f := range filters {

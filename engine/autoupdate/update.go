@@ -1,0 +1,257 @@
+// Package autoupdate keeps the images of units up to date. It asks whether there is another image, fetches it, restarts the
+// units, and when one of them does not come up it goes back to the image that worked.
+package autoupdate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Labels of containers, as Podman has them.
+const (
+	Label         = "io.containers.autoupdate"          // registry, image (the same), local or disabled
+	LabelAuthFile = "io.containers.autoupdate.authfile" // credentials for the registry
+	LabelUnit     = "PODMAN_SYSTEMD_UNIT"
+)
+
+// Container is a container that wants its image kept up to date.
+type Container struct {
+	ID, Name string
+	Unit     string
+	Image    string // as the unit names it
+	ImageID  string // that it runs
+	Policy   string
+	AuthFile string
+}
+
+// Local is an image of the store.
+type Local struct {
+	ID      string
+	Digests []string // of the manifests by which it is known
+}
+
+// Host is what an update does to the machine.
+type Host interface {
+	// Remote is the digest of what the registry has under a name.
+	Remote(ctx context.Context, c Container) (digest string, err error)
+	// Local is what the store has under a name.
+	Local(ctx context.Context, image string) (Local, error)
+	// Pull brings what the registry has, and returns its ID.
+	Pull(ctx context.Context, c Container) (id string, err error)
+	// Tag gives an image another name, which another image may have had.
+	Tag(ctx context.Context, image, name string) error
+	// Restart restarts a unit and returns when it works, or an error when it does not.
+	Restart(ctx context.Context, unit string) error
+}
+
+// What became of a container, in the words of Podman.
+const (
+	Yes        = "true"
+	No         = "false"
+	Pending    = "pending"
+	Failed     = "failed"
+	RolledBack = "rolled back"
+)
+
+// Result is what became of one container.
+type Result struct {
+	Container
+	Updated string
+	Err     error
+}
+
+// Updater does one round.
+type Updater struct {
+	Host     Host
+	DryRun   bool
+	Rollback bool
+	Past     []Event
+	Log      func(string)
+	Now      func() time.Time
+	Record   func(Event) error // called as soon as something has been done
+}
+
+// Run updates the containers, those with the same image together, and goes on after errors.
+func (u *Updater) Run(ctx context.Context, list []Container) []Result {
+	var all []Result
+	for _, group := range groups(list) {
+		if ctx.Err() != nil {
+			break
+		}
+		all = append(all, u.group(ctx, group)...)
+	}
+	slices.SortFunc(all, func(a, b Result) int { return strings.Compare(a.Unit+"\x00"+a.Name, b.Unit+"\x00"+b.Name) })
+	return all
+}
+
+// groups puts those with the same image and policy together, in the order of unit names.
+func groups(list []Container) [][]Container {
+	sorted := slices.Clone(list)
+	slices.SortFunc(sorted, func(a, b Container) int {
+		return strings.Compare(a.Image+"\x00"+a.Policy+"\x00"+a.Unit, b.Image+"\x00"+b.Policy+"\x00"+b.Unit)
+	})
+	var all [][]Container
+	for _, c := range sorted {
+		if n := len(all); n > 0 && all[n-1][0].Image == c.Image && all[n-1][0].Policy == c.Policy {
+			all[n-1] = append(all[n-1], c)
+			continue
+		}
+		all = append(all, []Container{c})
+	}
+	return all
+}
+
+func (u *Updater) group(ctx context.Context, group []Container) []Result {
+	if group[0].Unit == "" {
+		return every(group, Failed, fmt.Errorf("container %s belongs to no unit that could be restarted", group[0].Name))
+	}
+	next, err := u.look(ctx, group[0])
+	if err != nil {
+		return every(group, Failed, err)
+	}
+	var stale []Container
+	for _, c := range group {
+		if next.fresh || c.ImageID != next.local.ID {
+			stale = append(stale, c)
+		}
+	}
+	done := every(slices.DeleteFunc(slices.Clone(group), func(c Container) bool { return slices.Contains(stale, c) }), No, nil)
+	switch {
+	case len(stale) == 0:
+		return done
+	case u.DryRun:
+		return append(done, every(stale, Pending, nil)...)
+	}
+	return append(done, u.update(ctx, stale, next)...)
+}
+
+// candidate is what a container could be updated to.
+type candidate struct {
+	local Local
+	mark  string // what it is remembered by when it turns out to be bad: digest, or ID of a local image
+	fresh bool   // the registry has another one than the store
+}
+
+func (u *Updater) look(ctx context.Context, c Container) (candidate, error) {
+	local, err := u.Host.Local(ctx, c.Image)
+	if err != nil {
+		return candidate{}, err
+	}
+	next := candidate{local: local, mark: local.ID}
+	switch c.Policy {
+	case "local":
+	case "registry", "image":
+		if next.mark, err = u.Host.Remote(ctx, c); err != nil {
+			return next, err
+		}
+		next.fresh = !slices.Contains(local.Digests, next.mark)
+	default:
+		return next, fmt.Errorf("label %s=%s: use registry or local", Label, c.Policy)
+	}
+	if u.bad(c.Image, next.mark) {
+		u.Log(fmt.Sprintf("%s: %s has %s, which did not work before and is left alone", c.Unit, c.Image, next.mark))
+		next.fresh, next.local.ID = false, c.ImageID
+	}
+	return next, nil
+}
+
+// bad tells whether an image was tried and did not work, and nothing else has worked since.
+func (u *Updater) bad(image, mark string) bool {
+	for _, e := range slices.Backward(u.Past) {
+		if e.Image == image {
+			return e.Result != Yes && e.Mark == mark
+		}
+	}
+	return false
+}
+
+// update brings the image in and restarts the units. When one does not work all of them go back, as they share the name.
+func (u *Updater) update(ctx context.Context, stale []Container, next candidate) []Result {
+	image, old := stale[0].Image, stale[0].ImageID
+	for _, c := range stale {
+		if err := u.Host.Tag(ctx, c.ImageID, lastGood(c.Unit)); err != nil {
+			return every(stale, Failed, fmt.Errorf("keep the image that works: %w", err))
+		}
+	}
+	id := next.local.ID
+	if next.fresh {
+		var err error
+		if id, err = u.Host.Pull(ctx, stale[0]); err != nil {
+			return every(stale, Failed, err)
+		}
+	}
+	var results []Result
+	for i, c := range stale {
+		u.Log(fmt.Sprintf("%s: %s is now %s, was %s: restarting", c.Unit, image, short(id), short(c.ImageID)))
+		if err := u.Host.Restart(ctx, c.Unit); err != nil {
+			err = fmt.Errorf("%s does not work with %s: %w", c.Unit, short(id), err)
+			return append(results[:0], u.back(ctx, stale, i, old, next.mark, id, err)...)
+		}
+		results = append(results, Result{Container: c, Updated: Yes})
+	}
+	for _, c := range stale {
+		u.note(c, old, id, next.mark, Yes, "")
+		if err := u.Host.Tag(ctx, id, lastGood(c.Unit)); err != nil {
+			u.Log(err.Error())
+		}
+	}
+	return results
+}
+
+// back gives the name to the old image again and restarts the units that have been restarted with the new one.
+func (u *Updater) back(ctx context.Context, stale []Container, failed int, old, mark, id string, why error) []Result {
+	ctx = context.WithoutCancel(ctx)
+	if !u.Rollback {
+		u.note(stale[failed], old, id, mark, Failed, why.Error())
+		return every(stale, Failed, why)
+	}
+	u.Log(fmt.Sprintf("%v: going back to %s", why, short(old)))
+	if err := u.Host.Tag(ctx, old, stale[0].Image); err != nil {
+		return every(stale, Failed, errors.Join(why, fmt.Errorf("go back: %w", err)))
+	}
+	var results []Result
+	for i, c := range stale {
+		r := Result{Container: c, Updated: RolledBack, Err: why}
+		if i <= failed {
+			if err := u.Host.Restart(ctx, c.Unit); err != nil {
+				r.Updated, r.Err = Failed, errors.Join(why, fmt.Errorf("%s with the old image: %w", c.Unit, err))
+			}
+		}
+		u.note(c, old, id, mark, r.Updated, r.Err.Error())
+		results = append(results, r)
+	}
+	return results
+}
+
+func (u *Updater) note(c Container, old, id, mark, result, reason string) {
+	e := Event{Time: u.Now().UTC(), Unit: c.Unit, Image: c.Image, From: old, To: id, Mark: mark, Result: result, Reason: reason}
+	u.Log(e.String())
+	if err := u.Record(e); err != nil {
+		u.Log("history: " + err.Error())
+	}
+}
+
+func every(list []Container, updated string, err error) []Result {
+	var all []Result
+	for _, c := range list {
+		all = append(all, Result{Container: c, Updated: updated, Err: err})
+	}
+	return all
+}
+
+// lastGood is the name under which the image of a unit is kept that is known to work. Unit names may hold what names of
+// images may not.
+func lastGood(unit string) string {
+	sum := sha256.Sum256([]byte(unit))
+	return "localhost/berth-last-good/" + hex.EncodeToString(sum[:8]) + ":latest"
+}
+
+func short(id string) string {
+	return strings.TrimPrefix(id, "sha256:")[:min(12, len(strings.TrimPrefix(id, "sha256:")))]
+}

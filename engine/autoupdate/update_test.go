@@ -1,0 +1,148 @@
+package autoupdate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A host is a registry, a store and units in memory.
+type host struct {
+	registry map[string]string // image → ID, whose digest is "d-ID"
+	store    map[string]string // name → ID
+	runs     map[string]string // unit → ID
+	images   map[string]string // unit → image
+	bad      map[string]bool   // IDs with which no unit works
+	offline  bool
+	did      []string
+}
+
+func (h *host) Remote(_ context.Context, c Container) (string, error) {
+	if h.offline {
+		return "", errors.New("no link")
+	}
+	return "d-" + h.registry[c.Image], nil
+}
+
+func (h *host) Local(_ context.Context, image string) (Local, error) {
+	return Local{ID: h.store[image], Digests: []string{"d-" + h.store[image]}}, nil
+}
+
+func (h *host) Pull(_ context.Context, c Container) (string, error) {
+	h.did = append(h.did, "pull "+c.Image)
+	h.store[c.Image] = h.registry[c.Image]
+	return h.store[c.Image], nil
+}
+
+func (h *host) Tag(_ context.Context, id, name string) error {
+	h.store[name] = id
+	return nil
+}
+
+func (h *host) Restart(_ context.Context, unit string) error {
+	h.did = append(h.did, "restart "+unit)
+	h.runs[unit] = h.store[h.images[unit]]
+	if h.bad[h.runs[unit]] {
+		return errors.New("it failed")
+	}
+	return nil
+}
+
+func (h *host) containers(policy string) []Container {
+	var list []Container
+	for unit, id := range h.runs {
+		list = append(list, Container{Unit: unit, Name: unit, Image: h.images[unit], ImageID: id, Policy: policy})
+	}
+	return list
+}
+
+func TestRun(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		policy  string
+		change  func(*host, *Updater)
+		want    string // result per unit
+		runs    string // ID that unit a runs afterwards
+		did     string
+		history int
+	}{
+		{"nothing new", "registry", func(*host, *Updater) {}, "a false, b false", "1", "", 0},
+		{"a new image", "registry", func(h *host, _ *Updater) { h.registry["web"] = "2" }, "a true, b true", "2", "pull web, restart a, restart b", 2},
+		{"dry run", "registry", func(h *host, u *Updater) { h.registry["web"], u.DryRun = "2", true }, "a pending, b pending", "1", "", 0},
+		{"a bad image", "registry", func(h *host, _ *Updater) { h.registry["web"], h.bad["2"] = "2", true }, "a rolled back, b rolled back", "1", "pull web, restart a, restart a", 2},
+		{"a bad image, no way back", "registry", func(h *host, u *Updater) { h.registry["web"], h.bad["2"], u.Rollback = "2", true, false }, "a failed, b failed", "2", "pull web, restart a", 1},
+		{"known to be bad", "registry", func(h *host, u *Updater) {
+			h.registry["web"], u.Past = "2", []Event{{Image: "web", Mark: "d-2", Result: RolledBack}}
+		}, "a false, b false", "1", "", 0},
+		{"better than the bad one", "registry", func(h *host, u *Updater) {
+			h.registry["web"], u.Past = "3", []Event{{Image: "web", Mark: "d-2", Result: RolledBack}}
+		}, "a true, b true", "3", "pull web, restart a, restart b", 2},
+		{"no link", "registry", func(h *host, _ *Updater) { h.offline = true }, "a failed, b failed", "1", "", 0},
+		{"pulled by somebody", "registry", func(h *host, _ *Updater) { h.registry["web"], h.store["web"] = "2", "2" }, "a true, b true", "2", "restart a, restart b", 2},
+		{"local, nothing new", "local", func(h *host, _ *Updater) { h.offline = true }, "a false, b false", "1", "", 0},
+		{"local, built anew", "local", func(h *host, _ *Updater) { h.offline, h.store["web"] = true, "2" }, "a true, b true", "2", "restart a, restart b", 2},
+		{"local and bad", "local", func(h *host, _ *Updater) { h.store["web"], h.bad["2"] = "2", true }, "a rolled back, b rolled back", "1", "restart a, restart a", 2},
+		{"a wrong label", "always", func(*host, *Updater) {}, "a failed, b failed", "1", "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := &host{registry: map[string]string{"web": "1"}, store: map[string]string{"web": "1"}, runs: map[string]string{"a": "1", "b": "1"},
+				images: map[string]string{"a": "web", "b": "web"}, bad: map[string]bool{}}
+			history := History{filepath.Join(t.TempDir(), "x", "history.json")}
+			u := &Updater{Host: h, Rollback: true, Log: func(s string) { t.Log(s) }, Now: time.Now, Record: history.Add}
+			c.change(h, u)
+			var got []string
+			for _, r := range u.Run(t.Context(), h.containers(c.policy)) {
+				got = append(got, r.Unit+" "+r.Updated)
+				if (r.Updated == Failed || r.Updated == RolledBack) != (r.Err != nil) {
+					t.Errorf("%s is %s with the error %v", r.Unit, r.Updated, r.Err)
+				}
+			}
+			if s := strings.Join(got, ", "); s != c.want {
+				t.Errorf("%s, want %s", s, c.want)
+			}
+			if h.runs["a"] != c.runs || strings.Join(h.did, ", ") != c.did {
+				t.Errorf("a runs %s after %q, want %s after %q", h.runs["a"], h.did, c.runs, c.did)
+			}
+			events, err := history.Load()
+			if err != nil || len(events) != c.history {
+				t.Errorf("history %v, %v, want %d events", events, err, c.history)
+			}
+			if len(events) > 0 && !h.bad[h.runs["a"]] && h.store[lastGood("a")] != h.runs["a"] {
+				t.Errorf("the last good image of a is %s, and it runs %s", h.store[lastGood("a")], h.runs["a"])
+			}
+		})
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	h := History{filepath.Join(t.TempDir(), "history.json")}
+	for i := range keepEvents + 3 {
+		if err := h.Add(Event{Unit: fmt.Sprint(i), Result: Yes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := h.Load()
+	if err != nil || len(all) != keepEvents || all[0].Unit != "3" {
+		t.Errorf("%d events, the first %v, %v", len(all), all[0], err)
+	}
+}
+
+func TestGroups(t *testing.T) {
+	got := groups([]Container{{Unit: "b", Image: "x", Policy: "local"}, {Unit: "c", Image: "y"}, {Unit: "a", Image: "x", Policy: "local"}, {Unit: "d", Image: "x", Policy: "registry"}})
+	var units []string
+	for _, g := range got {
+		var names []string
+		for _, c := range g {
+			names = append(names, c.Unit)
+		}
+		units = append(units, strings.Join(names, "+"))
+	}
+	if want := []string{"a+b", "d", "c"}; !slices.Equal(units, want) {
+		t.Errorf("%q, want %q", units, want)
+	}
+}

@@ -1,0 +1,321 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/autoupdate"
+	"github.com/berth-pods/berth/engine/format"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/sd"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+type autoUpdateOptions struct {
+	authFile  string
+	dryRun    bool
+	format    string
+	history   bool
+	rollback  bool
+	settle    time.Duration
+	tlsVerify bool
+}
+
+func (o *autoUpdateOptions) flags(set *pflag.FlagSet) {
+	set.StringVar(&o.authFile, "authfile", "", "credentials `FILE` for the registries, instead of auth.json")
+	set.BoolVar(&o.dryRun, "dry-run", false, "say what would be updated, and do nothing")
+	set.StringVar(&o.format, "format", "", "print JSON, or a Go template per container (`json|TEMPLATE`)")
+	set.BoolVar(&o.history, "history", false, "print what earlier updates did, and do nothing")
+	set.BoolVar(&o.rollback, "rollback", true, "go back to the image that worked when a unit does not come up with the new one")
+	set.DurationVar(&o.settle, "settle", 5*time.Second, "how long a unit must have stayed up after it was ready to count as working (`TIME`)")
+	set.BoolVar(&o.tlsVerify, "tls-verify", true, "ask for valid certificates")
+}
+
+func autoUpdateVerb() Verb {
+	var o autoUpdateOptions
+	return Verb{
+		Name: "auto-update", Usage: "[OPTION…]", Summary: "update the images of units, and go back when they do not work",
+		Text: `Containers that run and have the label io.containers.autoupdate are looked at; AutoUpdate= in a unit file sets it. With
+registry the registry is asked for the digest of the image's name; with local the image of that name in the store counts, which
+was built or loaded anew. Where there is another image it is fetched and the unit is restarted. The unit must become ready, and
+stay up for a while, and its container become healthy where it has a health check. Otherwise the name goes back to the image
+that worked, and the unit is restarted with it. An image that did not work is not tried again.
+
+The image that works is kept under a name below localhost/berth-last-good, so that no prune removes it. What was done is in the
+journal, and --history prints it. berth-auto-update.timer runs this command once a day when it is enabled.
+
+Exit status: 0 when every container is as it should be; 125 when one could not be updated or was rolled back`,
+		Flags: o.flags, Run: runAutoUpdate,
+	}
+}
+
+func runAutoUpdate(ctx context.Context, env *Env, args []string) error {
+	var o autoUpdateOptions
+	set := newFlagSet("auto-update")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() > 0 {
+		return errors.New("auto-update takes no arguments: it looks at all containers that run")
+	}
+	history, err := updateHistory()
+	if err != nil {
+		return err
+	}
+	if o.history {
+		return printHistory(env.Out, history, o.format)
+	}
+	unlock, err := history.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	past, err := history.Load()
+	if err != nil {
+		return err
+	}
+	list, err := updatable(runDirs())
+	if err != nil {
+		return err
+	}
+	h := updateHost{env: env, authFile: o.authFile, settle: o.settle}
+	if set.Changed("tls-verify") {
+		h.tls = []string{"--tls-verify=" + strconv.FormatBool(o.tlsVerify)}
+	}
+	u := &autoupdate.Updater{Host: h, DryRun: o.dryRun, Rollback: o.rollback, Past: past, Log: updateLog(env), Now: time.Now, Record: history.Add}
+	return printUpdates(env, u.Run(ctx, list), o.format)
+}
+
+// updateHistory is the file with what was done: a machine's or a user's.
+func updateHistory() (autoupdate.History, error) {
+	if !rootlessMode() {
+		return autoupdate.History{Path: "/var/lib/berth/auto-update.json"}, nil
+	}
+	dir := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(dir) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return autoupdate.History{}, err
+		}
+		dir = filepath.Join(home, ".local/state")
+	}
+	return autoupdate.History{Path: filepath.Join(dir, "berth/auto-update.json")}, nil
+}
+
+// updateLog tells the journal, and who looks on.
+func updateLog(env *Env) func(string) {
+	inJournal := sd.InJournal(os.Stderr)
+	return func(line string) {
+		fmt.Fprintln(env.Err, line)
+		if !inJournal {
+			_ = sd.Journal("berth-auto-update", line) // without a journal there is nobody to tell
+		}
+	}
+}
+
+// updatable are the containers that run and have the label.
+func updatable(dirs engine.Dirs) ([]autoupdate.Container, error) {
+	states, err := dirs.List()
+	if err != nil {
+		return nil, err
+	}
+	var list []autoupdate.Container
+	for _, s := range states {
+		labels := spec.Labels(s.Container.Labels)
+		policy := labels[autoupdate.Label]
+		if !s.Running() || policy == "" || policy == "disabled" {
+			continue
+		}
+		unit := s.Unit
+		if unit == "" {
+			unit = labels[autoupdate.LabelUnit]
+		}
+		list = append(list, autoupdate.Container{
+			ID: s.ID, Name: s.Name, Unit: unit, Image: s.Image, ImageID: s.ImageID, Policy: policy, AuthFile: labels[autoupdate.LabelAuthFile],
+		})
+	}
+	return list, nil
+}
+
+// An updateHost does it by berth's own commands, which know how to work for a user, and by systemctl.
+type updateHost struct {
+	env      *Env
+	authFile string
+	tls      []string
+	settle   time.Duration
+}
+
+func (h updateHost) berth(ctx context.Context, args ...string) (string, error) {
+	out, err := h.env.Run(ctx, proc.Command{Path: selfPath(), Args: args})
+	var exit *proc.ExitError
+	if errors.As(err, &exit) {
+		return "", errors.New(strings.TrimPrefix(strings.TrimSpace(exit.Stderr), "Error: "))
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func (h updateHost) registryFlags(c autoupdate.Container) []string {
+	file := c.AuthFile
+	if file == "" {
+		file = h.authFile
+	}
+	if file == "" {
+		return h.tls
+	}
+	return append([]string{"--authfile", file}, h.tls...)
+}
+
+func (h updateHost) Remote(ctx context.Context, c autoupdate.Container) (string, error) {
+	return h.berth(ctx, append(append([]string{"image", "remote-digest"}, h.registryFlags(c)...), c.Image)...)
+}
+
+func (h updateHost) Local(ctx context.Context, image string) (autoupdate.Local, error) {
+	out, err := h.berth(ctx, "image", "inspect", image)
+	if err != nil {
+		return autoupdate.Local{}, err
+	}
+	var list []struct {
+		ID          string   `json:"Id"`
+		Digest      string   `json:"Digest"`
+		RepoDigests []string `json:"RepoDigests"`
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 {
+		return autoupdate.Local{}, fmt.Errorf("inspect image %s: %d answers, %w", image, len(list), err)
+	}
+	l := autoupdate.Local{ID: list[0].ID, Digests: []string{list[0].Digest}}
+	for _, d := range list[0].RepoDigests {
+		if _, digest, ok := strings.Cut(d, "@"); ok {
+			l.Digests = append(l.Digests, digest)
+		}
+	}
+	return l, nil
+}
+
+func (h updateHost) Pull(ctx context.Context, c autoupdate.Container) (string, error) {
+	return h.berth(ctx, append(append([]string{"pull", "--quiet"}, h.registryFlags(c)...), c.Image)...)
+}
+
+func (h updateHost) Tag(ctx context.Context, image, name string) error {
+	_, err := h.berth(ctx, "tag", image, name)
+	return err
+}
+
+func (h updateHost) Restart(ctx context.Context, unit string) error {
+	if _, err := systemctl(ctx, h.env, "restart", unit); err != nil {
+		after := h.show(ctx, unit)
+		if result := after["Result"]; result != "" && result != "success" {
+			return fmt.Errorf("restart %s: %s, %w", unit, result, err)
+		}
+		return fmt.Errorf("restart %s: %w", unit, err)
+	}
+	return h.settled(ctx, unit)
+}
+
+// settled watches a unit that has become ready. A main process that ends soon, to be restarted or not, did not work.
+func (h updateHost) settled(ctx context.Context, unit string) error {
+	started := h.show(ctx, unit)
+	for end := time.Now().Add(h.settle); ; {
+		now := h.show(ctx, unit)
+		switch {
+		case now["ActiveState"] == "failed", now["Result"] != "success" && now["Result"] != "":
+			return fmt.Errorf("%s did not stay up: %s", unit, now["Result"])
+		case now["InvocationID"] != started["InvocationID"]:
+			return fmt.Errorf("%s ended and was started again", unit)
+		case now["ActiveState"] != "active" && now["Type"] != "oneshot":
+			return fmt.Errorf("%s did not stay up: it is %s", unit, now["ActiveState"])
+		}
+		if time.Now().After(end) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// show reads what systemd knows of a unit.
+func (h updateHost) show(ctx context.Context, unit string) map[string]string {
+	out, err := systemctl(ctx, h.env, "show", "--property=ActiveState,Result,InvocationID,Type", unit)
+	if err != nil {
+		return nil
+	}
+	all := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			all[key] = value
+		}
+	}
+	return all
+}
+
+// updateRow has the names of Podman's `auto-update --format`.
+type updateRow struct {
+	Unit, Container, ContainerName, ContainerID, Image, Policy, Updated string
+}
+
+func printUpdates(env *Env, results []autoupdate.Result, template string) error {
+	rows := make([]updateRow, 0, len(results))
+	var errs []error
+	for _, r := range results {
+		rows = append(rows, updateRow{
+			Unit: r.Unit, Container: shortID(r.ID, false) + " (" + r.Name + ")", ContainerName: r.Name, ContainerID: r.ID,
+			Image: r.Image, Policy: r.Policy, Updated: r.Updated,
+		})
+		if r.Err != nil && (len(errs) == 0 || errs[len(errs)-1].Error() != r.Err.Error()) {
+			errs = append(errs, r.Err)
+		}
+	}
+	return errors.Join(append([]error{printUpdateRows(env.Out, rows, template)}, errs...)...)
+}
+
+func printUpdateRows(w io.Writer, rows []updateRow, template string) error {
+	if template == "json" {
+		return printJSON(w, rows)
+	}
+	if template != "" && !strings.HasPrefix(template, "table ") {
+		return format.Rows(w, template, rows)
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "UNIT\tCONTAINER\tIMAGE\tPOLICY\tUPDATED")
+	for _, r := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Unit, r.Container, printable(r.Image), r.Policy, r.Updated)
+	}
+	return table.Flush()
+}
+
+func printHistory(w io.Writer, h autoupdate.History, template string) error {
+	events, err := h.Load()
+	switch {
+	case err != nil:
+		return err
+	case template == "json":
+		if events == nil {
+			events = []autoupdate.Event{}
+		}
+		return printJSON(w, events)
+	case template != "":
+		return format.Rows(w, template, events)
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "TIME\tUNIT\tIMAGE\tFROM\tTO\tRESULT\tREASON")
+	for _, e := range events {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), e.Unit, printable(e.Image), shortID(e.From, false), shortID(e.To, false),
+			map[string]string{autoupdate.Yes: "updated"}[e.Result]+map[bool]string{true: e.Result}[e.Result != autoupdate.Yes], printable(e.Reason))
+	}
+	return table.Flush()
+}

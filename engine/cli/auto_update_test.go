@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/berth-pods/berth/engine/autoupdate"
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+func TestPrintUpdates(t *testing.T) {
+	results := []autoupdate.Result{
+		{Container: autoupdate.Container{Unit: "a.service", ID: "0123456789abcdef", Name: "a", Image: "host/a:1", Policy: "registry"}, Updated: "true"},
+		{Container: autoupdate.Container{Unit: "b.service", ID: "fedcba9876543210", Name: "b", Image: "host/b:1", Policy: "local"}, Updated: "rolled back", Err: errors.New("b does not work")},
+	}
+	for format, want := range map[string]string{
+		"":                       "UNIT       CONTAINER         IMAGE     POLICY    UPDATED\na.service  0123456789ab (a)  host/a:1  registry  true\nb.service  fedcba987654 (b)  host/b:1  local     rolled back\n",
+		"{{.Unit}} {{.Updated}}": "a.service true\nb.service rolled back\n",
+	} {
+		var out bytes.Buffer
+		err := printUpdates(&Env{Out: &out}, results, format)
+		if out.String() != want || err == nil || err.Error() != "b does not work" {
+			t.Errorf("%q: %q, %v; want %q", format, out.String(), err, want)
+		}
+	}
+}
+
+func TestPin(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("QUADLET_UNIT_DIRS", dir)
+	for name, text := range map[string]string{
+		"web.container": "[Container]\nImage=host:5000/team/web:1\n", "other.container": "[Container]\nImage=x.image\n", "none.container": "[Container]\nExec=x\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	digest := "sha256:" + strings.Repeat("a", 64)
+	var out bytes.Buffer
+	env := &Env{Out: &out, Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+		if len(c.Args) > 2 && c.Args[1] == "inspect" {
+			return []byte(fmt.Sprintf(`[{"Id":"1","Digest":"%s"}]`, digest)), nil
+		}
+		return nil, nil
+	}}
+	if err := runPin(t.Context(), env, []string{"web"}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "web.container.d", "50-berth-pin.conf")
+	data, _ := os.ReadFile(file)
+	if !strings.HasSuffix(string(data), "\n[Container]\nImage=host:5000/team/web@"+digest+"\n") || out.String() != file+"\n" {
+		t.Errorf("%q, %q", data, out.String())
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"nope"}, "there is no nope.container in " + dir},
+		{[]string{"other"}, "is no name with a digest of its own"},
+		{[]string{"none"}, "has no Image="},
+		{[]string{"--digest", "sha256:1", "web"}, "is no digest"},
+		{[]string{"--digest", digest, "web", "none"}, "--digest is for one unit"},
+		{nil, "name a unit"},
+	} {
+		if err := runPin(t.Context(), env, c.args); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("pin %q: %v, want %q", c.args, err, c.want)
+		}
+	}
+	if err := runUnpin(t.Context(), env, []string{"web.service"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(file)); err == nil {
+		t.Error("the drop-in is still there")
+	}
+	if err := runUnpin(t.Context(), env, []string{"web"}); err == nil || !strings.Contains(err.Error(), "not pinned") {
+		t.Error(err)
+	}
+}

@@ -298,6 +298,7 @@ var imageSummaries = [][2]string{
 	{"untag", "take names away from an image"},
 	{"rmi", "remove images"},
 	{"image", "more about images"},
+	{"artifact", "files that registries keep beside images"},
 	{"login", "log in to a registry"},
 	{"logout", "remove the credentials for a registry"},
 	{"search", "ask a registry for images"},

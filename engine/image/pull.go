@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func splitTransport(s string) (transport, rest string) {
 func (im *Images) pullContext(o PullOptions) *types.SystemContext {
 	sys := im.sys
 	sys.OSChoice, sys.ArchitectureChoice, sys.VariantChoice = o.OS, o.Arch, o.Variant
-	sys.AuthFilePath, sys.DockerCertPath = o.AuthFile, o.CertDir
+	sys.AuthFilePath, sys.DockerCertPath = orElse(o.AuthFile, os.Getenv("REGISTRY_AUTH_FILE")), o.CertDir
 	if o.TLSVerify != nil {
 		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
 	}

@@ -280,6 +280,10 @@ func TestLogin(t *testing.T) {
 	if tags, err := a.Tags(t.Context(), r.host+"/team/web", 5, access); err != nil || len(tags) != 1 || tags[0].Tag != "1" {
 		t.Errorf("tags: %+v, %v", tags, err)
 	}
+	t.Setenv("REGISTRY_AUTH_FILE", file)
+	if d, err := a.Digest(t.Context(), r.host+"/team/web:1", Registry{CertDir: r.certs}); err != nil || !strings.HasPrefix(d, "sha256:") {
+		t.Errorf("with $REGISTRY_AUTH_FILE: %q, %v", d, err)
+	}
 	if err := a.Logout(r.host, access); err != nil {
 		t.Fatal(err)
 	}

@@ -191,6 +191,17 @@ func verbs() map[string]func(context.Context, call) error {
 		"history":       runHistory,
 		"image tree":    runTree,
 		"image prune":   runPrune,
+		"image mount":   runMount,
+		"image unmount": runUnmount,
+		"image diff":    runDiff,
+
+		"artifact add":     runArtifactAdd,
+		"artifact extract": runArtifactExtract,
+		"artifact inspect": runArtifactInspect,
+		"artifact ls":      runArtifactList,
+		"artifact pull":    runArtifactPull,
+		"artifact push":    runArtifactPush,
+		"artifact rm":      runArtifactRemove,
 	}
 }
 

@@ -56,6 +56,10 @@ func Global() []Flag {
 
 // Table returns every verb in the order of the help text.
 func Table() []Verb {
+	return append(imageVerbs(), artifactVerbs()...)
+}
+
+func imageVerbs() []Verb {
 	return []Verb{
 		{Name: "pull", Aliases: []string{"image pull"}, Args: "IMAGE…", Min: 1, Max: -1,
 			Doc:   "Fetch images from a registry, or copy them from an archive or a directory, and print their IDs.",
@@ -107,6 +111,23 @@ func Table() []Verb {
 			Flags: registryFlags()},
 		{Name: "image tree", Args: "IMAGE", Min: 1, Max: 1,
 			Doc: "Show the layers of an image, and which images end at each."},
+		{Name: "image mount", Args: "[IMAGE…]", Min: 0, Max: -1,
+			Doc: "Mount images to be read and print where, or list those that are mounted.",
+			Flags: []Flag{
+				{Name: "all", Short: "a", Kind: Bool, Doc: "mount all images"},
+				{Name: "format", Kind: String, Value: "json", Doc: "list as JSON"},
+			}},
+		{Name: "image unmount", Aliases: []string{"image umount"}, Args: "[IMAGE…]", Min: 0, Max: -1,
+			Doc: "Take mounts of images away, one each.",
+			Flags: []Flag{
+				{Name: "all", Short: "a", Kind: Bool, Doc: "those of all images"},
+				{Name: "force", Short: "f", Kind: Bool, Doc: "all mounts of an image at once"},
+			}},
+		{Name: "image diff", Args: "IMAGE [IMAGE]", Min: 1, Max: 2,
+			Doc: "Show what an image changes in the file system of the one below it, or of another image: A for added, C for changed, D for deleted.",
+			Flags: []Flag{
+				{Name: "format", Kind: String, Value: "json", Doc: "print as JSON"},
+			}},
 		{Name: "image prune", Args: "", Min: 0, Max: 0,
 			Doc: "Remove images without a name that no container uses, and what is left of pulls that were given up.",
 			Flags: []Flag{

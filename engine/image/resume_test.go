@@ -70,7 +70,7 @@ func TestLinkIsCut(t *testing.T) {
 // A slow link that breaks at 5 pieces in a hundred brings the image all the same.
 func TestLinkIsBad(t *testing.T) {
 	r := startRegistry(t)
-	const size = 8 << 20
+	const size = 4 << 20
 	r.push(t, "noise", "1", noise(t, size))
 	link := newBadLink(t, r.host)
 	dice, breaks := rand.New(rand.NewPCG(1, 2)), 0
@@ -124,7 +124,7 @@ func TestLinkStalls(t *testing.T) {
 
 // A pull that is killed goes on where it was, in another process.
 func TestKilledPullGoesOn(t *testing.T) {
-	killPulls(t, 4<<20, 8)
+	killPulls(t, 4<<20, 6)
 }
 
 // With a whole-sized layer: go test -bench KilledPull -benchtime 1x.

@@ -278,7 +278,7 @@ func TestWatch(t *testing.T) {
 	w.progress(image.Progress{Image: "db", Done: 2, Total: 2})
 	w.end()
 	w.end()
-	want := "\r\x1b[KLoading web: 50% (1 B of 2 B, 0 B/s)\r\x1b[KPulling db\n\r\x1b[KLoading db: 100% (2 B of 2 B, 0 B/s)\r\x1b[K"
+	want := "Loading web: 50% (1 B of 2 B, 0 B/s)\n\r\x1b[1A\x1b[JPulling db\nLoading db: 100% (2 B of 2 B, 0 B/s)\n\r\x1b[1A\x1b[J"
 	if b.String() != want || len(told) != 1 {
 		t.Errorf("drew %q, want %q; told %q", b.String(), want, told)
 	}

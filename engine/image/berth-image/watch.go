@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +24,8 @@ const (
 	slowDisk    = 4e6
 )
 
-// A watch shows how a pull or load comes along: on a terminal as one line that is written over, to systemd as the
-// status of the unit, whose start timeout it extends as long as bytes arrive.
+// A watch shows how a pull or load comes along: on a terminal as lines that are written over, one for each layer, to
+// systemd as the status of the unit, whose start timeout it extends as long as bytes arrive.
 type watch struct {
 	err    io.Writer
 	doing  string // "Loading" or "Pulling"
@@ -33,7 +34,7 @@ type watch struct {
 	notify func(string)
 
 	mu     sync.Mutex
-	drawn  bool // a progress line stands on the terminal
+	drawn  int // progress lines that stand on the terminal
 	told   time.Time
 	toldIt int64
 }
@@ -64,8 +65,10 @@ func (w *watch) progress(p image.Progress) {
 		w.notify(state)
 	}
 	if w.live && !w.quiet {
-		fmt.Fprintf(w.err, "\r\x1b[K%s %s", w.doing, p)
-		w.drawn = true
+		w.clear()
+		text := bars(p, w.doing)
+		fmt.Fprint(w.err, text)
+		w.drawn = strings.Count(text, "\n")
 	}
 }
 
@@ -80,7 +83,28 @@ func (w *watch) status(p image.Progress, now time.Time) (string, bool) {
 	return fmt.Sprintf("STATUS=%s %s\nEXTEND_TIMEOUT_USEC=%d", w.doing, p, extend.Microseconds()), true
 }
 
-// end takes the progress line off the terminal.
+// maxBars is how many layers are shown, the last ones that have begun.
+const maxBars = 8
+
+// bars is what stands on the terminal: a line for the image, and one for each layer that is on its way.
+func bars(p image.Progress, doing string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", doing, p)
+	var open []image.Layer
+	for _, l := range p.Layers {
+		if !l.Stored && l.Total > 0 {
+			open = append(open, l)
+		}
+	}
+	for _, l := range open[max(0, len(open)-maxBars):] {
+		_, hex, _ := strings.Cut(l.Digest, ":")
+		full := l.Percent() / 5
+		fmt.Fprintf(&b, "  %.12s [%-20s] %3d%% of %s\n", hex, strings.Repeat("=", full), l.Percent(), image.HumanSize(l.Total))
+	}
+	return b.String()
+}
+
+// end takes the progress lines off the terminal.
 func (w *watch) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,8 +112,8 @@ func (w *watch) end() {
 }
 
 func (w *watch) clear() {
-	if w.drawn {
-		fmt.Fprint(w.err, "\r\x1b[K")
+	if w.drawn > 0 {
+		fmt.Fprintf(w.err, "\r\x1b[%dA\x1b[J", w.drawn)
 	}
-	w.drawn = false
+	w.drawn = 0
 }

@@ -95,7 +95,7 @@ func (e *Engine) setUp(ctx context.Context, p *Pod) error {
 	}
 	p.Unit, p.Ready = "", true
 	if e.Host.Environment["NOTIFY_SOCKET"] != "" {
-		p.Unit = unitOf(e.Host.Cgroup)
+		p.Unit = UnitOf(e.Host.Cgroup)
 	}
 	return e.Dirs.savePod(*p)
 }

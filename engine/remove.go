@@ -106,18 +106,7 @@ func (e *Engine) stop(ctx context.Context, s State, timeout time.Duration) error
 // remove takes away what a container that no longer runs has left. It goes on after an error, and keeps the state file
 // as long as something is left that another try could take away.
 func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
-	var errs []error
-	if err := e.end(ctx, s); err != nil {
-		errs = append(errs, fmt.Errorf("processes of %q: %w", s.Name, err))
-	}
-	if s.Networked {
-		if err := e.Network.Teardown(ctx, s.Network); err != nil {
-			errs = append(errs, fmt.Errorf("network of %q: %w", s.Name, err))
-		}
-	}
-	if err := e.removeImageMounts(s); err != nil {
-		errs = append(errs, err)
-	}
+	errs := []error{e.loosen(ctx, s)}
 	if !s.Container.Rootfs {
 		if err := e.Store.Remove(s.ID); err != nil {
 			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))
@@ -131,10 +120,27 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	return e.Dirs.release(s)
+}
+
+// loosen ends what is left of a container's processes and takes its connections away: all that it had while it ran.
+func (e *Engine) loosen(ctx context.Context, s State) error {
+	var errs []error
+	if err := e.end(ctx, s); err != nil {
+		errs = append(errs, fmt.Errorf("processes of %q: %w", s.Name, err))
+	}
+	if s.Networked {
+		if err := e.Network.Teardown(ctx, s.Network); err != nil {
+			errs = append(errs, fmt.Errorf("network of %q: %w", s.Name, err))
+		}
+	}
+	if err := e.removeImageMounts(s); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // end kills what is left of the container's processes. With PID 1 the kernel kills all others of its PID namespace, and

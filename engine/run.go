@@ -46,7 +46,7 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 
 // begin checks what can be checked without touching anything, and takes the container's name.
 func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
-	id, err := NewID()
+	id, err := e.newID()
 	if err != nil {
 		return State{}, err
 	}
@@ -96,13 +96,18 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	}
 	net.Dir = e.Dirs.Container(id)
 	s := State{
-		ID: id, Name: c.Name, Image: c.Image, Created: time.Now().UTC(), Unit: unitOf(e.Host.Cgroup),
+		ID: id, Name: c.Name, Image: c.Image, Created: time.Now().UTC(), Unit: UnitOf(e.Host.Cgroup),
 		Pod: pod.ID, Network: net, Container: c, StopTime: c.StopTimeout, StopSig: stop,
 		Runtime: e.RuntimeProgram,
 	}
 	if c.Replace {
 		if err := e.Remove(ctx, c.Name, RemoveOptions{Force: true, Ignore: true}); err != nil {
 			return s, fmt.Errorf("replace container %q: %w", c.Name, err)
+		}
+	}
+	if !c.Remove { // the store itself would refuse the name, but late
+		if other, err := e.Dirs.findKept(c.Name, 65); err == nil {
+			return s, nameInUse(other.Name)
 		}
 	}
 	return s, e.Dirs.reserve(s)
@@ -124,11 +129,13 @@ func (e *Engine) sharedHostName(c spec.Container) string {
 
 // start runs the two halves side by side: the network of the container, and all the rest.
 func (e *Engine) start(ctx context.Context, s *State) error {
-	image, err := e.image(ctx, s.Container)
+	image, err := e.imageOf(ctx, *s)
 	if err != nil {
 		return err
 	}
-	s.ImageID, s.Image = image.ID, image.Name
+	if !s.existing {
+		s.ImageID, s.Image = image.ID, image.Name
+	}
 	if err := publishAll(s, image); err != nil {
 		return err
 	}
@@ -160,6 +167,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err := errors.Join(err, <-network); err != nil {
 		return err
 	}
+	s.Started = time.Now().UTC()
 	if err := e.Dirs.save(*s); err != nil {
 		return err
 	}
@@ -219,6 +227,14 @@ func (e *Engine) handOver(ctx context.Context, s State) error {
 		return errors.Join(fmt.Errorf("output of container %q: %w", s.Name, err), e.announce(s, e.Host.Main))
 	}
 	return nil
+}
+
+// imageOf is the image that the container is made of, or is to be made of.
+func (e *Engine) imageOf(ctx context.Context, s State) (Image, error) {
+	if s.existing {
+		return e.Store.Image(s.ImageID)
+	}
+	return e.image(ctx, s.Container)
 }
 
 // image finds the image, and brings it in first when it is missing or the policy says so.
@@ -326,7 +342,7 @@ func (e *Engine) rootfs(s *State, image Image) (string, error) {
 	if e.Host.Rootless && !ids.Empty() && !e.Store.HasMapped(image, ids) {
 		fmt.Fprintln(e.Warn, "the kernel maps the owners of an image's files for root only: this first start with these IDs copies the image")
 	}
-	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids}); err != nil {
+	if err := e.ensureLayer(s, image, ids); err != nil {
 		return "", err
 	}
 	path, err := e.Store.Mount(s.ID)
@@ -335,6 +351,16 @@ func (e *Engine) rootfs(s *State, image Image) (string, error) {
 		return path, err
 	}
 	return e.withinReach(s, path)
+}
+
+// ensureLayer makes the container's writable layer, and the record of one that is kept.
+func (e *Engine) ensureLayer(s *State, image Image, ids spec.IDMaps) error {
+	if !s.existing {
+		if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids}); err != nil {
+			return err
+		}
+	}
+	return e.Dirs.keep(*s)
 }
 
 // withinReach shows the root file system where the runtime, as a user of the container's namespace, can get at it.
@@ -445,6 +471,16 @@ func NewName() (string, error) {
 	return "berth-" + id[:min(12, len(id))], err
 }
 
+// IDVariable tells the berth of a transient unit which ID its container is to have: the one that its maker has printed.
+const IDVariable = "BERTH_CONTAINER_ID"
+
+func (e *Engine) newID() (string, error) {
+	if id := e.Host.Environment[IDVariable]; len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" {
+		return id, nil
+	}
+	return NewID()
+}
+
 // NewID makes the 64 hexadecimal digits that name a container.
 func NewID() (string, error) {
 	b := make([]byte, 32)
@@ -454,8 +490,8 @@ func NewID() (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// unitOf is the systemd unit that a cgroup path belongs to: its last element that is a service or scope.
-func unitOf(cgroup string) string {
+// UnitOf is the systemd unit that a cgroup path belongs to: its last element that is a service or scope.
+func UnitOf(cgroup string) string {
 	for _, part := range slices.Backward(strings.Split(cgroup, "/")) {
 		if strings.HasSuffix(part, ".service") || strings.HasSuffix(part, ".scope") {
 			return part

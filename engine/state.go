@@ -42,23 +42,28 @@ type State struct {
 	IDs       spec.IDMaps    `json:"ids,omitzero"`       // of the container's own user namespace
 	IDLease   string         `json:"idLease,omitempty"`  // range of IDs that is this container's alone
 	Container spec.Container `json:"container"`
+	Started   time.Time      `json:"started,omitzero"`
+	Finished  time.Time      `json:"finished,omitzero"`
+	Exit      *Exit          `json:"exit,omitempty"` // nil while it has not ended, or nobody has seen its end
 	Log       spec.Log       `json:"log"`
 	Kept      bool           `json:"kept,omitempty"` // the keeper reads its output
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
-	output       *output    // handle of Run on the container's output
-	handles      []*os.File // what else must be open until the runtime has made the container
-	podShm       string     // the pod's directory for /dev/shm
-	netns        *os.File   // handle of Run on the network namespace
-	cgroupInside string     // Cgroup as the runtime sees it
-	rootfs       string     // where the runtime finds the root file system
-	files        string     // where it is mounted without a map of owners
-	filesInside  bool       // files there are owned by the IDs of the container, not by those outside
-	userns       *os.File   // user namespace to join, or one with the same maps
-	joinUser     bool       // userns is to be joined
-	keepUser     string     // user of --userns=keep-id
-	staging      string     // the tmpfs for mounts and secrets; "" as long as it is not there
+	output       *output       // handle of Run on the container's output
+	handles      []*os.File    // what else must be open until the runtime has made the container
+	podShm       string        // the pod's directory for /dev/shm
+	netns        *os.File      // handle of Run on the network namespace
+	cgroupInside string        // Cgroup as the runtime sees it
+	rootfs       string        // where the runtime finds the root file system
+	files        string        // where it is mounted without a map of owners
+	filesInside  bool          // files there are owned by the IDs of the container, not by those outside
+	userns       *os.File      // user namespace to join, or one with the same maps
+	joinUser     bool          // userns is to be joined
+	keepUser     string        // user of --userns=keep-id
+	staging      string        // the tmpfs for mounts and secrets; "" as long as it is not there
+	existing     bool          // its writable layer is there
+	earlier      []VolumeMount // Mounts when it ran before
 }
 
 // Running reports whether the container's PID 1 is there.
@@ -66,7 +71,8 @@ func (s State) Running() bool { return s.Init.PID > 0 && s.Init.Running() }
 
 // Dirs is where the engine keeps the state of this boot.
 type Dirs struct {
-	Run string // /run/berth, or $XDG_RUNTIME_DIR/berth
+	Run  string // /run/berth, or $XDG_RUNTIME_DIR/berth
+	Keep string // where the store has a directory for each container; "" keeps none
 }
 
 // Container is the state directory of one container.
@@ -110,7 +116,7 @@ func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	}
 	switch len(found) {
 	case 0:
-		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
+		return d.findKept(nameOrID, digits)
 	case 1:
 		return d.loadNamed(found[0], d.nameOf(found[0]))
 	}
@@ -214,7 +220,7 @@ func (d Dirs) reserve(s State) error {
 	}
 	err := os.Symlink("../"+s.ID, d.name(s.Name))
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("container %q: %w; `berth rm %s` removes the other one, --replace does so first", s.Name, ErrNameInUse, s.Name)
+		return nameInUse(s.Name)
 	}
 	if err != nil {
 		return err
@@ -226,6 +232,10 @@ func (d Dirs) reserve(s State) error {
 		return errors.Join(err, d.release(s))
 	}
 	return nil
+}
+
+func nameInUse(name string) error {
+	return fmt.Errorf("container %q: %w; `berth rm %s` removes the other one, --replace does so first", name, ErrNameInUse, name)
 }
 
 // release removes the state directory and gives the name back, if it is this container's. The name goes last: as long as

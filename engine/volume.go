@@ -47,7 +47,7 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 			m.Name, m.Source = v.Source, ""
 		}
 		if v.Source == "" {
-			if m.Name, err = NewID(); err != nil {
+			if m.Name, err = s.anonymousName(v.Destination); err != nil {
 				return nil, err
 			}
 			m.Anonymous, anonymous, volumes[i].Source = true, true, m.Name
@@ -448,6 +448,16 @@ func sameOwner(of, to string) error {
 	return errors.Join(os.Chown(to, int(st.Uid), int(st.Gid)), unix.Chmod(to, st.Mode&0o7777))
 }
 
+// anonymousName is the name of the volume that is the container's own at this place: the one that it has had before, if any.
+func (s *State) anonymousName(destination string) (string, error) {
+	for _, m := range s.earlier {
+		if m.Anonymous && m.Destination == destination {
+			return m.Name, nil
+		}
+	}
+	return NewID()
+}
+
 // removeAnonymous removes the volumes that are the container's own, unless another one has taken them over by
 // --volumes-from.
 func (e *Engine) removeAnonymous(s State) error {
@@ -470,7 +480,7 @@ func (e *Engine) removeAnonymous(s State) error {
 
 // VolumeUsers lists the names of the containers that have a volume.
 func (d Dirs) VolumeUsers(volume string) ([]string, error) {
-	containers, err := d.List()
+	containers, err := d.All()
 	if err != nil {
 		return nil, err
 	}

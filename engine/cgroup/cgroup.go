@@ -180,3 +180,18 @@ func removeTree(dir string) error {
 	}
 	return nil
 }
+
+// Freeze stops all processes of a container's group, or lets them go on (cgroup.freeze).
+func Freeze(group string, frozen bool) error {
+	word := "0"
+	if frozen {
+		word = "1"
+	}
+	return write(filepath.Join(mountPoint, group, "cgroup.freeze"), word)
+}
+
+// Frozen tells whether a container's group was frozen.
+func Frozen(group string) bool {
+	text, err := os.ReadFile(filepath.Join(mountPoint, group, "cgroup.freeze"))
+	return err == nil && strings.TrimSpace(string(text)) == "1"
+}

@@ -96,7 +96,7 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 		name, rest = "version", nil
 	}
 	if name == "container" && len(rest) > 0 {
-		name, rest = rest[0], rest[1:]
+		name, rest = ofContainer(name, rest)
 	}
 	if isImageVerb(name) {
 		return runImage(ctx, env, args)
@@ -107,6 +107,19 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 		}
 	}
 	return fmt.Errorf("unrecognized command `berth %s`; `berth --help` lists the commands", name)
+}
+
+// ofContainer leaves `container` out where what follows is a command without it too.
+func ofContainer(name string, rest []string) (string, []string) {
+	if rest[0] == "ls" || rest[0] == "list" {
+		return "ps", rest[1:]
+	}
+	for _, v := range verbs() {
+		if v.Name == rest[0] {
+			return rest[0], rest[1:]
+		}
+	}
+	return name, rest
 }
 
 // globalFlags takes the flags before the verb. They are Podman's; those that name another instance are not there yet.

@@ -68,6 +68,7 @@ var commonFlags = []runFlag{
 	{"read-only", "", "", "make the root file system read-only", toggle(func(c *spec.Container) *bool { return &c.ReadOnly })},
 	{"read-only-tmpfs", "", "", "with --read-only: a tmpfs on /run, /tmp and /var/tmp", toggle(func(c *spec.Container) *bool { return &c.ReadOnlyTmpfs })},
 	{"replace", "", "", "remove a container of the same name first", toggle(func(c *spec.Container) *bool { return &c.Replace })},
+	{"restart", "", "POLICY", "when systemd starts the container again: no, always, unless-stopped, on-failure, on-failure:N", text(func(c *spec.Container) *string { return &c.Restart })},
 	{"retry", "", "N", "how often a failed pull is tried again", text(func(c *spec.Container) *string { return &c.Retry })},
 	{"retry-delay", "", "TIME", "pause between tries of a pull", text(func(c *spec.Container) *string { return &c.RetryDelay })},
 	{"rm", "", "", "remove the container when it has ended", toggle(func(c *spec.Container) *bool { return &c.Remove })},

@@ -219,7 +219,7 @@ func TestErrorSentences(t *testing.T) {
 		"inspect":           "no container is named",
 		"logs":              "no container is named",
 		"logs nope":         `no such container: "nope"`,
-		"container fly":     "unrecognized command `berth fly`",
+		"container fly":     "unrecognized command `berth container fly`",
 		"run":               "no image is named",
 		"run --fly image":   "unknown flag: --fly; see `berth run --help`",
 		"version --verbose": "unknown flag: --verbose",
@@ -288,7 +288,7 @@ func TestPsTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "CONTAINER ID  IMAGE                         COMMAND                   CREATED      STATUS   PORTS                                           NAMES\n" +
-		"abababababab  docker.io/library/web:1?[2J   sh -c echo ?[31m and a …  3 hours ago  created  0.0.0.0:8080-8081->80-81/tcp, [::1]:5->6/udp  web\n"
+		"abababababab  docker.io/library/web:1?[2J   sh -c echo ?[31m and a …  3 hours ago  Created  0.0.0.0:8080-8081->80-81/tcp, [::1]:5->6/udp  web\n"
 	if got := out.String(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

@@ -34,7 +34,14 @@ type inspected struct {
 type inspectedState struct {
 	Status  string
 	Running bool
+	Paused  bool
 	Pid     int
+
+	ExitCode   int
+	OOMKilled  bool
+	Error      string
+	StartedAt  time.Time
+	FinishedAt time.Time
 }
 
 type inspectedNetwork struct {
@@ -54,7 +61,7 @@ func runInspect(_ context.Context, env *Env, args []string) error {
 	list := []inspected{}
 	var errs []error
 	for _, name := range set.Args() {
-		s, err := runDirs().Find(name)
+		s, err := findContainer(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -76,6 +83,10 @@ func inspectState(s engine.State) inspected {
 	}
 	if !i.State.Running {
 		i.State.Pid = 0
+	}
+	i.State.Paused, i.State.ExitCode, i.State.StartedAt, i.State.FinishedAt = i.State.Status == "paused", exitCode(s), s.Started, s.Finished
+	if s.Exit != nil {
+		i.State.OOMKilled, i.State.Error = s.Exit.OOM, s.Exit.Error
 	}
 	return i
 }

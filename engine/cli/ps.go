@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -45,26 +46,30 @@ func runPs(_ context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	all, err := runDirs().List()
+	list := runDirs().List
+	if o.all {
+		list = runDirs().All
+	}
+	all, err := list()
 	if err != nil {
 		return err
 	}
-	list := []engine.State{}
+	shown := []engine.State{}
 	for _, s := range all {
 		if o.all || s.Running() {
-			list = append(list, s)
+			shown = append(shown, s)
 		}
 	}
 	switch {
 	case o.quiet:
-		for _, s := range list {
+		for _, s := range shown {
 			fmt.Fprintln(env.Out, shortID(s.ID, o.noTrunc))
 		}
 		return nil
 	case o.format == "json":
-		return psJSON(env.Out, list)
+		return psJSON(env.Out, shown)
 	case o.format == "table":
-		return psTable(env.Out, list, o.noTrunc)
+		return psTable(env.Out, shown, o.noTrunc)
 	}
 	return fmt.Errorf("format %q is neither table nor json", o.format)
 }
@@ -107,7 +112,7 @@ func psTable(w io.Writer, list []engine.State, whole bool) error {
 			command = command[:23] + "…"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%s\t%s\t%s\n", shortID(s.ID, whole), printable(s.Image), printable(command),
-			age(time.Since(s.Created)), status(s), ports(s.Network.Publish), s.Name)
+			age(time.Since(s.Created)), statusText(s), ports(s.Network.Publish), s.Name)
 	}
 	return table.Flush()
 }
@@ -115,12 +120,41 @@ func psTable(w io.Writer, list []engine.State, whole bool) error {
 // status says what the container does.
 func status(s engine.State) string {
 	switch {
-	case s.Init.PID == 0:
-		return "created"
+	case s.Running() && s.Cgroup != "" && cgroup.Frozen(s.Cgroup):
+		return "paused"
 	case s.Running():
 		return "running"
+	case s.Started.IsZero() && s.Exit == nil:
+		return "created"
 	}
 	return "exited"
+}
+
+// exitCode is the exit status of a container that has ended; 255 when nobody has seen its end.
+func exitCode(s engine.State) int {
+	switch {
+	case s.Exit != nil:
+		return s.Exit.Code
+	case s.Started.IsZero() || s.Running():
+		return 0
+	}
+	return 255
+}
+
+// statusText says what the container does and since when.
+func statusText(s engine.State) string {
+	switch status(s) {
+	case "created":
+		return "Created"
+	case "running":
+		return "Up " + age(time.Since(s.Started))
+	case "paused":
+		return "Paused"
+	}
+	if s.Finished.IsZero() {
+		return fmt.Sprintf("Exited (%d)", exitCode(s))
+	}
+	return fmt.Sprintf("Exited (%d) %s ago", exitCode(s), age(time.Since(s.Finished)))
 }
 
 // printable replaces what would move the cursor of a terminal or break the table.

@@ -17,11 +17,15 @@ import (
 )
 
 type rmOptions struct {
+	selection
+	depend                 bool
 	force, ignore, volumes bool
 	time                   int
 }
 
 func (o *rmOptions) flags(set *pflag.FlagSet) {
+	o.selection.flags(set, "containers")
+	set.BoolVar(&o.depend, "depend", false, "remove those that share its namespaces too (taken for Podman's sake)")
 	set.BoolVarP(&o.force, "force", "f", false, "stop a running container first")
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
 	set.BoolVarP(&o.volumes, "volumes", "v", false, "remove the container's anonymous volumes too")
@@ -45,6 +49,9 @@ start or removal has left is taken away too.`,
 // container is gone already, and no namespace is needed to see that.
 func anyThere(args []string) bool {
 	for _, a := range args {
+		if strings.HasPrefix(a, "--all") || strings.HasPrefix(a, "--latest") || strings.HasPrefix(a, "--cidfile") || len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.ContainsAny(a, "al") {
+			return true
+		}
 		if _, err := runDirs().Find(a); !errors.Is(err, engine.ErrNoContainer) {
 			return true
 		}
@@ -60,8 +67,9 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 	if err := set.Parse(args); err != nil {
 		return engine.RemoveOptions{}, nil, err
 	}
-	if set.NArg() == 0 && !o.ignore {
-		return engine.RemoveOptions{}, nil, errors.New("no container is named")
+	names, err := o.names(set.Args())
+	if err != nil {
+		return engine.RemoveOptions{}, nil, err
 	}
 	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore, Volumes: o.volumes}
 	if set.Changed("time") {
@@ -69,20 +77,59 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 		options.Timeout = &timeout
 		options.Force = true
 	}
-	return options, set.Args(), nil
+	return options, names, nil
 }
 
-// beforeRm stops a user's containers before the user's namespace is entered, where it could not be done.
+// names are the words, and those that the selection adds.
+func (o rmOptions) names(words []string) ([]string, error) {
+	if len(words) == 0 && o.ignore && !o.all && !o.latest && len(o.cidfiles) == 0 {
+		return nil, nil
+	}
+	if !o.all && !o.latest && len(o.cidfiles) == 0 {
+		if len(words) == 0 {
+			return nil, errors.New("no container is named")
+		}
+		return words, nil
+	}
+	o.selection.ignore = o.ignore || o.force
+	more := o.selection
+	list, err := containers(nil, more)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range list {
+		words = append(words, s.ID)
+	}
+	return words, nil
+}
+
+// beforeRm stops containers before the user's namespace is entered, where it could not be done. One that outlives its end
+// and is a unit's is stopped by systemd.
 func beforeRm(ctx context.Context, env *Env, args []string) error {
+	if rootless.Inside() {
+		return nil
+	}
 	options, names, err := parseRm(args)
 	if err != nil {
 		return nil // it is reported by the removal itself
+	}
+	for _, name := range names {
+		s, err := runDirs().Find(name)
+		if err != nil || !s.Lasting() || !options.Force || !ruledByUnit(s) {
+			continue
+		}
+		if err := stopOne(ctx, env, s, options.Timeout); err != nil {
+			return err
+		}
 	}
 	leavePods(ctx, env, names)
 	if !rootless.Needed() {
 		return nil
 	}
-	return stopOutside(ctx, env, names, options)
+	if err := stopOutside(ctx, env, names, options); err != nil {
+		return &ExitError{Code: rmStatus(err), Err: err}
+	}
+	return nil
 }
 
 // podGoesVariable says that the pod itself is being removed.
@@ -138,6 +185,7 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	var errs []error
+	code := 0
 	var e *engine.Engine
 	find := runDirs().Find
 	if options.Ignore {
@@ -156,11 +204,26 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 		}
 		if err != nil {
 			errs = append(errs, err)
+			code = max(code, rmStatus(err))
 			continue
 		}
 		if !sd.InJournal(os.Stdout) { // each stop of a unit would write the name into its log
 			fmt.Fprintln(env.Out, name)
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) == 0 {
+		return nil
+	}
+	return &ExitError{Code: code, Err: errors.Join(errs...)}
+}
+
+// rmStatus is Podman's exit status for a removal that failed.
+func rmStatus(err error) int {
+	switch {
+	case errors.Is(err, engine.ErrNoContainer):
+		return 1
+	case errors.Is(err, engine.ErrRunning):
+		return 2
+	}
+	return statusFailed
 }

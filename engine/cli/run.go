@@ -134,18 +134,46 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	if files, err := spec.FileNumbers(c.ProcessFlags); err != nil || len(files) > 0 {
 		return errors.Join(err, errors.New("--preserve-fd and --preserve-fds need the foreground: with -d, systemd starts the container; leave -d out"))
 	}
-	properties, err := spec.UnitProperties(c.Limits)
+	if !c.Remove && engine.Outlives(c) {
+		return runKept(ctx, env, c, args)
+	}
+	properties, err := unitProperties(c)
 	if err != nil {
 		return err
 	}
-	if c.Timeout > 0 {
-		properties = append(properties, fmt.Sprintf("RuntimeMaxSec=%d", c.Timeout/time.Second))
+	id, err := engine.NewID()
+	if err != nil {
+		return err
 	}
-	return sd.StartTransient(ctx, env.Run, sd.Transient{
+	err = sd.StartTransient(ctx, env.Run, sd.Transient{
 		Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
-		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: copied(c),
+		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: append(copied(c), engine.IDVariable+"="+id),
 	})
+	if err == nil {
+		_, err = fmt.Fprintln(env.Out, id)
+	}
+	return err
+}
+
+// runKept makes a container that outlives its end, and then lets systemd start it: a unit that starts again starts the
+// container that is there.
+func runKept(ctx context.Context, env *Env, c spec.Container, args []string) error {
+	if _, err := unitProperties(c); err != nil {
+		return err
+	}
+	id, err := createOutside(ctx, env, args)
+	if err != nil {
+		return err
+	}
+	s, err := runDirs().Find(id)
+	if err == nil {
+		err = startUnit(ctx, env, s)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(env.Out, id)
+	}
+	return err
 }
 
 // checkTimeout refuses a time limit that nobody would keep: in a unit berth has left long before the time is over.
@@ -262,9 +290,7 @@ func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) erro
 	if err != nil {
 		return startError(err)
 	}
-	code, err := watch(s.Init.PID, c.SigProxy, c.Timeout)
-	err = errors.Join(err, e.Remove(context.WithoutCancel(ctx), s.ID, engine.RemoveOptions{Force: true, Ignore: true, Volumes: true}))
-	return exitWith(code, err)
+	return finish(ctx, e, s, c.SigProxy)
 }
 
 // startError gives the exit statuses that shells use to a command that cannot be run.

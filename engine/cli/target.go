@@ -6,8 +6,58 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/berth-pods/berth/engine"
 )
+
+// selection says which containers a command works on beside those that are named.
+type selection struct {
+	all, latest, ignore bool
+	cidfiles            []string
+}
+
+func (o *selection) flags(set *pflag.FlagSet, all string) {
+	set.BoolVarP(&o.all, "all", "a", false, "all "+all)
+	set.StringArrayVar(&o.cidfiles, "cidfile", nil, "read a container's ID from a `FILE`")
+	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
+}
+
+// containers finds all that the words and the selection name.
+func containers(words []string, o selection) ([]engine.State, error) {
+	if o.all {
+		if len(words) > 0 || o.latest || len(o.cidfiles) > 0 {
+			return nil, errors.New("--all takes no names")
+		}
+		return runDirs().All()
+	}
+	var list []engine.State
+	var errs []error
+	add := func(s engine.State, err error) {
+		switch {
+		case err == nil:
+			list = append(list, s)
+		case !o.ignore || !errors.Is(err, engine.ErrNoContainer):
+			errs = append(errs, err)
+		}
+	}
+	if o.latest {
+		add(latestContainer())
+	}
+	for _, f := range o.cidfiles {
+		add(containerInFile(f))
+	}
+	for _, w := range words {
+		add(findContainer(w))
+	}
+	if len(list) == 0 && len(errs) == 0 && !o.ignore {
+		return nil, errors.New("no container is named")
+	}
+	return list, errors.Join(errs...)
+}
+
+// trimLine is a line that a program has printed.
+func trimLine(out []byte) string { return strings.TrimSpace(string(out)) }
 
 // findContainer finds the container that a word names: by its name, its ID, or the unit that it belongs to.
 func findContainer(word string) (engine.State, error) {
@@ -30,7 +80,7 @@ func findContainer(word string) (engine.State, error) {
 
 // latestContainer is the one made last.
 func latestContainer() (engine.State, error) {
-	list, err := runDirs().List()
+	list, err := runDirs().All()
 	if err != nil {
 		return engine.State{}, err
 	}

@@ -3,6 +3,7 @@ package cli
 // verbs lists the commands in the order in which --help shows them.
 func verbs() []Verb {
 	return []Verb{
+		createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), unpauseVerb(), waitVerb(), containerVerb(),
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(),
 		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 		autoUpdateVerb(), pinVerb(), unpinVerb(),

@@ -33,12 +33,16 @@ var LibexecDir = "/usr/libexec/berth"
 // rootlessMode reports whether this is a user's berth, inside or outside of the user's namespace.
 func rootlessMode() bool { return os.Getuid() != 0 || rootless.Inside() }
 
-// runDirs is where the state of this boot lies.
+// runDirs is where the state of this boot lies, and what outlives it.
 func runDirs() engine.Dirs {
-	if !rootlessMode() {
-		return engine.Dirs{Run: "/run/berth"}
+	d := engine.Dirs{Run: "/run/berth"}
+	if rootlessMode() {
+		d.Run = filepath.Join(runtimeDir(), "berth")
 	}
-	return engine.Dirs{Run: filepath.Join(runtimeDir(), "berth")}
+	if root, err := (&store.Store{}).Root(); err == nil {
+		d.Keep = filepath.Join(root, "overlay-containers")
+	}
+	return d
 }
 
 // runtimeDir is the user's directory below /run.

@@ -59,7 +59,7 @@ func (w *World) Engine(run string) *engine.Engine {
 	}
 	return &engine.Engine{
 		Store: store{w}, Volumes: volumes{w}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w},
-		Dirs: engine.Dirs{Run: run}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242},
+		Dirs: engine.Dirs{Run: run, Keep: w.Kept()}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242},
 		Pull:    func(context.Context, spec.Container) error { return w.step("pull", func() { w.add("image pulled") }) },
 		Seccomp: func(string) ([]byte, error) { return nil, nil }, Warn: io.Discard,
 	}
@@ -163,15 +163,21 @@ type store struct{ w *World }
 
 func (s store) Image(name string) (engine.Image, error) {
 	err := s.w.step("store.Image", func() {})
-	if err == nil && name != "image" && !(name == "remote" && s.w.has("image pulled")) {
+	if err == nil && name != "image" && name != "i1" && !(name == "remote" && s.w.has("image pulled")) {
 		err = fmt.Errorf("%w: %q", engine.ErrNoImage, name)
 	}
 	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1"}}, err
 }
 
 func (s store) Create(id, name string, _ engine.Image, _ engine.CreateOptions) error {
+	if err := os.MkdirAll(filepath.Join(s.w.Kept(), id, "userdata"), 0o700); err != nil {
+		return err
+	}
 	return s.w.step("store.Create", func() { s.w.add("record " + id) })
 }
+
+// Kept is where the store has the directories of its containers.
+func (w *World) Kept() string { return filepath.Join(filepath.Dir(w.Root), "kept") }
 
 func (s store) Mount(id string) (string, error) {
 	return s.w.Root, s.w.step("store.Mount", func() { s.w.add("mount " + id) })
@@ -189,6 +195,9 @@ func (s store) Dir(id string) (string, error) {
 }
 
 func (s store) Remove(id string) error {
+	if err := os.RemoveAll(filepath.Join(s.w.Kept(), id)); err != nil {
+		return err
+	}
 	return s.w.step("store.Remove", func() { s.w.drop("mount " + id); s.w.drop("record " + id) })
 }
 

@@ -15,12 +15,13 @@ import (
 
 // Transient is a container's unit that systemd makes for this boot, shaped as the generator shapes those of files.
 type Transient struct {
-	User    bool   // the user's manager, not the system's
-	Unit    string // without .service
-	Program string
-	Start   []string // the words that start the container
-	Stop    []string // the words that take it away; they must succeed when there is none
-	Setenv  []string // names of variables that the unit gets from the caller
+	User     bool   // the user's manager, not the system's
+	Unit     string // without .service
+	Program  string
+	Start    []string // the words that start the container
+	Stop     []string // the words that stop it, or take it away; they must succeed when there is none
+	StopPost []string // the words for after its end; nil: Stop
+	Setenv   []string // names of variables that the unit gets from the caller
 	// Properties are more properties, as NAME=VALUE.
 	Properties []string
 }
@@ -39,8 +40,12 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 // args are the words of systemd-run(1).
 func (t Transient) args() []string {
 	stop := quote(append([]string{t.Program}, t.Stop...))
+	post := stop
+	if t.StopPost != nil {
+		post = quote(append([]string{t.Program}, t.StopPost...))
+	}
 	args := []string{"--quiet", "--collect", "--unit=" + t.Unit + ".service", "--service-type=notify"}
-	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + stop}, t.Properties...) {
+	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + post}, t.Properties...) {
 		args = append(args, "--property="+p)
 	}
 	if t.User {

@@ -85,6 +85,7 @@ type Container struct {
 
 	Detach     bool   `json:"detach,omitempty"`
 	Remove     bool   `json:"remove,omitempty"`
+	Restart    string `json:"restart,omitempty"` // no, always, unless-stopped, on-failure[:N]
 	Replace    bool   `json:"replace,omitempty"`
 	Pull       string `json:"pull,omitempty"` // always, missing, newer, never
 	CIDFile    string `json:"cidFile,omitempty"`

@@ -150,7 +150,7 @@ func imageEnvironment(in Input) map[string]string {
 
 // OwnVariable reports whether the variable is between berth and who called it, and would mislead the container.
 func OwnVariable(name string) bool {
-	return name == "NOTIFY_SOCKET" || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "_CONTAINERS_")
+	return name == "NOTIFY_SOCKET" || strings.HasPrefix(name, "BERTH_") || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "_CONTAINERS_")
 }
 
 // setVariable adds NAME=VALUE; NAME alone or PREFIX* copies from host.

@@ -134,7 +134,7 @@ assert_match "of one that is not there" "$(must_fail berth run --rm --network co
 
 say "full, and in use"
 for name in a b c; do
-	berth run -d --name e2e-$name --network e2e-back $IMAGE sh -c "$IDLE"
+	berth run -d --rm --name e2e-$name --network e2e-back $IMAGE sh -c "$IDLE"
 done
 assert_match "full" "$(must_fail berth run --rm --network e2e-back $IMAGE true)" 'network "e2e-back" has no free address left between 10\.123\.2\.1 and 10\.123\.2\.6'
 systemctl stop e2e-a e2e-b e2e-c

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/sd"
+)
+
+func containerVerb() Verb {
+	var force, ignore bool
+	return Verb{
+		Name: "container", Usage: "COMMAND", Summary: "more about containers",
+		Text: "All commands that work on containers may be written with `container` before them: `berth container ls`.",
+		Sub: []Verb{
+			{
+				Name: "container cleanup", Usage: "CONTAINER…", Summary: "take away what containers that have ended had while they ran",
+				Text: `Units of containers that outlive their end call it (ExecStopPost=); systemd tells how the container ended
+($EXIT_CODE and $EXIT_STATUS). Those that are to be removed with their end are removed.`,
+				Before: enterForCleanup, Run: runCleanup, Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
+			},
+			{Name: "container exists", Usage: "CONTAINER", Summary: "ask whether there is a container: exit status 0 or 1", Run: runContainerExists},
+			{
+				Name: "container prune", Usage: "[OPTION…]", Summary: "remove all containers that do not run",
+				Flags:  func(set *pflag.FlagSet) { pruneFlags(set, &force, &ignore) },
+				Userns: func([]string) bool { return rootless.Needed() }, Run: runPrune,
+			},
+		},
+		Run: func(_ context.Context, _ *Env, _ []string) error {
+			return errors.New("name a command; `berth container --help` lists those of its own")
+		},
+	}
+}
+
+func pruneFlags(set *pflag.FlagSet, force, _ *bool) {
+	set.BoolVarP(force, "force", "f", false, "do not ask; it never does")
+}
+
+func runContainerExists(_ context.Context, _ *Env, args []string) error {
+	set := newFlagSet("container exists")
+	set.Bool("external", false, "")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() != 1 {
+		return errors.New("name one container")
+	}
+	_, err := findContainer(set.Arg(0))
+	if errors.Is(err, engine.ErrNoContainer) {
+		return &ExitError{Code: 1}
+	}
+	return err
+}
+
+func runPrune(ctx context.Context, env *Env, args []string) error {
+	var force, ignore bool
+	set := newFlagSet("container prune")
+	pruneFlags(set, &force, &ignore)
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	list, err := runDirs().All()
+	if err != nil {
+		return err
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range list {
+		if s.Running() || s.Init.PID == 0 && s.Exit == nil && s.Unit != "" {
+			continue // it runs, or is being made
+		}
+		if err := e.Remove(ctx, s.ID, engine.RemoveOptions{Ignore: true}); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(env.Out, s.ID)
+	}
+	return errors.Join(errs...)
+}
+
+// enterForCleanup ends a user's processes that are left where that can be done.
+func enterForCleanup(ctx context.Context, env *Env, args []string) error {
+	if !rootless.Needed() || os.Getenv("SERVICE_RESULT") == "" {
+		return nil
+	}
+	var at time.Duration
+	return stopOutside(ctx, env, args, engine.RemoveOptions{Force: true, Ignore: true, Timeout: &at})
+}
+
+func runCleanup(ctx context.Context, env *Env, args []string) error {
+	set := newFlagSet("container cleanup")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range set.Args() {
+		s, err := runDirs().Find(name)
+		if errors.Is(err, engine.ErrNoContainer) {
+			continue
+		}
+		ended := os.Getenv("SERVICE_RESULT") != "" // by systemd, which has ended the main process
+		if err == nil && ended && s.Unit != "" && s.Unit != unitOfSelf() {
+			continue // it has been started elsewhere meanwhile
+		}
+		if err == nil && s.Running() && !ended {
+			err = fmt.Errorf("%w: %q; `berth stop %s` stops it", engine.ErrRunning, s.Name, s.Name)
+		}
+		var e *engine.Engine
+		if err == nil {
+			e, err = newEngine(env)
+		}
+		if err == nil {
+			err = e.Cleanup(ctx, s, exitOfUnit(os.Getenv))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// exitOfUnit is how systemd says that a unit's main process ended (systemd.exec(5), $EXIT_CODE).
+func exitOfUnit(getenv func(string) string) engine.Exit {
+	x := engine.Exit{Code: 255, OOM: getenv("SERVICE_RESULT") == "oom-kill"}
+	switch getenv("EXIT_CODE") {
+	case "exited":
+		if n, err := strconv.Atoi(getenv("EXIT_STATUS")); err == nil {
+			x.Code = n
+		}
+	case "killed", "dumped":
+		if sig, err := proc.ParseSignal(getenv("EXIT_STATUS")); err == nil {
+			x.Code = 128 + int(sig)
+		}
+	}
+	return x
+}
+
+// unitOfSelf is the unit that this process belongs to.
+func unitOfSelf() string { return engine.UnitOf(ownCgroupPath()) }
+
+// ruledByUnit tells whether systemd must be asked to end the container: else it would start it again, or call it failed.
+// Within the unit, as one of its own commands, it must not be asked: it waits for that command.
+func ruledByUnit(s engine.State) bool {
+	return sd.IsService(s.Unit) && s.Unit != unitOfSelf()
+}

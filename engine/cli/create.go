@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+func createVerb() Verb {
+	return Verb{
+		Name: "create", Usage: "[OPTION…] IMAGE [COMMAND [ARGUMENT…]]", Summary: "make a container without starting it",
+		Text: `Takes the options of run, and prints the container's ID. Variables that are to be copied from the caller get their
+values now. start starts the container.`,
+		Flags:   func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
+		Program: true,
+		Before: func(ctx context.Context, env *Env, args []string) error {
+			c, err := parseRun(args)
+			if err != nil || !rootless.Needed() || !c.Replace || c.Name == "" {
+				return nil // an error is reported by the verb itself
+			}
+			return stopAll(ctx, env, []string{c.Name}, nil)
+		},
+		Userns: func([]string) bool { return rootless.Needed() },
+		Run:    runCreate,
+	}
+}
+
+func runCreate(ctx context.Context, env *Env, args []string) error {
+	c, err := parseRun(args)
+	if err != nil {
+		return err
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	if c.Cgroups == "" {
+		c.Cgroups = "split"
+	}
+	if c.SDNotify == "" {
+		c.SDNotify = "conmon"
+	}
+	s, err := e.Create(ctx, c)
+	if err != nil {
+		return err
+	}
+	if c.CIDFile != "" {
+		if err := atomicfile.Write(c.CIDFile, []byte(s.ID), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(env.Out, s.ID)
+	return err
+}
+
+// createOutside makes a container by another berth, which is in the user's namespace where this one must not be, and
+// returns its ID.
+func createOutside(ctx context.Context, env *Env, args []string) (string, error) {
+	out, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: append([]string{"create"}, args...), Stderr: env.Err})
+	if err != nil {
+		return "", &ExitError{Code: statusFailed}
+	}
+	return trimLine(out), nil
+}

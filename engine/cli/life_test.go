@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+func TestExitOfUnit(t *testing.T) {
+	for _, tt := range []struct {
+		result, code, status string
+		want                 engine.Exit
+	}{
+		{"success", "exited", "0", engine.Exit{}},
+		{"exit-code", "exited", "7", engine.Exit{Code: 7}},
+		{"signal", "killed", "KILL", engine.Exit{Code: 137}},
+		{"signal", "killed", "TERM", engine.Exit{Code: 143}},
+		{"core-dump", "dumped", "SEGV", engine.Exit{Code: 139}},
+		{"oom-kill", "killed", "KILL", engine.Exit{Code: 137, OOM: true}},
+		{"signal", "killed", "RTMIN+3", engine.Exit{Code: 165}},
+		{"timeout", "", "", engine.Exit{Code: 255}},
+		{"", "exited", "x", engine.Exit{Code: 255}},
+	} {
+		env := map[string]string{"SERVICE_RESULT": tt.result, "EXIT_CODE": tt.code, "EXIT_STATUS": tt.status}
+		if got := exitOfUnit(func(n string) string { return env[n] }); got != tt.want {
+			t.Errorf("%+v: %+v", tt, got)
+		}
+	}
+}
+
+func TestRestartProperties(t *testing.T) {
+	for policy, want := range map[string]string{
+		"": "", "no": "", "always": "Restart=always StartLimitIntervalSec=0", "unless-stopped": "Restart=always StartLimitIntervalSec=0",
+		"on-failure":   "Restart=on-failure StartLimitIntervalSec=0",
+		"on-failure:3": "Restart=on-failure StartLimitIntervalSec=infinity StartLimitBurst=4",
+	} {
+		got, err := restartProperties(policy)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%q: %v, %v", policy, got, err)
+		}
+	}
+	for _, policy := range []string{"often", "on-failure:x", "on-failure:-1", "on-failure:"} {
+		if got, err := restartProperties(policy); err == nil {
+			t.Errorf("%q was taken: %v", policy, got)
+		}
+	}
+}
+
+func TestStatusText(t *testing.T) {
+	then := time.Now().Add(-3 * time.Minute)
+	self, err := proc.Identify(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, s := range map[string]engine.State{
+		"Created created 0":                     {},
+		"Up 3 minutes running 0":                {Started: then, Init: self},
+		"Exited (7) 3 minutes ago exited 7":     {Started: then, Finished: then, Exit: &engine.Exit{Code: 7}},
+		"Exited (127) 3 minutes ago exited 127": {Finished: then, Exit: &engine.Exit{Code: 127}},
+		"Exited (255) exited 255":               {Started: then},
+	} {
+		if got := fmt.Sprint(statusText(s), " ", status(s), " ", exitCode(s)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/cgroup"
+)
+
+func pauseVerb() Verb {
+	var o selection
+	return Verb{
+		Name: "pause", Usage: "[OPTION…] CONTAINER…", Summary: "freeze all processes of containers",
+		Flags: func(set *pflag.FlagSet) { o.flags(set, "running containers") },
+		Run:   func(_ context.Context, env *Env, args []string) error { return freeze(env, args, true) },
+	}
+}
+
+func unpauseVerb() Verb {
+	var o selection
+	return Verb{
+		Name: "unpause", Usage: "[OPTION…] CONTAINER…", Summary: "let frozen containers go on",
+		Flags: func(set *pflag.FlagSet) { o.flags(set, "frozen containers") },
+		Run:   func(_ context.Context, env *Env, args []string) error { return freeze(env, args, false) },
+	}
+}
+
+func freeze(env *Env, args []string, frozen bool) error {
+	verb := "unpause"
+	if frozen {
+		verb = "pause"
+	}
+	var o selection
+	set := newFlagSet(verb)
+	o.flags(set, "containers")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	list, err := containers(set.Args(), o)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range list {
+		switch {
+		case !s.Running():
+			err = fmt.Errorf("%w: %q", engine.ErrNotRunning, s.Name)
+		case s.Cgroup == "":
+			err = fmt.Errorf("container %q has no cgroup of its own that could be frozen; start it under systemd", s.Name)
+		case cgroup.Frozen(s.Cgroup) == frozen:
+			err = fmt.Errorf("container %q is %s", s.Name, map[bool]string{true: "frozen already", false: "not frozen"}[frozen])
+		default:
+			err = cgroup.Freeze(s.Cgroup, frozen)
+		}
+		if o.all && (!s.Running() || s.Cgroup == "" || err != nil && cgroup.Frozen(s.Cgroup) == frozen) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(env.Out, s.Name)
+	}
+	return errors.Join(errs...)
+}

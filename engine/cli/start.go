@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/sd"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+type startOptions struct {
+	attach, interactive, latest, all bool
+	detachKeys                       string
+	sigProxy                         bool
+}
+
+func (o *startOptions) flags(set *pflag.FlagSet) {
+	set.BoolVar(&o.all, "all", false, "start all that do not run")
+	set.BoolVarP(&o.attach, "attach", "a", false, "stay in the foreground, connected with the container, and end with its exit status")
+	set.StringVar(&o.detachKeys, "detach-keys", "", "`KEYS` that end the connection with a terminal")
+	set.BoolVarP(&o.interactive, "interactive", "i", false, "connect the standard input; implies --attach")
+	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
+	set.BoolVar(&o.sigProxy, "sig-proxy", true, "with --attach, hand signals on to the container")
+}
+
+func startVerb() Verb {
+	var o startOptions
+	return Verb{
+		Name: "start", Usage: "[OPTION…] CONTAINER…", Summary: "start containers that were made before, or have ended",
+		Text: `From a shell, berth lets systemd start a transient unit with the container's name; in a unit that waits for a
+notification (Type=notify) it starts the container there and ends. The writable layer is as the container left it.`,
+		Flags: o.flags, Before: beforeStart,
+		Userns: func(args []string) bool { return rootless.Needed() && startsHere(args) },
+		Run:    runStart,
+	}
+}
+
+func parseStart(args []string) ([]engine.State, startOptions, error) {
+	var o startOptions
+	set := newFlagSet("start")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return nil, o, err
+	}
+	o.attach = o.attach || o.interactive
+	list, err := containers(set.Args(), selection{all: o.all, latest: o.latest})
+	if err == nil && o.attach && len(list) != 1 {
+		err = errors.New("--attach takes one container")
+	}
+	return list, o, err
+}
+
+// startsHere tells whether this process itself sets the container up: in a unit, or in the foreground.
+func startsHere(args []string) bool {
+	_, o, err := parseStart(args)
+	return err == nil && (o.attach || os.Getenv("NOTIFY_SOCKET") != "")
+}
+
+func beforeStart(_ context.Context, _ *Env, args []string) error {
+	list, o, err := parseStart(args)
+	if err != nil || !o.attach || rootless.Inside() || unitOfSelf() == "" || strings.HasSuffix(unitOfSelf(), ".scope") && strings.HasPrefix(unitOfSelf(), "run-") {
+		return nil
+	}
+	if list[0].Running() {
+		return nil
+	}
+	return sd.ExecScope(sd.Scope{User: rootless.Needed(), Program: selfPath(), Args: append([]string{"start"}, args...)})
+}
+
+func runStart(ctx context.Context, env *Env, args []string) error {
+	list, o, err := parseStart(args)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range list {
+		switch {
+		case o.attach:
+			return startForeground(ctx, env, s, o)
+		case s.Running() && os.Getenv("NOTIFY_SOCKET") == "":
+		case os.Getenv("NOTIFY_SOCKET") != "":
+			s.Container.Detach = true
+			e, err := newEngine(env)
+			if err == nil {
+				_, err = e.Start(ctx, s)
+			}
+			if err != nil {
+				return startError(err)
+			}
+		default:
+			if err := startUnit(ctx, env, s); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		if !sd.InJournal(os.Stdout) {
+			fmt.Fprintln(env.Out, s.Name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// startUnit lets systemd start the container as a unit of its own.
+func startUnit(ctx context.Context, env *Env, s engine.State) error {
+	if !s.Lasting() {
+		return fmt.Errorf("container %q goes with its end (--rm): it cannot be started again", s.Name)
+	}
+	properties, err := unitProperties(s.Container)
+	if err != nil {
+		return err
+	}
+	cleanup := []string{"container", "cleanup", s.ID}
+	err = sd.StartTransient(ctx, env.Run, sd.Transient{
+		Properties: properties, User: rootless.Needed(), Unit: s.Name, Program: selfPath(),
+		Start: []string{"start", s.ID}, Stop: []string{"stop", "-i", s.ID}, StopPost: cleanup, Setenv: copied(s.Container),
+	})
+	if err == nil {
+		return nil
+	}
+	// Why is in the container's record: the unit's own berth has written it there.
+	if now, findErr := findContainer(s.ID); findErr == nil && now.Exit != nil && now.Exit.Error != "" {
+		err = errors.New(now.Exit.Error)
+		if now.Exit.Code == 126 || now.Exit.Code == 127 {
+			return &ExitError{Code: now.Exit.Code, Err: err}
+		}
+	}
+	return err
+}
+
+// unitProperties are the properties of a transient unit that come from the container's options.
+func unitProperties(c spec.Container) ([]string, error) {
+	list, err := spec.UnitProperties(c.Limits)
+	if err != nil {
+		return nil, err
+	}
+	if c.Timeout > 0 {
+		list = append(list, fmt.Sprintf("RuntimeMaxSec=%d", c.Timeout/time.Second))
+	}
+	if c.StopTimeout > 0 { // time for the container, and some for us
+		list = append(list, fmt.Sprintf("TimeoutStopSec=%d", c.StopTimeout/time.Second+30))
+	}
+	restart, err := restartProperties(c.Restart)
+	return append(list, restart...), err
+}
+
+// restartProperties turn a restart policy into systemd's (systemd.service(5), Restart=).
+func restartProperties(policy string) ([]string, error) {
+	name, count, counted := strings.Cut(policy, ":")
+	switch name {
+	case "", "no", "never":
+		return nil, nil
+	case "always", "unless-stopped":
+		return []string{"Restart=always", "StartLimitIntervalSec=0"}, nil
+	case "on-failure":
+		if !counted {
+			return []string{"Restart=on-failure", "StartLimitIntervalSec=0"}, nil
+		}
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf("--restart=%s: %q is not a number", policy, count)
+		}
+		return []string{"Restart=on-failure", "StartLimitIntervalSec=infinity", fmt.Sprintf("StartLimitBurst=%d", n+1)}, nil
+	}
+	return nil, fmt.Errorf("--restart=%s: known are no, always, unless-stopped, on-failure, on-failure:N", policy)
+}
+
+// startForeground starts the container as a child and stays until it ends.
+func startForeground(ctx context.Context, env *Env, s engine.State, o startOptions) error {
+	if s.Running() {
+		return fmt.Errorf("%w: %q; `berth attach %s` connects with it", engine.ErrIsRunning, s.Name, s.Name)
+	}
+	if err := proc.Adopt(); err != nil {
+		return err
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	s.Container.Detach = false
+	s.Container.Interactive = s.Container.Interactive || o.interactive
+	if s, err = e.Start(ctx, s); err != nil {
+		return startError(err)
+	}
+	return finish(ctx, e, s, o.sigProxy)
+}
+
+// finish stays until the container ends, takes away what is to be taken away then, and ends with its exit status.
+func finish(ctx context.Context, e *engine.Engine, s engine.State, sigProxy bool) error {
+	code, err := watch(s.Init.PID, sigProxy, s.Container.Timeout)
+	s.Network.NetNS = "" // it has ended with the container
+	err = errors.Join(err, e.Cleanup(context.WithoutCancel(ctx), s, engine.Exit{Code: code}))
+	return exitWith(code, err)
+}

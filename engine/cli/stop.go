@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/sd"
+)
+
+type stopOptions struct {
+	selection
+	ignore bool
+	time   int
+}
+
+func (o *stopOptions) flags(set *pflag.FlagSet) {
+	o.selection.flags(set, "running containers")
+	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
+	set.IntVarP(&o.time, "time", "t", 0, "`SECONDS` that the container may take to end; -1 for no limit (default: the container's own)")
+	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "timeout" {
+			name = "time"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// parse reads the words; timeout is nil when none was given.
+func (o *stopOptions) parse(verb string, args []string) (list []engine.State, timeout *time.Duration, err error) {
+	set := newFlagSet(verb)
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return nil, nil, err
+	}
+	if set.Changed("time") {
+		t := time.Duration(o.time) * time.Second
+		timeout = &t
+	}
+	o.selection.ignore = o.ignore
+	list, err = containers(set.Args(), o.selection)
+	return list, timeout, err
+}
+
+func stopVerb() Verb {
+	var o stopOptions
+	return Verb{
+		Name: "stop", Usage: "[OPTION…] CONTAINER…", Summary: "stop containers",
+		Text: `Sends the stop signal, waits, and kills when the time is over. A container that is a unit's is stopped by systemd
+(systemctl stop), so that it stays stopped.`,
+		Flags: o.flags, Run: runStop,
+	}
+}
+
+func runStop(ctx context.Context, env *Env, args []string) error {
+	var o stopOptions
+	list, timeout, err := o.parse("stop", args)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range list {
+		if o.all && !s.Running() {
+			continue
+		}
+		if err := stopOne(ctx, env, s, timeout); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if !sd.InJournal(os.Stdout) {
+			fmt.Fprintln(env.Out, s.Name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// stopOne stops one container, by systemd where it is systemd's.
+func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
+	if !s.Running() {
+		return nil
+	}
+	e := engine.Engine{Dirs: runDirs(), Warn: env.Err}
+	if ruledByUnit(s) {
+		if timeout != nil { // the unit's own command reads it
+			if err := e.Dirs.SetStopTime(s, *timeout); err != nil {
+				return err
+			}
+		}
+		return sd.Systemctl(ctx, env.Run, rootless.Needed(), "stop", s.Unit)
+	}
+	return e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
+}
+
+// stopAll stops those of these names that run.
+func stopAll(ctx context.Context, env *Env, names []string, timeout *time.Duration) error {
+	for _, name := range names {
+		s, err := findContainer(name)
+		if err != nil {
+			continue // whoever needs it says so
+		}
+		if err := stopOne(ctx, env, s, timeout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func restartVerb() Verb {
+	var o stopOptions
+	return Verb{
+		Name: "restart", Usage: "[OPTION…] CONTAINER…", Summary: "stop containers and start them again",
+		Text:  "A container that is a unit's is restarted by systemd (systemctl restart); one that does not run is started.",
+		Flags: o.flags, Run: runRestart,
+	}
+}
+
+func runRestart(ctx context.Context, env *Env, args []string) error {
+	var o stopOptions
+	list, timeout, err := o.parse("restart", args)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range list {
+		if err := restartOne(ctx, env, s, timeout); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(env.Out, s.Name)
+	}
+	return errors.Join(errs...)
+}
+
+func restartOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
+	if !s.Running() {
+		return startUnit(ctx, env, s)
+	}
+	if !sd.IsService(s.Unit) {
+		return fmt.Errorf("container %q is in the foreground of another berth: stop it there", s.Name)
+	}
+	if timeout != nil {
+		if err := runDirs().SetStopTime(s, *timeout); err != nil {
+			return err
+		}
+	}
+	return sd.Systemctl(ctx, env.Run, rootless.Needed(), "restart", s.Unit)
+}

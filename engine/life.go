@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// ErrIsRunning says that a container runs already.
+var ErrIsRunning = errors.New("container runs already")
+
+// Exit is how a container ended.
+type Exit struct {
+	Code  int    `json:"code"`
+	OOM   bool   `json:"oom,omitempty"`
+	Error string `json:"error,omitempty"` // why it could not start
+}
+
+// Create makes a container that Start can start: its writable layer and its record. Variables that are to be copied from
+// the caller get their values now.
+func (e *Engine) Create(ctx context.Context, c spec.Container) (State, error) {
+	if !Outlives(c) {
+		return State{}, errors.New("a container on a directory (--rootfs), in a pod or with a user namespace of its own cannot be made without starting it yet; `berth run` does both")
+	}
+	s, err := e.begin(ctx, c)
+	if err != nil {
+		return s, err
+	}
+	if err := e.makeKept(ctx, &s); err != nil {
+		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
+	}
+	return s, e.Dirs.release(s)
+}
+
+func (e *Engine) makeKept(ctx context.Context, s *State) error {
+	image, err := e.image(ctx, s.Container)
+	if err != nil {
+		return err
+	}
+	s.ImageID, s.Image = image.ID, image.Name
+	given, err := e.environment(s.Container)
+	if err != nil {
+		return err
+	}
+	s.Container.EnvFiles, s.Container.Environment = nil, withValues(given, e.Host.Environment)
+	s.Container.Remove, s.Container.Replace, s.Unit = false, false, ""
+	if s.Command, err = spec.Args(s.Container, image.Config); err != nil {
+		return err
+	}
+	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{}); err != nil {
+		return err
+	}
+	return e.Dirs.keep(*s)
+}
+
+// withValues gives NAME the value that the caller has for it, if any. What ends in a * stays as it is.
+func withValues(list []string, caller map[string]string) []string {
+	var out []string
+	for _, e := range list {
+		if strings.Contains(e, "=") || strings.HasSuffix(e, "*") {
+			out = append(out, e)
+		} else if value, ok := caller[e]; ok {
+			out = append(out, e+"="+value)
+		}
+	}
+	return out
+}
+
+// Start starts a container that is kept, as Run does a new one. When it fails the container is there as before, and why is
+// written down.
+func (e *Engine) Start(ctx context.Context, s State) (State, error) {
+	if s.Running() {
+		return s, fmt.Errorf("%w: %q", ErrIsRunning, s.Name)
+	}
+	if !s.Lasting() {
+		return s, fmt.Errorf("container %q goes with its end (--rm): it cannot be started again", s.Name)
+	}
+	if _, err := e.Dirs.Load(s.ID); err == nil { // a berth that was killed has left it
+		if err := e.Cleanup(ctx, s, Exit{Code: unknownExit}); err != nil {
+			return s, err
+		}
+	}
+	s.Unit, s.Runtime, s.existing = UnitOf(e.Host.Cgroup), e.RuntimeProgram, true
+	s.Init, s.Exit, s.Started, s.Finished = proc.ID{}, nil, time.Time{}, time.Time{}
+	s.StopTime, s.earlier, s.Mounts = s.Container.StopTimeout, s.Mounts, nil
+	s.Network.Dir = e.Dirs.Container(s.ID)
+	if err := e.Dirs.reserve(s); err != nil {
+		return s, err
+	}
+	err := e.start(ctx, &s)
+	for _, f := range s.handles {
+		f.Close()
+	}
+	defer s.netns.Close() // after the cleanup, which works on it; nil is no error
+	defer s.userns.Close()
+	defer s.output.close()
+	if err != nil {
+		return s, errors.Join(err, e.Cleanup(context.WithoutCancel(ctx), s, Exit{Code: startCode(err), Error: err.Error()}))
+	}
+	return s, nil
+}
+
+// unknownExit stands for the end of a container that nobody has seen: the machine lost its power, say.
+const unknownExit = 255
+
+func startCode(err error) int {
+	switch {
+	case errors.Is(err, ErrCommandNotFound):
+		return 127
+	case errors.Is(err, ErrCommandNotRunnable):
+		return 126
+	}
+	return 125
+}
+
+// Cleanup takes away what a container that has ended had while it ran, and writes down how it ended. What is not kept is
+// removed. It may be called again and again.
+func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
+	if !s.Lasting() {
+		return e.remove(ctx, s, true)
+	}
+	if _, err := e.Dirs.Load(s.ID); errors.Is(err, ErrNoContainer) && !s.Running() {
+		return nil // it has been cleaned up
+	}
+	if err := e.loosen(ctx, s); err != nil {
+		return err
+	}
+	s.Exit, s.Finished = &exit, time.Now().UTC()
+	if err := e.Dirs.keep(s); err != nil {
+		return err
+	}
+	return e.Dirs.release(s)
+}

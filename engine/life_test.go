@@ -1,0 +1,157 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/enginetest"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// on calls f with an engine on a thread of its own, as main does.
+func (b *bench) on(f func(*engine.Engine) error) (err error) {
+	done := make(chan struct{})
+	err = errKilled
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with its mount namespace
+		fErr := f(b.Engine(b.run))
+		err = fErr
+	}()
+	<-done
+	return err
+}
+
+func (b *bench) dirs() engine.Dirs { return engine.Dirs{Run: b.run, Keep: b.Kept()} }
+
+// keptWeb is a container that outlives its end.
+func keptWeb() spec.Container {
+	c := web()
+	c.Remove = false
+	return c
+}
+
+// TestLife: create, start, end, start again, remove; after each step it is found by its name, and only the last leaves
+// nothing.
+func TestLife(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	var s engine.State
+	if err := b.on(func(e *engine.Engine) (err error) { s, err = e.Create(ctx, keptWeb()); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if files := b.files(); len(files) > 0 {
+		t.Errorf("a container that does not run has state of this boot: %v", files)
+	}
+	if err := b.on(func(e *engine.Engine) error { _, err := e.Create(ctx, keptWeb()); return err }); !errors.Is(err, engine.ErrNameInUse) {
+		t.Errorf("the name a second time: %v", err)
+	}
+	for round := range 2 {
+		found, err := b.dirs().Find("web")
+		if err != nil || found.ID != s.ID || found.Running() || (found.Exit == nil) != (round == 0) {
+			t.Fatalf("before start %d: %+v, %v", round, found, err)
+		}
+		b.Forget()
+		if err := b.on(func(e *engine.Engine) (err error) { s, err = e.Start(ctx, found); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if steps := b.Steps(); slices.Contains(steps, "store.Create") || !slices.Contains(steps, "store.Mount") || !slices.Contains(steps, "network.Plan") {
+			t.Errorf("start %d: %v", round, steps)
+		}
+		if found, err = b.dirs().Find("web"); err != nil || !found.Running() || found.Exit != nil || found.Started.IsZero() {
+			t.Errorf("started: %+v, %v", found, err)
+		}
+		if err := b.on(func(e *engine.Engine) error { _, err := e.Start(ctx, found); return err }); !errors.Is(err, engine.ErrIsRunning) {
+			t.Errorf("started twice: %v", err)
+		}
+		b.End()
+		for range 2 {
+			if err := b.on(func(e *engine.Engine) error { return e.Cleanup(ctx, found, engine.Exit{Code: 7}) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found, err = b.dirs().Find(s.ID[:12])
+		if err != nil || found.Exit == nil || found.Exit.Code != 7 || found.Finished.IsZero() || found.Networked {
+			t.Errorf("ended: %+v, %v", found, err)
+		}
+		if left := fmt.Sprint(b.Left()); left != fmt.Sprintf("[mount %s record %[1]s]", s.ID) || len(b.files()) > 0 {
+			t.Errorf("an ended container has %s %v", left, b.files())
+		}
+	}
+	if list, err := b.dirs().All(); err != nil || len(list) != 1 {
+		t.Errorf("all: %v, %v", list, err)
+	}
+	if err := b.remove("web", engine.RemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	b.clean()
+	if list, err := b.dirs().All(); err != nil || len(list) != 0 {
+		t.Errorf("removed: %v, %v", list, err)
+	}
+}
+
+// TestStartFails: a start that fails at any step leaves the container as it was, and says why.
+func TestStartFails(t *testing.T) {
+	for _, m := range moments("network.Plan", "cgroups.Divide", "store.Mount", "runtime.Create", "runtime.Start") {
+		t.Run(m.String(), func(t *testing.T) {
+			b := newBench(t)
+			ctx := context.Background()
+			var s engine.State
+			if err := b.on(func(e *engine.Engine) (err error) { s, err = e.Create(ctx, keptWeb()); return err }); err != nil {
+				t.Fatal(err)
+			}
+			b.FailAt = m
+			if err := b.on(func(e *engine.Engine) error { _, err := e.Start(ctx, s); return err }); !errors.Is(err, enginetest.ErrInjected) {
+				t.Fatal(err)
+			}
+			b.FailAt = enginetest.Moment{}
+			found, err := b.dirs().Find("web")
+			if err != nil || found.Exit == nil || found.Exit.Code != 125 || found.Exit.Error == "" || len(b.files()) > 0 {
+				t.Errorf("%+v, %v; %v", found, err, b.files())
+			}
+			if err := b.remove("web", engine.RemoveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			b.clean()
+		})
+	}
+}
+
+// TestStartKilled: a start that was killed can be cleaned up, and started again.
+func TestStartKilled(t *testing.T) {
+	for _, m := range moments("network.Plan", "network.Setup", "cgroups.Divide", "store.Mount", "runtime.Create", "runtime.Start") {
+		t.Run(m.String(), func(t *testing.T) {
+			b := newBench(t)
+			ctx := context.Background()
+			var s engine.State
+			if err := b.on(func(e *engine.Engine) (err error) { s, err = e.Create(ctx, keptWeb()); return err }); err != nil {
+				t.Fatal(err)
+			}
+			b.KillAt = m
+			if err := b.on(func(e *engine.Engine) error { _, err := e.Start(ctx, s); return err }); !errors.Is(err, errKilled) {
+				t.Fatal(err)
+			}
+			b.KillAt = enginetest.Moment{}
+			found, err := b.dirs().Find("web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.End()
+			if err := b.on(func(e *engine.Engine) error { return e.Cleanup(ctx, found, engine.Exit{Code: 137}) }); err != nil {
+				t.Fatal(err)
+			}
+			if found, err = b.dirs().Find("web"); err != nil || found.Exit == nil || len(b.files()) > 0 {
+				t.Errorf("%+v, %v; %v", found, err, b.files())
+			}
+			if err := b.remove("web", engine.RemoveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			b.clean()
+		})
+	}
+}

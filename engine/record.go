@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// A container that is not removed when it ends has a record beside its writable layer: ID/userdata/berth.json among the
+// store's containers. It outlives a reboot, and goes with the layer, whoever removes that. It is the state without what
+// belongs to one boot.
+
+// Lasting reports whether the container outlives its end.
+func (s State) Lasting() bool { return !s.Container.Remove && Outlives(s.Container) && s.ImageID != "" }
+
+// Outlives reports whether a container of this kind can outlive its end.
+func Outlives(c spec.Container) bool {
+	return !c.Rootfs && c.Pod == "" && c.UserNS == "" && len(c.UIDMaps) == 0 && len(c.GIDMaps) == 0 && c.SubUIDName == "" && c.SubGIDName == ""
+}
+
+func (d Dirs) record(id string) string { return filepath.Join(d.Keep, id, "userdata", "berth.json") }
+
+// keep writes the container's record.
+func (d Dirs) keep(s State) error {
+	if d.Keep == "" || !s.Lasting() {
+		return nil
+	}
+	s.Version = stateVersion
+	if len(s.Mounts) == 0 { // it has not come to them: the volumes that it had are still its own
+		s.Mounts = s.earlier
+	}
+	s.Init, s.Cgroup, s.Networked, s.Addresses, s.Attached = proc.ID{}, "", false, nil, nil
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	path := d.record(s.ID)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, append(data, '\n'), 0o600)
+}
+
+// kept reads a record; ErrNoContainer when there is none.
+func (d Dirs) kept(id string) (State, error) {
+	data, err := os.ReadFile(d.record(id))
+	if err != nil {
+		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
+	}
+	var s State
+	if err := json.Unmarshal(data, &s); err != nil {
+		return State{}, fmt.Errorf("%s is damaged: %w; `berth rm %s` removes the container", d.record(id), err, id[:min(12, len(id))])
+	}
+	if s.Version > stateVersion {
+		return State{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", d.record(id), s.Version, stateVersion)
+	}
+	return s, nil
+}
+
+// findKept looks for a record by name, ID, or the beginning of an ID that has enough digits.
+func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
+	list, err := d.records()
+	if err != nil {
+		return State{}, err
+	}
+	var found []State
+	for _, s := range list {
+		if s.Name == nameOrID {
+			return s, nil
+		}
+		if len(nameOrID) >= digits && strings.HasPrefix(s.ID, nameOrID) {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
+	case 1:
+		return found[0], nil
+	}
+	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
+}
+
+// records reads all records that can be read.
+func (d Dirs) records() ([]State, error) {
+	if d.Keep == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(d.Keep)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []State
+	for _, e := range entries {
+		if len(e.Name()) != 64 {
+			continue
+		}
+		if s, err := d.kept(e.Name()); err == nil {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+// All returns the containers of this boot and those that are kept from before, oldest first.
+func (d Dirs) All() ([]State, error) {
+	list, err := d.List()
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]bool{}
+	for _, s := range list {
+		there[s.ID] = true
+	}
+	records, err := d.records()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range records {
+		if !there[s.ID] {
+			list = append(list, s)
+		}
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
+	return list, nil
+}
+
+// SetStopTime changes how long a container that runs may take to end.
+func (d Dirs) SetStopTime(s State, timeout time.Duration) error {
+	s.StopTime = timeout
+	return d.save(s)
+}

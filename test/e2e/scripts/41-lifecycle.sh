@@ -1,0 +1,117 @@
+# hosts: nspawn vm
+# timeout: 8m
+# Containers without --rm outlive their end: they are listed, tell how they ended, start again and are removed; systemd looks
+# after each run of them. As root and as a user.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+load_user_image
+: >"$tmp/wait_for"
+berth run --rm --network none $IMAGE true
+as_tester berth run --rm --network none $IMAGE true
+user_no_scope() { [ -z "$(as_tester systemctl --user list-units --all --plain --no-legend 'run-*.scope')" ]; }
+wait_for 20 no_scope
+wait_for 20 user_no_scope
+leak_snapshot
+
+b() { "${as[@]}" berth "$@"; }
+ctl() { "${as[@]}" systemctl $manager "$@"; }
+state() { b ps -a | grep " e2e-life\$" | grep -Eo 'Up|Created|Paused|Exited \([0-9]+\)'; }
+is() { [ "$(state)" = "$1" ]; }
+
+life() {
+	say "run -d, stop, start: ${as[*]:-root}"
+	id=$(b run -d --name e2e-life --network none $IMAGE sh -c 'trap "exit 5" TERM; echo round >>/rounds; sleep 100000 & wait $!')
+	assert_match "what run -d prints" "$id" '^[0-9a-f]{64}$'
+	assert_eq "state" "$(state)" Up
+	assert_eq "unit" "$(ctl show -P MainPID e2e-life)" "$(b inspect e2e-life | grep -o '"Pid": [0-9]*' | cut -d' ' -f 2)"
+	assert_eq "the name again" "$(exit_code b run -d --name e2e-life $IMAGE true)" 125
+	wait_for 20 b exec e2e-life test -s /rounds
+	assert_eq "stop" "$(b stop e2e-life)" e2e-life
+	assert_eq "state" "$(state)" "Exited (5)"
+	assert_eq "not among those that run" "$(b ps -q)" ""
+	assert_match "inspect" "$(b inspect e2e-life)" '"ExitCode": 5'
+	assert_eq "start" "$(b start e2e-life)" e2e-life
+	wait_for 20 b exec e2e-life grep -qz 'round.round' /rounds
+
+	say "restart, pause, kill, wait"
+	b restart e2e-life >/dev/null
+	assert_eq "state" "$(state)" Up
+	b pause e2e-life >/dev/null
+	assert_eq "state" "$(state)" Paused
+	assert_eq "pause of a paused one" "$(exit_code b pause e2e-life)" 125
+	b unpause e2e-life >/dev/null
+	assert_eq "rm of one that runs" "$(exit_code b rm e2e-life)" 2
+	b wait e2e-life >"$tmp/code" &
+	waiting=$!
+	b kill -s KILL e2e-life >/dev/null
+	wait "$waiting"
+	assert_eq "status from wait" "$(cat "$tmp/code")" 137
+	assert_eq "state" "$(state)" "Exited (137)"
+	b start e2e-life >/dev/null
+	assert_eq "rm -f" "$(b rm -f e2e-life)" e2e-life
+	assert_eq "rm of none" "$(exit_code b rm e2e-life)" 1
+	ctl reset-failed 2>/dev/null || true
+
+	say "create, start -a, and a program that is not there"
+	b create --name e2e-life --network none $IMAGE sh -c 'echo out; exit 9' >/dev/null
+	assert_eq "state" "$(state)" Created
+	code=0
+	out=$(b start -a e2e-life) || code=$?
+	assert_eq "start -a" "$out $code" "out 9"
+	assert_eq "state" "$(state)" "Exited (9)"
+	b rm e2e-life >/dev/null
+	assert_eq "no program" "$(exit_code b run -d --name e2e-life --network none $IMAGE /no/such)" 127
+	assert_match "why" "$(b inspect e2e-life)" '"Error": ".*/no/such'
+	b rm e2e-life >/dev/null
+	ctl reset-failed 2>/dev/null || true
+}
+
+as=() manager=
+life
+as=(as_tester) manager=--user
+life
+as=() manager=
+
+say "--restart"
+berth run -d --name e2e-life --restart on-failure:2 --network none $IMAGE sh -c 'echo >>/rounds; wc -l </rounds; exit 3' >/dev/null
+given_up() { has_property e2e-life ActiveState inactive && is "Exited (3)"; }
+wait_for 60 given_up
+assert_eq "rounds, and one more" "$(berth start -a e2e-life || true)" 4
+berth rm e2e-life >/dev/null
+systemctl reset-failed 2>/dev/null || true
+
+say "foreground: exit status, signal, and what stays"
+assert_eq "status" "$(exit_code berth run --name e2e-life --network none $IMAGE sh -c 'exit 4')" 4
+assert_eq "state" "$(state)" "Exited (4)"
+assert_eq "prune" "$(berth container prune -f | wc -l)" 1
+
+say "run -d --rm prints the ID, and leaves nothing"
+assert_match "what run -d prints" "$(berth run -d --rm --name e2e-life --network none $IMAGE true)" '^[0-9a-f]{64}$'
+gone() { [ "$(exit_code berth container exists e2e-life)" = 1 ]; }
+wait_for 30 gone
+
+if [ "$BERTH_HOST" != vm ]; then
+	say "stop of a Quadlet's container is systemd's"
+	quadlet e2e-quad.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=sh -c '$IDLE'
+[Service]
+Restart=always
+F
+	systemctl start e2e-quad
+	berth restart systemd-e2e-quad >/dev/null
+	assert_eq "state" "$(property e2e-quad ActiveState)" active
+	berth stop e2e-quad >/dev/null
+	assert_eq "state" "$(property e2e-quad ActiveState)" inactive
+	rm /etc/containers/systemd/e2e-quad.container
+	systemctl daemon-reload
+fi
+
+say "nothing is left"
+wait_for 20 no_scope
+wait_for 20 user_no_scope
+rm "$tmp/code"
+leak_check

@@ -192,15 +192,17 @@ func runPodTop(ctx context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	words := set.Args()
-	if !o.latest {
-		words = words[:min(1, len(words))]
+	names, rest := set.Args(), set.Args()
+	if o.latest {
+		names = nil
+	} else {
+		names, rest = names[:min(1, len(names))], rest[min(1, len(rest)):]
 	}
-	list, err := o.find(words[:len(words)*b2i(!o.latest)])
+	list, err := o.find(names)
 	if err != nil {
 		return err
 	}
-	descriptors := strings.Join(set.Args()[len(words)*b2i(!o.latest):], ",")
+	descriptors := strings.Join(rest, ",")
 	if descriptors == "" {
 		descriptors = "user,pid,ppid,pcpu,etime,tty,time,args"
 	}
@@ -225,13 +227,6 @@ func runPodTop(ctx context.Context, env *Env, args []string) error {
 	}
 	_, err = env.Out.Write(out)
 	return err
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // processes are the PIDs in the container's control group.

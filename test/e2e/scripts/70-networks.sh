@@ -1,5 +1,5 @@
 # hosts: nspawn vm
-# timeout: 6m
+# timeout: 10m
 # Several networks for one container, by units: names, both kinds of addresses, chosen ones; changed while the container
 # runs; the name server and the rules come back when they are lost; and nothing is left.
 . "$BERTH_E2E/berth.sh"

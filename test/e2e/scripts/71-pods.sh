@@ -1,5 +1,5 @@
 # hosts: nspawn vm
-# timeout: 8m
+# timeout: 14m
 # A pod of three containers by unit files, for root and for a user: they share a network, its ports and a host name; one may
 # come and go; the pod stops with its last container; and nothing is left, not even after kills.
 . "$BERTH_E2E/berth.sh"
@@ -97,15 +97,15 @@ check() {
 	sc restart e2e-side
 	assert_eq "the same pod" "$(b pod ps -q --no-trunc)" "$pod"
 	sc stop e2e-side
-	wait_for 30 inactive e2e-pod
+	wait_for 90 inactive e2e-pod
 	assert_eq "its result" "$(prop e2e-pod Result)" success
 	assert_eq "pods" "$(b pod ps -q)" ""
 
 	say "kill -9 of all"
 	sc start e2e-pod
-	wait_for 30 ask_side localhost
+	wait_for 90 ask_side localhost
 	b pod kill e2e-stack
-	wait_for 30 pod_gone
+	wait_for 90 pod_gone
 	sc reset-failed e2e-web e2e-side
 }
 pod_gone() { [ "$(prop e2e-pod ActiveState)" != active ] && [ -z "$(b pod ps -q)" ]; }

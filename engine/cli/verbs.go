@@ -5,7 +5,7 @@ func verbs() []Verb {
 	return []Verb{
 		createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), unpauseVerb(), waitVerb(), containerVerb(),
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(),
-		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
+		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), setupVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 		autoUpdateVerb(), pinVerb(), unpinVerb(),
 	}
 }

@@ -16,7 +16,9 @@ as_tester $B $IMAGE true
 say "ranges that are missing are named"
 sed -i /^containers:/d /etc/subuid /etc/subgid
 assert_match "no range" "$(must_fail $B --userns=auto $IMAGE true)" '/etc/subuid gives no range to "containers": add the line "containers:2147483647:2147483648"'
-echo containers:2147483647:2147483648 | tee -a /etc/subuid >>/etc/subgid
+berth setup userns >/dev/null
+assert_eq "ranges" "$(grep -h ^containers: /etc/subuid /etc/subgid | uniq)" containers:2147483647:2147483648
+assert_match "again" "$(berth setup userns)" "has a range already"
 $B --userns=auto $IMAGE true
 wait_for 20 no_scope
 leak_snapshot

@@ -58,6 +58,9 @@ type Output struct {
 
 	// Stub: the file has errors, and the unit's start tells them.
 	Stub bool
+
+	// Also are other units that belong to this one.
+	Also []Output
 }
 
 // entry is what the first pass knows of a file.
@@ -316,6 +319,7 @@ func (g *generation) convertOne(e *entry) Output {
 	if e.source.Problem == "" {
 		u.Check()
 		c.run() // even when there are errors: it finds those of references
+		c.checkRestarts()
 	}
 	out.Findings = append(u.Findings, dropins...)
 	units.SortFindings(out.Findings)
@@ -328,6 +332,7 @@ func (g *generation) convertOne(e *entry) Output {
 		g.buf = c.stub(g.buf[:0], c.stop(), out.Findings)
 	} else {
 		e.done = true
+		out.Also = c.restarts()
 		g.buf = u.File.Append(g.buf[:0])
 	}
 	out.Text = g.buf

@@ -116,8 +116,13 @@ func generateArchive(a archive) archive {
 		if out.Name != "" {
 			result.files = append(result.files, archived{"out/" + out.Name, string(out.Text)})
 		}
-		for _, l := range out.Links {
-			links.WriteString(l.Name + " -> " + l.Target + "\n")
+		for _, unit := range append([]Output{{Links: out.Links}}, out.Also...) {
+			if unit.Name != "" {
+				result.files = append(result.files, archived{"out/" + unit.Name, string(unit.Text)})
+			}
+			for _, l := range unit.Links {
+				links.WriteString(l.Name + " -> " + l.Target + "\n")
+			}
 		}
 	})
 	if links.Len() > 0 {

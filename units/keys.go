@@ -368,6 +368,7 @@ var Keys = [...]Row{
 	// The sections beside.
 	{"DefaultDependencies", KindQuadlet, "", Special, "5.3", "Whether the unit waits for the network; yes when absent.", 0, func(s Section) Value { return &s.(*Quadlet).DefaultDependencies }},
 	{"UnknownKeys", KindBerth, "", Special, "berth", "What an unknown key is: error (when absent) or warn.", 0, func(s Section) Value { return &s.(*Berth).UnknownKeys }},
+	{"RestartOn", KindBerth, "", Special, "berth", "Files and directories of the host whose change restarts the unit while it runs.", 0, func(s Section) Value { return &s.(*Berth).RestartOn }},
 	{"Override", KindBerth, "", Special, "berth", "Whether the unit may take the place of one that the system has.", 0, func(s Section) Value { return &s.(*Berth).Override }},
 }
 

@@ -101,6 +101,7 @@ type Berth struct {
 	Shared
 	UnknownKeys String
 	Override    Bool
+	RestartOn   Words
 }
 
 func (c *Container) reset() { *c = Container{} }

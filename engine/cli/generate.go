@@ -132,11 +132,13 @@ func printUnits(env *Env, cfg generator.Config, set generator.Set, wanted []*wan
 		if out.Name == "" {
 			return
 		}
-		fmt.Fprintf(w, "---%s---\n%s", out.Name, out.Text)
-		for _, link := range out.Links {
-			fmt.Fprintf(w, "# link: %s -> %s\n", link.Name, link.Target)
+		for _, unit := range append([]generator.Output{*out}, out.Also...) {
+			fmt.Fprintf(w, "---%s---\n%s", unit.Name, unit.Text)
+			for _, link := range unit.Links {
+				fmt.Fprintf(w, "# link: %s -> %s\n", link.Name, link.Target)
+			}
+			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w)
 	})
 	if wait := generator.WaitOnline(); cfg.User && len(wanted) == 0 && len(set.Files) > 0 {
 		fmt.Fprintf(w, "---%s---\n%s\n", wait.Name, wait.Text)

@@ -146,6 +146,11 @@ func printUnits(cfg generator.Config, set generator.Set, log *logger, stdout *os
 		w.WriteString("---" + out.Name + "---\n")
 		w.Write(out.Text)
 		w.WriteString("\n")
+		for _, also := range out.Also {
+			w.WriteString("---" + also.Name + "---\n")
+			w.Write(also.Text)
+			w.WriteString("\n")
+		}
 	})
 }
 
@@ -162,6 +167,11 @@ func writeUnits(cfg generator.Config, set generator.Set, log *logger, dir string
 		}
 		if err := w.unit(out); err != nil {
 			log.error(err.Error())
+		}
+		for i := range out.Also {
+			if err := w.unit(&out.Also[i]); err != nil {
+				log.error(err.Error())
+			}
 		}
 	})
 	if cfg.User {

@@ -136,6 +136,28 @@ wait_for 30 grew "$(wc -l <"$log")"
 systemctl stop e2e-ledger
 assert_eq "the first line out of order" "$(awk '$0 != NR "." { print NR ": " $0; exit }' "$log")" ""
 berth volume rm ledger >/dev/null
+
+say "a configuration file restarts the unit that is to be restarted on it"
+echo one >/run/e2e-conf
+defer rm -f /run/e2e-conf
+quadlet e2e-conf.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Volume=/run/e2e-conf:/conf:ro
+Exec=sh -c 'echo "read \$\$(cat /conf)"; $IDLE'
+[X-Berth]
+RestartOn=/run/e2e-conf
+F
+systemctl start e2e-conf
+wait_journal 30 'read one' -u e2e-conf
+wait_for 10 has_property e2e-conf-restart.path ActiveState active
+echo two >/run/e2e-conf
+wait_journal 60 'read two' -u e2e-conf
+wait_for 30 has_property e2e-conf ActiveState active
+systemctl stop e2e-conf
+wait_for 10 has_property e2e-conf-restart.path ActiveState inactive
+rm -f /run/e2e-conf
 rm -f /etc/containers/systemd/e2e-*.container
 systemctl daemon-reload
 systemctl reset-failed

@@ -208,6 +208,10 @@ type Engine struct {
 	SubIDs SubIDs
 	// Programs runs the programs that mount volumes.
 	Programs proc.Runner
+	// HookDirs and CDIDirs have files that describe hooks and devices; a later directory counts more.
+	HookDirs, CDIDirs []string
+	// RemoveImage removes an image that nobody uses any more.
+	RemoveImage func(ctx context.Context, id string) error
 	// RuntimeProgram is the path of the OCI runtime.
 	RuntimeProgram string
 	// StagingDir is an empty directory of the installation that mounts can be made on; where it is not there, one below
@@ -228,6 +232,8 @@ type Host struct {
 	Swap        bool     // memory.swap.max is there
 	Environment map[string]string
 	ListenFDs   int
+	SELinux     bool   // SELinux is there
+	AppArmor    string // the default profile for containers; "" where there is none
 	HostsFile   string // text of the host's /etc/hosts
 	ResolvConf  string // text of the host's resolv.conf
 	Journal     string // namespace of the journal that the unit writes to

@@ -63,7 +63,7 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if s.Container.ImageVolume == "tmpfs" {
 		in.Container.Tmpfs = append(slices.Clone(image.Config.Volumes), in.Container.Tmpfs...)
 	}
-	if in.Devices, err = hostDevices(s.Container); err != nil {
+	if in.Devices, err = e.hostDevices(s.Container); err != nil {
 		return in, err
 	}
 	if in.BlockDevices, err = blockDevices(s.Container); err != nil {
@@ -90,14 +90,17 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 	if err := e.ownFiles(*s, in.Files); err != nil {
 		return in, err
 	}
-	in.Seccomp, err = e.seccompFilter(s.Container)
+	if in.CDI, err = e.cdi(s.Container); err != nil {
+		return in, err
+	}
+	in.Seccomp, err = e.seccompFilter(s.Container, image.Config)
 	return in, err
 }
 
 func (e *Engine) specHost(s State) spec.Host {
 	h := spec.Host{
 		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs,
-		CgroupsPath: s.cgroupInside,
+		CgroupsPath: s.cgroupInside, AppArmor: e.Host.AppArmor, SELinux: e.Host.SELinux,
 	}
 	if s.cgroupInside != "" {
 		h.Controllers, h.Swap = e.Host.Controllers, e.Host.Swap
@@ -183,7 +186,9 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 	if !s.Container.ImageDNS() {
 		show(network, "resolv.conf", "/etc/resolv.conf")
 	}
-	show(e.Dirs.Container(s.ID), "hostname", "/etc/hostname")
+	if !s.Container.NoHostName {
+		show(e.Dirs.Container(s.ID), "hostname", "/etc/hostname")
+	}
 	show(e.Dirs.Container(s.ID), "containerenv", "/run/.containerenv")
 	if !s.Container.NoHosts {
 		show(network, "hosts", "/etc/hosts")
@@ -261,12 +266,15 @@ func createFile(path, text string) error {
 }
 
 // seccompFilter reads the profile that the options name.
-func (e *Engine) seccompFilter(c spec.Container) (*specs.LinuxSeccomp, error) {
+func (e *Engine) seccompFilter(c spec.Container, image spec.ImageConfig) (*specs.LinuxSeccomp, error) {
 	path, err := spec.SeccompProfile(c)
 	if err != nil || path == "unconfined" {
 		return nil, err
 	}
-	text, err := e.Seccomp(path)
+	text := []byte(image.SeccompProfile)
+	if c.SeccompPolicy != "image" || path != "" || len(text) == 0 {
+		text, err = e.Seccomp(path)
+	}
 	if err != nil || text == nil {
 		return nil, err
 	}

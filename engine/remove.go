@@ -123,7 +123,15 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return e.Dirs.release(s)
+	if err := e.Dirs.release(s); err != nil {
+		return err
+	}
+	if s.Container.RemoveImage && s.ImageID != "" {
+		if err := e.RemoveImage(ctx, s.ImageID); err != nil {
+			fmt.Fprintf(e.Warn, "the image of container %q stays: %v\n", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // loosen ends what is left of a container's processes and takes its connections away: all that it had while it ran.

@@ -281,6 +281,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	if err != nil {
 		return Bundle{}, err
 	}
+	if err := e.addHooks(ctx, &config, len(in.Volumes) > 0); err != nil {
+		return Bundle{}, err
+	}
 	s.Command = config.Process.Args
 	if s.output, err = e.openOutput(s); err != nil {
 		return Bundle{}, err

@@ -23,7 +23,7 @@ type runFlag struct {
 }
 
 // runFlags is the flag table of run and create. Flags that belong together have a file of their own.
-var runFlags = flagTable(commonFlags, podRunFlags, limitFlags, namespaceFlags, systemdFlags, processFlags, pullFlags)
+var runFlags = flagTable(commonFlags, podRunFlags, limitFlags, namespaceFlags, systemdFlags, securityFlags, processFlags, pullFlags)
 
 var commonFlags = []runFlag{
 	{"add-host", "", "NAME:IP", "add a line to /etc/hosts; IP may be host-gateway", list(func(c *spec.Container) *[]string { return &c.AddHosts })},
@@ -75,7 +75,7 @@ var commonFlags = []runFlag{
 	{"rootfs", "", "", "IMAGE is the path of a root file system", toggle(func(c *spec.Container) *bool { return &c.Rootfs })},
 	{"sdnotify", "", "WHO", "who tells systemd READY=1: conmon (berth, when the program has started), container, ignore", text(func(c *spec.Container) *string { return &c.SDNotify })},
 	{"secret", "", "NAME[,KEY=VALUE…]", "give a secret, or a credential of the unit: type=mount (a file) or env, target, uid, gid, mode", list(func(c *spec.Container) *[]string { return &c.Secrets })},
-	{"security-opt", "", "OPTION", "no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, label=disable", list(func(c *spec.Container) *[]string { return &c.SecurityOpts })},
+	{"security-opt", "", "OPTION", "no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, proc-opts=OPTIONS, label=…", list(func(c *spec.Container) *[]string { return &c.SecurityOpts })},
 	{"shm-size", "", "SIZE", "size of /dev/shm", text(func(c *spec.Container) *string { return &c.ShmSize })},
 	{"stop-signal", "", "SIGNAL", "signal that asks the container to end", text(func(c *spec.Container) *string { return &c.StopSignal })},
 	{"stop-timeout", "", "SECONDS", "how long the container may take to end", seconds(func(c *spec.Container) *time.Duration { return &c.StopTimeout })},

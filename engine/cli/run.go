@@ -63,6 +63,7 @@ func checkRun(c spec.Container) error {
 		{"cgroups", c.Cgroups, []string{"", "split", "enabled", "disabled", "no-conmon"}},
 		{"sdnotify", c.SDNotify, []string{"", "conmon", "container", "ignore"}},
 		{"image-volume", c.ImageVolume, []string{"", "anonymous", "bind", "tmpfs", "ignore"}},
+		{"seccomp-policy", c.SeccompPolicy, []string{"", "default", "image"}},
 		{"pull", c.Pull, []string{"", "always", "missing", "newer", "never"}},
 	} {
 		if !slices.Contains(f.known, f.value) {

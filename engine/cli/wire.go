@@ -80,6 +80,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		Dirs:     dirs,
 		Host:     host,
 		Seccomp:  conf.Seccomp,
+		HookDirs: conf.HookDirs(), CDIDirs: conf.CDIDirs(),
 		Warn:     env.Err,
 		Programs: env.Run,
 		SubIDs:   subIDs,
@@ -95,6 +96,11 @@ func newEngine(env *Env) (*engine.Engine, error) {
 			return nil, err // a nil *Conn would be no nil Keeping
 		}
 		return conn, nil
+	}
+	e.Host.AppArmor, e.Host.SELinux = conf.AppArmor(), unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
+	e.RemoveImage = func(ctx context.Context, id string) error {
+		_, err := env.Run(ctx, proc.Command{Path: helper("berth-image"), Args: []string{"rmi", id}})
+		return err
 	}
 	e.Pull = func(ctx context.Context, c spec.Container) error { return pull(ctx, env, c) }
 	return e, nil

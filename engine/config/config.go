@@ -19,12 +19,15 @@ import (
 type Config struct {
 	Containers struct {
 		SeccompProfile string   `toml:"seccomp_profile"`
+		AppArmor       string   `toml:"apparmor_profile"`
 		Env            []string `toml:"env"`
 	} `toml:"containers"`
 	Engine struct {
 		Runtime           string              `toml:"runtime"`
 		Runtimes          map[string][]string `toml:"runtimes"`
 		HelperBinariesDir []string            `toml:"helper_binaries_dir"`
+		HooksDir          []string            `toml:"hooks_dir"`
+		CDISpecDirs       []string            `toml:"cdi_spec_dirs"`
 	} `toml:"engine"`
 	Network struct {
 		NetworkConfigDir string `toml:"network_config_dir"`
@@ -119,6 +122,45 @@ func (c Config) NetworkDirs(graphRoot string, rootless bool) []string {
 		return []string{filepath.Join(graphRoot, "networks")}
 	}
 	return []string{"/etc/containers/networks", "/run/containers/networks", "/usr/share/containers/networks"}
+}
+
+// HookDirs are the directories of OCI hooks, the later ones counting more.
+func (c Config) HookDirs() []string {
+	if len(c.Engine.HooksDir) > 0 {
+		return c.Engine.HooksDir
+	}
+	return []string{"/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"}
+}
+
+// CDIDirs are the directories that describe devices, the later ones counting more.
+func (c Config) CDIDirs() []string {
+	if len(c.Engine.CDISpecDirs) > 0 {
+		return c.Engine.CDISpecDirs
+	}
+	return []string{"/etc/cdi", "/var/run/cdi"}
+}
+
+// AppArmor is the profile that containers get: what apparmor_profile= says, else the one that Podman has loaded, if AppArmor
+// is there and the kernel lets us read the list.
+func (c Config) AppArmor() string {
+	if enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || strings.TrimSpace(string(enabled)) != "Y" {
+		return ""
+	}
+	if c.Containers.AppArmor != "" {
+		return c.Containers.AppArmor
+	}
+	loaded, err := os.ReadFile("/sys/kernel/security/apparmor/profiles")
+	if err != nil {
+		return ""
+	}
+	found := ""
+	for _, line := range strings.Split(string(loaded), "\n") {
+		name, mode, _ := strings.Cut(line, " ")
+		if strings.HasPrefix(name, "containers-default-") && mode == "(enforce)" {
+			found = max(found, name)
+		}
+	}
+	return found
 }
 
 // seccompFiles are the places of the default profile, the first that is there is taken.

@@ -19,6 +19,7 @@ type Input struct {
 	Host      Host
 	Volumes   []Mount // resolved volumes, in the order given
 	Devices   []Device
+	CDI       []CDIEdits // of the devices that are known by name
 	// BlockDevices are the numbers of the devices that Container.BlockDevices names.
 	BlockDevices map[string]DeviceNumber
 	Files        []Mount // files of ours: hosts, resolv.conf, hostname, .containerenv
@@ -48,6 +49,8 @@ type Host struct {
 	CgroupsPath string            // below the root of the cgroup file system; "" for the runtime's choice
 	ListenFDs   int               // sockets handed on by systemd, from file descriptor 3 on
 	Controllers []string          // of the container's cgroup, for which limits can be set
+	SELinux     bool              // SELinux is there
+	AppArmor    string            // default profile; "" where there is none
 	Swap        bool              // the memory controller counts swap too
 }
 
@@ -71,6 +74,9 @@ func Build(in Input) (*specs.Spec, error) {
 	security, err := parseSecurity(in.Container)
 	if err != nil {
 		return nil, err
+	}
+	if security.label != "" && in.Host.SELinux {
+		return nil, fmt.Errorf("security option %q: a container has the SELinux label of its unit; write SELinuxContext= into [Service]", security.label)
 	}
 	caps, err := capabilities(in.Container, in.Process)
 	if err != nil {
@@ -107,7 +113,10 @@ func Build(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	devices, rules := devices(in)
+	devices, rules, err := devices(in)
+	if err != nil {
+		return nil, err
+	}
 	resources, err := resources(in, rules)
 	if err != nil {
 		return nil, err
@@ -130,7 +139,7 @@ func Build(in Input) (*specs.Spec, error) {
 			Capabilities:    caps,
 			Rlimits:         rlimits,
 			NoNewPrivileges: security.noNewPrivileges,
-			ApparmorProfile: security.apparmor,
+			ApparmorProfile: security.profile(in),
 			OOMScoreAdj:     in.Container.OOMScoreAdj,
 		},
 		Root:        &specs.Root{Path: in.Rootfs, Readonly: in.Container.ReadOnly},
@@ -154,6 +163,11 @@ func Build(in Input) (*specs.Spec, error) {
 		s.Linux.Seccomp = in.Seccomp
 	}
 	userNamespace(s.Linux, in)
+	for _, edits := range in.CDI {
+		if err := edits.apply(s, in.Host.Rootless); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 

@@ -237,7 +237,7 @@ func TestImageMetadataIsData(t *testing.T) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Cmd", "Entrypoint", "Env", "Exposed", "StopSignal", "User", "Volumes", "WorkingDir"}
+	want := []string{"Cmd", "Entrypoint", "Env", "Exposed", "SeccompProfile", "StopSignal", "User", "Volumes", "WorkingDir"}
 	if got := SortedKeys(fields); !slices.Equal(got, want) {
 		t.Errorf("ImageConfig has the fields %v, %v were looked at", got, want)
 	}
@@ -246,7 +246,7 @@ func TestImageMetadataIsData(t *testing.T) {
 	hostile := "org.systemd.property.ExecStart=/bin/x"
 	in.Image = ImageConfig{
 		Entrypoint: []string{hostile}, Cmd: []string{hostile}, Env: []string{hostile}, StopSignal: hostile,
-		Volumes: []string{hostile}, Exposed: []string{hostile}, User: hostile, WorkingDir: "/srv",
+		SeccompProfile: hostile, Volumes: []string{hostile}, Exposed: []string{hostile}, User: hostile, WorkingDir: "/srv",
 	}
 	s, err := Build(in)
 	if err != nil {
@@ -293,6 +293,7 @@ func TestBuildRefuses(t *testing.T) {
 		}, "change the host"},
 		{"memory without controller", func(in *Input) { in.Container.Memory = "1g" }, "MemoryMax="},
 		{"pids without controller", func(in *Input) { in.Container.PidsLimit = "10" }, "TasksMax="},
+		{"label", func(in *Input) { in.Host.SELinux, in.Container.SecurityOpts = true, []string{"label=type:x"} }, "SELinuxContext="},
 		{"variable without a name", func(in *Input) { in.Container.Environment = []string{"=x"} }, "no name"},
 		{"NUL", func(in *Input) { in.Container.Environment = []string{"A=\x00"} }, "NUL"},
 	}

@@ -69,6 +69,7 @@ type Container struct {
 	Limits
 	Namespaces
 	SystemdFlags
+	DeviceFlags
 	ProcessFlags
 	Accounts
 	PullFlags
@@ -120,5 +121,7 @@ type ImageConfig struct {
 	WorkingDir string
 	Volumes    []string // sorted
 	StopSignal string
-	Exposed    []string // "80/tcp", sorted
+	// SeccompProfile is the image's own profile. It counts only for who asks for it with --seccomp-policy=image.
+	SeccompProfile string
+	Exposed        []string // "80/tcp", sorted
 }

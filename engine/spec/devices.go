@@ -4,10 +4,22 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
+
+// DeviceFlags are the flags about devices and what else a container may touch.
+type DeviceFlags struct {
+	ChrootDirs    []string `json:"chrootDirs,omitempty"`
+	DeviceRules   []string `json:"deviceRules,omitempty"`
+	GPUs          []string `json:"gpus,omitempty"`
+	NoHostName    bool     `json:"noHostName,omitempty"`
+	RemoveImage   bool     `json:"removeImage,omitempty"`
+	SeccompPolicy string   `json:"seccompPolicy,omitempty"` // default, image
+}
 
 // Device is a node of the host's /dev that the container gets.
 type Device struct {
@@ -45,7 +57,7 @@ func isAccess(s string) bool { return s != "" && strings.Trim(s, "rwm") == "" }
 
 // devices are the nodes asked for beyond the ones that every runtime makes, with the rules that let the container use
 // them. A user may make none: the host's own nodes are bind-mounted.
-func devices(in Input) (nodes []specs.LinuxDevice, rules []specs.LinuxDeviceCgroup) {
+func devices(in Input) (nodes []specs.LinuxDevice, rules []specs.LinuxDeviceCgroup, err error) {
 	rules = []specs.LinuxDeviceCgroup{{Allow: in.Container.Privileged, Access: "rwm"}}
 	for _, d := range in.Devices {
 		if in.nested() {
@@ -55,7 +67,40 @@ func devices(in Input) (nodes []specs.LinuxDevice, rules []specs.LinuxDeviceCgro
 		nodes = append(nodes, specs.LinuxDevice{Path: d.Destination, Type: d.Type, Major: d.Major, Minor: d.Minor, FileMode: &mode})
 		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: d.Type, Major: &d.Major, Minor: &d.Minor, Access: d.Access})
 	}
-	return nodes, rules
+	for _, word := range in.Container.DeviceRules {
+		rule, err := parseDeviceRule(word)
+		if err != nil {
+			return nil, nil, err
+		}
+		rules = append(rules, rule)
+	}
+	return nodes, rules, nil
+}
+
+// parseDeviceRule reads "TYPE MAJOR:MINOR ACCESS", where a number may be *.
+func parseDeviceRule(word string) (specs.LinuxDeviceCgroup, error) {
+	wrong := fmt.Errorf("device rule %q is not \"TYPE MAJOR:MINOR ACCESS\", such as \"c 10:* rwm\"", word)
+	fields := strings.Fields(word)
+	if len(fields) != 3 || !slices.Contains([]string{"a", "b", "c"}, fields[0]) || !isAccess(fields[2]) {
+		return specs.LinuxDeviceCgroup{}, wrong
+	}
+	rule := specs.LinuxDeviceCgroup{Allow: true, Type: fields[0], Access: fields[2]}
+	major, minor, ok := strings.Cut(fields[1], ":")
+	for _, n := range []struct {
+		text string
+		to   **int64
+	}{{major, &rule.Major}, {minor, &rule.Minor}} {
+		if n.text == "*" {
+			continue
+		}
+		v, err := strconv.ParseUint(n.text, 10, 31)
+		if err != nil || !ok {
+			return specs.LinuxDeviceCgroup{}, wrong
+		}
+		number := int64(v)
+		*n.to = &number
+	}
+	return rule, nil
 }
 
 // nested reports whether the runtime works in a user namespace, where no device can be made (user_namespaces(7)).

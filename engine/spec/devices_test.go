@@ -25,6 +25,22 @@ func TestParseDevice(t *testing.T) {
 	}
 }
 
+func TestDeviceRule(t *testing.T) {
+	rule, err := parseDeviceRule("c 10:* rw")
+	if err != nil || rule.Type != "c" || *rule.Major != 10 || rule.Minor != nil || rule.Access != "rw" || !rule.Allow {
+		t.Errorf("%+v, %v", rule, err)
+	}
+	for _, word := range []string{"", "c 10 rw", "x 1:2 r", "c 1:2", "c a:b r", "c 1:2 q", "c 1:2 r w", "c -1:2 r"} {
+		if rule, err := parseDeviceRule(word); err == nil {
+			t.Errorf("%q was taken as %+v", word, rule)
+		}
+	}
+	s := mustBuild(t, with(func(in *Input) { in.Container.DeviceRules = []string{"b *:* r"} }))
+	if r := s.Linux.Resources.Devices; len(r) != 2 || r[1].Type != "b" {
+		t.Errorf("rules %+v", r)
+	}
+}
+
 // Root makes the node and opens the device cgroup for it; a user gets the host's own node.
 func TestDevices(t *testing.T) {
 	d := Device{Source: "/dev/fuse", Destination: "/dev/fuse", Access: "rw", Type: "c", Major: 10, Minor: 229, Mode: 0o666}

@@ -35,6 +35,16 @@ func mounts(in Input) ([]specs.Mount, error) {
 			m.Options = readOnly(m.Options)
 		}
 		byPlace[f.Destination] = m
+		for _, dir := range in.Container.ChrootDirs {
+			if !path.IsAbs(dir) {
+				return nil, fmt.Errorf("--chrootdirs=%s is no absolute path", dir)
+			}
+			if slices.Contains([]string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname"}, f.Destination) {
+				there := m
+				there.Destination = path.Join(dir, f.Destination)
+				byPlace[there.Destination] = there
+			}
+		}
 	}
 	if in.Container.ReadOnly && in.Container.ReadOnlyTmpfs {
 		for _, p := range []string{"/run", "/tmp", "/var/tmp"} {
@@ -105,6 +115,10 @@ func kernelMounts(in Input) ([]specs.Mount, error) {
 			return nil, fmt.Errorf("shm size: %w", err)
 		}
 	}
+	security, err := parseSecurity(in.Container)
+	if err != nil {
+		return nil, err
+	}
 	sysMode, cgroupMode := "ro", "ro"
 	if in.Container.Privileged {
 		sysMode, cgroupMode = "rw", "rw"
@@ -117,7 +131,7 @@ func kernelMounts(in Input) ([]specs.Mount, error) {
 		pts = append(pts, "gid=5")
 	}
 	list := []specs.Mount{
-		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: append([]string{"nosuid", "noexec", "nodev"}, security.procOptions...)},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: pts},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},

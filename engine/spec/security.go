@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -106,6 +107,8 @@ type security struct {
 	unconfined      bool   // no seccomp filter
 	seccomp         string // path of a profile; "" for the default one
 	apparmor        string
+	procOptions     []string // of proc(5)
+	label           string   // option about the label that SELinux is to give
 	masked          []string
 	readonly        []string
 }
@@ -144,15 +147,41 @@ func parseSecurity(c Container) (security, error) {
 			s.masked = append(append([]string{}, s.masked...), splitNonEmpty(value, ":")...)
 		case "unmask":
 			s.masked, s.readonly = unmask(s.masked, value), unmask(s.readonly, value)
+		case "proc-opts":
+			s.procOptions = append(s.procOptions, splitNonEmpty(value, ",")...)
 		case "label":
-			if value != "disable" {
-				return s, fmt.Errorf("security option %q: SELinux labels are not supported by this build; label=disable is", opt)
+			if err := checkLabel(opt, value); err != nil {
+				return s, err
+			}
+			if value != "disable" && value != "nested" {
+				s.label = opt
 			}
 		default:
-			return s, fmt.Errorf("unknown security option %q; known are no-new-privileges, seccomp, apparmor, mask, unmask, label", opt)
+			return s, fmt.Errorf("unknown security option %q; known are no-new-privileges, seccomp, apparmor, mask, unmask, proc-opts, label", opt)
 		}
 	}
 	return s, nil
+}
+
+// checkLabel reads an option of SELinux. Containers run in the label of their unit: to choose another has no meaning where
+// there is no SELinux, and Build refuses it where there is.
+func checkLabel(opt, value string) error {
+	key, _ := cutAny(value, ":=")
+	if !slices.Contains([]string{"disable", "nested", "user", "role", "type", "level", "filetype"}, key) {
+		return fmt.Errorf("security option %q: known are disable, nested, user:, role:, type:, level: and filetype:", opt)
+	}
+	return nil
+}
+
+// profile is the AppArmor profile: what was asked for, else the host's default one.
+func (s security) profile(in Input) string {
+	switch {
+	case s.apparmor == "unconfined", s.apparmor == "" && in.Container.Privileged:
+		return ""
+	case s.apparmor == "":
+		return in.Host.AppArmor
+	}
+	return s.apparmor
 }
 
 func unmask(paths []string, value string) []string {
@@ -162,7 +191,7 @@ func unmask(paths []string, value string) []string {
 	open := splitNonEmpty(value, ":")
 	var left []string
 	for _, p := range paths {
-		if !slices.Contains(open, p) {
+		if !slices.ContainsFunc(open, func(o string) bool { ok, _ := path.Match(o, p); return ok || o == p }) {
 			left = append(left, p)
 		}
 	}

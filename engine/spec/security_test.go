@@ -82,6 +82,9 @@ func TestSecurityOptions(t *testing.T) {
 			return !slices.Contains(s.masked, "/proc/acpi") && !slices.Contains(s.readonly, "/proc/sys") && len(s.masked) == len(maskedPaths)-1
 		}},
 		{[]string{"unmask=all"}, func(s security) bool { return s.masked == nil && s.readonly == nil }},
+		{[]string{"label=type:x"}, func(s security) bool { return s.label == "label=type:x" }},
+		{[]string{"proc-opts=hidepid=2,subset=pid"}, func(s security) bool { return len(s.procOptions) == 2 }},
+		{[]string{"unmask=/proc/*"}, func(s security) bool { return len(s.readonly) == 0 && len(s.masked) == 4 }},
 		{[]string{"label=disable"}, func(s security) bool { return true }},
 	}
 	for _, tt := range tests {
@@ -90,7 +93,7 @@ func TestSecurityOptions(t *testing.T) {
 			t.Errorf("%v: %+v, %v", tt.opts, s, err)
 		}
 	}
-	for _, opt := range []string{"label=type:x", "no-new-privs", "", "seccomp_unconfined"} {
+	for _, opt := range []string{"label=colour:x", "no-new-privs", "", "seccomp_unconfined"} {
 		if _, err := parseSecurity(Container{SecurityOpts: []string{opt}}); err == nil {
 			t.Errorf("%q was taken", opt)
 		}

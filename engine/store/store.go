@@ -152,7 +152,7 @@ func readConfig(st storage.Store, id string) (spec.ImageConfig, error) {
 	}
 	c := image.Config
 	config := spec.ImageConfig{
-		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal,
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal, SeccompProfile: c.Labels["io.containers.seccomp.profile"],
 		Volumes: spec.SortedKeys(c.Volumes), Exposed: spec.SortedKeys(c.ExposedPorts),
 	}
 	return config, nil

@@ -77,7 +77,7 @@ func devicesBelow(dir spec.Device) ([]spec.Device, error) {
 			}
 		}
 		d := spec.Device{Source: path, Destination: filepath.Join(dir.Destination, rel), Access: dir.Access}
-		if entry.Type()&fs.ModeDevice == 0 {
+		if entry.IsDir() || entry.Type()&fs.ModeSymlink != 0 {
 			return nil
 		}
 		if ok, err := lookAt(&d); err == nil && ok {

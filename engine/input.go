@@ -102,6 +102,9 @@ func (e *Engine) specHost(s State) spec.Host {
 		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs,
 		CgroupsPath: s.cgroupInside, AppArmor: e.Host.AppArmor, SELinux: e.Host.SELinux,
 	}
+	if spec.WantsAllCapabilities(s.Container) {
+		h.Bounding = ownCapabilities()
+	}
 	if s.cgroupInside != "" {
 		h.Controllers, h.Swap = e.Host.Controllers, e.Host.Swap
 	}
@@ -113,6 +116,24 @@ func (e *Engine) specHost(s State) spec.Host {
 
 // notifyInside is where systemd's notification socket appears in a container that reports by itself.
 const notifyInside = "/run/notify/notify.sock"
+
+// ownCapabilities are those that this process may give, nil when they are not known.
+func ownCapabilities() []string {
+	text, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		return nil
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if set, ok := strings.CutPrefix(line, "CapBnd:"); ok {
+			names, err := spec.CapabilityNames(strings.TrimSpace(set))
+			if err != nil {
+				return nil
+			}
+			return names
+		}
+	}
+	return nil
+}
 
 // environment joins the variables of environment files, in order, with those given one by one, which win.
 func (e *Engine) environment(c spec.Container) ([]string, error) {

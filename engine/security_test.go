@@ -48,7 +48,9 @@ const hookText = `{"version":"1.0.0","hook":{"path":"/bin/NAME"},"when":{"always
 // may write to is refused.
 func TestHooks(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
-	text := func(name, stage string) string { return strings.NewReplacer("NAME", name, "STAGE", stage).Replace(hookText) }
+	text := func(name, stage string) string {
+		return strings.NewReplacer("NAME", name, "STAGE", stage).Replace(hookText)
+	}
 	write(t, filepath.Join(first, "b.json"), text("b", "prestart"))
 	write(t, filepath.Join(first, "a.json"), text("hidden", "prestart"))
 	write(t, filepath.Join(second, "a.json"), text("a", "prestart"))

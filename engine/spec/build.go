@@ -50,6 +50,7 @@ type Host struct {
 	ListenFDs   int               // sockets handed on by systemd, from file descriptor 3 on
 	Controllers []string          // of the container's cgroup, for which limits can be set
 	SELinux     bool              // SELinux is there
+	Bounding    []string          // capabilities that may be given at all; nil for all
 	AppArmor    string            // default profile; "" where there is none
 	Swap        bool              // the memory controller counts swap too
 }
@@ -82,6 +83,7 @@ func Build(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	in.Host.limitCapabilities(caps)
 	rlimits, err := rlimits(in.Container)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -71,6 +72,43 @@ func capabilities(c Container, p Process) (*specs.LinuxCapabilities, error) {
 	own := slices.Compact(slices.Sorted(slices.Values(added)))
 	return &specs.LinuxCapabilities{Bounding: bounding, Effective: own, Permitted: own, Inheritable: own, Ambient: own}, nil
 }
+
+// WantsAllCapabilities reports whether the container is to have whatever the caller has.
+func WantsAllCapabilities(c Container) bool {
+	_, all, err := capabilityNames(c.CapAdd)
+	return c.Privileged || all && err == nil
+}
+
+// limitCapabilities takes out what the caller lacks and so cannot give.
+func (h Host) limitCapabilities(caps *specs.LinuxCapabilities) {
+	if h.Bounding == nil {
+		return
+	}
+	for _, set := range []*[]string{&caps.Bounding, &caps.Effective, &caps.Permitted, &caps.Inheritable, &caps.Ambient} {
+		*set = slices.DeleteFunc(slices.Clone(*set), func(name string) bool { return !slices.Contains(h.Bounding, name) })
+	}
+}
+
+// CapabilityNames names the capabilities of a set as /proc/PID/status writes it, in hexadecimal digits.
+func CapabilityNames(hex string) ([]string, error) {
+	mask, err := strconv.ParseUint(hex, 16, 64)
+	if err != nil {
+		return nil, err
+	}
+	list := []string{}
+	for i, name := range capabilityNumbers {
+		if mask&(1<<i) != 0 {
+			list = append(list, "CAP_"+name)
+		}
+	}
+	return list, nil
+}
+
+// capabilityNumbers are the names by number, capabilities(7).
+var capabilityNumbers = strings.Fields(`CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+	NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+	SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG
+	WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`)
 
 // capabilityNames normalises names ("net_admin", "CAP_NET_ADMIN", comma-separated) and reports whether ALL was among them.
 func capabilityNames(list []string) (names []string, all bool, err error) {

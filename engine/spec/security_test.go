@@ -64,6 +64,23 @@ func sortedWith(list, name string) string {
 	return strings.Join(words, " ")
 }
 
+func TestCapabilitiesOfTheCaller(t *testing.T) {
+	names, err := CapabilityNames("000001ffffffffff")
+	if err != nil || len(names) != len(allCapabilities) {
+		t.Fatalf("%d names of %d, %v", len(names), len(allCapabilities), err)
+	}
+	for _, name := range names {
+		if !slices.Contains(allCapabilities, name) {
+			t.Errorf("%s is no capability", name)
+		}
+	}
+	few, _ := CapabilityNames("1001")
+	s := mustBuild(t, with(func(in *Input) { in.Container.Privileged, in.Host.Bounding = true, few }))
+	if got := strings.Join(s.Process.Capabilities.Effective, " "); got != "CAP_CHOWN CAP_NET_ADMIN" {
+		t.Error(got)
+	}
+}
+
 func TestSecurityOptions(t *testing.T) {
 	tests := []struct {
 		opts  []string

@@ -21,6 +21,16 @@ disk=$(lsblk -dnpo NAME 2>/dev/null | grep -m1 '^/dev/[vs]d' || true)
 export disk
 
 printf '[engine]\nruntime = "crun"\n' >"$tmp/containers.conf"
+export http_proxy=http://proxy.example:3128
+mkdir -p /etc/cdi
+defer rm -f /etc/cdi/e2e-card.json /etc/cdi/e2e-gpu.json
+cat >/etc/cdi/e2e-card.json <<F
+{"cdiVersion": "0.6.0", "kind": "example.com/card", "devices": [
+  {"name": "one", "containerEdits": {"env": ["CARD=one"], "deviceNodes": [{"path": "/dev/card", "hostPath": "/dev/null"}]}}]}
+F
+cat >/etc/cdi/e2e-gpu.json <<F
+{"cdiVersion": "0.6.0", "kind": "nvidia.com/gpu", "devices": [{"name": "all", "containerEdits": {"env": ["GPU=all"]}}]}
+F
 leak_snapshot
 
 # Without a group of its own a container starts sooner; only limits need one.
@@ -94,6 +104,36 @@ assert_eq "overlay" "$(in_rootfs "$tmp/root:O" 'echo kept >/new; /bin/busybox ca
 assert_eq "directory" "$(in_rootfs "$tmp/root" 'echo kept >/new; /bin/busybox cat /new')" kept
 assert_eq "the directory itself" "$(cat "$tmp/root/new")" kept
 rm -r "$tmp/root"
+
+say "what is seen from outside of the container"
+defer berth rm -f -i e2e-out
+berth run -d --rm --name e2e-out --label one=1 --label-file "$tmp/labels" --cidfile "$tmp/cid" --pidfile "$tmp/pid" --stop-signal USR1 \
+	--stop-timeout 30 --memory-reservation 0 --network none $IMAGE sh -c 'trap "echo asked; exit 0" USR1; echo up; sleep 100000 & wait' >/dev/null
+assert_eq "pidfile" "$(cat "$tmp/pid")" "$(property e2e-out MainPID)"
+assert_match "cidfile" "$(cat "$tmp/cid")" '^[0-9a-f]{64}$'
+assert_match "labels" "$(berth inspect e2e-out)" '"from.file=1"'
+wait_journal 20 '^up$' -u e2e-out
+berth run -d --rm --replace --name e2e-out --network none $IMAGE sleep 100000 >/dev/null 2>&1 || true
+assert_match "stop signal" "$(journalctl -u e2e-out -o cat)" '^asked$'
+berth rm -f -i e2e-out >/dev/null
+rm -f "$tmp/cid" "$tmp/pid"
+
+say "the image goes with its container"
+berth tag $IMAGE localhost/e2e-other
+berth run --rm --rmi --network none localhost/e2e-other true 2>/dev/null
+berth run --rm --network none --pull never $IMAGE true
+berth rmi localhost/e2e-other >/dev/null 2>&1 || true
+
+say "signals that are not handed on"
+berth run --rm --sig-proxy=false --timeout 2 --network none $IMAGE sh -c 'trap "echo got it" USR1; sleep 100000 & wait; wait' >"$tmp/sig" 2>&1 &
+pid=$!
+wait_for 20 pgrep -f 'got it'
+kill -USR1 "$pid"
+code=0
+wait "$pid" || code=$?
+assert_eq "the time limit" "$code" 137
+assert_eq "what it said" "$(cat "$tmp/sig")" ""
+rm "$tmp/sig"
 [ "$rows" -gt 5 ] || die "only $rows rows were run: the table is not read"
 say "$rows rows"
 berth rm -f e2e-peer >/dev/null

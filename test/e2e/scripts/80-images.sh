@@ -1,4 +1,4 @@
-# hosts: nspawn vm
+# hosts: nspawn
 # timeout: 8m
 # Image and artifact units fetch from a registry that wants a password; a pull that is killed goes on; Podman works on the
 # same store at the same time.

@@ -1,4 +1,4 @@
-# hosts: nspawn vm
+# hosts: nspawn
 # timeout: 8m
 # auto-update takes a new image, goes back from a bad one and leaves it alone then; pin holds on to a digest.
 . "$BERTH_E2E/berth.sh"

@@ -93,6 +93,8 @@ type Bundle struct {
 type Runtime interface {
 	// Create makes the container up to the point before its own program starts and returns the PID of its PID 1.
 	Create(ctx context.Context, b Bundle) (pid int, err error)
+	// Words are the runtime's program and the words that come before those of a command of it.
+	Words(b Bundle) []string
 	// Start lets the container's program run.
 	Start(ctx context.Context, b Bundle) error
 	// Exec starts another process in the container, as process.json in the bundle's directory says, and returns its PID. The
@@ -181,6 +183,8 @@ type Keeping interface {
 	Keep(r keeper.Record, files ...*os.File) error
 	// Wait returns when the keeper has them and cannot lose them any more; keeper.ErrLost when it ended instead.
 	Wait(ctx context.Context) error
+	// AwaitHealthy returns when the container has become healthy.
+	AwaitHealthy(ctx context.Context, id string) error
 	Close() error
 }
 

@@ -41,8 +41,13 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 		}
 		o.stdout, o.stderr, o.own = null, null, []*os.File{null}
 		return o, nil
-	case !e.keeps(*s):
+	}
+	piped := e.pipes(*s)
+	if !piped && s.Health == nil {
 		return o, nil
+	}
+	if e.Keeper == nil {
+		return nil, errors.New("a health check needs the keeper")
 	}
 	if s.Log.Driver == spec.LogK8sFile && s.Log.Path == "" {
 		s.Log.Path = filepath.Join(e.Logs(s.ID), "ctr.log")
@@ -52,20 +57,24 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 	}
 	o.keeping, err = o.dial()
 	switch {
-	case errors.Is(err, keeper.ErrNone) && s.Log.Driver == spec.LogJournald:
+	case errors.Is(err, keeper.ErrNone) && s.Log.Driver == spec.LogJournald && s.Health == nil:
 		fmt.Fprintf(e.Warn, "container %q: its output is the journal's socket, which cannot be opened as /dev/stdout: %v; `systemctl start berth-keeper.socket` helps\n", s.Name, err)
 		return o, nil
+	case err != nil && s.Health != nil:
+		return nil, fmt.Errorf("health check: %w; `systemctl start berth-keeper.socket` helps", err)
 	case err != nil:
-		return nil, fmt.Errorf("log driver %s: %w; `systemctl start berth-keeper.socket` starts it", s.Log.Driver, err)
+		return nil, fmt.Errorf("log driver %s: %w; `systemctl start berth-keeper.socket` helps", s.Log.Driver, err)
+	case !piped:
+		return o, nil
 	}
 	s.Kept = true
 	return o, o.pipe()
 }
 
-// keeps reports whether the keeper reads the container's output. In the foreground the output is the caller's. A user's
+// pipes reports whether the keeper reads the container's output. In the foreground the output is the caller's. A user's
 // keeper can write into the journal of the user's own units only: one that the system's manager runs for a user keeps the
 // journal's socket.
-func (e *Engine) keeps(s State) bool {
+func (e *Engine) pipes(s State) bool {
 	switch {
 	case e.Keeper == nil:
 		return false
@@ -90,7 +99,7 @@ func (o *output) pipe() error {
 }
 
 // hand sends the pipes to the keeper. wait must be called before the container's program runs.
-func (o *output) hand(s State, namespace string) error {
+func (o *output) hand(s State, namespace string, rootless bool) error {
 	if o.keeping == nil {
 		return nil
 	}
@@ -104,8 +113,10 @@ func (o *output) hand(s State, namespace string) error {
 	o.record = keeper.Record{
 		ID: s.ID, Name: s.Name, Image: s.Image, PID: s.Init.PID, Start: s.Init.Start, Unit: s.Unit,
 		Driver: s.Log.Driver, Identifier: identifier, Tag: s.Log.Tag, Fields: s.Log.Fields, Namespace: namespace,
-		Path: s.Log.Path, MaxSize: s.Log.MaxSize,
-		Streams: []keeper.Stream{{Name: "stdout"}, {Name: "stderr"}},
+		Path: s.Log.Path, MaxSize: s.Log.MaxSize, Health: s.probing, Userns: rootless,
+	}
+	if len(o.pipes) > 0 {
+		o.record.Streams = []keeper.Stream{{Name: "stdout"}, {Name: "stderr"}}
 	}
 	if err := o.keeping.Keep(o.record, o.pipes...); err != nil && !errors.Is(err, keeper.ErrLost) {
 		return err
@@ -118,7 +129,11 @@ func (o *output) wait(ctx context.Context) error {
 	if o.keeping == nil {
 		return nil
 	}
-	err := o.keeping.Wait(ctx)
+	return o.again(ctx, o.keeping.Wait(ctx))
+}
+
+// again hands the pipes to the next keeper when the one before has ended.
+func (o *output) again(ctx context.Context, err error) error {
 	for try := 0; errors.Is(err, keeper.ErrLost) && try < 10; try++ {
 		if closeErr := o.keeping.Close(); closeErr != nil {
 			return closeErr

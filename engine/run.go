@@ -181,7 +181,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		err = fmt.Errorf("start container %q: %w", s.Name, err)
 		return errors.Join(err, e.announce(*s, e.Host.Main))
 	}
-	return nil
+	return e.awaitHealthy(ctx, *s)
 }
 
 // planNetwork decides how the container is connected, and makes its network namespace unless the runtime is to do so.
@@ -217,7 +217,7 @@ func (e *Engine) connect(ctx context.Context, s *State) (err error) {
 // handOver gives the container's PID 1 to systemd and its output to the keeper, side by side. Both must have taken them when
 // the container's program begins.
 func (e *Engine) handOver(ctx context.Context, s State) error {
-	if err := s.output.hand(s, e.Host.Journal); err != nil {
+	if err := s.output.hand(s, e.Host.Journal, e.Host.Rootless); err != nil {
 		return fmt.Errorf("output of container %q: %w", s.Name, err)
 	}
 	if err := e.announce(s, s.Init.PID); err != nil {
@@ -285,6 +285,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, err
 	}
 	s.Command = config.Process.Args
+	if err := e.prepareHealth(s, image, config); err != nil {
+		return Bundle{}, err
+	}
 	if s.output, err = e.openOutput(s); err != nil {
 		return Bundle{}, err
 	}
@@ -446,7 +449,7 @@ func (e *Engine) announce(s State, pid int) error {
 		return nil
 	}
 	state := fmt.Sprintf("MAINPID=%d", pid)
-	if who != "container" {
+	if who != "container" && who != "healthy" {
 		state += "\nREADY=1"
 	}
 	if err := e.Manager.Notify(state); err != nil {

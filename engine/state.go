@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -46,11 +47,13 @@ type State struct {
 	Finished  time.Time      `json:"finished,omitzero"`
 	Exit      *Exit          `json:"exit,omitempty"` // nil while it has not ended, or nobody has seen its end
 	Log       spec.Log       `json:"log"`
+	Health    *spec.Health   `json:"health,omitempty"`
 	Kept      bool           `json:"kept,omitempty"` // the keeper reads its output
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
-	output       *output       // handle of Run on the container's output
+	output       *output // handle of Run on the container's output
+	probing      *keeper.Health
 	handles      []*os.File    // what else must be open until the runtime has made the container
 	podShm       string        // the pod's directory for /dev/shm
 	netns        *os.File      // handle of Run on the network namespace

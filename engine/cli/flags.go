@@ -23,7 +23,7 @@ type runFlag struct {
 }
 
 // runFlags is the flag table of run and create. Flags that belong together have a file of their own.
-var runFlags = flagTable(commonFlags, podRunFlags, limitFlags, namespaceFlags, systemdFlags, securityFlags, processFlags, pullFlags)
+var runFlags = flagTable(commonFlags, podRunFlags, limitFlags, namespaceFlags, systemdFlags, securityFlags, processFlags, pullFlags, healthFlags)
 
 var commonFlags = []runFlag{
 	{"add-host", "", "NAME:IP", "add a line to /etc/hosts; IP may be host-gateway", list(func(c *spec.Container) *[]string { return &c.AddHosts })},

@@ -176,7 +176,7 @@ func TestParseRunRefuses(t *testing.T) {
 		"--stop-timeout=-2 image":   "-1 means no limit",
 		"--oom-score-adj=x image":   `"x" is not a number`,
 		"--pull=often image":        "--pull=often: known are always, missing, newer, never",
-		"--sdnotify=me image":       "known are conmon, container, ignore",
+		"--sdnotify=me image":       "known are conmon, container, healthy, ignore",
 		"--cgroups=many image":      "known are split, enabled, disabled",
 		"--log-driver=paper image":  "known are journald, k8s-file",
 		"--log-opt=paper image":     "write NAME=VALUE",

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -42,6 +43,7 @@ type inspectedState struct {
 	Error      string
 	StartedAt  time.Time
 	FinishedAt time.Time
+	Health     *keeper.Verdict `json:",omitempty"`
 }
 
 type inspectedNetwork struct {
@@ -74,7 +76,7 @@ func runInspect(_ context.Context, env *Env, args []string) error {
 func inspectState(s engine.State) inspected {
 	i := inspected{
 		ID: s.ID, Name: s.Name, Created: s.Created, Image: s.ImageID, ImageName: s.Image, Unit: s.Unit,
-		State:           inspectedState{Status: status(s), Running: s.Running(), Pid: s.Init.PID},
+		State:           inspectedState{Status: status(s), Running: s.Running(), Pid: s.Init.PID, Health: health(s)},
 		NetworkSettings: inspectedNetwork{Networks: s.Network.Networks, IPAddresses: s.Addresses, Ports: s.Network.Publish},
 		Config:          s.Container,
 	}

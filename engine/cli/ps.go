@@ -112,9 +112,17 @@ func psTable(w io.Writer, list []engine.State, whole bool) error {
 			command = command[:23] + "…"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%s\t%s\t%s\n", shortID(s.ID, whole), printable(s.Image), printable(command),
-			age(time.Since(s.Created)), statusText(s), ports(s.Network.Publish), s.Name)
+			age(time.Since(s.Created)), statusAndHealth(s), ports(s.Network.Publish), s.Name)
 	}
 	return table.Flush()
+}
+
+// statusAndHealth is statusText with what the probes of the container say.
+func statusAndHealth(s engine.State) string {
+	if v := health(s); v != nil && s.Running() {
+		return statusText(s) + " (" + v.Status + ")"
+	}
+	return statusText(s)
 }
 
 // status says what the container does.

@@ -61,7 +61,7 @@ func checkRun(c spec.Container) error {
 		known       []string
 	}{
 		{"cgroups", c.Cgroups, []string{"", "split", "enabled", "disabled", "no-conmon"}},
-		{"sdnotify", c.SDNotify, []string{"", "conmon", "container", "ignore"}},
+		{"sdnotify", c.SDNotify, []string{"", "conmon", "container", "healthy", "ignore"}},
 		{"image-volume", c.ImageVolume, []string{"", "anonymous", "bind", "tmpfs", "ignore"}},
 		{"seccomp-policy", c.SeccompPolicy, []string{"", "default", "image"}},
 		{"pull", c.Pull, []string{"", "always", "missing", "newer", "never"}},
@@ -77,6 +77,9 @@ func checkRun(c spec.Container) error {
 		return err
 	}
 	if _, err := spec.ParseLog(c, spec.LogFacts{}); err != nil {
+		return err
+	}
+	if _, err := spec.ParseHealth(c.HealthFlags, nil); err != nil {
 		return err
 	}
 	for _, a := range c.Annotations {

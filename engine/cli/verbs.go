@@ -4,7 +4,7 @@ package cli
 func verbs() []Verb {
 	return []Verb{
 		createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), unpauseVerb(), waitVerb(), containerVerb(),
-		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(),
+		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(), healthcheckVerb(),
 		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), setupVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 		autoUpdateVerb(), pinVerb(), unpinVerb(),
 	}

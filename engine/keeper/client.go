@@ -75,16 +75,53 @@ const waitLimit = 20 * time.Second
 
 // Wait returns when the keeper has taken over what was sent last: from then on it is safe, whatever happens to the keeper.
 func (c *Conn) Wait(ctx context.Context) error {
-	data, err := c.receive(ctx)
-	if err != nil {
-		return fmt.Errorf("wait for the keeper: %w", err)
-	}
+	_, err := c.answer(ctx, waitLimit)
+	return err
+}
+
+func (c *Conn) answer(ctx context.Context, limit time.Duration) (response, error) {
 	var r response
+	data, err := c.receive(ctx, limit)
+	if err != nil {
+		return r, fmt.Errorf("wait for the keeper: %w", err)
+	}
 	if err := json.Unmarshal(data, &r); err != nil {
-		return fmt.Errorf("answer of the keeper: %w", err)
+		return r, fmt.Errorf("answer of the keeper: %w", err)
 	}
 	if r.Error != "" {
-		return fmt.Errorf("keeper: %s", r.Error)
+		return r, fmt.Errorf("keeper: %s", r.Error)
+	}
+	return r, nil
+}
+
+// noLimit waits as long as the context lets it.
+const noLimit = 1<<63 - 1
+
+// AwaitHealthy returns when the container with this ID has become healthy, or has ended.
+func (c *Conn) AwaitHealthy(ctx context.Context, id string) error {
+	if err := c.send(request{Await: id}); err != nil {
+		return err
+	}
+	_, err := c.answer(ctx, noLimit)
+	return err
+}
+
+// Probe looks at a container's health now. It returns the state and the exit status of the probe.
+func (c *Conn) Probe(ctx context.Context, id string) (status string, code int, err error) {
+	if err := c.send(request{Probe: id}); err != nil {
+		return "", 0, err
+	}
+	r, err := c.answer(ctx, noLimit)
+	return r.Health, r.Code, err
+}
+
+func (c *Conn) send(r request) error {
+	data, err := json.Marshal(r)
+	if err == nil {
+		_, err = unix.SendmsgN(c.fd, data, nil, nil, unix.MSG_NOSIGNAL)
+	}
+	if err != nil {
+		return fmt.Errorf("send to the keeper: %w", err)
 	}
 	return nil
 }
@@ -92,8 +129,8 @@ func (c *Conn) Wait(ctx context.Context) error {
 // ErrLost says that the keeper ended before it answered. What was sent may be sent again, to the next one.
 var ErrLost = errors.New("the keeper ended")
 
-func (c *Conn) receive(ctx context.Context) ([]byte, error) {
-	deadline := time.Now().Add(waitLimit)
+func (c *Conn) receive(ctx context.Context, limit time.Duration) ([]byte, error) {
+	begin := time.Now()
 	for {
 		fds := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, 250) // to look at ctx
@@ -104,8 +141,8 @@ func (c *Conn) receive(ctx context.Context) ([]byte, error) {
 			return nil, err
 		case n == 0 && ctx.Err() != nil:
 			return nil, ctx.Err()
-		case n == 0 && time.Now().After(deadline):
-			return nil, fmt.Errorf("no answer within %s", waitLimit)
+		case n == 0 && time.Since(begin) > limit:
+			return nil, fmt.Errorf("no answer within %s", limit)
 		case n == 0:
 			continue
 		}

@@ -17,6 +17,7 @@ type Keeper struct {
 	Journal string // directory of the journals' sockets
 	User    bool   // a user's keeper: it may not speak in the name of other processes
 	Warn    io.Writer
+	Self    string // path of this program
 
 	epoll      int
 	listener   int
@@ -26,6 +27,7 @@ type Keeper struct {
 	journals   map[string]*journal
 	containers map[string]*container
 	watched    map[int32]watched
+	probed     map[*container]bool
 	ready      []*stream // have more than they were allowed at once
 	blocked    []*stream // wait for the journal
 	held       []*stream // have a line that has not ended
@@ -47,6 +49,7 @@ type container struct {
 	pidfd   int // -1 when PID 1 is gone
 	streams []*stream
 	sink    sink
+	health  *health
 }
 
 // sink takes lines. It returns how many it has taken; errBusy when it takes no more for now.
@@ -79,7 +82,7 @@ const (
 func New(listener int) (*Keeper, error) {
 	k := &Keeper{
 		Journal: "/run/systemd", Warn: io.Discard, listener: listener,
-		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{},
+		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
 		buf: make([]byte, window),
 	}
 	var err error
@@ -146,6 +149,9 @@ func (k *Keeper) Step(timeout int) error {
 	case len(k.held) > 0 && (timeout < 0 || timeout > k.pause):
 		timeout = k.pause
 	}
+	if pause := k.healthPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
+		timeout = pause
+	}
 	var events [64]unix.EpollEvent
 	n, err := unix.EpollWait(k.epoll, events[:], timeout)
 	if err != nil && !errors.Is(err, unix.EINTR) {
@@ -161,6 +167,9 @@ func (k *Keeper) Step(timeout int) error {
 	}
 	if len(k.held) > 0 && time.Since(k.looked) >= time.Duration(k.pause)*time.Millisecond {
 		k.look()
+	}
+	if len(k.probed) > 0 {
+		k.lookAfter()
 	}
 	list := k.ready
 	k.ready = nil
@@ -225,6 +234,7 @@ func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
 	}
 	k.containers[r.ID] = c
 	k.follow(c)
+	k.watchHealth(c)
 	for _, s := range c.streams {
 		// At the edge: a line that has not ended yet is left in the pipe, and would wake us for ever.
 		if err := k.watch(s.fd, s, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
@@ -232,6 +242,7 @@ func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
 		}
 		k.queue(s)
 	}
+	k.settle(c)
 	return nil
 }
 
@@ -277,6 +288,8 @@ type leader struct{ c *container }
 func (l leader) event(k *Keeper, _ uint32) {
 	k.closeWatched(l.c.pidfd)
 	l.c.pidfd = -1
+	k.endHealth(l.c)
+	k.settle(l.c)
 }
 
 func (s *stream) event(k *Keeper, events uint32) {
@@ -466,12 +479,19 @@ func (j *journal) event(k *Keeper, _ uint32) { k.unblock() }
 func (k *Keeper) end(s *stream) {
 	k.closeWatched(s.fd)
 	s.fd = -1
-	for _, other := range s.c.streams {
-		if other.fd >= 0 {
+	k.settle(s.c)
+}
+
+// settle lets go of a container of which there is nothing more to come.
+func (k *Keeper) settle(c *container) {
+	for _, s := range c.streams {
+		if s.fd >= 0 {
 			return
 		}
 	}
-	k.forget(s.c)
+	if c.health == nil && k.containers[c.record.ID] == c {
+		k.forget(c)
+	}
 }
 
 // forget lets go of a container.
@@ -479,6 +499,7 @@ func (k *Keeper) forget(c *container) {
 	if c.pidfd >= 0 {
 		k.closeWatched(c.pidfd)
 	}
+	k.endHealth(c)
 	c.sink.close()
 	unix.Close(c.memory)
 	delete(k.containers, c.record.ID)

@@ -38,6 +38,9 @@ type Record struct {
 	Path       string   `json:"path,omitempty"`      // of the file
 	MaxSize    int64    `json:"maxSize,omitempty"`   // at which the file is put aside; 0 is never
 
+	Health *Health `json:"health,omitempty"`
+	Userns bool    `json:"userns,omitempty"` // it was set up in a user namespace
+
 	// Streams tells the files apart: the store does not keep their order.
 	Streams []Stream `json:"streams"`
 }
@@ -50,12 +53,16 @@ type Stream struct {
 
 // request is a message to the keeper; one of its fields is set.
 type request struct {
-	Keep *Record `json:"keep,omitempty"`
+	Keep  *Record `json:"keep,omitempty"`
+	Probe string  `json:"probe,omitempty"` // ID: look at the container's health now
+	Await string  `json:"await,omitempty"` // ID: answer when it is healthy
 }
 
 // response answers a request.
 type response struct {
-	Error string `json:"error,omitempty"`
+	Error  string `json:"error,omitempty"`
+	Health string `json:"health,omitempty"`
+	Code   int    `json:"code,omitempty"`
 }
 
 // maxMessage bounds a message, in bytes.
@@ -70,6 +77,8 @@ func (r *Record) check(files int) error {
 		return fmt.Errorf("%q is not the ID of a container", r.ID)
 	case len(r.Streams) != files:
 		return fmt.Errorf("%d files for %d streams", files, len(r.Streams))
+	case files == 0 && r.Health != nil:
+		return nil
 	case r.Driver != Journald && r.Driver != K8sFile:
 		return fmt.Errorf("unknown log driver %q", r.Driver)
 	case r.Driver == K8sFile && r.Path == "":

@@ -38,35 +38,56 @@ func (c *caller) event(k *Keeper, _ uint32) {
 		return
 	case err != nil || len(data) == 0:
 		closeAll(files)
-		k.closeWatched(c.fd)
+		c.close(k)
 		return
 	}
-	var r response
-	if err := k.serve(data, files); err != nil {
-		r.Error = err.Error()
+	answered, err := k.serve(c, data, files)
+	switch {
+	case err != nil:
+		c.respond(k, response{Error: err.Error()})
+	case !answered:
+		c.respond(k, response{})
+	}
+}
+
+func (c *caller) close(k *Keeper) {
+	if c.fd >= 0 {
+		k.closeWatched(c.fd)
+		c.fd = -1
+	}
+}
+
+func (c *caller) respond(k *Keeper, r response) {
+	if c.fd < 0 {
+		return // it has gone
 	}
 	answer, err := json.Marshal(r)
 	if err == nil {
 		_, err = unix.SendmsgN(c.fd, answer, nil, nil, unix.MSG_NOSIGNAL)
 	}
 	if err != nil {
-		k.closeWatched(c.fd)
+		c.close(k)
 	}
 }
 
-// serve does what a message asks for.
-func (k *Keeper) serve(data []byte, files []int) error {
+// serve does what a message asks for, and reports whether it is answered already, or will be later.
+func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err error) {
 	var r request
 	if err := json.Unmarshal(data, &r); err != nil {
 		closeAll(files)
-		return fmt.Errorf("request: %w", err)
+		return false, fmt.Errorf("request: %w", err)
 	}
-	switch {
-	case r.Keep != nil:
-		return k.keep(r.Keep, files)
+	if r.Keep != nil {
+		return false, k.keep(r.Keep, files)
 	}
 	closeAll(files)
-	return errors.New("unknown request; is the keeper older than berth? restart it (systemctl restart berth-keeper)")
+	switch {
+	case r.Probe != "":
+		return true, k.ask(c, r.Probe, false)
+	case r.Await != "":
+		return true, k.ask(c, r.Await, true)
+	}
+	return false, errors.New("unknown request; is the keeper older than berth? restart it (systemctl restart berth-keeper)")
 }
 
 // receive reads one message and the files that come with it.

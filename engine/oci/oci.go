@@ -78,16 +78,8 @@ func (r Runtime) Start(ctx context.Context, b engine.Bundle) error {
 // call runs the runtime. It must not see NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our
 // place.
 func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin, stdout, stderr *os.File) error {
-	log := filepath.Join(b.Dir, "runtime.log")
-	all := []string{"--root", b.RuntimeRoot, "--log", log, "--log-format", "json"}
-	if strings.HasPrefix(filepath.Base(r.Path), "crun") {
-		manager := "disabled"
-		if b.Cgroup {
-			manager = "cgroupfs"
-		}
-		all = append(all, "--cgroup-manager", manager)
-	}
-	c := proc.Command{Path: r.Path, Args: append(all, args...), Env: environment(), Extra: b.Extra, Stdin: stdin, Stdout: stdout}
+	log := logFile(b)
+	c := proc.Command{Path: r.Path, Args: append(r.Words(b)[1:], args...), Env: environment(), Extra: b.Extra, Stdin: stdin, Stdout: stdout}
 	if stderr != nil {
 		c.Stderr = stderr
 	}
@@ -103,6 +95,21 @@ func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin
 	}
 	return err
 }
+
+// Words are the runtime's program and the words before those of a command.
+func (r Runtime) Words(b engine.Bundle) []string {
+	all := []string{r.Path, "--root", b.RuntimeRoot, "--log", logFile(b), "--log-format", "json"}
+	if !strings.HasPrefix(filepath.Base(r.Path), "crun") {
+		return all
+	}
+	manager := "disabled"
+	if b.Cgroup {
+		manager = "cgroupfs"
+	}
+	return append(all, "--cgroup-manager", manager)
+}
+
+func logFile(b engine.Bundle) string { return filepath.Join(b.Dir, "runtime.log") }
 
 // reason tells the errors that mean that the program cannot be run in the words of engine; crun and runc have no status
 // of their own for them.

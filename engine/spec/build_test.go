@@ -237,7 +237,7 @@ func TestImageMetadataIsData(t *testing.T) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Cmd", "Entrypoint", "Env", "Exposed", "SeccompProfile", "StopSignal", "User", "Volumes", "WorkingDir"}
+	want := []string{"Cmd", "Entrypoint", "Env", "Exposed", "Health", "SeccompProfile", "StopSignal", "User", "Volumes", "WorkingDir"}
 	if got := SortedKeys(fields); !slices.Equal(got, want) {
 		t.Errorf("ImageConfig has the fields %v, %v were looked at", got, want)
 	}

@@ -73,6 +73,7 @@ type Container struct {
 	ProcessFlags
 	Accounts
 	PullFlags
+	HealthFlags
 
 	StopSignal  string        `json:"stopSignal,omitempty"`
 	StopTimeout time.Duration `json:"stopTimeout"`
@@ -121,6 +122,7 @@ type ImageConfig struct {
 	WorkingDir string
 	Volumes    []string // sorted
 	StopSignal string
+	Health     *ImageHealth
 	// SeccompProfile is the image's own profile. It counts only for who asks for it with --seccomp-policy=image.
 	SeccompProfile string
 	Exposed        []string // "80/tcp", sorted

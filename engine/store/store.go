@@ -150,9 +150,16 @@ func readConfig(st storage.Store, id string) (spec.ImageConfig, error) {
 	if err := json.Unmarshal(data, &image); err != nil {
 		return spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)
 	}
+	var docker struct {
+		Config struct{ Healthcheck *spec.ImageHealth } `json:"config"`
+	}
+	if err := json.Unmarshal(data, &docker); err != nil {
+		return spec.ImageConfig{}, fmt.Errorf("configuration: health check: %w", err)
+	}
 	c := image.Config
 	config := spec.ImageConfig{
 		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, WorkingDir: c.WorkingDir, StopSignal: c.StopSignal, SeccompProfile: c.Labels["io.containers.seccomp.profile"],
+		Health:  docker.Config.Healthcheck,
 		Volumes: spec.SortedKeys(c.Volumes), Exposed: spec.SortedKeys(c.ExposedPorts),
 	}
 	return config, nil

@@ -21,7 +21,11 @@ func main() {
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(6 << 20)
 	runtime.GOMAXPROCS(1)
-	if err := run(); err != nil {
+	work := run
+	if len(os.Args) > 1 {
+		work = func() error { return keeper.Errand(os.Args[1:]) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, "berth-keeper:", err)
 		os.Exit(1)
 	}
@@ -39,6 +43,10 @@ func run() error {
 	k.Notify = keeper.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}
 	k.User = os.Getuid() != 0
 	k.Warn = os.Stderr
+	if k.Self, err = os.Executable(); err != nil {
+		return err
+	}
+	k.Self = strings.TrimSuffix(k.Self, " (deleted)") // a newer one has been installed
 	k.Prepare()
 	k.Restore(stored)
 	if err := k.Notify.Ready(); err != nil {

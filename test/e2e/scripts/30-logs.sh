@@ -7,6 +7,7 @@
 load_image
 load_user_image
 warm_up
+warm_up_user
 
 ended() { [ "$(property "$1" ActiveState)" != active ] && [ "$(property "$1" ActiveState)" != activating ]; }
 user_ended() { [ "$(user_property "$1" ActiveState)" != active ] && [ "$(user_property "$1" ActiveState)" != activating ]; }

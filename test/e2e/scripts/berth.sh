@@ -24,6 +24,20 @@ warm_up() {
 	wait_for 20 no_scope
 }
 
+# warm_up_user does the same for tester's. The unit that all of a user's wait for is there once a file is.
+warm_up_user() {
+	: >"$tmp/wait_for"
+	as_tester berth run --rm --network none $IMAGE true
+	user_quadlet e2e-any.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=true
+F
+	as_tester systemctl --user start podman-user-wait-network-online.service
+	rm -f /home/tester/.config/containers/systemd/e2e-any.container
+}
+
 # no_scope: systemd has forgotten the scopes of containers that ran in the foreground.
 no_scope() { [ -z "$(systemctl list-units --all --plain --no-legend 'run-*.scope')" ]; }
 

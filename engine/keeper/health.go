@@ -1,0 +1,495 @@
+package keeper
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Health says how a container is probed.
+type Health struct {
+	Runtime []string `json:"runtime"` // the program and its words up to the one before the container's ID
+	Cgroup  string   `json:"cgroup,omitempty"`
+	Dir     string   `json:"dir"` // the container's state directory: processes to run, and the result
+	LogDir  string   `json:"logDir,omitempty"`
+
+	Interval    time.Duration `json:"interval"` // 0: only when asked
+	Timeout     time.Duration `json:"timeout"`
+	StartPeriod time.Duration `json:"startPeriod"`
+	Retries     int           `json:"retries"`
+	OnFailure   string        `json:"onFailure"`
+	LogCount    int           `json:"logCount"`
+	LogSize     int           `json:"logSize"`
+	Fast        bool          `json:"fast,omitempty"` // somebody waits for the first success
+	Startup     *Startup      `json:"startup,omitempty"`
+}
+
+// Startup is the probe of a container that is starting.
+type Startup struct {
+	Interval time.Duration `json:"interval"`
+	Timeout  time.Duration `json:"timeout"`
+	Retries  int           `json:"retries"`
+	Success  int           `json:"success"`
+}
+
+// The files in a container's state directory that health has to do with.
+const (
+	HealthProcess  = "health-process.json"
+	StartupProcess = "startup-process.json"
+	HealthFile     = "health.json"
+)
+
+// Verdict is what is known of a container's health: the file health.json, and with Podman's names.
+type Verdict struct {
+	Version       int `json:"version"`
+	Status        string
+	FailingStreak int
+	Log           []Probe
+}
+
+// The states of health.
+const (
+	Starting  = "starting"
+	Healthy   = "healthy"
+	Unhealthy = "unhealthy"
+)
+
+// Probe is one look at a container's health.
+type Probe struct {
+	Start, End time.Time
+	ExitCode   int
+	Output     string
+}
+
+const verdictVersion = 1
+
+// ReadVerdict reads the verdict from a container's state directory; its zero value when there is none.
+func ReadVerdict(dir string) (Verdict, error) {
+	var v Verdict
+	data, err := os.ReadFile(filepath.Join(dir, HealthFile))
+	if err == nil {
+		err = json.Unmarshal(data, &v)
+	}
+	return v, err
+}
+
+// health is the probing of one container.
+type health struct {
+	c        *container
+	h        *Health
+	verdict  Verdict
+	started  time.Time
+	counted  time.Time // when a failure was counted last
+	due      time.Time // zero: never
+	fast     time.Duration
+	waiting  []waiter
+	startup  bool
+	success  int // of the startup probe
+	failures int
+
+	pid    int // of the probe that runs; 0 for none
+	pidfd  int
+	output int
+	begin  time.Time
+	limit  time.Time
+	late   bool
+}
+
+// waiter is somebody who wants to know.
+type waiter struct {
+	caller *caller
+	first  bool // of the first success; else of the next result
+}
+
+const (
+	firstLook  = 50 * time.Millisecond
+	slowLook   = 2 * time.Second
+	outputRead = 64 << 10
+)
+
+// watchHealth begins to probe a container.
+func (k *Keeper) watchHealth(c *container) {
+	h := c.record.Health
+	if h == nil || c.pidfd < 0 {
+		return
+	}
+	c.health = &health{c: c, h: h, started: time.Now(), counted: time.Now(), fast: firstLook, startup: h.Startup != nil, pidfd: -1, output: -1}
+	if v, err := ReadVerdict(h.Dir); err == nil && v.Version == verdictVersion {
+		c.health.verdict = v // an earlier keeper has seen it
+		c.health.startup = c.health.startup && v.Status == Starting
+	} else {
+		c.health.verdict = Verdict{Version: verdictVersion, Status: Starting}
+		k.saveVerdict(c.health)
+	}
+	c.health.next(firstLook)
+	k.probed[c] = true
+}
+
+// next sets the time of the next probe.
+func (c *health) next(after time.Duration) {
+	c.due = time.Time{}
+	if c.interval() > 0 {
+		c.due = time.Now().Add(after)
+	}
+}
+
+func (c *health) interval() time.Duration {
+	if c.startup {
+		return c.h.Startup.Interval
+	}
+	return c.h.Interval
+}
+
+func (c *health) timeout() time.Duration {
+	if c.startup {
+		return c.h.Startup.Timeout
+	}
+	return c.h.Timeout
+}
+
+// healthPause is the time in milliseconds until a probe is due, or too late; -1 when none ever is.
+func (k *Keeper) healthPause() int {
+	pause := time.Duration(-1)
+	for c := range k.probed {
+		at := c.health.due
+		if c.health.pid > 0 {
+			at = c.health.limit
+		}
+		if at.IsZero() {
+			continue
+		}
+		if left := max(time.Until(at), 0); pause < 0 || left < pause {
+			pause = left
+		}
+	}
+	if pause < 0 {
+		return -1
+	}
+	return int((pause + time.Millisecond - 1) / time.Millisecond)
+}
+
+// lookAfter starts the probes that are due and ends those that take too long.
+func (k *Keeper) lookAfter() {
+	now := time.Now()
+	for c := range k.probed {
+		h := c.health
+		switch {
+		case h.pid > 0 && !h.limit.IsZero() && now.After(h.limit):
+			h.late, h.limit = true, time.Time{}
+			h.kill()
+		case h.pid == 0 && !h.due.IsZero() && !now.Before(h.due):
+			k.probe(h)
+		}
+	}
+}
+
+// probe starts one.
+func (k *Keeper) probe(h *health) {
+	h.due, h.begin, h.late = time.Time{}, time.Now(), false
+	h.limit = h.begin.Add(h.timeout())
+	process := HealthProcess
+	if h.startup {
+		process = StartupProcess
+	}
+	args := append([]string{"--probe", h.h.Cgroup}, h.h.Runtime...)
+	args = append(args, "exec", "--process", filepath.Join(h.h.Dir, process), "--pid-file", h.pidFile(), h.c.record.ID)
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		k.result(h, -1, err.Error())
+		return
+	}
+	os.Remove(h.pidFile())
+	pid, pidfd, err := k.start(h.c, args, fds[1])
+	unix.Close(fds[1])
+	if err != nil {
+		unix.Close(fds[0])
+		k.result(h, -1, err.Error())
+		return
+	}
+	unix.SetNonblock(fds[0], true)
+	h.pid, h.pidfd, h.output = pid, pidfd, fds[0]
+	if err := k.watch(pidfd, h, unix.EPOLLIN); err != nil {
+		k.warn("container %s: %v", h.c.record.Name, err)
+	}
+}
+
+func (h *health) pidFile() string { return filepath.Join(h.h.Dir, "probe.pid") }
+
+// start starts this program again, in the namespace of the container's user, with its output into a pipe.
+func (k *Keeper) start(c *container, args []string, output int) (pid, pidfd int, err error) {
+	words := append([]string{k.Self}, args...)
+	if k.User && c.record.Userns {
+		words = append([]string{"/usr/bin/nsenter", "--preserve-credentials", fmt.Sprintf("--user=/proc/%d/ns/user", c.record.PID), "--"}, words...)
+	}
+	return k.fork(words, output)
+}
+
+func (k *Keeper) fork(words []string, output int) (pid, pidfd int, err error) {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, -1, err
+	}
+	defer unix.Close(null)
+	if output < 0 {
+		output = null
+	}
+	pidfd = -1
+	pid, err = syscall.ForkExec(words[0], words, &syscall.ProcAttr{
+		Env: environment(), Files: []uintptr{uintptr(null), uintptr(output), uintptr(output)}, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
+	})
+	if err != nil {
+		return 0, -1, fmt.Errorf("start %s: %w", words[0], err)
+	}
+	if pidfd < 0 {
+		pidfd, err = unix.PidfdOpen(pid, 0)
+	}
+	return pid, pidfd, err
+}
+
+// environment is without what is meant for the keeper alone.
+func environment() []string {
+	var list []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "NOTIFY_SOCKET=") && !strings.HasPrefix(e, "LISTEN_") && !strings.HasPrefix(e, "FDSTORE=") {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// kill ends a probe: what runs in the container, and the runtime that waits for it.
+func (h *health) kill() {
+	var pid int
+	if data, err := os.ReadFile(h.pidFile()); err == nil {
+		fmt.Sscan(string(data), &pid)
+	}
+	if pid > 1 {
+		unix.Kill(pid, unix.SIGKILL)
+	}
+	unix.PidfdSendSignal(h.pidfd, unix.SIGKILL, nil, 0)
+}
+
+// event: the probe has ended.
+func (h *health) event(k *Keeper, _ uint32) {
+	var status unix.WaitStatus
+	unix.Wait4(h.pid, &status, 0, nil)
+	k.closeWatched(h.pidfd)
+	text := readOutput(h.output, h.h.LogSize)
+	unix.Close(h.output)
+	h.pid, h.pidfd, h.output = 0, -1, -1
+	code := status.ExitStatus()
+	if status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	if h.late {
+		code, text = -1, fmt.Sprintf("no answer within %s", h.timeout())
+	}
+	k.result(h, code, text)
+}
+
+// readOutput reads what a probe has written, as far as it is wanted; 0 is without limit.
+func readOutput(fd, limit int) string {
+	buf := make([]byte, 4096)
+	var text []byte
+	for len(text) < outputRead {
+		n, err := unix.Read(fd, buf)
+		if n <= 0 || err != nil {
+			break
+		}
+		text = append(text, buf[:n]...)
+	}
+	if limit > 0 && len(text) > limit {
+		text = text[:limit]
+	}
+	return strings.ToValidUTF8(string(text), "\uFFFD")
+}
+
+// result works a probe's result in, says so when it changes something, and does what is to be done.
+func (k *Keeper) result(h *health, code int, text string) {
+	now := time.Now()
+	h.verdict.Log = append(h.verdict.Log, Probe{h.begin, now, code, text})
+	if n := h.h.LogCount; n > 0 && len(h.verdict.Log) > n {
+		h.verdict.Log = h.verdict.Log[len(h.verdict.Log)-n:]
+	}
+	before := h.verdict.Status
+	action := ""
+	pause := h.interval()
+	if h.startup {
+		action = h.starting(code)
+	} else {
+		action = h.judge(code, now)
+	}
+	if h.h.Fast && h.verdict.Status == Starting && code != 0 {
+		h.fast = min(h.fast*3/2, slowLook)
+		pause = min(h.fast, pause)
+	}
+	h.next(pause)
+	k.saveVerdict(h)
+	if h.verdict.Status != before {
+		k.tell(h)
+	}
+	k.answer(h, code)
+	if action != "" {
+		k.act(h, action)
+	}
+}
+
+// starting judges the startup probe.
+func (h *health) starting(code int) (action string) {
+	if code == 0 {
+		if h.success++; h.success >= h.h.Startup.Success {
+			h.startup = false
+			h.verdict.Status, h.verdict.FailingStreak = Healthy, 0
+		}
+		return ""
+	}
+	h.success = 0
+	if h.failures++; h.h.Startup.Retries > 0 && h.failures >= h.h.Startup.Retries && !h.h.Fast {
+		h.failures = 0
+		return "restart"
+	}
+	return ""
+}
+
+// judge judges the probe.
+func (h *health) judge(code int, now time.Time) (action string) {
+	if code == 0 {
+		h.verdict.Status, h.verdict.FailingStreak = Healthy, 0
+		return ""
+	}
+	starting := h.verdict.Status == Starting
+	if starting && (now.Sub(h.started) < h.h.StartPeriod || h.h.Fast && now.Sub(h.counted) < h.h.Interval) {
+		return ""
+	}
+	h.counted = now
+	if h.verdict.FailingStreak++; h.verdict.FailingStreak < h.h.Retries {
+		return ""
+	}
+	h.verdict.Status = Unhealthy
+	if h.verdict.FailingStreak == h.h.Retries {
+		return h.h.OnFailure
+	}
+	return ""
+}
+
+// saveVerdict writes the verdict beside and renames it; when the container is gone there is no place for it, and no need.
+func (k *Keeper) saveVerdict(h *health) {
+	data, err := json.Marshal(h.verdict)
+	if err != nil {
+		return
+	}
+	for _, dir := range []string{h.h.Dir, h.h.LogDir} {
+		if dir == "" {
+			continue
+		}
+		path := filepath.Join(dir, HealthFile)
+		if dir == h.h.LogDir {
+			path = filepath.Join(dir, h.c.record.ID+"-healthcheck.log")
+		}
+		if os.WriteFile(path+".new", append(data, '\n'), 0o600) == nil {
+			os.Rename(path+".new", path)
+		}
+	}
+}
+
+// tell shows the state in the unit's status: a process in the unit's own cgroup must say it.
+func (k *Keeper) tell(h *health) {
+	if h.h.Cgroup == "" || k.Notify.Socket == "" {
+		return
+	}
+	k.run(h.c, []string{k.Self, "--status", h.h.Cgroup, k.Notify.Socket, "STATUS=" + h.verdict.Status})
+}
+
+// act does what is to be done with an unhealthy container.
+func (k *Keeper) act(h *health, action string) {
+	r := h.c.record
+	switch action {
+	case "kill":
+		if h.c.pidfd >= 0 {
+			k.warn("container %s is unhealthy: killing it", r.Name)
+			unix.PidfdSendSignal(h.c.pidfd, unix.SIGKILL, nil, 0)
+		}
+	case "restart", "stop":
+		k.warn("container %s is unhealthy: %s of %s", r.Name, action, r.Unit)
+		words := []string{"/usr/bin/systemctl", "--no-block", "--no-ask-password", action, r.Unit}
+		if k.User {
+			words = append(words, "--user")
+		}
+		k.run(h.c, words)
+	}
+}
+
+// run starts a program that nobody waits for; it is reaped when it has ended.
+func (k *Keeper) run(c *container, words []string) {
+	pid, pidfd, err := k.fork(words, -1)
+	if err != nil {
+		k.warn("container %s: %v", c.record.Name, err)
+		return
+	}
+	if err := k.watch(pidfd, child{pid, pidfd}, unix.EPOLLIN); err != nil {
+		unix.Close(pidfd)
+	}
+}
+
+type child struct{ pid, pidfd int }
+
+func (c child) event(k *Keeper, _ uint32) {
+	unix.Wait4(c.pid, nil, 0, nil)
+	k.closeWatched(c.pidfd)
+}
+
+// answer tells those who wait: of each result, or of the first success.
+func (k *Keeper) answer(h *health, code int) {
+	var still []waiter
+	for _, w := range h.waiting {
+		if w.first && h.verdict.Status != Healthy {
+			still = append(still, w)
+			continue
+		}
+		w.caller.respond(k, response{Health: h.verdict.Status, Code: code})
+	}
+	h.waiting = still
+}
+
+// endHealth stops probing.
+func (k *Keeper) endHealth(c *container) {
+	h := c.health
+	if h == nil {
+		return
+	}
+	if h.pid > 0 {
+		h.kill()
+		k.closeWatched(h.pidfd)
+		unix.Wait4(h.pid, nil, 0, nil)
+		unix.Close(h.output)
+	}
+	for _, w := range h.waiting {
+		w.caller.respond(k, response{Error: "the container has ended"})
+	}
+	delete(k.probed, c)
+	c.health = nil
+}
+
+// ask lets a caller wait for a container's health.
+func (k *Keeper) ask(c *caller, id string, first bool) error {
+	target := k.containers[id]
+	if target == nil || target.health == nil {
+		return fmt.Errorf("container %.12s has no health check, or has ended", id)
+	}
+	h := target.health
+	if first && h.verdict.Status == Healthy {
+		c.respond(k, response{Health: Healthy})
+		return nil
+	}
+	h.waiting = append(h.waiting, waiter{c, first})
+	if !first && h.pid == 0 {
+		k.probe(h)
+	}
+	return nil
+}

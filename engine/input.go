@@ -24,7 +24,7 @@ const passwdLimit = 1 << 20
 func (e *Engine) input(ctx context.Context, s *State, image Image, status NetworkStatus) (spec.Input, error) {
 	in := spec.Input{
 		ID: s.ID, Container: s.Container, Image: image.Config, Rootfs: s.rootfs,
-		NetNS: s.Network.NetNS, NetHost: s.Network.host(), Host: e.specHost(*s), IDs: s.IDs,
+		NetNS: s.Network.NetNS, NetHost: s.Network.host(), Host: e.specHost(*s), HostCgroups: s.hostCgroups, IDs: s.IDs,
 	}
 	root, err := inroot.Open(s.files)
 	if err != nil {

@@ -37,6 +37,28 @@ func newNetNS() (*os.File, error) {
 	return r.f, r.err
 }
 
+// keepHostCgroups keeps a view on all control groups for a container that is to have it; dividing the unit's group hides
+// them. A new mount of the file system would not do: from the host's cgroup namespace it changes the options of the host's
+// own mount (cgroups(7), nsdelegate).
+func (e *Engine) keepHostCgroups(s *State) error {
+	if s.Container.CgroupNS != "host" || e.Host.Rootless {
+		return nil
+	}
+	staging, err := e.staging(s)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(staging, "cgroup")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount("/sys/fs/cgroup", dir, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("--cgroupns=host: show the host's control groups: %w", err)
+	}
+	s.hostCgroups = dir
+	return nil
+}
+
 // namespaceFiles are the names in /proc/PID/ns, and how the kernel numbers the kinds.
 var namespaceFiles = map[specs.LinuxNamespaceType]struct {
 	name string

@@ -266,6 +266,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, err
 	}
 	protect(e.RuntimeProgram)
+	if err := e.keepHostCgroups(s); err != nil {
+		return Bundle{}, err
+	}
 	if err := e.divideCgroup(s); err != nil {
 		return Bundle{}, err
 	}

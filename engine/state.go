@@ -57,6 +57,7 @@ type State struct {
 	handles      []*os.File    // what else must be open until the runtime has made the container
 	podShm       string        // the pod's directory for /dev/shm
 	netns        *os.File      // handle of Run on the network namespace
+	hostCgroups  string        // where all control groups are seen, for who asks for them
 	cgroupInside string        // Cgroup as the runtime sees it
 	rootfs       string        // where the runtime finds the root file system
 	files        string        // where it is mounted without a map of owners

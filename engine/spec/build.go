@@ -28,10 +28,11 @@ type Input struct {
 	IDs          IDMaps  // of the container's own user namespace; empty for none
 	UserNS       string  // path of the user namespace to join; "" for a new one with IDs
 	// Joined are the paths of the other namespaces to join.
-	Joined  map[specs.LinuxNamespaceType]string
-	Systemd bool   // the program is a service manager
-	Shm     string // directory to show at /dev/shm; "" for a new tmpfs
-	Seccomp *specs.LinuxSeccomp
+	Joined      map[specs.LinuxNamespaceType]string
+	HostCgroups string // directory to show at /sys/fs/cgroup; "" for the container's own groups
+	Systemd     bool   // the program is a service manager
+	Shm         string // directory to show at /dev/shm; "" for a new tmpfs
+	Seccomp     *specs.LinuxSeccomp
 }
 
 // Process is a user of the container in numbers.

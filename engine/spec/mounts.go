@@ -144,6 +144,10 @@ func kernelMounts(in Input) ([]specs.Mount, error) {
 		i := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == "/sys" })
 		list[i] = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
 	}
+	if in.HostCgroups != "" {
+		options := []string{"bind", "rprivate", "nosuid", "noexec", "nodev", cgroupMode}
+		return append(list, bindMount(Mount{Source: in.HostCgroups, Destination: "/sys/fs/cgroup", Options: options})), nil
+	}
 	return append(list, specs.Mount{
 		Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
 		Options: []string{"nosuid", "noexec", "nodev", "relatime", cgroupMode},

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,11 @@ func TestSharedPlaces(t *testing.T) {
 	})
 	if !strings.Contains(user, "bind:/proc:/proc") || !strings.Contains(user, "bind:/dev/mqueue:/dev/mqueue") {
 		t.Errorf("a user's: %s", user)
+	}
+	// A new cgroup mount in the host's namespace would change the options of the host's own.
+	groups := mustBuild(t, with(func(in *Input) { in.Container.CgroupNS, in.HostCgroups = "host", "/staged" })).Mounts[6]
+	if groups.Type != "bind" || groups.Source != "/staged" || !slices.Contains(groups.Options, "ro") {
+		t.Errorf("--cgroupns=host: %+v", groups)
 	}
 	if s := mustBuild(t, with(func(in *Input) { in.Container.UTS = "host" })); s.Hostname != "" {
 		t.Errorf("--uts=host sets the host name %q", s.Hostname)

@@ -6,6 +6,10 @@
 
 load_image
 warm_up
+# crun keeps each seccomp filter that it has translated; the rows need some others than usual.
+for caps in --cap-add=net_admin --cap-add=mknod --cap-drop=all; do
+	berth run --rm --network none $caps $IMAGE true
+done
 
 table=$BERTH_E2E/50-flags.table
 declare -A control
@@ -113,9 +117,16 @@ assert_eq "pidfile" "$(cat "$tmp/pid")" "$(property e2e-out MainPID)"
 assert_match "cidfile" "$(cat "$tmp/cid")" '^[0-9a-f]{64}$'
 assert_match "labels" "$(berth inspect e2e-out)" '"from.file=1"'
 wait_journal 20 '^up$' -u e2e-out
-berth run -d --rm --replace --name e2e-out --network none $IMAGE sleep 100000 >/dev/null 2>&1 || true
-assert_match "stop signal" "$(journalctl -u e2e-out -o cat)" '^asked$'
-berth rm -f -i e2e-out >/dev/null
+berth rm -f e2e-out >/dev/null
+wait_journal 20 '^asked$' -u e2e-out
+berth run --rm --name e2e-replaced --network none $IMAGE sh -c 'echo up; trap "exit 7" TERM; sleep 100000 & wait' >"$tmp/replaced" 2>&1 &
+pid=$!
+wait_for 30 grep -q up "$tmp/replaced"
+assert_eq "replaced" "$(berth run --rm --replace --name e2e-replaced --network none $IMAGE echo another)" another
+code=0
+wait "$pid" || code=$?
+assert_eq "status of the one that was replaced" "$code" 7
+rm "$tmp/replaced"
 rm -f "$tmp/cid" "$tmp/pid"
 
 say "the image goes with its container"
@@ -125,17 +136,18 @@ berth run --rm --network none --pull never $IMAGE true
 berth rmi localhost/e2e-other >/dev/null 2>&1 || true
 
 say "signals that are not handed on"
-berth run --rm --sig-proxy=false --timeout 2 --network none $IMAGE sh -c 'trap "echo got it" USR1; sleep 100000 & wait; wait' >"$tmp/sig" 2>&1 &
+berth run --rm --sig-proxy=false --timeout 5 --network none $IMAGE sh -c 'trap "echo got it" USR1; echo up; sleep 100000 & wait; wait' >"$tmp/sig" 2>&1 &
 pid=$!
-wait_for 20 pgrep -f 'got it'
+wait_for 30 grep -q up "$tmp/sig"
 kill -USR1 "$pid"
 code=0
 wait "$pid" || code=$?
 assert_eq "the time limit" "$code" 137
-assert_eq "what it said" "$(cat "$tmp/sig")" ""
+assert_eq "what it said" "$(cat "$tmp/sig")" up
 rm "$tmp/sig"
 [ "$rows" -gt 5 ] || die "only $rows rows were run: the table is not read"
 say "$rows rows"
 berth rm -f e2e-peer >/dev/null
+systemctl stop e2e.slice
 assert_eq "rows that are wrong" "$failures" 0
 leak_check

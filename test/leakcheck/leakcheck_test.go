@@ -209,6 +209,22 @@ func TestAllowances(t *testing.T) {
 	}
 }
 
+// TestEndsByItself: what is gone by itself is no leak; what has come, or should still be there, is told.
+func TestEndsByItself(t *testing.T) {
+	a := picture("keyrings: uid=0 keyring _ses.1", "units: web.service failed failed not-found", "units: db.service active running", "volumes: /v canary=1")
+	b := picture("keyrings: uid=0 keyring _ses.2", "units: new.service failed failed not-found")
+	var got []string
+	for _, d := range (judge{}).compare(a, b) {
+		got = append(got, d.String())
+	}
+	want := []string{"keyrings + uid=0 keyring _ses.2", "units - db.service active running", "units + new.service failed failed not-found", "volumes - /v canary=1"}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 // picture makes a snapshot of "collector: line" lines; other collectors saw nothing.
 func picture(lines ...string) *Snapshot {
 	s := &Snapshot{Version: snapshotVersion, Collectors: map[string]*Collected{}}

@@ -6,7 +6,7 @@
 
 load_image
 warm_up
-step=29
+step=41
 [ -z "${BERTH_TORTURE:-}" ] || step=1
 
 quadlet e2e-faults.container <<F

@@ -92,9 +92,9 @@ seen= naive=
 for i in $(seq 6); do
 	seen+=" $($B -v s:/d:subpath=d/sub $IMAGE cat /d/file 2>/dev/null || true)"
 done
-for i in $(seq 3000); do # the negative control: who follows the path as it stands is led out
+end=$((SECONDS + 60))
+until [ "$naive" = outside ] || [ "$SECONDS" -gt "$end" ]; do # the negative control: who follows the path as it stands is led out
 	read -r naive <"$s/d/sub/file" || true
-	[ "$naive" != outside ] || break
 done 2>/dev/null
 systemctl stop e2e-hostile || true
 assert_eq "seen by a naive reader" "$naive" outside

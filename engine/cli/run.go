@@ -152,7 +152,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	err = sd.StartTransient(ctx, env.Run, sd.Transient{
 		Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
-		Stop:  []string{"rm", "-v", "-f", "-i", name}, Setenv: append(copied(c), engine.IDVariable+"="+id),
+		Stop:  []string{"rm", "-v", "-f", "-i", id}, Setenv: append(copied(c), engine.IDVariable+"="+id),
 	})
 	if err == nil {
 		_, err = fmt.Fprintln(env.Out, id)
@@ -232,6 +232,12 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 	c, err := parseRun(args)
 	if err != nil || rootless.Inside() {
 		return nil
+	}
+	if c.Replace && c.Name != "" && os.Getenv("NOTIFY_SOCKET") == "" {
+		// By its unit where it has one: a unit that sees its container end by itself takes away what has its name by then.
+		if err := stopAll(ctx, env, []string{c.Name}, nil); err != nil {
+			return err
+		}
 	}
 	if rootless.Needed() && c.Replace && c.Name != "" && !transient(args) {
 		if err := stopOutside(ctx, env, []string{c.Name}, engine.RemoveOptions{Force: true, Ignore: true}); err != nil {

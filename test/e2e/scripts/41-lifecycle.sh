@@ -53,6 +53,14 @@ life() {
 	assert_eq "rm of none" "$(exit_code b rm e2e-life)" 1
 	ctl reset-failed 2>/dev/null || true
 
+	say "one takes the place of another of its name"
+	b run -d --rm --name e2e-life --network none $IMAGE sh -c "$IDLE" >/dev/null
+	id=$(b run -d --rm --replace --name e2e-life --network none $IMAGE sh -c "$IDLE")
+	assert_match "who is there now" "$(b inspect e2e-life)" "$id"
+	assert_eq "state" "$(state)" Up
+	b run --rm --replace --name e2e-life --network none $IMAGE true
+	assert_eq "all are gone" "$(b ps -a -q)" ""
+
 	say "create, start -a, and a program that is not there"
 	b create --name e2e-life --network none $IMAGE sh -c 'echo out; exit 9' >/dev/null
 	assert_eq "state" "$(state)" Created

@@ -155,6 +155,7 @@ type NetworkStatus struct {
 	DNSServers []string
 	Search     []string // domain of the names that the servers know; nil when they know none of containers
 	Attached   []Attached
+	Published  []spec.PortMapping // with the ports that were chosen; nil leaves those asked for
 }
 
 // Network connects network namespaces.

@@ -201,6 +201,9 @@ func (e *Engine) planNetwork(ctx context.Context, s *State) (status NetworkStatu
 	}
 	status, err = e.Network.Plan(ctx, s.Network)
 	s.Addresses, s.Attached = status.Addresses, status.Attached
+	if len(status.Published) > 0 {
+		s.Network.Publish = status.Published
+	}
 	return status, err
 }
 

@@ -82,7 +82,9 @@ func (a Adapter) planBridges(r engine.NetworkRequest, list []spec.Attachment) (e
 	if p.Options.PortMappings, err = a.leasePorts(r, p); err != nil {
 		return engine.NetworkStatus{}, err
 	}
-	return p.status(), a.record(r, p)
+	status := p.status()
+	status.Published = p.Options.PortMappings
+	return status, a.record(r, p)
 }
 
 // attach adds a network to the plan and leases the container's addresses on it.

@@ -470,3 +470,17 @@ func TestStopPasta(t *testing.T) {
 		}
 	}
 }
+
+// TestChosenPortIsTold: who asked for any port learns which one it is, on a bridge and with pasta.
+func TestChosenPortIsTold(t *testing.T) {
+	for _, rootless := range []bool{false, true} {
+		a := leases(t)
+		a.Rootless, a.Netavark, a.Pasta = rootless, os.Args[0], os.Args[0]
+		r := request(t, a, "c1")
+		r.Publish = []spec.PortMapping{{ContainerPort: 80, Range: 1, Protocol: "tcp"}}
+		status, err := a.Plan(context.Background(), r)
+		if err != nil || len(status.Published) != 1 || status.Published[0].HostPort == 0 {
+			t.Errorf("rootless %v: %+v, %v", rootless, status.Published, err)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.Netw
 		return engine.NetworkStatus{}, err
 	}
 	p.PastaArgs = pastaArgs(ports, strings.FieldsFunc(options, func(c rune) bool { return c == ',' }))
-	return engine.NetworkStatus{DNSServers: []string{pastaDNS}}, a.record(r, p)
+	return engine.NetworkStatus{DNSServers: []string{pastaDNS}, Published: ports}, a.record(r, p)
 }
 
 // pastaArgs are pasta's own words (passt(1)): nothing but the published ports is forwarded, and the host's loopback

@@ -132,6 +132,19 @@ say "another container's network"
 berth run --rm --network container:e2e-server $IMAGE wget -q -O - http://127.0.0.1/cgi-bin/who >/dev/null
 assert_match "of one that is not there" "$(must_fail berth run --rm --network container:e2e-none $IMAGE true)" 'no such container'
 
+say "the same by flags of run"
+out=$(berth run --rm --network e2e-front --ip 10.123.1.42 --ip6 fd12:3::42 --mac-address 02:00:00:00:00:42 --network-alias other $IMAGE sh -c '
+	ip addr show dev eth0
+	n=0; until nslookup other >/dev/null 2>&1 || [ $n = 200 ]; do n=$((n + 1)); sleep 0.1; done; nslookup other')
+for want in 'inet 10\.123\.1\.42/24' 'inet6 fd12:3::42/64' 'ether 02:00:00:00:00:42' 'Address: +10\.123\.1\.42'; do
+	assert_match "in a container run by hand" "$out" "$want"
+done
+berth run -d --rm --name e2e-all --publish-all --expose 80 $IMAGE sh -c "$SERVE" >/dev/null
+defer berth rm -f -i e2e-all
+port=$(berth inspect e2e-all | jq -r '.. | .host_port? // empty' | head -n 1)
+wait_for 20 curl -fsS --max-time 2 "http://127.0.0.1:$port/"
+berth rm -f e2e-all >/dev/null
+
 say "full, and in use"
 for name in a b c; do
 	berth run -d --rm --name e2e-$name --network e2e-back $IMAGE sh -c "$IDLE"

@@ -310,13 +310,18 @@ func readOutput(fd, limit int) string {
 	return strings.ToValidUTF8(string(text), "\uFFFD")
 }
 
+// last are the n newest probes; all of them when n is 0.
+func last(log []Probe, n int) []Probe {
+	if n > 0 && len(log) > n {
+		return log[len(log)-n:]
+	}
+	return log
+}
+
 // result works a probe's result in, says so when it changes something, and does what is to be done.
 func (k *Keeper) result(h *health, code int, text string) {
 	now := time.Now()
-	h.verdict.Log = append(h.verdict.Log, Probe{h.begin, now, code, text})
-	if n := h.h.LogCount; n > 0 && len(h.verdict.Log) > n {
-		h.verdict.Log = h.verdict.Log[len(h.verdict.Log)-n:]
-	}
+	h.verdict.Log = last(append(h.verdict.Log, Probe{h.begin, now, code, text}), h.h.LogCount)
 	before := h.verdict.Status
 	action := ""
 	pause := h.interval()

@@ -70,3 +70,16 @@ func TestReadOutput(t *testing.T) {
 		closeAll(fds[:])
 	}
 }
+
+func TestHealthLogIsBounded(t *testing.T) {
+	var log []Probe
+	for code := range 5 {
+		log = last(append(log, Probe{ExitCode: code}), 3)
+	}
+	if len(log) != 3 || log[0].ExitCode != 2 || log[2].ExitCode != 4 {
+		t.Errorf("%+v", log)
+	}
+	if got := last(log, 0); len(got) != 3 {
+		t.Errorf("without a limit: %+v", got)
+	}
+}

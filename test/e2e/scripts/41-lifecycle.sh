@@ -82,7 +82,7 @@ life
 as=() manager=
 
 say "--restart"
-berth run -d --name e2e-life --restart on-failure:2 --network none $IMAGE sh -c 'echo >>/rounds; wc -l </rounds; exit 3' >/dev/null
+berth run --detach --name e2e-life --restart on-failure:2 --network none $IMAGE sh -c 'echo >>/rounds; wc -l </rounds; exit 3' >/dev/null
 given_up() { has_property e2e-life ActiveState inactive && is "Exited (3)"; }
 wait_for 60 given_up
 assert_eq "rounds, and one more" "$(berth start -a e2e-life || true)" 4

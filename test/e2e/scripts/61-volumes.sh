@@ -32,6 +32,16 @@ assert_eq "volumes left" "$(berth volume ls -q | grep -v theirs || true)" ""
 must_fail $B -v /anon -v /nonexistent/dir:/x $IMAGE true >/dev/null
 assert_eq "volumes left by a failed start" "$(berth volume ls -q | grep -v theirs || true)" ""
 
+mkdir -p "$tmp/image/bin" "$tmp/image/kept"
+cp "$(command -v busybox)" "$tmp/image/bin/sh"
+tar -C "$tmp/image" -c . | berth import --quiet --change 'VOLUME /kept' - localhost/e2e-kept >/dev/null
+filesystem() { $B "$@" localhost/e2e-kept /bin/sh -c "while read -r l; do case \$l in *' /kept '*) echo \"\$l\" ;; esac; done </proc/self/mountinfo"; }
+assert_match "the image's volume" "$(filesystem)" '/_data /kept '
+assert_match "in memory" "$(filesystem --image-volume tmpfs)" ' - tmpfs '
+assert_eq "left out" "$(filesystem --image-volume ignore)" ""
+berth rmi localhost/e2e-kept >/dev/null
+rm -r "$tmp/image"
+
 say "a volume of Podman's is adopted as it is"
 assert_eq "content" "$($B -v theirs:/d $IMAGE cat /d/file)" kept
 assert_match "not pruned" "$(berth volume prune -f)$(berth volume ls -q)" theirs

@@ -21,6 +21,12 @@ user=/home/tester/.config/containers/systemd
 mkdir -p $root
 leak_snapshot
 
+say "a pod is found by the file that has its ID"
+berth pod create --name e2e-file --pod-id-file "$tmp/pod" >/dev/null
+berth run --rm --pod-id-file "$tmp/pod" $IMAGE hostname | grep -qx e2e-file || die "the container is not in the pod"
+berth pod rm -f e2e-file >/dev/null
+rm "$tmp/pod"
+
 # files DIRECTORY PORT writes the units.
 files() {
 	cat >"$1/e2e.pod" <<F

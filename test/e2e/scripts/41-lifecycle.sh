@@ -12,6 +12,7 @@ as_tester berth run --rm --network none $IMAGE true
 user_no_scope() { [ -z "$(as_tester systemctl --user list-units --all --plain --no-legend 'run-*.scope')" ]; }
 wait_for 20 no_scope
 wait_for 20 user_no_scope
+systemctl start network-online.target
 leak_snapshot
 
 b() { "${as[@]}" berth "$@"; }

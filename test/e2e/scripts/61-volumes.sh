@@ -137,6 +137,7 @@ StartLimitIntervalSec=0
 F
 systemctl start e2e-ledger
 log=$(berth volume mount ledger)/log
+wait_for 30 test -e "$log"
 grew() { [ "$(wc -l <"$log")" -gt "$1" ]; }
 for i in 1 2 3 4; do
 	wait_for 30 grew "$(wc -l <"$log")"

@@ -60,7 +60,7 @@ add_busybox() {
 		cp "$(command -v busybox)" "$rootfs/bin/busybox"
 	else
 		unpack "$work/busybox" busybox-static
-		cp "$(find "$work/busybox" -type f -name busybox)" "$rootfs/bin/busybox"
+		cp "$(find "$work/busybox" -type f -path '*/bin/busybox')" "$rootfs/bin/busybox"
 	fi
 	"$rootfs/bin/busybox" --list | while read -r command; do
 		[ "$command" = busybox ] || ln -s busybox "$rootfs/bin/$command"

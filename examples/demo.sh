@@ -29,10 +29,10 @@ show curl -sS --retry 20 --retry-all-errors --retry-delay 1 http://127.0.0.1:808
 show berth ps
 show journalctl -u web -o short --no-pager
 echo
-echo "The container's own PID 1 is systemd's main process, and nothing of berth is left running:"
+echo "The container's own PID 1 is systemd's main process. No process stays for it; one keeper reads what all containers write:"
 pid=$(systemctl show -P MainPID web)
 show grep -E '^(Name|Pid|NSpid):' "/proc/$pid/status"
-show pgrep -l 'berth$|conmon|crun' || echo "(none)"
+show pgrep -l 'berth|conmon|crun' || echo "(none)"
 show systemctl stop web
 show berth ps -a
 echo

@@ -1,5 +1,11 @@
 // Command berth-keeper reads what containers write and hands it on to the journal or to files. The service manager starts it
 // through its socket, one for the system and one for each user; nobody else calls it.
+//
+// One thread does all the work, so the runtime need not watch the limits of its control group, for which it would keep a
+// file open in some groups and not in others (package runtime, GOMAXPROCS).
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (

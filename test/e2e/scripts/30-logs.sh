@@ -1,4 +1,4 @@
-# hosts: nspawn vm
+# hosts: nspawn
 # timeout: 6m
 # What containers write is read by the keeper: it is in the journal under the container's name, images may open /dev/stdout
 # anew, and however often the keeper is killed, no line is lost or torn and no container notices.

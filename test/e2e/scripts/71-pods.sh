@@ -1,4 +1,4 @@
-# hosts: nspawn vm
+# hosts: nspawn
 # timeout: 14m
 # A pod of three containers by unit files, for root and for a user: they share a network, its ports and a host name; one may
 # come and go; the pod stops with its last container; and nothing is left, not even after kills.

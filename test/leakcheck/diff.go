@@ -56,16 +56,24 @@ func (j judge) allows(d difference) bool {
 }
 
 // endsByItself reports what leaks nothing when it is gone: a manager closes a connection of its own whenever it likes, the
-// keyring of a session ends with its last process, and systemd forgets a failed unit that has no file any more.
+// keyring of a session ends with its last process, and systemd forgets a failed unit (systemctl reset-failed, or the
+// next reload where its file is gone) and deletes the file of a transient one with it.
 func endsByItself(d difference) bool {
 	switch d.collector {
 	case "fds", "keyrings":
 		return true
 	case "units":
-		return strings.HasSuffix(d.text, " not-found")
+		return failedUnit.MatchString(d.text) || strings.HasSuffix(d.text, " transient")
+	case "files":
+		return transientUnit.MatchString(d.text)
 	}
 	return false
 }
+
+var (
+	failedUnit    = regexp.MustCompile(`^(user \d+ )?\S+ failed\b`)
+	transientUnit = regexp.MustCompile(` /run/(user/\d+/)?systemd/transient/[^/]+$`)
+)
 
 // diff returns every line that one of the snapshots has more often than the
 // other, in the order of the collectors. A collector that looked in only one

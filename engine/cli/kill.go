@@ -17,7 +17,8 @@ type killOptions struct {
 }
 
 func (o *killOptions) flags(set *pflag.FlagSet) {
-	o.selection.flags(set, "running containers")
+	o.of = "running containers"
+	o.selection.flags(set)
 	set.StringVarP(&o.signal, "signal", "s", "KILL", "`SIGNAL` to send, by name or number")
 }
 
@@ -32,16 +33,11 @@ func killVerb() Verb {
 
 func runKill(_ context.Context, env *Env, args []string) error {
 	var o killOptions
-	set := newFlagSet("kill")
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	sig, err := proc.ParseSignal(o.signal)
+	list, err := parseTargets("kill", args, &o)
 	if err != nil {
 		return err
 	}
-	list, err := containers(set.Args(), o.selection)
+	sig, err := proc.ParseSignal(o.signal)
 	if err != nil {
 		return err
 	}

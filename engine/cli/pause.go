@@ -5,26 +5,24 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/pflag"
-
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/cgroup"
 )
 
 func pauseVerb() Verb {
-	var o selection
+	o := selection{of: "running containers"}
 	return Verb{
 		Name: "pause", Usage: "[OPTION…] CONTAINER…", Summary: "freeze all processes of containers",
-		Flags: func(set *pflag.FlagSet) { o.flags(set, "running containers") },
+		Flags: o.flags,
 		Run:   func(_ context.Context, env *Env, args []string) error { return freeze(env, args, true) },
 	}
 }
 
 func unpauseVerb() Verb {
-	var o selection
+	o := selection{of: "frozen containers"}
 	return Verb{
 		Name: "unpause", Usage: "[OPTION…] CONTAINER…", Summary: "let frozen containers go on",
-		Flags: func(set *pflag.FlagSet) { o.flags(set, "frozen containers") },
+		Flags: o.flags,
 		Run:   func(_ context.Context, env *Env, args []string) error { return freeze(env, args, false) },
 	}
 }
@@ -35,12 +33,7 @@ func freeze(env *Env, args []string, frozen bool) error {
 		verb = "pause"
 	}
 	var o selection
-	set := newFlagSet(verb)
-	o.flags(set, "containers")
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	list, err := containers(set.Args(), o)
+	list, err := parseTargets(verb, args, &o)
 	if err != nil {
 		return err
 	}

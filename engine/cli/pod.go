@@ -147,12 +147,7 @@ func podStartVerb() Verb {
 
 func runPodStart(ctx context.Context, env *Env, args []string) error {
 	var o podTargets
-	set := newFlagSet("start")
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	list, err := o.find(set.Args())
+	list, err := parseTargets("start", args, &o)
 	if err != nil {
 		return err
 	}
@@ -233,12 +228,7 @@ func (o *podStopOptions) timeout() *time.Duration {
 
 func runPodStop(ctx context.Context, env *Env, args []string) error {
 	var o podStopOptions
-	set := newFlagSet("stop")
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	list, err := o.find(set.Args())
+	list, err := parseTargets("stop", args, &o)
 	if err != nil {
 		return err
 	}
@@ -300,12 +290,7 @@ func podRestartVerb() Verb {
 
 func runPodRestart(ctx context.Context, env *Env, args []string) error {
 	var o podTargets
-	set := newFlagSet("restart")
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	list, err := o.find(set.Args())
+	list, err := parseTargets("restart", args, &o)
 	if err != nil {
 		return err
 	}
@@ -330,6 +315,11 @@ func (o *podRmOptions) flags(set *pflag.FlagSet) {
 	set.BoolVarP(&o.force, "force", "f", false, "stop and remove the containers that run first")
 }
 
+func (o *podRmOptions) find(names []string) ([]engine.Pod, error) {
+	o.ignore = o.ignore || o.force
+	return o.podTargets.find(names)
+}
+
 func podRmVerb() Verb {
 	var o podRmOptions
 	return Verb{
@@ -343,13 +333,7 @@ Exit status: 1 when there is no such pod, 2 when a container of it runs.`,
 
 func runPodRm(ctx context.Context, env *Env, args []string) error {
 	var o podRmOptions
-	set := newFlagSet("rm")
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	o.ignore = o.ignore || o.force
-	list, err := o.find(set.Args())
+	list, err := parseTargets("rm", args, &o)
 	if err == nil {
 		err = eachPod(env, list, func(p engine.Pod) error { return removePod(ctx, env, p, o) })
 	}

@@ -40,16 +40,11 @@ func (o *podKillOptions) flags(set *pflag.FlagSet) {
 
 func runPodKill(_ context.Context, env *Env, args []string) error {
 	var o podKillOptions
-	set := newFlagSet("kill")
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	sig, err := proc.ParseSignal(o.signal)
+	list, err := parseTargets("kill", args, &o)
 	if err != nil {
 		return err
 	}
-	list, err := o.find(set.Args())
+	sig, err := proc.ParseSignal(o.signal)
 	if err != nil {
 		return err
 	}
@@ -102,12 +97,7 @@ func podUnpauseVerb() Verb {
 // freezePods writes to the switch of the containers' control groups (cgroups(7), cgroup.freeze).
 func freezePods(env *Env, verb, value string, args []string) error {
 	var o podTargets
-	set := newFlagSet(verb)
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	list, err := o.find(set.Args())
+	list, err := parseTargets(verb, args, &o)
 	if err != nil {
 		return err
 	}
@@ -258,6 +248,12 @@ func (o *podStatsOptions) flags(set *pflag.FlagSet) {
 	set.BoolVar(&o.reset, "no-reset", false, "no effect: the figures are printed once")
 }
 
+// find takes all pods when none is named.
+func (o *podStatsOptions) find(names []string) ([]engine.Pod, error) {
+	o.all = o.all || len(names) == 0 && !o.latest && len(o.idFiles) == 0
+	return o.podTargets.find(names)
+}
+
 func podStatsVerb() Verb {
 	var o podStatsOptions
 	return Verb{
@@ -278,15 +274,7 @@ type podStat struct {
 
 func runPodStats(_ context.Context, env *Env, args []string) error {
 	var o podStatsOptions
-	set := newFlagSet("stats")
-	o.flags(set)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	if set.NArg() == 0 && !o.latest {
-		o.all = true
-	}
-	list, err := o.find(set.Args())
+	list, err := parseTargets("stats", args, &o)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,8 @@ type rmOptions struct {
 }
 
 func (o *rmOptions) flags(set *pflag.FlagSet) {
-	o.selection.flags(set, "containers")
+	o.of = "containers"
+	o.selection.flags(set)
 	set.BoolVar(&o.depend, "depend", false, "remove those that share its namespaces too (taken for Podman's sake)")
 	set.BoolVarP(&o.force, "force", "f", false, "stop a running container first")
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")

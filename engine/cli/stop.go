@@ -16,12 +16,12 @@ import (
 
 type stopOptions struct {
 	selection
-	ignore bool
-	time   int
+	time int
 }
 
 func (o *stopOptions) flags(set *pflag.FlagSet) {
-	o.selection.flags(set, "running containers")
+	o.of = "running containers"
+	o.selection.flags(set)
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
 	set.IntVarP(&o.time, "time", "t", 0, "`SECONDS` that the container may take to end; -1 for no limit (default: the container's own)")
 	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -43,8 +43,7 @@ func (o *stopOptions) parse(verb string, args []string) (list []engine.State, ti
 		t := time.Duration(o.time) * time.Second
 		timeout = &t
 	}
-	o.selection.ignore = o.ignore
-	list, err = containers(set.Args(), o.selection)
+	list, err = o.find(set.Args())
 	return list, timeout, err
 }
 

@@ -11,17 +11,36 @@ import (
 	"github.com/berth-pods/berth/engine"
 )
 
+// targetOptions are the options of a command that works on several containers, or pods, and say which.
+type targetOptions[T any] interface {
+	flags(set *pflag.FlagSet)
+	find(names []string) ([]T, error)
+}
+
+// parseTargets reads the words after a verb into its options, and finds what they name.
+func parseTargets[T any](verb string, args []string, o targetOptions[T]) ([]T, error) {
+	set := newFlagSet(verb)
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	return o.find(set.Args())
+}
+
 // selection says which containers a command works on beside those that are named.
 type selection struct {
+	of                  string // what --all means, for the help: "running containers"
 	all, latest, ignore bool
 	cidfiles            []string
 }
 
-func (o *selection) flags(set *pflag.FlagSet, all string) {
-	set.BoolVarP(&o.all, "all", "a", false, "all "+all)
+func (o *selection) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.all, "all", "a", false, "all "+o.of)
 	set.StringArrayVar(&o.cidfiles, "cidfile", nil, "read a container's ID from a `FILE`")
 	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
 }
+
+func (o *selection) find(words []string) ([]engine.State, error) { return containers(words, *o) }
 
 // containers finds all that the words and the selection name.
 func containers(words []string, o selection) ([]engine.State, error) {

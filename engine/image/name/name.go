@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // A Name is an image name taken apart: REGISTRY/PATH:TAG@DIGEST. Only Path is never empty.
@@ -24,11 +25,29 @@ const Local = "localhost"
 const maxName = 255
 
 var (
-	host      = regexp.MustCompile(`^(?:(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])(?:\.(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]))*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$`)
-	component = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-	tag       = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	digest    = regexp.MustCompile(`^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
+	host = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])(?:\.(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]))*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$`)
+	})
+	component = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`) })
 )
+
+// maxTag is the longest tag, in bytes.
+const maxTag = 128
+
+// validTag and validDigest count by hand: as expressions their long repeats cost every start of a program milliseconds.
+func validTag(s string) bool {
+	return len(s) <= maxTag && s != "" && !strings.ContainsAny(s[:1], ".-") && strings.Trim(s, letters+"0123456789_.-") == ""
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// digestSizes are the lengths of digests in hexadecimal digits (OCI image-spec, descriptor.md, Digests).
+var digestSizes = map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}
+
+func validDigest(s string) bool {
+	algorithm, hex, _ := strings.Cut(s, ":")
+	return hex != "" && len(hex) == digestSizes[algorithm] && strings.Trim(hex, "0123456789abcdef") == ""
+}
 
 // Parse takes a name apart without completing it. The error names the part that is wrong.
 func Parse(s string) (Name, error) {
@@ -59,21 +78,21 @@ func (n Name) check(s string) error {
 	if n.Path == "" {
 		return fmt.Errorf("image name %q: there is no name in it", s)
 	}
-	if n.Registry != "" && !host.MatchString(n.Registry) {
+	if n.Registry != "" && !host().MatchString(n.Registry) {
 		return fmt.Errorf("image name %q: %q is not a registry (HOST or HOST:PORT)", s, n.Registry)
 	}
 	for _, c := range strings.Split(n.Path, "/") {
-		if !component.MatchString(c) {
+		if !component().MatchString(c) {
 			return fmt.Errorf("image name %q: %s", s, whyNot(c))
 		}
 	}
 	if len(n.Registry)+1+len(n.Path) > maxName {
 		return fmt.Errorf("image name %q: longer than %d bytes", s, maxName)
 	}
-	if n.Tag != "" && !tag.MatchString(n.Tag) {
+	if n.Tag != "" && !validTag(n.Tag) {
 		return fmt.Errorf("image name %q: %q is not a tag (letters, digits and _ . -, at most 128)", s, n.Tag)
 	}
-	if strings.Contains(s, "@") && !digest.MatchString(n.Digest) {
+	if strings.Contains(s, "@") && !validDigest(n.Digest) {
 		return fmt.Errorf("image name %q: %q is not a digest (sha256: and 64 hex digits)", s, n.Digest)
 	}
 	return nil

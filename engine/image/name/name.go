@@ -81,6 +81,9 @@ func (n Name) check(s string) error {
 	if n.Registry != "" && !host().MatchString(n.Registry) {
 		return fmt.Errorf("image name %q: %q is not a registry (HOST or HOST:PORT)", s, n.Registry)
 	}
+	if validDigest("sha256:" + s) {
+		return fmt.Errorf("image name %q: 64 hexadecimal digits alone are an ID; a name that looks like one needs a registry or a tag", s)
+	}
 	for _, c := range strings.Split(n.Path, "/") {
 		if !component().MatchString(c) {
 			return fmt.Errorf("image name %q: %s", s, whyNot(c))

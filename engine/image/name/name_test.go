@@ -53,6 +53,7 @@ func TestParseRefuses(t *testing.T) {
 		"bad_host.example/a":                    "not a registry",
 		strings.Repeat("a", 256):                "longer than 255",
 		"web:" + strings.Repeat("1", 129):       "not a tag",
+		strings.Repeat("0", 64):                 "are an ID",
 		"web:-1":                                "not a tag",
 		"web:.1":                                "not a tag",
 		"web:é":                                 "not a tag",

@@ -284,11 +284,11 @@ func sample() engine.State {
 
 func TestPsTable(t *testing.T) {
 	var out bytes.Buffer
-	if err := psTable(&out, []engine.State{sample()}, false); err != nil {
+	if err := printList(&out, listing{}, []psRow{{State: sample(), status: "created"}}, psTable(psOptions{})); err != nil {
 		t.Fatal(err)
 	}
 	want := "CONTAINER ID  IMAGE                         COMMAND                   CREATED      STATUS   PORTS                                           NAMES\n" +
-		"abababababab  docker.io/library/web:1?[2J   sh -c echo ?[31m and a …  3 hours ago  Created  0.0.0.0:8080-8081->80-81/tcp, [::1]:5->6/udp  web\n"
+		"abababababab  docker.io/library/web:1?[2J   sh -c echo ?[31m ...  3 hours ago  Created  0.0.0.0:8080-8081->80-81/tcp, [::1]:5->6/udp  web\n"
 	if got := out.String(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
@@ -299,7 +299,7 @@ func TestPsTable(t *testing.T) {
 
 func TestPsJSON(t *testing.T) {
 	var out bytes.Buffer
-	if err := psJSON(&out, []engine.State{sample()}); err != nil {
+	if err := printList(&out, listing{format: "json"}, []psRow{{State: sample(), status: "created"}}, psTable(psOptions{})); err != nil {
 		t.Fatal(err)
 	}
 	var list []map[string]any
@@ -315,7 +315,9 @@ func TestPsJSON(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0 seconds", time.Second: "1 second", 59 * time.Second: "59 seconds", time.Minute: "1 minute", 119 * time.Minute: "1 hour", 49 * time.Hour: "2 days", -time.Hour: "0 seconds",
+		0: "Less than a second", time.Second: "1 second", 59 * time.Second: "59 seconds", time.Minute: "About a minute", 3 * time.Minute: "3 minutes",
+		70 * time.Minute: "About an hour", 119 * time.Minute: "2 hours", 49 * time.Hour: "2 days", 20 * 24 * time.Hour: "2 weeks",
+		90 * 24 * time.Hour: "3 months", 800 * 24 * time.Hour: "2 years", -time.Hour: "Less than a second",
 	} {
 		if got := age(d); got != want {
 			t.Errorf("%s: %s, want %s", d, got, want)

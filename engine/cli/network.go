@@ -13,7 +13,6 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/config"
-	"github.com/berth-pods/berth/engine/format"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/store"
 )
@@ -158,8 +157,5 @@ func runNetworkInspect(_ context.Context, env *Env, args []string) error {
 		}
 		list = append(list, inspectedOn{n, members(n.Name(), containers)})
 	}
-	if form := set.Lookup("format").Value.String(); form != "json" {
-		return errors.Join(append(errs, format.Rows(env.Out, form, list))...)
-	}
-	return errors.Join(append(errs, printJSON(env.Out, list))...)
+	return errors.Join(append(errs, printInspected(env.Out, set.Lookup("format").Value.String(), list))...)
 }

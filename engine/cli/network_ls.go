@@ -2,30 +2,21 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/format"
 	"github.com/berth-pods/berth/engine/network"
 )
 
-type networkLsOptions struct {
-	quiet, noTrunc, noHeading bool
-	format                    string
-	filters                   []string
-}
+type networkLsOptions struct{ listing }
 
 func (o *networkLsOptions) flags(set *pflag.FlagSet) {
-	set.BoolVarP(&o.quiet, "quiet", "q", false, "print names only")
+	o.listing.flags(set, "names", "name, id, driver, label, dangling, until")
 	set.BoolVar(&o.noTrunc, "no-trunc", false, "print whole IDs")
 	set.BoolVarP(&o.noHeading, "noheading", "n", false, "print no line of headings")
-	set.StringVar(&o.format, "format", "table", "`FORM` of the output: table, json, or a template such as {{.Name}}")
-	set.StringArrayVarP(&o.filters, "filter", "f", nil, "list some only, `KEY=VALUE`: name, id, driver, label, dangling, until")
 }
 
 func networkLsVerb() Verb {
@@ -51,29 +42,14 @@ func runNetworkLs(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case o.quiet:
-		for _, n := range list {
-			fmt.Fprintln(env.Out, n.Name())
-		}
-		return nil
-	case o.format == "json":
-		return printJSON(env.Out, list)
-	case o.format != "table":
-		return format.Rows(env.Out, o.format, list)
-	}
-	table := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
-	if !o.noHeading {
-		fmt.Fprintln(table, "NETWORK ID\tNAME\tDRIVER")
-	}
-	for _, n := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", shortID(n.ID, o.noTrunc), n.Name(), n.Driver())
-	}
-	return table.Flush()
+	return printList(env.Out, o.listing, list, table[network.Network]{
+		key: network.Network.Name, headings: []string{"NETWORK ID", "NAME", "DRIVER"}, names: map[string]string{"ID": "NETWORK ID"},
+		cells: func(n network.Network) []string { return []string{shortID(n.ID, o.noTrunc), n.Name(), n.Driver()} },
+	})
 }
 
-// filteredNetworks lists the networks that pass each kind of filter; of one kind, one must let them pass.
-func filteredNetworks(r network.Registry, filters []string) ([]network.Network, error) {
+// filteredNetworks lists the networks that pass the filters.
+func filteredNetworks(r network.Registry, words []string) ([]network.Network, error) {
 	all, err := r.List()
 	if err != nil {
 		return nil, err
@@ -82,72 +58,22 @@ func filteredNetworks(r network.Registry, filters []string) ([]network.Network, 
 	if err != nil {
 		return nil, err
 	}
-	kinds := map[string][]string{}
-	for _, f := range filters {
-		key, value, ok := strings.Cut(f, "=")
-		if !ok {
-			return nil, fmt.Errorf("filter %q is not KEY=VALUE", f)
-		}
-		kinds[key] = append(kinds[key], value)
-	}
-	list := []network.Network{}
-	for _, n := range all {
-		passes := true
-		for key, values := range kinds {
-			one := false
-			for _, v := range values {
-				ok, err := networkPasses(n, key, v, containers)
-				if err != nil {
-					return nil, err
-				}
-				one = one || ok
-			}
-			passes = passes && one
-		}
-		if passes {
-			list = append(list, n)
-		}
-	}
-	return list, nil
+	return filtered(all, words, append([]filter[network.Network]{
+		nameFilter(network.Network.Name),
+		textFilter("id", strings.HasPrefix, func(n network.Network) string { return n.ID }),
+		textFilter("driver", same, network.Network.Driver),
+		boolFilter("dangling", func(n network.Network) bool { return len(networkUsers(n.Name(), containers)) == 0 }),
+		untilFilter(func(n network.Network) time.Time { return networkMade(n) }),
+	}, labelFilters(func(n network.Network) map[string]string { return n.Labels })...))
 }
 
-func networkPasses(n network.Network, key, value string, containers []engine.State) (bool, error) {
-	switch key {
-	case "name":
-		return strings.Contains(n.Name(), value), nil
-	case "id":
-		return strings.HasPrefix(n.ID, value), nil
-	case "driver":
-		return n.Driver() == value, nil
-	case "label", "label!":
-		name, want, hasValue := strings.Cut(value, "=")
-		got, there := n.Labels[name]
-		return (there && (!hasValue || got == want)) == (key == "label"), nil
-	case "dangling":
-		used := len(networkUsers(n.Name(), containers)) > 0
-		return (value == "true") != used, nil
-	case "until":
-		limit, err := parseUntil(value)
-		if err != nil {
-			return false, err
-		}
-		made, err := time.Parse(time.RFC3339Nano, n.Created)
-		return err == nil && made.Before(limit), nil
+// networkMade is when a network was made; a network that does not say is never older than anything.
+func networkMade(n network.Network) time.Time {
+	made, err := time.Parse(time.RFC3339Nano, n.Created)
+	if err != nil {
+		return time.Now()
 	}
-	return false, fmt.Errorf("filter %q is not known; name, id, driver, label, dangling and until are", key)
-}
-
-// parseUntil reads a point in time, or how long ago it was.
-func parseUntil(s string) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return time.Now().Add(-d), nil
-	}
-	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
-		if t, err := time.ParseInLocation(form, s, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("until=%s is neither a time such as 2026-11-25T12:00:00 nor how long ago, such as 24h", s)
+	return made
 }
 
 // networkUsers names the containers, and the pods, that are on the network.

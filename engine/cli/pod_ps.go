@@ -4,32 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/format"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
 type podPsOptions struct {
-	quiet, noTrunc, noHeading, ids, names, status bool
-	format                                        string
-	filters                                       []string
+	listing
+	ids, names, status bool
 }
 
 func (o *podPsOptions) flags(set *pflag.FlagSet) {
-	set.BoolVarP(&o.quiet, "quiet", "q", false, "print IDs only")
+	o.listing.flags(set, "IDs", "id, name, status, label, network, ctr-ids, ctr-names, ctr-number, ctr-status, until")
 	set.BoolVar(&o.noTrunc, "no-trunc", false, "print whole IDs")
 	set.BoolVarP(&o.noHeading, "noheading", "n", false, "print no line of headings")
 	set.BoolVar(&o.ids, "ctr-ids", false, "print the IDs of the containers too")
 	set.BoolVar(&o.names, "ctr-names", false, "print the names of the containers too")
 	set.BoolVar(&o.status, "ctr-status", false, "print the states of the containers too")
-	set.StringVar(&o.format, "format", "table", "`FORM` of the output: table, json, or a template such as {{.Name}}")
-	set.StringArrayVarP(&o.filters, "filter", "f", nil, "list some only, `KEY=VALUE`: id, name, status, label, network, ctr-ids, ctr-names, ctr-number, ctr-status, until")
 }
 
 func podPsVerb() Verb {
@@ -80,44 +76,34 @@ func runPodPs(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case o.quiet:
-		for _, r := range rows {
-			fmt.Fprintln(env.Out, shortID(r.ID, o.noTrunc))
-		}
-		return nil
-	case o.format == "json":
-		return printJSON(env.Out, rows)
-	case o.format != "table":
-		return format.Rows(env.Out, o.format, rows)
+	headings := append([]string{"POD ID", "NAME", "STATUS", "CREATED", "INFRA ID"}, o.more("IDS", "NAMES", "STATUS")...)
+	return printList(env.Out, o.listing, rows, table[podRow]{
+		key: func(r podRow) string { return shortID(r.ID, o.noTrunc) }, cells: o.cells, headings: append(headings, "# OF CONTAINERS"),
+		names: map[string]string{"ID": "POD ID", "Id": "POD ID", "NumberOfContainers": "# OF CONTAINERS"},
+	})
+}
+
+func (o podPsOptions) cells(r podRow) []string {
+	var ids, names, states []string
+	for _, m := range r.Containers {
+		ids, names, states = append(ids, shortID(m.ID, o.noTrunc)), append(names, m.Names), append(states, m.Status)
 	}
-	table := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
-	if !o.noHeading {
-		fmt.Fprintln(table, "POD ID\tNAME\tSTATUS\tCREATED\tINFRA ID"+o.more("\tIDS", "\tNAMES", "\tSTATUS")+"\t# OF CONTAINERS")
-	}
-	for _, r := range rows {
-		var ids, names, states []string
-		for _, m := range r.Containers {
-			ids, names, states = append(ids, shortID(m.ID, o.noTrunc)), append(names, m.Names), append(states, m.Status)
-		}
-		more := o.more("\t"+strings.Join(ids, ","), "\t"+strings.Join(names, ","), "\t"+strings.Join(states, ","))
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%s%s\t%d\n", shortID(r.ID, o.noTrunc), r.Name, r.Status, age(time.Since(r.Created)), r.InfraID, more, r.NumberOfContainers)
-	}
-	return table.Flush()
+	cells := []string{shortID(r.ID, o.noTrunc), r.Name, r.Status, age(time.Since(r.Created)) + " ago", r.InfraID}
+	cells = append(cells, o.more(strings.Join(ids, ","), strings.Join(names, ","), strings.Join(states, ","))...)
+	return append(cells, fmt.Sprint(r.NumberOfContainers))
 }
 
 // more picks the columns that were asked for.
-func (o podPsOptions) more(ids, names, states string) string {
-	text := ""
+func (o podPsOptions) more(ids, names, states string) (list []string) {
 	for _, c := range []struct {
 		wanted bool
 		text   string
 	}{{o.ids, ids}, {o.names, names}, {o.status, states}} {
 		if c.wanted {
-			text += c.text
+			list = append(list, c.text)
 		}
 	}
-	return text
+	return list
 }
 
 func podRows(o podPsOptions) ([]podRow, error) {
@@ -131,19 +117,9 @@ func podRows(o podPsOptions) ([]podRow, error) {
 		if err != nil {
 			return nil, err
 		}
-		passes := true
-		for _, f := range o.filters {
-			ok, err := podPasses(r, f)
-			if err != nil {
-				return nil, err
-			}
-			passes = passes && ok
-		}
-		if passes {
-			rows = append(rows, r)
-		}
+		rows = append(rows, r)
 	}
-	return rows, nil
+	return filtered(rows, o.filters, podFilters())
 }
 
 func podRowOf(p engine.Pod) (podRow, error) {
@@ -164,50 +140,28 @@ func podRowOf(p engine.Pod) (podRow, error) {
 	return r, nil
 }
 
-func podPasses(r podRow, filter string) (bool, error) {
-	key, value, ok := strings.Cut(filter, "=")
-	if !ok {
-		return false, fmt.Errorf("filter %q is not KEY=VALUE", filter)
+func podFilters() []filter[podRow] {
+	member := func(key string, fits func(m podRowMember, value string) bool) filter[podRow] {
+		return filter[podRow]{key: key, read: func(value string) (func(podRow) bool, error) {
+			return func(r podRow) bool {
+				return slices.ContainsFunc(r.Containers, func(m podRowMember) bool { return fits(m, value) })
+			}, nil
+		}}
 	}
-	any := func(f func(podRowMember) bool) bool {
-		for _, m := range r.Containers {
-			if f(m) {
-				return true
-			}
-		}
-		return false
+	list := []filter[podRow]{
+		textFilter("id", strings.HasPrefix, func(r podRow) string { return r.ID }),
+		nameFilter(func(r podRow) string { return r.Name }),
+		textFilter("status", strings.EqualFold, func(r podRow) string { return r.Status }),
+		{key: "network", read: func(value string) (func(podRow) bool, error) {
+			return func(r podRow) bool { return slices.Contains(r.Networks, value) }, nil
+		}},
+		member("ctr-ids", func(m podRowMember, value string) bool { return strings.HasPrefix(m.ID, value) }),
+		member("ctr-names", func(m podRowMember, value string) bool { return strings.Contains(m.Names, value) }),
+		textFilter("ctr-number", same, func(r podRow) string { return fmt.Sprint(r.NumberOfContainers) }),
+		member("ctr-status", func(m podRowMember, value string) bool { return m.Status == value }),
+		untilFilter(func(r podRow) time.Time { return r.Created }),
 	}
-	switch key {
-	case "id":
-		return strings.HasPrefix(r.ID, value), nil
-	case "name":
-		return strings.Contains(r.Name, value), nil
-	case "status":
-		return strings.EqualFold(r.Status, value), nil
-	case "label", "label!":
-		name, want, hasValue := strings.Cut(value, "=")
-		got, there := r.Labels[name]
-		return (there && (!hasValue || got == want)) == (key == "label"), nil
-	case "network":
-		for _, n := range r.Networks {
-			if n == value {
-				return true, nil
-			}
-		}
-		return false, nil
-	case "ctr-ids":
-		return any(func(m podRowMember) bool { return strings.HasPrefix(m.ID, value) }), nil
-	case "ctr-names":
-		return any(func(m podRowMember) bool { return strings.Contains(m.Names, value) }), nil
-	case "ctr-status":
-		return any(func(m podRowMember) bool { return m.Status == value }), nil
-	case "ctr-number":
-		return fmt.Sprint(r.NumberOfContainers) == value, nil
-	case "until":
-		limit, err := parseUntil(value)
-		return r.Created.Before(limit), err
-	}
-	return false, fmt.Errorf("filter %q is not known; id, name, status, label, network, ctr-ids, ctr-names, ctr-number, ctr-status and until are", key)
+	return append(list, labelFilters(func(r podRow) map[string]string { return r.Labels })...)
 }
 
 func podInspectVerb() Verb {
@@ -282,10 +236,7 @@ func runPodInspect(_ context.Context, env *Env, args []string) error {
 			errs = append(errs, err)
 		}
 	}
-	if form := set.Lookup("format").Value.String(); form != "json" {
-		return errors.Join(append(errs, format.Rows(env.Out, form, list))...)
-	}
-	return errors.Join(append(errs, printJSON(env.Out, list))...)
+	return errors.Join(append(errs, printInspected(env.Out, set.Lookup("format").Value.String(), list))...)
 }
 
 func inspectPod(p engine.Pod) (inspectedPod, error) {

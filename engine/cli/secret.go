@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -125,9 +124,13 @@ func secretExistsVerb() Verb {
 	}
 }
 
-type secretInspectOptions struct{ pretty, show bool }
+type secretInspectOptions struct {
+	pretty, show bool
+	format       string
+}
 
 func (o *secretInspectOptions) flags(set *pflag.FlagSet) {
+	set.StringVarP(&o.format, "format", "f", "json", "`FORM` of the output: json, or a template such as {{.Spec.Name}}")
 	set.BoolVar(&o.pretty, "pretty", false, "print lines for people instead of JSON")
 	set.BoolVar(&o.show, "showsecret", false, "show the value too")
 }
@@ -156,6 +159,23 @@ type inspectedSecret struct {
 	SecretData string `json:",omitempty"`
 }
 
+func inspectSecret(s store.Secret) inspectedSecret {
+	i := inspectedSecret{ID: s.ID, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
+	i.Spec.Name, i.Spec.Driver.Name, i.Spec.Driver.Options, i.Spec.Labels = s.Name, s.Driver, s.DriverOptions, s.Labels
+	return i
+}
+
+// secretRow is a secret in a list: templates may name its parts as Podman's do.
+type secretRow struct{ inspectedSecret }
+
+// Fields are the columns.
+func (r secretRow) Fields() map[string]any {
+	return map[string]any{
+		"Name": r.Spec.Name, "Driver": r.Spec.Driver.Name, "Labels": r.Spec.Labels,
+		"CreatedAt": age(time.Since(r.CreatedAt)) + " ago", "UpdatedAt": age(time.Since(r.UpdatedAt)) + " ago",
+	}
+}
+
 func runSecretInspect(ctx context.Context, env *Env, args []string) error {
 	var o secretInspectOptions
 	set := newFlagSet("inspect")
@@ -174,8 +194,7 @@ func runSecretInspect(ctx context.Context, env *Env, args []string) error {
 			errs = append(errs, err)
 			continue
 		}
-		i := inspectedSecret{ID: s.ID, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
-		i.Spec.Name, i.Spec.Driver.Name, i.Spec.Driver.Options, i.Spec.Labels = s.Name, s.Driver, s.DriverOptions, s.Labels
+		i := inspectSecret(s)
 		if o.show {
 			value, err := secrets(env).Value(ctx, s.ID)
 			if err != nil {
@@ -192,7 +211,7 @@ func runSecretInspect(ctx context.Context, env *Env, args []string) error {
 		}
 		return errors.Join(errs...)
 	}
-	return errors.Join(append(errs, printJSON(env.Out, list))...)
+	return errors.Join(append(errs, printInspected(env.Out, o.format, list))...)
 }
 
 func printSecret(w io.Writer, i inspectedSecret) {
@@ -209,15 +228,11 @@ func printSecret(w io.Writer, i inspectedSecret) {
 	}
 }
 
-type secretLsOptions struct {
-	filters          []string
-	quiet, noHeading bool
-}
+type secretLsOptions struct{ listing }
 
 func (o *secretLsOptions) flags(set *pflag.FlagSet) {
-	set.StringArrayVarP(&o.filters, "filter", "f", nil, "list those only for which `KEY=VALUE` is true; the keys are name, id and driver")
-	set.BoolVarP(&o.noHeading, "noheading", "n", false, "print no heading")
-	set.BoolVarP(&o.quiet, "quiet", "q", false, "print IDs only")
+	o.listing.flags(set, "IDs", "name, id, driver, label")
+	set.BoolVarP(&o.noHeading, "noheading", "n", false, "print no line of headings")
 }
 
 func secretLsVerb() Verb {
@@ -239,44 +254,30 @@ func runSecretLs(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
-	if !o.quiet && !o.noHeading {
-		fmt.Fprintln(table, "ID\tNAME\tDRIVER\tCREATED\tUPDATED")
-	}
+	rows := make([]secretRow, 0, len(list))
 	for _, s := range list {
-		wanted, err := o.wants(s)
-		switch {
-		case err != nil:
-			return err
-		case !wanted:
-		case o.quiet:
-			fmt.Fprintln(table, s.ID)
-		default:
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%s ago\n", s.ID, printable(s.Name), s.Driver, age(time.Since(s.CreatedAt)), age(time.Since(s.UpdatedAt)))
-		}
+		rows = append(rows, secretRow{inspectSecret(s)})
 	}
-	return table.Flush()
+	if rows, err = filtered(rows, o.filters, secretFilters()); err != nil {
+		return err
+	}
+	return printList(env.Out, o.listing, rows, table[secretRow]{
+		key: func(r secretRow) string { return r.ID }, headings: []string{"ID", "NAME", "DRIVER", "CREATED", "UPDATED"},
+		names: map[string]string{"CreatedAt": "CREATED", "UpdatedAt": "UPDATED"},
+		cells: func(r secretRow) []string {
+			return []string{
+				r.ID, printable(r.Spec.Name), r.Spec.Driver.Name, age(time.Since(r.CreatedAt)) + " ago", age(time.Since(r.UpdatedAt)) + " ago",
+			}
+		},
+	})
 }
 
-func (o *secretLsOptions) wants(s store.Secret) (bool, error) {
-	for _, f := range o.filters {
-		key, value, _ := strings.Cut(f, "=")
-		has := false
-		switch key {
-		case "name":
-			has = strings.Contains(s.Name, value)
-		case "id":
-			has = strings.HasPrefix(s.ID, value)
-		case "driver":
-			has = s.Driver == value
-		default:
-			return false, fmt.Errorf("filter %q: known are name, id and driver", f)
-		}
-		if !has {
-			return false, nil
-		}
-	}
-	return true, nil
+func secretFilters() []filter[secretRow] {
+	return append([]filter[secretRow]{
+		nameFilter(func(r secretRow) string { return r.Spec.Name }),
+		textFilter("id", strings.HasPrefix, func(r secretRow) string { return r.ID }),
+		textFilter("driver", same, func(r secretRow) string { return r.Spec.Driver.Name }),
+	}, labelFilters(func(r secretRow) map[string]string { return r.Spec.Labels })...)
 }
 
 type secretRmOptions struct{ all, ignore bool }

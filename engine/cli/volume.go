@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -118,9 +116,15 @@ func volumeExistsVerb() Verb {
 
 func volumeInspectVerb() Verb {
 	return Verb{
-		Name: "volume inspect", Usage: "NAME…", Summary: "show what is known of volumes, as JSON",
+		Name: "volume inspect", Usage: "[OPTION…] NAME…", Summary: "show what is known of volumes, as JSON",
+		Flags:  func(set *pflag.FlagSet) { volumeInspectFlags(set, new(string), new(bool)) },
 		Userns: namespaceNeeded, Run: runVolumeInspect,
 	}
+}
+
+func volumeInspectFlags(set *pflag.FlagSet, form *string, all *bool) {
+	set.StringVarP(form, "format", "f", "json", "`FORM` of the output: json, or a template such as {{.Name}}")
+	set.BoolVarP(all, "all", "a", false, "show all volumes")
 }
 
 // inspectedVolume has the names of Podman's `volume inspect`.
@@ -139,26 +143,49 @@ type inspectedVolume struct {
 
 func runVolumeInspect(_ context.Context, env *Env, args []string) error {
 	set := newFlagSet("inspect")
+	var form string
+	var all bool
+	volumeInspectFlags(set, &form, &all)
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if set.NArg() == 0 {
+	names := set.Args()
+	if all {
+		every, err := volumes().List()
+		if err != nil {
+			return err
+		}
+		for _, v := range every {
+			names = append(names, v.Name)
+		}
+	} else if len(names) == 0 {
 		return errors.New("no volume is named")
 	}
 	list := []inspectedVolume{}
 	var errs []error
-	for _, name := range set.Args() {
+	for _, name := range names {
 		v, err := volumes().Find(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		list = append(list, inspectedVolume{
-			Name: v.Name, Driver: "local", Mountpoint: v.Path, CreatedAt: v.Created, Labels: v.Labels, Scope: "local",
-			Options: v.Options, UID: v.UID, GID: v.GID, Anonymous: v.Anonymous,
-		})
+		list = append(list, inspectVolume(v))
 	}
-	return errors.Join(append(errs, printJSON(env.Out, list))...)
+	return errors.Join(append(errs, printInspected(env.Out, form, list))...)
+}
+
+func inspectVolume(v store.Volume) inspectedVolume {
+	i := inspectedVolume{
+		Name: v.Name, Driver: "local", Mountpoint: v.Path, CreatedAt: v.Created, Labels: v.Labels, Scope: "local",
+		Options: v.Options, UID: v.UID, GID: v.GID, Anonymous: v.Anonymous,
+	}
+	if i.Labels == nil {
+		i.Labels = map[string]string{}
+	}
+	if i.Options == nil {
+		i.Options = map[string]string{}
+	}
+	return i
 }
 
 func volumeLsVerb() Verb {
@@ -169,60 +196,50 @@ func volumeLsVerb() Verb {
 	}
 }
 
-type volumeLsOptions struct {
-	filters          []string
-	quiet, noHeading bool
-}
+type volumeLsOptions struct{ listing }
 
 func (o *volumeLsOptions) flags(set *pflag.FlagSet) {
-	set.StringArrayVarP(&o.filters, "filter", "f", nil, "list those only for which `KEY=VALUE` is true; the keys are name, label, label!, anonymous, dangling, driver, until")
-	set.BoolVarP(&o.noHeading, "noheading", "n", false, "print no heading")
-	set.BoolVarP(&o.quiet, "quiet", "q", false, "print names only")
+	o.listing.flags(set, "names", strings.Join(volumeFilterKeys(), ", "))
+	set.BoolVarP(&o.noHeading, "noheading", "n", false, "print no line of headings")
 }
 
-// wantsVolume tells whether all filters are true for a volume.
-func wantsVolume(v store.Volume, filters []string) (bool, error) {
-	for _, f := range filters {
-		has, err := volumeFilter(v, f)
-		if !has || err != nil {
-			return false, err
-		}
+func volumeFilterKeys() []string {
+	var keys []string
+	for _, f := range volumeFilters() {
+		keys = append(keys, f.key)
 	}
-	return true, nil
+	return keys
 }
 
-func volumeFilter(v store.Volume, filter string) (bool, error) {
-	key, value, _ := strings.Cut(filter, "=")
-	switch key {
-	case "name":
-		return strings.Contains(v.Name, value), nil
-	case "driver":
-		return value == "local", nil
-	case "label", "label!":
-		name, want, exact := strings.Cut(value, "=")
-		got, has := v.Labels[name]
-		return (has && (!exact || got == want)) == (key == "label"), nil
-	case "anonymous":
-		on, err := strconv.ParseBool(value)
-		return v.Anonymous == on, err
-	case "dangling":
-		on, err := strconv.ParseBool(value)
-		if err != nil {
-			return false, fmt.Errorf("filter %q: %w", filter, err)
-		}
-		users, err := runDirs().VolumeUsers(v.Name)
-		return (len(users) == 0) == on, err
-	case "until":
-		age, err := time.ParseDuration(value)
-		before := time.Now().Add(-age)
-		if err != nil {
-			if before, err = time.Parse(time.RFC3339, value); err != nil {
-				return false, fmt.Errorf("filter %q: neither a duration such as 24h nor a time such as 2025-01-31T12:00:00Z", filter)
-			}
-		}
-		return v.Created.Before(before), nil
+func volumeFilters() []filter[store.Volume] {
+	made := func(value string) (time.Time, error) {
+		v, err := volumes().Find(value)
+		return v.Created, err
 	}
-	return false, fmt.Errorf("filter %q is not known; name, label, label!, anonymous, dangling, driver and until are", filter)
+	after := func(value string) (func(store.Volume) bool, error) {
+		limit, err := made(value)
+		return func(v store.Volume) bool { return v.Created.After(limit) }, err
+	}
+	list := []filter[store.Volume]{
+		nameFilter(func(v store.Volume) string { return v.Name }),
+		textFilter("driver", same, func(store.Volume) string { return "local" }),
+		textFilter("scope", same, func(store.Volume) string { return "local" }),
+		{key: "opt", read: func(value string) (func(store.Volume) bool, error) {
+			name, want, exact := strings.Cut(value, "=")
+			return func(v store.Volume) bool {
+				got, has := v.Options[name]
+				return has && (!exact || got == want)
+			}, nil
+		}},
+		boolFilter("anonymous", func(v store.Volume) bool { return v.Anonymous }),
+		boolFilter("dangling", func(v store.Volume) bool {
+			users, err := runDirs().VolumeUsers(v.Name)
+			return err == nil && len(users) == 0
+		}),
+		untilFilter(func(v store.Volume) time.Time { return v.Created }),
+		{key: "after", read: after}, {key: "since", read: after},
+	}
+	return append(list, labelFilters(func(v store.Volume) map[string]string { return v.Labels })...)
 }
 
 func runVolumeLs(_ context.Context, env *Env, args []string) error {
@@ -236,25 +253,17 @@ func runVolumeLs(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
-	if !o.quiet && !o.noHeading {
-		fmt.Fprintln(table, "DRIVER\tVOLUME NAME")
+	if list, err = filtered(list, o.filters, volumeFilters()); err != nil {
+		return err
 	}
+	rows := make([]inspectedVolume, 0, len(list))
 	for _, v := range list {
-		wanted, err := wantsVolume(v, o.filters)
-		if err != nil {
-			return err
-		}
-		if !wanted {
-			continue
-		}
-		if o.quiet {
-			fmt.Fprintln(table, v.Name)
-			continue
-		}
-		fmt.Fprintf(table, "local\t%s\n", v.Name)
+		rows = append(rows, inspectVolume(v))
 	}
-	return table.Flush()
+	return printList(env.Out, o.listing, rows, table[inspectedVolume]{
+		key: func(v inspectedVolume) string { return v.Name }, headings: []string{"DRIVER", "VOLUME NAME"}, names: map[string]string{"Name": "VOLUME NAME"},
+		cells: func(v inspectedVolume) []string { return []string{v.Driver, v.Name} },
+	})
 }
 
 func volumeRmVerb() Verb {

@@ -194,13 +194,12 @@ func runVolumePrune(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if list, err = filtered(list, o.filters, volumeFilters()); err != nil {
+		return err
+	}
 	var errs []error
 	for _, vol := range list {
-		wanted, err := wantsVolume(vol, o.filters)
-		if err != nil {
-			return err
-		}
-		if !wanted || !vol.Ours {
+		if !vol.Ours {
 			continue
 		}
 		users, err := runDirs().VolumeUsers(vol.Name)

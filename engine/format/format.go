@@ -1,39 +1,47 @@
-// Package format writes lists in the form that --format asks for: the simple part of Go's templates, without the library,
-// which would cost each start of a container.
+// Package format writes lists in the form that --format asks for: the part of Go's templates that people use on a command
+// line, without the library, which would cost each start of a container. Values are looked at in their JSON form.
 package format
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
+
+// Named is a row that has other fields for templates than in its JSON form: Podman's {{.ID}} of a container is short, for
+// one. A field that it does not have is looked for in the JSON form.
+type Named interface{ Fields() map[string]any }
 
 // Rows writes one line for each row by the template, such as "{{.Name}}\t{{json .Labels}}". A word "table" before it asks
 // for a line of headings and for columns. The rows' fields are named as in their JSON form, or by their own names there.
 func Rows[T any](w io.Writer, template string, rows []T) error {
+	return RowsUnder(w, template, nil, rows)
+}
+
+// RowsUnder is Rows with the headings that some fields have, by their names. A table under the empty heading of "" has no
+// line of headings.
+func RowsUnder[T any](w io.Writer, template string, headings map[string]string, rows []T) error {
 	template = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(template)
 	template, table := cutTable(template)
-	nodes, rest, err := parse(template)
-	if err == nil && rest != "" {
-		err = fmt.Errorf("{{%s}} ends nothing", rest)
-	}
+	nodes, err := parse(template)
 	if err != nil {
 		return fmt.Errorf("format %q: %w", template, err)
 	}
 	var b bytes.Buffer
-	if table {
-		b.WriteString(heading(nodes) + "\n")
+	if _, bare := headings[""]; table && !bare {
+		b.WriteString(heading(nodes, headings) + "\n")
 	}
 	for _, r := range rows {
-		v, err := plain(r)
+		v, err := rowOf(r)
 		if err != nil {
 			return err
 		}
-		if err := write(&b, nodes, v); err != nil {
+		s := scope{out: &b, dot: v, vars: []variable{{"", v}}}
+		if err := s.run(nodes); err != nil {
 			return fmt.Errorf("format %q: %w", template, err)
 		}
 		b.WriteString("\n")
@@ -49,13 +57,35 @@ func Rows[T any](w io.Writer, template string, rows []T) error {
 	return columns.Flush()
 }
 
+// cutTable finds out whether columns are wanted. Fields with one space between them are columns, too.
 func cutTable(template string) (string, bool) {
 	for _, space := range []string{" ", "\t"} {
 		if rest, ok := strings.CutPrefix(template, "table"+space); ok {
-			return rest, true
+			return strings.ReplaceAll(rest, "}} {{", "}}\t{{"), true
 		}
 	}
 	return template, false
+}
+
+// row is a value with fields of two kinds.
+type row struct {
+	fields map[string]any
+	plain  any
+}
+
+func rowOf(v any) (any, error) {
+	out, err := plain(v)
+	named, ok := v.(Named)
+	if !ok || err != nil {
+		return out, err
+	}
+	fields := named.Fields()
+	for name, f := range fields {
+		if fields[name], err = plain(f); err != nil {
+			return nil, err
+		}
+	}
+	return row{fields, out}, nil
 }
 
 // plain turns a value into maps, lists, strings and numbers.
@@ -70,135 +100,29 @@ func plain(v any) (any, error) {
 	return out, d.Decode(&out)
 }
 
-// A node is a piece of a template: text, a field, or a field's items.
-type node struct {
-	text string
-	path []string // of a field; empty for the row itself
-	kind int
-	body []node // of range
-}
-
-const (
-	text = iota
-	field
-	asJSON
-	each
-)
-
-// parse reads a template up to its end or to a word that ends a block, which it returns.
-func parse(s string) (list []node, end string, err error) {
-	nodes, _, end, err := parseBlock(s)
-	return nodes, end, err
-}
-
-func parseBlock(s string) (list []node, rest, end string, err error) {
-	for {
-		before, after, ok := strings.Cut(s, "{{")
-		if before != "" {
-			list = append(list, node{text: before})
-		}
-		if !ok {
-			return list, "", "", nil
-		}
-		action, after, ok := strings.Cut(after, "}}")
-		if !ok {
-			return nil, "", "", errors.New("{{ without }}")
-		}
-		s = after
-		words := strings.Fields(strings.Trim(action, "-"))
-		switch {
-		case len(words) == 1 && words[0] == "end":
-			return list, s, "end", nil
-		case len(words) == 1 && strings.HasPrefix(words[0], "."):
-			list = append(list, node{kind: field, path: path(words[0])})
-		case len(words) == 2 && words[0] == "json" && strings.HasPrefix(words[1], "."):
-			list = append(list, node{kind: asJSON, path: path(words[1])})
-		case len(words) == 2 && words[0] == "range" && strings.HasPrefix(words[1], "."):
-			body, rest, end, err := parseBlock(s)
-			if err == nil && end != "end" {
-				err = errors.New("{{range}} without {{end}}")
-			}
-			if err != nil {
-				return nil, "", "", err
-			}
-			list, s = append(list, node{kind: each, path: path(words[1]), body: body}), rest
-		default:
-			return nil, "", "", fmt.Errorf("{{%s}} is not known; {{.Field}}, {{json .Field}} and {{range .Field}}…{{end}} are", action)
-		}
-	}
-}
-
-func path(word string) []string {
-	return strings.FieldsFunc(word, func(r rune) bool { return r == '.' })
-}
-
-func heading(nodes []node) string {
+// heading is the line above the columns: the names of the fields, by words and in capitals.
+func heading(nodes []node, headings map[string]string) string {
 	var b strings.Builder
-	for _, n := range nodes {
-		switch {
-		case n.kind == text:
-			b.WriteString(n.text)
-		case len(n.path) > 0:
-			b.WriteString(strings.ToUpper(n.path[len(n.path)-1]))
-		}
-	}
-	return b.String()
-}
-
-func write(b *bytes.Buffer, nodes []node, v any) error {
 	for _, n := range nodes {
 		if n.kind == text {
 			b.WriteString(n.text)
 			continue
 		}
-		value, err := find(v, n.path)
-		if err != nil {
-			return err
+		name := n.pipe.field()
+		if known, ok := headings[name]; ok {
+			b.WriteString(known)
+			continue
 		}
-		switch n.kind {
-		case field:
-			b.WriteString(show(value))
-		case asJSON:
-			data, err := json.Marshal(value)
-			if err != nil {
-				return err
+		var before rune
+		for _, r := range name {
+			if unicode.IsUpper(r) && unicode.IsLower(before) {
+				b.WriteByte(' ')
 			}
-			b.Write(data)
-		case each:
-			items, _ := value.([]any)
-			for _, item := range items {
-				if err := write(b, n.body, item); err != nil {
-					return err
-				}
-			}
+			b.WriteRune(unicode.ToUpper(r))
+			before = r
 		}
 	}
-	return nil
-}
-
-// find follows a path; a name may be written with other capitals and without underscores, as Go's fields are.
-func find(v any, path []string) (any, error) {
-	for _, name := range path {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("there is no field %s", name)
-		}
-		found := false
-		for key := range m {
-			if key == name {
-				v, found = m[key], true
-			}
-		}
-		for key := range m {
-			if !found && strings.EqualFold(strings.ReplaceAll(key, "_", ""), strings.ReplaceAll(name, "_", "")) {
-				v, found = m[key], true
-			}
-		}
-		if !found {
-			return nil, fmt.Errorf("there is no field %s", name)
-		}
-	}
-	return v, nil
+	return b.String()
 }
 
 // show writes a value as templates do.
@@ -208,6 +132,8 @@ func show(v any) string {
 		return ""
 	case string:
 		return v
+	case row:
+		return show(v.plain)
 	case []any:
 		words := make([]string, len(v))
 		for i, item := range v {
@@ -215,8 +141,11 @@ func show(v any) string {
 		}
 		return "[" + strings.Join(words, " ") + "]"
 	case map[string]any:
-		data, _ := json.Marshal(v) // maps are sorted in it
-		return string(data)
+		words := make([]string, 0, len(v))
+		for _, key := range sortedKeys(v) {
+			words = append(words, key+":"+show(v[key]))
+		}
+		return "map[" + strings.Join(words, " ") + "]"
 	}
 	return fmt.Sprint(v)
 }

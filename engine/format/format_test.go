@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-type row struct {
+type thing struct {
 	Name   string            `json:"name"`
 	DNS    bool              `json:"dns_enabled"`
 	Labels map[string]string `json:"labels"`
@@ -14,10 +14,10 @@ type row struct {
 	Deep   struct{ Size int64 }
 }
 
-func rows() []row {
-	r := row{Name: "a", Labels: map[string]string{"y": "2", "x": "1"}, List: []string{"p", "q"}}
+func rows() []thing {
+	r := thing{Name: "a", Labels: map[string]string{"y": "2", "x": "1"}, List: []string{"p", "q"}}
 	r.Deep.Size = 1 << 60
-	return []row{r, {Name: "long-name", DNS: true}}
+	return []thing{r, {Name: "long-name", DNS: true}}
 }
 
 func TestRows(t *testing.T) {
@@ -32,7 +32,26 @@ func TestRows(t *testing.T) {
 		{"{{.Nope}}", "error: there is no field Nope"},
 		{"{{.Name.X}}", "error: there is no field X"},
 		{"{{.Name", "error: {{ without }}"},
-		{"{{if .Name}}x{{end}}", "error: {{if .Name}} is not known"},
+		{"{{if eq .Name \"a\"}}x{{else if .DNSEnabled}}y{{else}}z{{end}}", "x\ny\n"},
+		{"{{if .Nope}}x{{else}}y{{end}}", "y\ny\n"},
+		{"{{if and .DNSEnabled (not .List)}}x{{end}}|{{or .List .Name}}", "|[p q]\nx|long-name\n"},
+		{"{{range $k, $v := .Labels}}{{$k}}={{$v}}{{else}}none{{end}}", "x=1y=2\nnone\n"},
+		{"{{range $i, $v := .List}}{{if $i}}, {{end}}{{$v}}{{end}}", "p, q\n\n"},
+		{"{{index .Labels \"x\"}}{{.Label \"y\"}}", "12\n\n"},
+		{"{{with .List}}{{index . 1}}{{end}}{{$.Name}}", "qa\nlong-name\n"},
+		{"{{(index .List 2)}}", "error: index: 2 is not within a list of 2"},
+		{"{{join .List \"-\" | upper | printf \"%-4s|\"}}{{len .List}}", "P-Q |2\n    |0\n"},
+		{"{{$x := .Name}}{{range .List}}{{$x}}{{.}} {{- end -}} !", "apaq!\n!\n"},
+		{"{{.Labels}}{{/* no */}}{{slice .Name 0 1}}{{truncate .Name 3}}", "map[x:1 y:2]aa\nllon\n"},
+		{`{{print "}}" 'x}}`, "error: {{'x}} is not known"},
+		{`{{"}}"}}{{json .List}}`, "}}[\"p\",\"q\"]\n}}null\n"},
+		{"{{nope .Name}}", "error: {{nope}} is not known"},
+		{"{{.Name .List}}", "error: a value that is no function has arguments"},
+		{"{{if .Name}}x", "error: {{if}} without {{end}}"},
+		{"{{(.Name}}", "error: ( without )"},
+		{"{{.Name | }}", "error: a value is missing"},
+		{"{{$y}}", "error: there is no variable $y"},
+		{"table {{.Name}} {{.DNSEnabled}} {{.List}}", "NAME       DNSENABLED  LIST\na          false       [p q]\nlong-name  true        \n"},
 		{"{{range .List}}", "error: {{range}} without {{end}}"},
 		{"x{{end}}", "error: {{end}} ends nothing"},
 	} {
@@ -45,6 +64,32 @@ func TestRows(t *testing.T) {
 		if got != tt.want && !(err != nil && strings.HasPrefix(got, tt.want)) {
 			t.Errorf("%q: got %q, want %q", tt.template, got, tt.want)
 		}
+	}
+}
+
+// named has a field of its own for templates.
+type named struct {
+	ID    string `json:"Id"`
+	State string
+}
+
+func (n named) Fields() map[string]any { return map[string]any{"ID": n.ID[:2], "RunningFor": 3} }
+
+func TestNamed(t *testing.T) {
+	for _, tt := range []struct{ template, want string }{
+		{"{{.ID}} {{.Id}} {{.State}} {{.RunningFor}}", "ab abcd up 3\n"},
+		{"{{json .}}", "{\"Id\":\"abcd\",\"State\":\"up\"}\n"},
+		{"table {{.ID}}\t{{.RunningFor}}", "THE ID  RUNNING FOR\nab      3\n"},
+	} {
+		var b bytes.Buffer
+		err := RowsUnder(&b, tt.template, map[string]string{"ID": "THE ID"}, []named{{"abcd", "up"}})
+		if err != nil || b.String() != tt.want {
+			t.Errorf("%q: got %q (%v), want %q", tt.template, b.String(), err, tt.want)
+		}
+	}
+	var b bytes.Buffer
+	if err := RowsUnder(&b, "table {{.ID}}", map[string]string{"": ""}, []named{{"abcd", "up"}}); err != nil || b.String() != "ab\n" {
+		t.Errorf("without headings: got %q, %v", b.String(), err)
 	}
 }
 

@@ -83,6 +83,11 @@ func (e *Engine) exec(ctx context.Context, b Bundle, terminal bool) (Process, er
 		pid, err := e.Runtime.Exec(ctx, b)
 		return Process{PID: pid}, err
 	}
+	return withConsole(ctx, b, e.Runtime.Exec)
+}
+
+// withConsole lets the runtime start a process that gets a terminal, and takes the terminal's other side.
+func withConsole(ctx context.Context, b Bundle, start func(context.Context, Bundle) (int, error)) (Process, error) {
 	// By way of a handle: the path itself is too long for a socket's name (unix(7), 108 bytes).
 	dir, err := os.Open(b.Dir)
 	if err != nil {
@@ -95,7 +100,7 @@ func (e *Engine) exec(ctx context.Context, b Bundle, terminal bool) (Process, er
 	}
 	defer console.Close()
 	b.ConsoleSocket = console.Path
-	pid, err := e.Runtime.Exec(ctx, b)
+	pid, err := start(ctx, b)
 	if err != nil {
 		return Process{}, err
 	}

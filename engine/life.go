@@ -100,6 +100,7 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 	defer s.userns.Close()
 	defer s.output.close()
 	if err != nil {
+		s.terminal.Close()
 		return s, errors.Join(err, e.Cleanup(context.WithoutCancel(ctx), s, Exit{Code: startCode(err), Error: err.Error()}))
 	}
 	return s, nil

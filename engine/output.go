@@ -76,7 +76,7 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 // journal's socket.
 func (e *Engine) pipes(s State) bool {
 	switch {
-	case e.Keeper == nil:
+	case e.Keeper == nil, s.Container.TTY:
 		return false
 	case s.Log.Driver == spec.LogK8sFile:
 		return true

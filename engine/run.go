@@ -38,6 +38,7 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 	defer s.userns.Close()
 	defer s.output.close()
 	if err != nil {
+		s.terminal.Close()
 		// The caller's context may be what failed; taking away must not depend on it.
 		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
 	}
@@ -89,6 +90,9 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	}
 	if note != "" {
 		fmt.Fprintln(e.Warn, note)
+	}
+	if c.TTY && c.Detach {
+		return State{}, errors.New("--tty needs the foreground for now; leave --detach out")
 	}
 	stop, err := stopSignal(c.StopSignal)
 	if err != nil {
@@ -308,14 +312,27 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	if err := e.Dirs.save(*s); err != nil {
 		return Bundle{}, err
 	}
-	pid, err := e.Runtime.Create(ctx, bundle)
+	pid, err := e.createIn(ctx, s, bundle)
+	if pid > 0 { // also when it failed later: the process is to be taken away
+		var gone error
+		if s.Init, gone = proc.Identify(pid); gone != nil && err == nil {
+			return Bundle{}, fmt.Errorf("container %q: process %d of the runtime: %w", s.Name, pid, gone)
+		}
+	}
 	if err != nil {
 		return Bundle{}, fmt.Errorf("create container %q: %w", s.Name, err)
 	}
-	if s.Init, err = proc.Identify(pid); err != nil {
-		return Bundle{}, fmt.Errorf("container %q: process %d of the runtime: %w", s.Name, pid, err)
-	}
 	return bundle, nil
+}
+
+// createIn lets the runtime create the container, with a terminal if it wants one.
+func (e *Engine) createIn(ctx context.Context, s *State, b Bundle) (pid int, err error) {
+	if !s.Container.TTY {
+		return e.Runtime.Create(ctx, b)
+	}
+	p, err := withConsole(ctx, b, e.Runtime.Create)
+	s.terminal = p.Master
+	return p.PID, err
 }
 
 // divideCgroup gives the container a group of its own below the unit's, where the unit's may be divided.
@@ -408,18 +425,31 @@ func (e *Engine) overlayRootfs(s *State, dir string) (string, error) {
 	return e.stageOverlay(s, number, dir, v)
 }
 
+// stdio fills in the container's standard files. With a terminal they are only the runtime's, for its complaints.
+func (s State) stdio(b *Bundle) error {
+	b.Stdin, b.Stdout, b.Stderr = os.Stdin, s.output.stdout, s.output.stderr
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	c := s.Container
+	if !c.Interactive && c.LogDriver != spec.LogPassthrough || c.TTY || !c.Attached("stdin") {
+		b.Stdin = null
+	}
+	if !c.Attached("stdout") {
+		b.Stdout = null
+	}
+	if !c.Attached("stderr") && !c.TTY {
+		b.Stderr = null
+	}
+	return nil
+}
+
 // bundle describes the container to the runtime.
 func (e *Engine) bundle(s State) (Bundle, error) {
-	b := Bundle{
-		ID: s.ID, Dir: e.Dirs.Container(s.ID), Stdin: os.Stdin, Stdout: s.output.stdout, Stderr: s.output.stderr,
-		Cgroup: s.Cgroup != "", RuntimeRoot: e.Dirs.runtimeRoot(),
-	}
-	if !s.Container.Interactive && s.Container.LogDriver != "passthrough" {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			return b, err
-		}
-		b.Stdin = null
+	b := Bundle{ID: s.ID, Dir: e.Dirs.Container(s.ID), Cgroup: s.Cgroup != "", RuntimeRoot: e.Dirs.runtimeRoot()}
+	if err := s.stdio(&b); err != nil {
+		return b, err
 	}
 	files, err := spec.FileNumbers(s.Container.ProcessFlags)
 	for i := range e.Host.ListenFDs {

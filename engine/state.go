@@ -52,7 +52,8 @@ type State struct {
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
-	output       *output // handle of Run on the container's output
+	output       *output  // handle of Run on the container's output
+	terminal     *os.File // the side of the container's terminal that is not the container's
 	probing      *keeper.Health
 	handles      []*os.File    // what else must be open until the runtime has made the container
 	podShm       string        // the pod's directory for /dev/shm
@@ -69,6 +70,10 @@ type State struct {
 	existing     bool          // its writable layer is there
 	earlier      []VolumeMount // Mounts when it ran before
 }
+
+// Terminal is the side of the container's terminal that people see; nil where there is none or the keeper has it. The caller
+// of Run or Start closes it.
+func (s State) Terminal() *os.File { return s.terminal }
 
 // Running reports whether the container's PID 1 is there.
 func (s State) Running() bool { return s.Init.PID > 0 && s.Init.Running() }

@@ -70,6 +70,9 @@ func checkRun(c spec.Container) error {
 			return fmt.Errorf("--%s=%s: known are %s", f.name, f.value, strings.TrimPrefix(strings.Join(f.known, ", "), ", "))
 		}
 	}
+	if err := checkTerminal(c); err != nil {
+		return err
+	}
 	if err := spec.CheckNamespaces(c); err != nil {
 		return err
 	}
@@ -137,6 +140,9 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	}
 	if files, err := spec.FileNumbers(c.ProcessFlags); err != nil || len(files) > 0 {
 		return errors.Join(err, errors.New("--preserve-fd and --preserve-fds need the foreground: with -d, systemd starts the container; leave -d out"))
+	}
+	if err := sd.Available(); err != nil {
+		return err
 	}
 	if !c.Remove && engine.Outlives(c) {
 		return runKept(ctx, env, c, args)
@@ -300,6 +306,7 @@ func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) erro
 	if err != nil {
 		return startError(err)
 	}
+	s.Container.Attach = c.Attach
 	return finish(ctx, e, s, c.SigProxy)
 }
 
@@ -320,7 +327,7 @@ func superviseChild(pid int) (int, error) { return watch(pid, true, 0) }
 
 // watch is superviseChild that may keep signals to itself, and kills after a time limit, if there is one.
 func watch(pid int, proxy bool, limit time.Duration) (int, error) {
-	passed := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
+	passed := proc.Passed()
 	if !proxy {
 		signal.Ignore(passed...)
 	}

@@ -187,7 +187,7 @@ func startForeground(ctx context.Context, env *Env, s engine.State, o startOptio
 		return err
 	}
 	s.Container.Detach = false
-	s.Container.Interactive = s.Container.Interactive || o.interactive
+	s.Container.Interactive = o.interactive || s.Container.Interactive && !s.Container.TTY
 	if s, err = e.Start(ctx, s); err != nil {
 		return startError(err)
 	}
@@ -196,7 +196,9 @@ func startForeground(ctx context.Context, env *Env, s engine.State, o startOptio
 
 // finish stays until the container ends, takes away what is to be taken away then, and ends with its exit status.
 func finish(ctx context.Context, e *engine.Engine, s engine.State, sigProxy bool) error {
+	shown := showTerminal(s)
 	code, err := watch(s.Init.PID, sigProxy, s.Container.Timeout)
+	shown()
 	s.Network.NetNS = "" // it has ended with the container
 	err = errors.Join(err, e.Cleanup(context.WithoutCancel(ctx), s, engine.Exit{Code: code}))
 	return exitWith(code, err)

@@ -26,6 +26,9 @@ type Runtime struct {
 func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	pidFile := filepath.Join(b.Dir, "init.pid")
 	args := []string{"create", "--bundle", b.Dir, "--pid-file", pidFile}
+	if b.ConsoleSocket != "" {
+		args = append(args, "--console-socket", b.ConsoleSocket)
+	}
 	if len(b.Extra) > 0 {
 		args = append(args, "--preserve-fds", strconv.Itoa(len(b.Extra)))
 	}

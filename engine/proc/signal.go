@@ -2,6 +2,7 @@ package proc
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,7 @@ func realTime(name string) (unix.Signal, bool) {
 	}
 	switch {
 	case up:
-		return unix.Signal(34 + offset), true
+		return unix.Signal(firstRealTime + offset), true
 	case down:
 		return unix.Signal(64 - offset), true
 	}
@@ -57,3 +58,18 @@ func SignalName(sig unix.Signal) string {
 	}
 	return strconv.Itoa(int(sig))
 }
+
+// Passed are the signals that a process hands on to the one that it stands for: all that somebody may send it. Left out are
+// those that cannot be caught, those that the kernel sends about the process itself, and those of job control.
+func Passed() []os.Signal {
+	list := []os.Signal{
+		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTERM, unix.SIGIO, unix.SIGPWR,
+	}
+	for n := firstRealTime; n <= 64; n++ {
+		list = append(list, unix.Signal(n))
+	}
+	return list
+}
+
+// firstRealTime is SIGRTMIN of the C library.
+const firstRealTime = 34

@@ -160,8 +160,8 @@ func listenFDs() int {
 
 // forward hands the signals that ask for an end on to the child.
 func forward(p *os.Process) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, proc.Passed()...)
 	go func() {
 		for s := range signals {
 			p.Signal(s)

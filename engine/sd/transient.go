@@ -26,10 +26,18 @@ type Transient struct {
 	Properties []string
 }
 
-// StartTransient starts the unit and returns when the container has started.
-func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
+// Available says what is missing where no service manager runs (sd_booted(3)).
+func Available() error {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return errors.New("berth run -d needs systemd to look after the container, and systemd does not run here; without -d the container runs in the foreground")
+	}
+	return nil
+}
+
+// StartTransient starts the unit and returns when the container has started.
+func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
+	if err := Available(); err != nil {
+		return err
 	}
 	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: t.args()}); err != nil {
 		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)

@@ -136,6 +136,7 @@ func Build(in Input) (*specs.Spec, error) {
 		Version: "1.0.2",
 		Process: &specs.Process{
 			User:            specs.User{UID: in.Process.UID, GID: in.Process.GID, AdditionalGids: groups(in.Container, in.Process), Umask: &umask},
+			Terminal:        in.Container.TTY,
 			Args:            args,
 			Env:             env,
 			Cwd:             workDir,

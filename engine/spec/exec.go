@@ -74,6 +74,14 @@ func Exec(in ExecInput) (*specs.Process, error) {
 	return &p, err
 }
 
+// terminalType is TERM for a program with a terminal: the caller's, whose keys and screen it is.
+func terminalType(caller map[string]string) string {
+	if term := caller["TERM"]; term != "" {
+		return term
+	}
+	return "xterm"
+}
+
 // execEnvironment is the container's environment without what was only for its own program, then what was asked for.
 func execEnvironment(in ExecInput) ([]string, error) {
 	env := map[string]string{}
@@ -86,10 +94,7 @@ func execEnvironment(in ExecInput) ([]string, error) {
 		env["HOME"] = in.Process.Home
 	}
 	if in.Options.Terminal {
-		env["TERM"] = "xterm"
-		if term := in.Host["TERM"]; term != "" {
-			env["TERM"] = term
-		}
+		env["TERM"] = terminalType(in.Host)
 	}
 	for _, e := range in.Options.Environment {
 		if err := setVariable(env, e, in.Host); err != nil {

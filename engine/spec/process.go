@@ -26,7 +26,15 @@ type ProcessFlags struct {
 	PreserveFD  []string      `json:"-"` // files of one process are nothing to another
 	PreserveFDs string        `json:"-"`
 	SigProxy    bool          `json:"sigProxy,omitempty"`
+	TTY         bool          `json:"tty,omitempty"`
+	Attach      []string      `json:"-"` // stdin, stdout, stderr; nil: all that there is
+	DetachKeys  *string       `json:"-"`
 	Timeout     time.Duration `json:"timeout,omitempty"`
+}
+
+// Attached tells whether a container in the foreground is connected with a stream: stdin, stdout or stderr.
+func (f ProcessFlags) Attached(stream string) bool {
+	return len(f.Attach) == 0 || slices.Contains(f.Attach, stream)
 }
 
 // DefaultPath is PATH in a container whose image sets none.
@@ -120,6 +128,9 @@ func imageEnvironment(in Input) map[string]string {
 		env["HOME"] = in.Process.Home
 	}
 	env["HOSTNAME"] = HostName(in.ID, in.Container)
+	if in.Container.TTY {
+		env["TERM"] = terminalType(in.Host.Environment)
+	}
 	if in.Systemd {
 		env["container_uuid"] = in.ID[:min(32, len(in.ID))]
 	}

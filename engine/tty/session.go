@@ -70,10 +70,16 @@ func (s Session) print() error {
 	if errors.Is(err, unix.EIO) || errors.Is(err, os.ErrClosed) {
 		return nil
 	}
+	if err != nil { // nobody takes the output any more; the program in the container is not to wait for that
+		io.Copy(io.Discard, from)
+	}
 	return err
 }
 
-// typed copies the input.
+// endOfFile is what a terminal sends when ctrl-d is typed.
+const endOfFile = 4
+
+// typed copies the input. The end of one that is no terminal is the end of what is typed.
 func (s Session) typed() error {
 	d := detacher{keys: s.DetachKeys}
 	buf := make([]byte, 4096)
@@ -88,6 +94,9 @@ func (s Session) typed() error {
 		switch {
 		case detached:
 			return ErrDetached
+		case errors.Is(err, io.EOF) && !Is(s.In):
+			_, err := s.Master.Write([]byte{endOfFile})
+			return err
 		case err != nil:
 			return err
 		}

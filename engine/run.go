@@ -291,6 +291,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	if err != nil {
 		return Bundle{}, err
 	}
+	if err := checkPlaces(s.files, config.Mounts); err != nil {
+		return Bundle{}, err
+	}
 	if err := e.addHooks(ctx, &config, len(in.Volumes) > 0); err != nil {
 		return Bundle{}, err
 	}

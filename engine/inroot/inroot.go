@@ -100,6 +100,43 @@ func (r Root) Append(p, text string) error {
 	return errors.Join(err, f.Close())
 }
 
+// HasLink reports whether p is a link, or one lies on the way to it. What is missing is none.
+func (r Root) HasLink(p string) (bool, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
+	for {
+		fd, err := unix.Openat2(int(r.dir.Fd()), p, &how)
+		switch {
+		case err == nil:
+			return false, unix.Close(fd)
+		case errors.Is(err, unix.ELOOP):
+			return true, nil
+		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+			return false, nil
+		case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR):
+			return false, &os.PathError{Op: "look at in container", Path: p, Err: err}
+		}
+	}
+}
+
+// Readlink returns what the link p says, "" when p is none.
+func (r Root) Readlink(p string) (string, error) {
+	f, err := r.open(p, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeSymlink == 0 {
+		return "", err
+	}
+	b := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(f.Fd()), "", b)
+	if err != nil {
+		return "", &os.PathError{Op: "readlink in container", Path: p, Err: err}
+	}
+	return string(b[:n]), nil
+}
+
 // Handle returns a handle on what lies at p, of whatever kind, without opening it.
 func (r Root) Handle(p string) (*os.File, error) { return r.open(p, unix.O_PATH, 0) }
 

@@ -153,7 +153,7 @@ func (e CDIEdits) apply(s *specs.Spec, rootless bool) error {
 	}
 	for _, m := range e.Mounts {
 		mount := bindMount(Mount{Source: m.HostPath, Destination: path.Clean(m.ContainerPath), Options: append([]string{"rbind"}, m.Options...)})
-		if err := checkPlace(mount); err != nil || !path.IsAbs(m.ContainerPath) {
+		if err := CheckPlace(mount); err != nil || !path.IsAbs(m.ContainerPath) {
 			return fmt.Errorf("CDI mount on %q: %w", m.ContainerPath, err)
 		}
 		s.Mounts = append(s.Mounts, mount)

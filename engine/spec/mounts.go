@@ -76,7 +76,7 @@ func mounts(in Input) ([]specs.Mount, error) {
 	var own []specs.Mount
 	for _, place := range SortedKeys(byPlace) {
 		m := byPlace[place]
-		if err := checkPlace(m); err != nil {
+		if err := CheckPlace(m); err != nil {
 			return nil, err
 		}
 		// In the place of the one it replaces, so that /dev/pts stays above another /dev.
@@ -92,10 +92,10 @@ func mounts(in Input) ([]specs.Mount, error) {
 // procFiles are those that another file may stand in for, to tell the container about its own limits (lxcfs).
 var procFiles = []string{"cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime"}
 
-// checkPlace refuses what would stand in for /proc or /dev. The runtime writes a process's labels through /proc
+// CheckPlace refuses what would stand in for /proc or /dev. The runtime writes a process's labels through /proc
 // (CVE-2019-16884, CVE-2019-19921) and makes devices in /dev (CVE-2026-41579): both must be what they seem to be. The
 // host's own may be shown, since that is asked for by name.
-func checkPlace(m specs.Mount) error {
+func CheckPlace(m specs.Mount) error {
 	below, inProc := strings.CutPrefix(m.Destination, "/proc/")
 	switch {
 	case m.Destination == "/proc" && m.Source != "/proc", inProc && !slices.Contains(procFiles, below):

@@ -1,0 +1,113 @@
+//go:build containers_image_openpgp
+
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/examples/mkimage/archive"
+)
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// bomb is a layer with a file of n zeros, compressed to a thousandth, and what it is when it is not.
+func bomb(t *testing.T, n int64) (small []byte, plain archive.Blob) {
+	t.Helper()
+	var b, whole bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(io.MultiWriter(z, &whole))
+	err := w.WriteHeader(&tar.Header{Name: "zeros", Typeflag: tar.TypeReg, Mode: 0o644, Size: n})
+	if err == nil {
+		_, err = io.CopyN(w, zeros{}, n)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes(), archive.Bytes(whole.Bytes())
+}
+
+// TestBomb: a layer that is far larger than it seems ends at the room that the store has, with a sentence. Nothing of it
+// stays, and the images that were there do.
+func TestBomb(t *testing.T) {
+	small := smallDisk(t, "64m")
+	im := openStore(t)
+	if !strings.HasPrefix(im.store.GraphRoot(), small) {
+		t.Fatalf("the store is at %s, not on the small disk", im.store.GraphRoot())
+	}
+	if _, err := im.Load(t.Context(), writeFile(t, "good.tar", string(imageFiles(t, archive.OCI, twoLayers(t, "good")).tar(t)))); err != nil {
+		t.Fatal(err)
+	}
+	packed, plain := bomb(t, 96<<20)
+	if len(packed) > 200_000 {
+		t.Fatalf("%d bytes are no bomb", len(packed))
+	}
+	i := twoLayers(t, "bomb")
+	i.Layers = append(i.Layers, archive.Bytes([]byte("in place of the bomb")))
+	f := imageFiles(t, archive.OCI, i)
+	changeLayer(t, f, i.Layers[2], packed)
+	changeConfig(t, f, func(s string) string { return strings.Replace(s, archive.Bytes(packed).Hex, plain.Hex, 1) })
+	changeManifest(t, f, func(m map[string]any) {
+		all := m["layers"].([]any)
+		all[len(all)-1].(map[string]any)["mediaType"] = "application/vnd.oci.image.layer.v1.tar+gzip"
+	})
+	file := writeFile(t, "bomb.tar", string(f.tar(t)))
+	before := usedIn(t, small)
+	_, err := im.Load(t.Context(), file)
+	if err == nil || !strings.Contains(err.Error(), "no space left on device (now that it was given up, "+im.store.GraphRoot()+" has ") {
+		t.Fatalf("%v", err)
+	}
+	if now := usedIn(t, small); now > before+1<<20 {
+		t.Errorf("%d bytes were left behind", now-before)
+	}
+	if list, err := im.List(nil); err != nil || len(list) != 1 {
+		t.Errorf("%d images after the bomb: %v", len(list), err)
+	}
+}
+
+// smallDisk is a file system with little room, on which all temporary directories of the test are from now on.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	dir, err := os.MkdirTemp("", "small")
+	if err == nil {
+		err = unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(unix.Unmount(dir, 0), os.Remove(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("TMPDIR", dir)
+	return dir
+}
+
+func usedIn(t *testing.T, dir string) uint64 {
+	t.Helper()
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		t.Fatal(err)
+	}
+	return (fs.Blocks - fs.Bfree) * uint64(fs.Bsize)
+}

@@ -1,0 +1,130 @@
+# hosts: nspawn
+# timeout: 5m
+# Images, volumes and words that are made to do harm: what lies outside of a container stays as it is, and the container gets
+# nothing that it was not given. Each attack has its control, which shows that it would work on one who is careless.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+B="berth run --rm --network none"
+canary=/run/e2e-canary
+mkdir -p $canary/d
+echo canary >$canary/file
+echo root:x:0:0:canary:/:/bin/sh >$canary/passwd
+defer rm -rf $canary
+seen() { find $canary -printf '%p %m %U:%G %s %T@ %l\n' | sort && cat $canary/file $canary/passwd; }
+intact=$(seen)
+assert_intact() { assert_eq "the canary after: $1" "$(seen)" "$intact"; }
+
+# image NAME COMMANDS [OPTION…] makes an image of busybox's files after COMMANDS were run among them.
+image() {
+	local name=$1 commands=$2
+	shift 2
+	rm -rf "$tmp/root" && mkdir -p "$tmp/root/bin" "$tmp/root/etc" "$tmp/root/tmp"
+	cp "$(command -v busybox)" "$tmp/root/bin/busybox"
+	for applet in sh cat ls id grep; do ln -s busybox "$tmp/root/bin/$applet"; done
+	echo root:x:0:0::/:/bin/sh >"$tmp/root/etc/passwd"
+	(cd "$tmp/root" && eval "$commands")
+	tar -C "$tmp/root" -c . | berth import --quiet "$@" - "localhost/e2e63-$name" >/dev/null
+	defer berth rmi "localhost/e2e63-$name"
+}
+berth auto-update --dry-run >/dev/null
+leak_snapshot
+
+say "the files that berth makes for a container, where the image has links to the host"
+image files "rm etc/passwd; ln -s $canary/passwd etc/passwd; ln -s $canary/passwd etc/group
+	for f in hosts resolv.conf hostname; do ln -s $canary/link-\$f etc/\$f; done"
+assert_match "hosts" "$($B -u 4321 localhost/e2e63-files sh -c 'cat /etc/hosts; cat /etc/passwd 2>&1 || true')" '127.0.0.1.*localhost'
+assert_intact "links to files"
+rm -f "$canary/link-hosts" && echo careless >"$tmp/root/etc/hosts" # the control: who follows the link gets out
+assert_match "control" "$(seen)" 'link-hosts'
+rm "$canary/link-hosts" && touch -r $canary/file "$tmp/stamp"
+intact=$(seen)
+image dirs "rm -r etc; ln -s $canary etc; ln -s $canary run; ln -s $canary w" --change 'WORKDIR /w/new/dir'
+must_fail $B localhost/e2e63-dirs sh -c 'echo >/etc/x; echo >/run/x' >/dev/null
+must_fail $B -w /bin localhost/e2e63-dirs sh -c 'echo >/etc/x; echo >/run/x' >/dev/null
+assert_intact "links to directories, and a working directory"
+assert_match "passwd that is a pipe" "$(image pipe 'rm etc/passwd; mkfifo etc/passwd'; must_fail timeout 20 $B localhost/e2e63-pipe id)" 'no regular file'
+assert_match "a huge group file" "$(image huge 'truncate -s 2M etc/group'; must_fail timeout 20 $B localhost/e2e63-huge id)" 'larger than'
+
+say "what is mounted, where the image has links"
+image mounts "ln -s $canary v; ln -s proc p; mkdir proc" --change "VOLUME /v/d"
+for words in "" "-v /usr:/v/d:ro" "--tmpfs /v/d" "--mount type=image,source=$IMAGE,destination=/v/d"; do
+	$B $words localhost/e2e63-mounts sh -c 'echo evil >/v/d/x' >/dev/null 2>&1 || true
+	assert_intact "a mount ($words) by a link"
+done
+assert_eq "mounts at the canary" "$(grep -c $canary /proc/self/mountinfo || true)" 0
+assert_match "subpath of an image" "$(must_fail $B --mount "type=image,source=localhost/e2e63-mounts,destination=/m,subpath=v/d" $IMAGE ls /m)" 'has no v/d'
+for words in "-v /srv:/p" "-v /srv:/p/self/attr" "--tmpfs /p/sys"; do
+	assert_match "a mount ($words) over /proc" "$(must_fail $B --image-volume ignore $words localhost/e2e63-mounts true)" 'leads to /proc'
+done
+image own 'mkdir proc; ln -s proc p' --change 'VOLUME /p/self/attr'
+assert_match "a volume of the image's over /proc" "$(must_fail $B localhost/e2e63-own true)" 'leads to /proc/self/attr'
+berth volume create e2e63 >/dev/null
+ln -s /proc "$(berth volume mount e2e63)/out"
+assert_match "a link in a volume" "$(must_fail $B -v e2e63:/data -v /srv:/data/out/sys $IMAGE true)" 'leads to /proc/sys'
+for place in proc dev sys; do
+	image $place "rm -rf $place; ln -s tmp $place"
+	assert_match "/$place is a link" "$(must_fail $B localhost/e2e63-$place true)" "the image's /$place is a link"
+done
+
+say "set-user-ID programs and devices in a volume"
+volume=$(berth volume mount e2e63)
+install -m 4755 /usr/bin/cat "$volume/cat"
+mknod -m 666 "$volume/zero" c 1 5
+tar -C "$volume" -c . | { berth volume create e2e63b >/dev/null && berth volume import e2e63b -; } # as an archive brings them
+try() { $B -u 1000 -v "$1" -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro $IMAGE sh -c '/v/cat /proc/self/status | grep Uid; head -c 3 /v/zero | wc -c' 2>/dev/null | paste -sd' '; }
+for v in e2e63 e2e63b; do
+	assert_match "as it is ($v)" "$(try $v:/v)" $'^Uid:\t1000\t1000\t1000\t1000 0$'
+	assert_match "control ($v)" "$(try $v:/v:suid,dev)" $'^Uid:\t1000\t0\t0\t0 3$'
+done
+berth volume rm e2e63 e2e63b >/dev/null
+
+say "what the container sees of the host"
+image env true --change 'LABEL io.containers.autoupdate=registry' --change 'LABEL PODMAN_SYSTEMD_UNIT=berth-keeper.service' \
+	--change 'LABEL run.oci.keep_original_groups=1' --change 'LABEL org.systemd.property.ExecStopPost=/bin/touch'
+assert_no_match "the host's variables" "$(SECRET63=canary63 $B localhost/e2e63-env sh -c set)" canary63
+assert_match "control" "$(SECRET63=canary63 $B --env SECRET63 localhost/e2e63-env sh -c set)" canary63
+exec 17<$canary/passwd
+assert_eq "open files" "$($B $IMAGE sh -c 'for f in /proc/self/fd/*; do [ "$(readlink $f)" = "" ] || echo ${f##*/}; done' | paste -sd' ')" "0 1 2"
+assert_match "control" "$(ls /proc/self/fd | paste -sd' ')" 17
+exec 17<&-
+masked='n=0; for f in /proc/keys /proc/timer_list /proc/interrupts; do [ -z "$(head -c 4 $f 2>/dev/null)" ] || n=$((n + 1)); done; echo $n'
+assert_eq "what is masked" "$($B $IMAGE sh -c "$masked")" 0
+assert_eq "control" "$($B --security-opt unmask=ALL $IMAGE sh -c "$masked")" 3
+assert_match "a sysctl of the host" "$($B $IMAGE sh -c '(echo x >/proc/sys/kernel/core_pattern) 2>&1 || true')" 'Read-only'
+
+say "words of labels and variables stay words"
+evil=$'x\nExecStartPre=/bin/touch '$canary/pwned
+berth run -d --name e2e63 --network none --label "l=$evil" --env "E=$evil" localhost/e2e63-env sh -c "$IDLE" >/dev/null
+unit=$(berth inspect e2e63 | jq -r '.[0].Unit // empty')
+assert_match "unit" "${unit:=e2e63.service}" '\.service$'
+assert_eq "commands before the start" "$(property "$unit" ExecStartPre)" ""
+assert_eq "variable" "$(berth exec e2e63 sh -c 'echo "$E"')" "$evil"
+assert_eq "annotations" "$(jq '.annotations // {} | keys | map(select(test("systemd|oci|autoupdate|PODMAN"))) | length' /run/berth/"$(berth inspect e2e63 | jq -r '.[0].Id // .[0].ID')"/config.json)" 0
+assert_no_match "units to be updated" "$(berth auto-update --dry-run)" 'e2e63|keeper'
+berth rm -f e2e63 >/dev/null
+quadlet e2e63q.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+PodmanArgs="--label=l=x\nExecStartPre=/bin/touch $canary/pwned"
+Environment="E=x\nExecStartPre=/bin/touch $canary/pwned"
+Exec=sh -c '$IDLE'
+F
+systemctl start e2e63q
+assert_eq "commands before the start" "$(property e2e63q ExecStartPre)" ""
+systemctl stop e2e63q
+assert_intact "lines in labels and variables"
+printf '[Service]\nType=oneshot\nEnvironment=E=%s\nExecStart=/bin/true\n' "$evil" >/run/systemd/system/e2e63c.service # the control: a careless text
+systemctl daemon-reload
+assert_match "control" "$(property e2e63c ExecStartPre)" pwned
+rm /run/systemd/system/e2e63c.service
+rm -f /etc/containers/systemd/e2e63q.container
+systemctl daemon-reload
+systemctl reset-failed
+berth rmi -f $(berth images --format '{{.Repository}}' | grep e2e63-) >/dev/null
+deferred=("${deferred[0]}")
+rm -rf "$tmp/root" "$tmp/stamp" && : >"$tmp/wait_for"
+wait_for 20 no_scope
+leak_check

@@ -277,6 +277,10 @@ func (p *Parser) assignment(at Pos, line string, joins []joint) {
 	}
 	value, start := trim(line[eq+1:])
 	start += eq + 1
+	if continues(value) { // only what stands last in a file: everywhere else the next line has been joined
+		p.fail(at, "the value of "+clip(key)+" ends in a backslash, and a line after it would become part of it")
+		return
+	}
 	entry := Entry{Key: key, Value: value, At: at, Comments: p.comments(), col: at.Col + int32(start)}
 	for _, j := range joins {
 		entry.joins = append(entry.joins, joint{max(j.off-int32(start), 0), j.line, j.col + max(int32(start)-j.off, 0)})

@@ -24,6 +24,7 @@ func TestParse(t *testing.T) {
 		{"white space after the backslash", "[A]\nk=a\\  \nb\n", "[A]@1 k=ab@2", ""},
 		{"comment and blank line inside", "[A]\nk=a \\\n# c\n\n; d\n b\n", "[A]@1 k=a b@2", ""},
 		{"backslash at the end", "[A]\nk=a\\", "[A]@1 k=a@2", ""},
+		{"two breaks and nothing after them", "[A]\nk=a \\ \\", "[A]@1", `f:2: the value of "k" ends in a backslash, and a line after it would become part of it`},
 		{"two backslashes at the end", "[A]\nk=a\\\\\nl=b\n", `[A]@1 k=a\\@2 l=b@3`, ""},
 		{"three backslashes at the end", "[A]\nk=a\\\\\\\nb\n", `[A]@1 k=a\\b@2`, ""},
 		{"comment does not continue", "[A]\n# c\\\nk=a\n", "[A]@1 k=a@3", ""},
@@ -174,7 +175,7 @@ func TestManySections(t *testing.T) {
 
 // FuzzParse: parsing ends, places are inside the file, and what was read is written so that it is read again.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"[A]\nk=v\n", "[A]\nk=a\\\n#c\n b\n[B]\n[A]\n", "\ufeff[A]\r\nk = \"x y\" \\", "=\n[\n]\nk", "[A]\nk=\\\n\\\n\\", "# only\n\n;x", "[0]\n0=\v\\"} {
+	for _, seed := range []string{"[A]\nk=v\n", "[A]\nk=a\\\n#c\n b\n[B]\n[A]\n", "\ufeff[A]\r\nk = \"x y\" \\", "=\n[\n]\nk", "[A]\nk=\\\n\\\n\\", "# only\n\n;x", "[0]\n0=\v\\", "[0]\n0=\\ \\      "} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -101,6 +101,11 @@ demo: machines ## run examples/web on a throw-away machine
 bench: machines ## measure berth beside Podman on the same machine
 	$(GO) run ./bench
 
+.PHONY: bench-report
+bench-report: machines ## measure, and draw the figures that README.md shows
+	$(GO) run ./bench -out bench/figures.json
+	$(GO) run ./bench -out bench/figures.json -plot bench/figures.svg
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile

@@ -79,11 +79,20 @@ func TestTable(t *testing.T) {
 		},
 	}
 	r.compare()
-	var out strings.Builder
-	r.print(&out)
-	golden := filepath.Join("testdata", "table.golden")
+	var table, picture strings.Builder
+	r.print(&table)
+	compareGolden(t, "table.golden", table.String())
+	if err := r.plot(&picture); err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "plot.svg", picture.String())
+}
+
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(golden, []byte(out.String()), 0o644); err != nil {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,8 +100,19 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestPlotFile: what there is nothing to draw of is said, and where it comes from.
+func TestPlotFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := plotFile(filepath.Join(dir, "none.json"), filepath.Join(dir, "p.svg")); err == nil || !strings.Contains(err.Error(), "go run ./bench") {
+		t.Errorf("got %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+		t.Errorf("left %v", entries)
 	}
 }
 

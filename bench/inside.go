@@ -37,6 +37,9 @@ func suites() []suite {
 		{"floor", measureFloor},
 		{"generator", measureGenerators},
 		{"programs", measurePrograms},
+		{"verbs", measureVerbs},
+		{"resident", measureResident},
+		{"logs", measureLogs},
 	}
 }
 

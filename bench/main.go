@@ -2,6 +2,7 @@
 // one throw-away machine, and prints a table with the ratios.
 //
 //	go run ./bench [-rounds 20] [-machine nspawn|vm|local] [-only start,generator] [-out bench/out.json]
+//	go run ./bench -out bench/figures.json -plot bench/figures.svg
 //
 // It starts the machine, copies itself into it and runs there; the figures
 // come back as JSON.
@@ -50,6 +51,7 @@ type options struct {
 	machine string
 	only    string
 	out     string
+	plot    string
 }
 
 func parseOptions(args []string, errOut io.Writer) (options, error) {
@@ -60,6 +62,7 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 	set.StringVar(&o.machine, "machine", "nspawn", "where: nspawn, vm, or local (this machine: needs systemd, Podman and berth)")
 	set.StringVar(&o.only, "only", "", "a comma-separated choice of: "+strings.Join(suiteNames(), ", "))
 	set.StringVar(&o.out, "out", "bench/out.json", "where the figures go, below the checkout")
+	set.StringVar(&o.plot, "plot", "", "measure nothing: draw the figures of -out into this `FILE` (SVG)")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
@@ -84,6 +87,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	repo, err := findRepo()
 	if err != nil {
 		return err
+	}
+	if o.plot != "" {
+		return plotFile(filepath.Join(repo, o.out), filepath.Join(repo, o.plot))
 	}
 	cache := hosts.Cache{Dir: filepath.Join(repo, ".cache/hosts"), Progress: errOut}
 	m, err := hosts.Start(ctx, hosts.Options{Kind: kind, Cache: cache, Repo: repo})

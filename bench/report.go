@@ -202,7 +202,7 @@ func times(ratio *float64) string {
 	return fmt.Sprintf("%.1f×", *ratio)
 }
 
-// write puts the JSON beside its place and renames it.
+// write writes the figures as JSON.
 func (r *report) write(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write the figures: %w", err)
@@ -211,12 +211,17 @@ func (r *report) write(path string) error {
 	if err != nil {
 		return err
 	}
+	return writeBeside(path, append(data, '\n'))
+}
+
+// writeBeside puts data beside its place and renames it.
+func writeBeside(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".out-*")
 	if err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
 	defer os.Remove(f.Name()) // fails after the rename, as it should
-	if _, err := f.Write(append(data, '\n')); err != nil {
+	if _, err := f.Write(data); err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
 	if err := f.Close(); err != nil {

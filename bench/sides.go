@@ -134,7 +134,7 @@ func (b *bench) readySides(ctx context.Context, what string, files func(side) ma
 // tryUnit starts and stops a unit; an error holds the end of its log.
 func tryUnit(ctx context.Context, unit string) error {
 	_, err := output(ctx, "systemctl", "start", unit)
-	if err == nil {
+	if kind, _ := output(ctx, "systemctl", "show", "-P", "Type", unit); err == nil && strings.TrimSpace(kind) != "oneshot" {
 		err = active(ctx, unit)
 	}
 	if err == nil {

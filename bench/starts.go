@@ -94,6 +94,17 @@ func residentOf(unit string) resident {
 	return r
 }
 
+// add counts processes, named by their IDs with blanks between.
+func (r *resident) add(pids string) {
+	for _, pid := range strings.Fields(pids) {
+		text, err := os.ReadFile(rollup(pid))
+		if err == nil {
+			r.count++
+			r.pss += parsePss(string(text))
+		}
+	}
+}
+
 // parsePss returns the proportional set size of smaps_rollup in MiB.
 func parsePss(data string) float64 {
 	for line := range strings.Lines(data) {

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+)
+
+// verb is something that people type. Prepare comes before each turn of a side and is not measured.
+type verb struct {
+	what          string
+	prepare, argv []string
+	ready, after  []string // once, before the first turn of a side and after its last
+}
+
+// verbsOf lists what is measured; program is what the side is called at the prompt.
+func verbsOf(program, archive string) []verb {
+	name := "bench-" + program
+	return []verb{
+		{
+			what:  "exec in a running container",
+			argv:  []string{program, "exec", name, "true"},
+			ready: []string{program, "run", "-d", "--name", name, "--network", "none", image, "sleep", "1000000"},
+			after: []string{program, "rm", "-f", "-t", "0", name},
+		},
+		{
+			what: "run --rm in the foreground, --network none",
+			argv: []string{program, "run", "--rm", "--network", "none", image, "true"},
+		},
+		{
+			what:    "load a docker archive",
+			prepare: []string{"podman", "rmi", "--force", "--ignore", loadedImage},
+			argv:    []string{program, "load", "--input", archive},
+			after:   []string{"podman", "rmi", "--force", "--ignore", loadedImage},
+		},
+	}
+}
+
+// loadedImage is what the archive holds.
+const loadedImage = "localhost/busybox:latest"
+
+// measureVerbs measures commands at the prompt.
+func measureVerbs(ctx context.Context, b *bench) error {
+	archive := "/usr/share/berth-test/busybox.tar"
+	programs := []string{"berth", peer}
+	for i := range verbsOf("", archive) {
+		var ready []verb
+		var sides []string
+		for _, program := range programs {
+			v := verbsOf(program, archive)[i]
+			if err := runAll(ctx, v.ready, v.prepare, v.argv); err != nil {
+				b.note("%s: %s is left out: %v", v.what, program, err)
+				continue
+			}
+			ready, sides = append(ready, v), append(sides, program)
+		}
+		if len(ready) == 0 {
+			continue
+		}
+		b.say("%s, %d rounds", ready[0].what, b.rounds)
+		samples := make([][]sample, len(ready))
+		err := turns(b.rounds, len(ready), func(_, i int) error {
+			if err := runAll(ctx, ready[i].prepare); err != nil {
+				return err
+			}
+			s, err := measure(ctx, ready[i].argv...)
+			samples[i] = append(samples[i], s)
+			return err
+		})
+		for i, v := range ready {
+			err = errors.Join(err, runAll(context.WithoutCancel(ctx), v.after))
+			b.add(v.what, sides[i], samples[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func runAll(ctx context.Context, commands ...[]string) error {
+	for _, argv := range commands {
+		if len(argv) == 0 {
+			continue
+		}
+		if _, err := output(ctx, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const logLines = 200_000
+
+// logDrivers are measured by one container that writes as fast as it can and ends: its start returns when it has ended.
+var logDrivers = []string{"k8s-file", "journald"}
+
+func logFile(driver string) string {
+	return fmt.Sprintf(`[Container]
+Image=%s
+Network=none
+LogDriver=%s
+Exec=/bin/busybox sh -c "yes 'a line as programs write them, neither short nor long, with a number: 1234567890' | head -n %d"
+
+[Service]
+Type=oneshot
+`, image, driver, logLines)
+}
+
+// measureLogs measures how long 200,000 lines take from the container to where they are kept.
+func measureLogs(ctx context.Context, b *bench) error {
+	rounds := min(b.rounds, burstRounds)
+	for _, driver := range logDrivers {
+		what := fmt.Sprintf("%d lines of output, LogDriver=%s", logLines, driver)
+		b.say("%s, %d rounds", what, rounds)
+		ready := b.readySides(ctx, what, func(s side) map[string]string {
+			return map[string]string{s.unit("log-"+driver) + ".container": logFile(driver)}
+		})
+		samples := make([][]sample, len(ready))
+		err := turns(rounds, len(ready), func(_, i int) error {
+			s, err := measure(ctx, "systemctl", "start", ready[i].unit("log-"+driver)+".service")
+			samples[i] = append(samples[i], s)
+			return err
+		})
+		for i, s := range ready {
+			b.add(what, s.name, samples[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The keeper serves all containers of a manager; conmon is one process for each.
+const residents = 20
+
+// measureResident tells what stays in memory beside a number of containers.
+func measureResident(ctx context.Context, b *bench) error {
+	for _, program := range []string{"berth", peer} {
+		b.say("memory beside %d containers of %s", residents, program)
+		before := helperPss()
+		var err error
+		for i := 0; i < residents && err == nil; i++ {
+			_, err = output(ctx, program, "run", "-d", "--name", fmt.Sprintf("bench-%d", i), "--network", "none", image, "sleep", "1000000")
+		}
+		after := helperPss()
+		for i := range residents {
+			_, _ = output(context.WithoutCancel(ctx), program, "rm", "-f", "-i", "-t", "0", fmt.Sprintf("bench-%d", i))
+		}
+		if err != nil {
+			b.note("memory beside %d containers: %s is left out: %v", residents, program, err)
+			continue
+		}
+		keeper := after.pss
+		if program == peer {
+			keeper -= before.pss // of berth's keeper
+		}
+		b.addValue(fmt.Sprintf("memory (PSS) of all helpers of %d containers", residents), program, "MiB", keeper)
+	}
+	return nil
+}
+
+// helperPss adds up what the processes use that managers of containers leave running.
+func helperPss() resident {
+	var r resident
+	for _, name := range []string{"conmon", "berth-keeper", "berth"} {
+		out, _ := exec.Command("pidof", name).Output()
+		r.add(string(out))
+	}
+	return r
+}
+
+func rollup(pid string) string { return filepath.Join("/proc", pid, "smaps_rollup") }

@@ -42,22 +42,24 @@ ln -sf ../berth-keeper.socket $(2)/sockets.target.wants/berth-keeper.socket
 endef
 
 .PHONY: install
-install: build man ## install into $(DESTDIR)$(PREFIX)
+install: build man install-support ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/berth $(DESTDIR)$(BINDIR)/berth
-	install -D -m 0755 bin/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-image
-	install -D -m 0755 bin/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-fetch
-	ln -sfr $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-dns
-	install -d -m 0755 $(DESTDIR)$(LIBEXECDIR)/staging
-	install -D -m 0755 bin/berth-keeper $(DESTDIR)$(LIBEXECDIR)/berth-keeper
-	$(call keeper_units,system,$(DESTDIR)$(SYSTEM_UNITS))
-	$(call keeper_units,user,$(DESTDIR)$(USER_UNITS))
+	for p in image fetch keeper; do install -D -m 0755 bin/berth-$$p $(DESTDIR)$(LIBEXECDIR)/berth-$$p || exit 1; done
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
+	for n in 1 5 8; do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$$n bin/man/*.$$n || exit 1; done
+	@./install-note.sh "$(DESTDIR)"
+
+# All that is not built.
+.PHONY: install-support
+install-support:
+	install -d -m 0755 $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR)/staging
+	ln -sfr $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-dns
+	$(call keeper_units,system,$(DESTDIR)$(SYSTEM_UNITS))
+	$(call keeper_units,user,$(DESTDIR)$(USER_UNITS))
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do for u in service timer; do \
 		install -D -m 0644 engine/autoupdate/systemd/berth-auto-update.$$u $$d/berth-auto-update.$$u || exit 1; \
 		sed -i 's,/usr/bin/berth,$(BINDIR)/berth,' $$d/berth-auto-update.$$u || exit 1; done; done
-	for n in 1 5 8; do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$$n bin/man/*.$$n || exit 1; done
-	@./install-note.sh "$(DESTDIR)"
 
 .PHONY: uninstall
 uninstall: ## remove what install put there

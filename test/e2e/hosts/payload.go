@@ -83,13 +83,20 @@ func (p payload) stage(ctx context.Context, steps []step) error {
 // installBuild runs `make install` into dir, or copies bin as it is.
 func (p payload) installBuild(ctx context.Context) error {
 	if p.binAsIs {
-		return p.installBin()
+		return p.installBin(ctx)
 	}
-	return p.run(ctx, nil, "make", "--silent", "-C", p.repo, "install", "DESTDIR="+p.dir, "PREFIX=/usr")
+	return p.make(ctx, "install")
 }
 
-// installBin copies the programs in bin to where `make install` puts them.
-func (p payload) installBin() error {
+func (p payload) make(ctx context.Context, target string) error {
+	return p.run(ctx, nil, "make", "--silent", "-C", p.repo, target, "DESTDIR="+p.dir, "PREFIX=/usr")
+}
+
+// installBin copies the programs in bin to where `make install` puts them, beside all that is not built.
+func (p payload) installBin(ctx context.Context) error {
+	if err := p.make(ctx, "install-support"); err != nil {
+		return err
+	}
 	found, err := filepath.Glob(filepath.Join(p.repo, "bin", "*"))
 	if err != nil {
 		return err

@@ -13,7 +13,11 @@ func TestInstallBin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := (payload{repo: repo, dir: dir}).installBin(); err != nil {
+	rule := "install-support:\n\tmkdir -p $(DESTDIR)$(PREFIX)/lib\n\techo unit >$(DESTDIR)$(PREFIX)/lib/berth-keeper.socket\n"
+	if err := writeFile(filepath.Join(repo, "Makefile"), []byte(rule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (payload{repo: repo, dir: dir}).installBin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
@@ -21,6 +25,7 @@ func TestInstallBin(t *testing.T) {
 		"usr/lib/systemd/system-generators/berth-system-generator": "berth-generator",
 		"usr/lib/systemd/user-generators/berth-user-generator":     "berth-generator",
 		"usr/libexec/berth/berth-image":                            "berth-image",
+		"usr/lib/berth-keeper.socket":                              "unit\n",
 	} {
 		if data, err := os.ReadFile(filepath.Join(dir, path)); err != nil || string(data) != want {
 			t.Errorf("%s: %q, %v", path, data, err)

@@ -91,6 +91,8 @@ type Bundle struct {
 
 // Runtime is an OCI runtime.
 type Runtime interface {
+	// Check refuses what this runtime cannot do for a container.
+	Check(c spec.Container) error
 	// Create makes the container up to the point before its own program starts and returns the PID of its PID 1.
 	Create(ctx context.Context, b Bundle) (pid int, err error)
 	// Words are the runtime's program and the words that come before those of a command of it.

@@ -51,26 +51,8 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if c.Name == "" {
-		c.Name = "berth-" + id[:12]
-	}
-	if err := spec.CheckName(c.Name); err != nil {
-		return State{}, fmt.Errorf("container: %w", err)
-	}
-	if c.Labels, err = labels(c); err != nil {
+	if c, err = e.complete(id, c); err != nil {
 		return State{}, err
-	}
-	if c.KeepGroups() && strings.HasPrefix(filepath.Base(e.RuntimeProgram), "runc") {
-		return State{}, errors.New("--group-add=keep-groups needs crun: runc cannot leave groups alone")
-	}
-	if c.Cgroups == "disabled" && strings.HasPrefix(filepath.Base(e.RuntimeProgram), "runc") {
-		return State{}, errors.New("--cgroups=disabled needs crun: runc always makes a cgroup")
-	}
-	if err := spec.CheckNamespaces(c); err != nil {
-		return State{}, err
-	}
-	if c.HostName == "" {
-		c.HostName = e.sharedHostName(c)
 	}
 	var pod Pod
 	if c.Pod != "" || c.PodIDFile != "" {
@@ -115,6 +97,27 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 		}
 	}
 	return s, e.Dirs.reserve(s)
+}
+
+// complete gives the container what it was left without, and refuses what cannot be.
+func (e *Engine) complete(id string, c spec.Container) (spec.Container, error) {
+	if c.Name == "" {
+		c.Name = "berth-" + id[:12]
+	}
+	if err := spec.CheckName(c.Name); err != nil {
+		return c, fmt.Errorf("container: %w", err)
+	}
+	var err error
+	if c.Labels, err = labels(c); err != nil {
+		return c, err
+	}
+	if err := errors.Join(e.Runtime.Check(c), spec.CheckNamespaces(c)); err != nil {
+		return c, err
+	}
+	if c.HostName == "" {
+		c.HostName = e.sharedHostName(c)
+	}
+	return c, nil
 }
 
 // sharedHostName is the host name of whom the container shares it with, "" when it has one of its own.

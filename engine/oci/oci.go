@@ -14,12 +14,27 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 // Runtime is an engine.Runtime.
 type Runtime struct {
 	Path string // of crun or runc
 	Run  proc.Runner
+}
+
+// Check implements engine.Runtime: runc lacks two things that crun has.
+func (r Runtime) Check(c spec.Container) error {
+	if !strings.HasPrefix(filepath.Base(r.Path), "runc") {
+		return nil
+	}
+	if c.KeepGroups() {
+		return errors.New("--group-add=keep-groups needs crun: runc cannot leave groups alone")
+	}
+	if c.Cgroups == "disabled" {
+		return errors.New("--cgroups=disabled needs crun: runc always makes a cgroup")
+	}
+	return nil
 }
 
 // Create runs `RUNTIME create`. The container's stdio are b's files.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 // fake is a runtime whose program is a shell script. It notes its words in the file "words" and its environment in "env".
@@ -28,6 +29,26 @@ func fake(t *testing.T, name, script string) (Runtime, engine.Bundle) {
 	t.Cleanup(func() { null.Close() })
 	b := engine.Bundle{ID: "abc", Dir: dir, RuntimeRoot: filepath.Join(dir, "runtime"), Stdin: null, Stdout: null, Stderr: null}
 	return Runtime{Path: program, Run: proc.Run}, b
+}
+
+func TestCheck(t *testing.T) {
+	groups := spec.Container{}
+	groups.Groups = []string{"keep-groups"}
+	noCgroup := spec.Container{}
+	noCgroup.Cgroups = "disabled"
+	for _, tt := range []struct {
+		path string
+		c    spec.Container
+		want string
+	}{
+		{"/usr/bin/crun", groups, ""}, {"/usr/bin/crun", noCgroup, ""}, {"/usr/sbin/runc", spec.Container{}, ""},
+		{"/usr/sbin/runc", groups, "keep-groups needs crun"}, {"/opt/runc-1.3", noCgroup, "disabled needs crun"},
+	} {
+		err := Runtime{Path: tt.path}.Check(tt.c)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.path, err, tt.want)
+		}
+	}
 }
 
 func words(t *testing.T, b engine.Bundle) string {

@@ -15,13 +15,19 @@ import (
 )
 
 // Root is a directory that paths cannot leave.
-type Root struct{ dir *os.File }
+type Root struct {
+	dir     *os.File
+	noLinks bool
+}
 
 // Open opens the directory at a path of the host.
 func Open(dir string) (Root, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
-	return Root{f}, err
+	return Root{dir: f}, err
 }
+
+// At is the root that a handle on a directory stands for; it is closed with the root.
+func At(dir *os.File) Root { return Root{dir: dir} }
 
 // Close gives the handle back.
 func (r Root) Close() error { return r.dir.Close() }
@@ -38,6 +44,9 @@ func (r Root) open(p string, flags int, mode uint64) (*os.File, error) {
 		Flags:   uint64(flags | unix.O_CLOEXEC),
 		Mode:    mode,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	if r.noLinks {
+		how.Resolve |= unix.RESOLVE_NO_SYMLINKS
 	}
 	for {
 		fd, err := unix.Openat2(int(r.dir.Fd()), p, &how)
@@ -143,7 +152,7 @@ func (r Root) Handle(p string) (*os.File, error) { return r.open(p, unix.O_PATH,
 // OpenDir opens a directory below the root as a root of its own.
 func (r Root) OpenDir(p string) (Root, error) {
 	f, err := r.open(p, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	return Root{f}, err
+	return Root{dir: f}, err
 }
 
 // MkdirAll makes a directory and its parents, owned by uid and gid where it makes them. An existing one stays as it is.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,6 +166,7 @@ func apply(c *imgspecv1.ImageConfig, change string) error {
 		if !ok {
 			name, v, _ = strings.Cut(value, " ")
 		}
+		c.Env = slices.DeleteFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
 		c.Env = append(c.Env, name+"="+unquote(v))
 	case "LABEL":
 		name, v, _ := strings.Cut(value, "=")

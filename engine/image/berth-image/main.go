@@ -189,6 +189,9 @@ func verbs() map[string]func(context.Context, call) error {
 		"save":          runSave,
 		"import":        runImport,
 		"history":       runHistory,
+
+		"image of-container": runOfContainer,
+
 		"image tree":    runTree,
 		"image prune":   runPrune,
 		"image mount":   runMount,

@@ -98,6 +98,16 @@ func imageVerbs() []Verb {
 		{Name: "import", Aliases: []string{"image import"}, Args: "FILE|URL|- [NAME]", Min: 1, Max: 2,
 			Doc:   "Make an image of the tar archive of a root file system.",
 			Flags: importFlags()},
+		{Name: "image of-container", Args: "CONTAINER [NAME]", Min: 1, Max: 2,
+			Doc: "Make an image of a container of the store; commit calls it, which knows the container.",
+			Flags: []Flag{
+				{Name: "all", Kind: Bool, Doc: "read the whole root file system from standard input, and make it the only layer"},
+				{Name: "author", Kind: String, Value: "NAME", Doc: "who has made the image"},
+				{Name: "change", Short: "c", Kind: Strings, Value: "INSTRUCTION", Doc: "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR, as in a Containerfile"},
+				{Name: "created-by", Kind: String, Value: "TEXT", Doc: "command in the history"},
+				{Name: "format", Kind: String, Value: "oci|docker", Default: "oci", Doc: "format of the image"},
+				{Name: "message", Short: "m", Kind: String, Value: "TEXT", Doc: "comment in the history"},
+			}},
 		{Name: "history", Aliases: []string{"image history"}, Args: "IMAGE", Min: 1, Max: 1,
 			Doc: "Show how an image came to be, the newest step first.",
 			Flags: []Flag{

@@ -89,10 +89,15 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 	s.Init, s.Exit, s.Started, s.Finished = proc.ID{}, nil, time.Time{}, time.Time{}
 	s.StopTime, s.earlier, s.Mounts = s.Container.StopTimeout, s.Mounts, nil
 	s.Network.Dir = e.Dirs.Container(s.ID)
+	lock, err := e.Dirs.lockKept(s.ID) // somebody may be at its files
+	if err != nil {
+		return s, fmt.Errorf("start container %q: %w", s.Name, err)
+	}
+	defer lock.Close()
 	if err := e.Dirs.reserve(s); err != nil {
 		return s, err
 	}
-	err := e.start(ctx, &s)
+	err = e.start(ctx, &s)
 	for _, f := range s.handles {
 		f.Close()
 	}
@@ -125,8 +130,12 @@ func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	if !s.Lasting() {
 		return e.remove(ctx, s, true)
 	}
-	if _, err := e.Dirs.Load(s.ID); errors.Is(err, ErrNoContainer) && !s.Running() {
+	now, err := e.Dirs.Load(s.ID)
+	if errors.Is(err, ErrNoContainer) && !s.Running() {
 		return nil // it has been cleaned up
+	}
+	if err == nil { // renamed or updated since it was started, maybe
+		s.Name, s.Container = now.Name, now.Container
 	}
 	if err := e.loosen(ctx, s); err != nil {
 		return err

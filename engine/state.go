@@ -258,5 +258,13 @@ func (d Dirs) release(s State) error {
 	if s.Name == "" { // half made, and its name was given back already
 		return nil
 	}
-	return atomicfile.RemoveLink(d.name(s.Name), "../"+s.ID)
+	if target, err := os.Readlink(d.name(s.Name)); err == nil && target == "../"+s.ID {
+		return atomicfile.RemoveLink(d.name(s.Name), "../"+s.ID)
+	}
+	for name := d.nameOf(s.ID); name != ""; name = d.nameOf(s.ID) { // it has been renamed
+		if err := atomicfile.RemoveLink(d.name(name), "../"+s.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }

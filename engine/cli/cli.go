@@ -102,7 +102,7 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 		return runImage(ctx, env, args)
 	}
 	for _, v := range verbs() {
-		if v.Name == name {
+		if v.Name == name || slices.Contains(v.Aliases, name) {
 			return v.run(ctx, env, rest)
 		}
 	}
@@ -115,7 +115,7 @@ func ofContainer(name string, rest []string) (string, []string) {
 		return "ps", rest[1:]
 	}
 	for _, v := range verbs() {
-		if v.Name == rest[0] {
+		if v.Name == rest[0] || slices.Contains(v.Aliases, rest[0]) {
 			return rest[0], rest[1:]
 		}
 	}

@@ -52,3 +52,13 @@ func ExitOf(ctx context.Context, run proc.Runner, user bool, unit string) (int, 
 	}
 	return 0, false
 }
+
+// IsTransient tells whether a unit was made by a command, and has no file that somebody has written.
+func IsTransient(ctx context.Context, run proc.Runner, user bool, unit string) bool {
+	args := []string{"show", "--property=Transient", "--value", "--", unit}
+	if user {
+		args = append([]string{"--user"}, args...)
+	}
+	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
+	return err == nil && strings.TrimSpace(string(out)) == "yes"
+}

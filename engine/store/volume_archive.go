@@ -30,3 +30,6 @@ func Import(dir string, from io.Reader) error {
 	}
 	return nil
 }
+
+// Plain reads an archive that may be compressed.
+func Plain(from io.Reader) (io.ReadCloser, error) { return archive.DecompressStream(from) }

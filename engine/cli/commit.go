@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/cgroup"
+	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+type commitOptions struct {
+	author, format, iidfile, message string
+	changes                          []string
+	volumes, pause, quiet, squash    bool
+}
+
+func (o *commitOptions) flags(set *pflag.FlagSet) {
+	set.StringVarP(&o.author, "author", "a", "", "`NAME` of who has made the image")
+	set.StringArrayVarP(&o.changes, "change", "c", nil, "change the image by an `INSTRUCTION`: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR, as in a Containerfile")
+	set.StringVarP(&o.format, "format", "f", "oci", "`FORMAT` of the image: oci or docker")
+	set.StringVar(&o.iidfile, "iidfile", "", "write the image's ID into a `FILE`")
+	set.BoolVar(&o.volumes, "include-volumes", false, "note the places of the container's volumes; what is in them is never taken")
+	set.StringVarP(&o.message, "message", "m", "", "`TEXT` for the history")
+	set.BoolVarP(&o.pause, "pause", "p", true, "freeze the container meanwhile, so that what is taken belongs together")
+	set.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but the ID")
+	set.BoolVarP(&o.squash, "squash", "s", false, "make one layer of all files, and none of the image's")
+}
+
+func commitVerb() Verb {
+	var o commitOptions
+	return Verb{
+		Name: "commit", Usage: "[OPTION…] CONTAINER [NAME]", Summary: "make an image of what a container has become",
+		Text: `The image has the layers of the container's image, and what the container has changed as one more; the command, the
+variables and the like are those that the container was made with. What is in its volumes is not taken.`,
+		Flags: o.flags, Before: beforeCommit, Run: runCommit, Userns: namespaceNeeded,
+	}
+}
+
+func parseCommit(args []string) (s engine.State, name string, o commitOptions, err error) {
+	set := newFlagSet("commit")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return s, "", o, err
+	}
+	if set.NArg() < 1 || set.NArg() > 2 {
+		return s, "", o, errors.New("name the container, and the image")
+	}
+	if o.format != "oci" && o.format != "docker" {
+		return s, "", o, fmt.Errorf("--format=%s: use oci or docker", o.format)
+	}
+	s, err = findContainer(set.Arg(0))
+	if err == nil && s.Container.Rootfs {
+		err = fmt.Errorf("container %q is made of a directory and not of an image; `berth export` and `berth import` make an image of it", s.Name)
+	}
+	return s, set.Arg(1), o, err
+}
+
+// beforeCommit goes into the namespace that the container of a user was set up in, where its root file system must be read.
+func beforeCommit(_ context.Context, _ *Env, args []string) error {
+	s, _, o, err := parseCommit(args)
+	if err != nil || !rootless.Needed() || !s.Running() || !o.squash {
+		return nil
+	}
+	return rootless.Join(s.Init)
+}
+
+func runCommit(ctx context.Context, env *Env, args []string) (err error) {
+	s, name, o, err := parseCommit(args)
+	if err != nil {
+		return err
+	}
+	if o.pause && s.Running() && s.Cgroup != "" && !cgroup.Frozen(s.Cgroup) {
+		if err := cgroup.Freeze(s.Cgroup, true); err != nil {
+			return fmt.Errorf("freeze container %q: %w; --pause=false takes it as it runs", s.Name, err)
+		}
+		defer func() { err = errors.Join(err, cgroup.Freeze(s.Cgroup, false)) }()
+	}
+	words := []string{"image", "of-container", "--format=" + o.format, "--created-by=" + strings.Join(s.Command, " ")}
+	for _, f := range [][2]string{{"author", o.author}, {"message", o.message}} {
+		if f[1] != "" {
+			words = append(words, "--"+f[0]+"="+f[1])
+		}
+	}
+	for _, c := range append(commitChanges(s.Container, o.volumes), o.changes...) {
+		words = append(words, "--change="+c)
+	}
+	c := proc.Command{Path: helper("berth-image"), Stderr: env.Err}
+	done := func() error { return nil }
+	if o.squash {
+		words = append(words, "--all")
+		if c.Stdin, done, err = exportPipe(env, s); err != nil {
+			return err
+		}
+	}
+	words = append(words, "--", s.ID)
+	if name != "" {
+		words = append(words, name)
+	}
+	c.Args = words
+	out, err := env.Run(ctx, c)
+	if exportErr := done(); exportErr != nil {
+		return exportErr
+	}
+	if err != nil {
+		return &ExitError{Code: statusFailed} // it has said why
+	}
+	id := trimLine(out)
+	if o.iidfile != "" {
+		if err := atomicfile.Write(o.iidfile, []byte(id), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(env.Out, id)
+	return err
+}
+
+// exportPipe reads the root file system of a container as an archive; done says whether it was read as a whole.
+func exportPipe(env *Env, s engine.State) (r io.Reader, done func() error, err error) {
+	e, err := newEngine(env)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := e.Rootfs(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		return nil, nil, errors.Join(err, files.Close())
+	}
+	written := make(chan error, 1)
+	go func() {
+		err := packFiles(out, env.Err, files)
+		written <- errors.Join(err, out.Close(), files.Close())
+	}()
+	return in, func() error { in.Close(); return <-written }, nil
+}
+
+// commitChanges are the options of a container as instructions of a Containerfile.
+func commitChanges(c spec.Container, volumes bool) []string {
+	var list []string
+	words := func(name string, w []string) {
+		if text, err := json.Marshal(w); err == nil && len(w) > 0 {
+			list = append(list, name+" "+string(text))
+		}
+	}
+	if e := c.Entrypoint; e != nil && strings.HasPrefix(*e, "[") {
+		list = append(list, "ENTRYPOINT "+*e)
+	} else if e != nil && *e != "" {
+		words("ENTRYPOINT", []string{*e})
+	}
+	words("CMD", c.Command)
+	for _, e := range c.Environment {
+		if strings.Contains(e, "=") {
+			list = append(list, "ENV "+e)
+		}
+	}
+	for _, l := range c.Labels {
+		list = append(list, "LABEL "+l)
+	}
+	for _, p := range c.Expose {
+		list = append(list, "EXPOSE "+p)
+	}
+	if c.User != "" {
+		list = append(list, "USER "+c.User)
+	}
+	if c.WorkDir != "" {
+		list = append(list, "WORKDIR "+c.WorkDir)
+	}
+	if c.StopSignal != "" {
+		list = append(list, "STOPSIGNAL "+c.StopSignal)
+	}
+	if volumes {
+		for _, word := range c.Volumes {
+			if v, err := spec.ParseVolume(word); err == nil {
+				words("VOLUME", []string{v.Destination})
+			}
+		}
+	}
+	return list
+}

@@ -17,8 +17,10 @@ import (
 // output is where a container's stdout and stderr go. A pipe can be opened anew through /dev/stdout or /proc/self/fd/1, as
 // images like nginx do; the socket of the journal that a unit has by itself cannot.
 type output struct {
-	stdout, stderr *os.File // the container's
-	pipes          []*os.File
+	stdout, stderr *os.File   // the container's
+	stdin          *os.File   // nil: nothing, or the caller's
+	pipes          []*os.File // for the keeper, and what they are
+	streams        []keeper.Stream
 	record         keeper.Record
 	keeping        Keeping
 	dial           func() (Keeping, error)
@@ -33,8 +35,11 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 		return nil, err
 	}
 	o := &output{stdout: os.Stdout, stderr: os.Stderr, dial: e.Keeper}
-	switch {
-	case s.Log.Driver == spec.LogNone:
+	piped := e.pipes(*s)
+	if s.Container.TTY && s.Container.Detach && !piped {
+		return nil, errors.New("a terminal in a unit needs the keeper of the manager whose unit it is")
+	}
+	if s.Log.Driver == spec.LogNone && !piped {
 		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		if err != nil {
 			return nil, err
@@ -42,7 +47,6 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 		o.stdout, o.stderr, o.own = null, null, []*os.File{null}
 		return o, nil
 	}
-	piped := e.pipes(*s)
 	if !piped && s.Health == nil {
 		return o, nil
 	}
@@ -57,7 +61,7 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 	}
 	o.keeping, err = o.dial()
 	switch {
-	case errors.Is(err, keeper.ErrNone) && s.Log.Driver == spec.LogJournald && s.Health == nil:
+	case errors.Is(err, keeper.ErrNone) && s.Log.Driver == spec.LogJournald && s.Health == nil && !s.connectable():
 		fmt.Fprintf(e.Warn, "container %q: its output is the journal's socket, which cannot be opened as /dev/stdout: %v; `systemctl start berth-keeper.socket` helps\n", s.Name, err)
 		return o, nil
 	case err != nil && s.Health != nil:
@@ -68,34 +72,61 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 		return o, nil
 	}
 	s.Kept = true
-	return o, o.pipe()
+	if s.Container.TTY {
+		return o, nil // the runtime makes it
+	}
+	return o, o.pipe(s.connectable())
+}
+
+// connectable tells whether people can be connected with what a container in a unit reads, by the keeper.
+func (s *State) connectable() bool {
+	return s.Container.Detach && (s.Container.TTY || s.Container.Interactive)
 }
 
 // pipes reports whether the keeper reads the container's output. In the foreground the output is the caller's. A user's
 // keeper can write into the journal of the user's own units only: one that the system's manager runs for a user keeps the
 // journal's socket.
 func (e *Engine) pipes(s State) bool {
+	here := s.Container.Detach && s.Unit != "" && (!e.Host.Rootless || strings.Contains(e.Host.Cgroup, "/user@"))
 	switch {
-	case e.Keeper == nil, s.Container.TTY:
+	case e.Keeper == nil, s.Container.TTY && !s.Container.Detach:
 		return false
 	case s.Log.Driver == spec.LogK8sFile:
 		return true
+	case s.Log.Driver == spec.LogNone:
+		return here && s.connectable()
 	}
-	return s.Log.Driver == spec.LogJournald && s.Container.Detach && s.Unit != "" &&
-		(!e.Host.Rootless || strings.Contains(e.Host.Cgroup, "/user@"))
+	return s.Log.Driver == spec.LogJournald && here
 }
 
-// pipe makes the pipes. They block, as programs expect.
-func (o *output) pipe() error {
-	for _, end := range []**os.File{&o.stdout, &o.stderr} {
+// pipe makes the pipes, one for the standard input too where that is wanted. They block, as programs expect.
+func (o *output) pipe(input bool) error {
+	ends := []struct {
+		name  string
+		place **os.File
+	}{{"stdout", &o.stdout}, {"stderr", &o.stderr}, {"stdin", &o.stdin}}
+	if !input {
+		ends = ends[:2]
+	}
+	for _, end := range ends {
 		var fds [2]int
 		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 			return fmt.Errorf("pipe for the container's output: %w", err)
 		}
-		r, w := os.NewFile(uintptr(fds[0]), "output"), os.NewFile(uintptr(fds[1]), "output")
-		*end, o.pipes, o.own = w, append(o.pipes, r), append(o.own, r, w)
+		ours, its := os.NewFile(uintptr(fds[0]), end.name), os.NewFile(uintptr(fds[1]), end.name)
+		if end.name == "stdin" {
+			ours, its = its, ours
+		}
+		*end.place, o.pipes, o.own = its, append(o.pipes, ours), append(o.own, ours, its)
+		o.streams = append(o.streams, keeper.Stream{Name: end.name})
 	}
 	return nil
+}
+
+// addTerminal is pipe for a container with a terminal, which is there once the runtime has made the container.
+func (o *output) addTerminal(master *os.File) {
+	o.pipes, o.own = append(o.pipes, master), append(o.own, master)
+	o.streams = append(o.streams, keeper.Stream{Name: "terminal"})
 }
 
 // hand sends the pipes to the keeper. wait must be called before the container's program runs.
@@ -115,9 +146,7 @@ func (o *output) hand(s State, namespace string, rootless bool) error {
 		Driver: s.Log.Driver, Identifier: identifier, Tag: s.Log.Tag, Fields: s.Log.Fields, Namespace: namespace,
 		Path: s.Log.Path, MaxSize: s.Log.MaxSize, Health: s.probing, Userns: rootless,
 	}
-	if len(o.pipes) > 0 {
-		o.record.Streams = []keeper.Stream{{Name: "stdout"}, {Name: "stderr"}}
-	}
+	o.record.Streams = o.streams
 	if err := o.keeping.Keep(o.record, o.pipes...); err != nil && !errors.Is(err, keeper.ErrLost) {
 		return err
 	}

@@ -73,9 +73,6 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 	if note != "" {
 		fmt.Fprintln(e.Warn, note)
 	}
-	if c.TTY && c.Detach {
-		return State{}, errors.New("--tty needs the foreground for now; leave --detach out")
-	}
 	stop, err := stopSignal(c.StopSignal)
 	if err != nil {
 		return State{}, err
@@ -337,7 +334,10 @@ func (e *Engine) createIn(ctx context.Context, s *State, b Bundle) (pid int, err
 		return e.Runtime.Create(ctx, b)
 	}
 	p, err := withConsole(ctx, b, e.Runtime.Create)
-	s.terminal = p.Master
+	if s.terminal = p.Master; s.Container.Detach && err == nil {
+		s.output.addTerminal(p.Master)
+		s.terminal = nil
+	}
 	return p.PID, err
 }
 
@@ -439,6 +439,10 @@ func (s State) stdio(b *Bundle) error {
 		return err
 	}
 	c := s.Container
+	if s.output.stdin != nil {
+		b.Stdin = s.output.stdin
+		return nil
+	}
 	if !c.Interactive && c.LogDriver != spec.LogPassthrough || c.TTY || !c.Attached("stdin") {
 		b.Stdin = null
 	}

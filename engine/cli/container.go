@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
@@ -104,6 +105,7 @@ func runCleanup(ctx context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
+	defer tellEnd()
 	var errs []error
 	for _, name := range set.Args() {
 		s, err := runDirs().Find(name)
@@ -143,6 +145,34 @@ func exitOfUnit(getenv func(string) string) engine.Exit {
 		}
 	}
 	return x
+}
+
+// tellEnd tells those who are attached to the container of this unit how it has ended, when systemd has seen that.
+func tellEnd() {
+	if os.Getenv("EXIT_CODE") != "" {
+		tell(keeper.Ended{Unit: unitOfSelf(), Code: exitOfUnit(os.Getenv).Code})
+	}
+}
+
+// tellFailure tells those who wait for a container why it could not start.
+func tellFailure(id string, err error) {
+	code := statusFailed
+	var exit *ExitError
+	if errors.As(startError(err), &exit) {
+		code = exit.Code
+	}
+	tell(keeper.Ended{ID: id, Code: code, Error: err.Error()})
+}
+
+// tell is for nobody where no keeper is.
+func tell(e keeper.Ended) {
+	if e.ID == "" && e.Unit == "" {
+		return
+	}
+	if conn, err := keeper.Dial(keeper.SocketIn(runDirs().Run)); err == nil {
+		conn.TellEnd(e)
+		conn.Close()
+	}
 }
 
 // unitOfSelf is the unit that this process belongs to.

@@ -185,6 +185,7 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	defer tellEnd()
 	var errs []error
 	code := 0
 	var e *engine.Engine

@@ -112,7 +112,9 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 		if err := checkTimeout(ctx, env, c); err != nil {
 			return err
 		}
-		_, err := e.Run(ctx, c)
+		if _, err = e.Run(ctx, c); err != nil {
+			tellFailure(os.Getenv(engine.IDVariable), err)
+		}
 		return err
 	}
 	return runForeground(ctx, e, c)
@@ -122,7 +124,16 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 // the user's namespace, whom the bus does not know.
 func transient(args []string) bool {
 	c, err := parseRun(args)
-	return err == nil && c.Detach && os.Getenv("NOTIFY_SOCKET") == ""
+	return err == nil && (c.Detach || viaUnit(c)) && os.Getenv("NOTIFY_SOCKET") == ""
+}
+
+// viaUnit tells whether a container that is to run in the foreground gets a unit all the same, which this berth attaches to: one
+// with a terminal, so that the detach keys can leave it running. Files that are handed on, and a group that was asked for, are
+// the caller's; without systemd there are no units.
+func viaUnit(c spec.Container) bool {
+	files, err := spec.FileNumbers(c.ProcessFlags)
+	return c.TTY && !c.Detach && c.Cgroups == "" && err == nil && len(files) == 0 && os.Getenv("NOTIFY_SOCKET") == "" &&
+		!rootless.Inside() && sd.Reachable(rootless.Needed())
 }
 
 // runTransient asks systemd to run the same command line as a unit.
@@ -155,11 +166,23 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	if err != nil {
 		return err
 	}
-	err = sd.StartTransient(ctx, env.Run, sd.Transient{
-		Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
-		Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon"}, args...),
-		Stop:  []string{"rm", "-v", "-f", "-i", id}, Setenv: append(copied(c), engine.IDVariable+"="+id),
-	})
+	start := func() error {
+		return sd.StartTransient(ctx, env.Run, sd.Transient{
+			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
+			Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon", "--detach"}, args...),
+			Stop:  []string{"rm", "-v", "-f", "-i", id}, Setenv: append(copied(c), engine.IDVariable+"="+id),
+		})
+	}
+	return startOrConnect(ctx, env, c, id, start)
+}
+
+// startOrConnect lets systemd start a container, and prints its ID or, when it is to be in the foreground, connects with it.
+func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, start func() error) error {
+	if !c.Detach {
+		awakeKeeper(ctx, env, c)
+		return connect(ctx, env, c, id, start)
+	}
+	err := start()
 	if err == nil {
 		_, err = fmt.Fprintln(env.Out, id)
 	}
@@ -177,13 +200,10 @@ func runKept(ctx context.Context, env *Env, c spec.Container, args []string) err
 		return err
 	}
 	s, err := runDirs().Find(id)
-	if err == nil {
-		err = startUnit(ctx, env, s)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		_, err = fmt.Fprintln(env.Out, id)
-	}
-	return err
+	return startOrConnect(ctx, env, c, id, func() error { return startUnit(ctx, env, s) })
 }
 
 // checkTimeout refuses a time limit that nobody would keep: in a unit berth has left long before the time is over.
@@ -284,7 +304,7 @@ func awakeKeeper(ctx context.Context, env *Env, c spec.Container) {
 // enterScope moves a foreground run into a scope of its own, as systemd-run(1) does, for a container needs a control group
 // that may be divided. Without systemd, or where the user has no manager, it stays in the caller's group.
 func enterScope(c spec.Container, args []string) error {
-	if c.Detach || c.Cgroups != "" {
+	if c.Detach || c.Cgroups != "" || viaUnit(c) {
 		return nil
 	}
 	slice, err := spec.Slice(c.CgroupParent)

@@ -62,8 +62,32 @@ func parseStart(args []string) ([]engine.State, startOptions, error) {
 
 // startsHere tells whether this process itself sets the container up: in a unit, or in the foreground.
 func startsHere(args []string) bool {
-	_, o, err := parseStart(args)
-	return err == nil && (o.attach || os.Getenv("NOTIFY_SOCKET") != "")
+	list, o, err := parseStart(args)
+	return err == nil && (o.attach && !connects(list[0]) && !list[0].Running() || os.Getenv("NOTIFY_SOCKET") != "")
+}
+
+// connects tells whether start --attach lets a unit run the container, as run does (viaUnit).
+func connects(s engine.State) bool {
+	return s.Container.TTY && !rootless.Inside() && sd.Reachable(rootless.Needed())
+}
+
+// startConnected attaches to the container, which it starts if need be.
+func startConnected(ctx context.Context, env *Env, s engine.State, o startOptions) error {
+	c := s.Container
+	c.Interactive, c.SigProxy = o.interactive, o.sigProxy
+	if o.detachKeys != "" {
+		c.DetachKeys = &o.detachKeys
+	}
+	c.Name = s.Name
+	if s.Running() {
+		l, err := linkOf(c, s.ID)
+		if err != nil {
+			return err
+		}
+		return l.join(ctx, env, s)
+	}
+	awakeKeeper(ctx, env, c)
+	return connect(ctx, env, c, s.ID, func() error { return startUnit(ctx, env, s) })
 }
 
 func beforeStart(_ context.Context, _ *Env, args []string) error {
@@ -71,7 +95,7 @@ func beforeStart(_ context.Context, _ *Env, args []string) error {
 	if err != nil || !o.attach || rootless.Inside() || unitOfSelf() == "" || strings.HasSuffix(unitOfSelf(), ".scope") && strings.HasPrefix(unitOfSelf(), "run-") {
 		return nil
 	}
-	if list[0].Running() {
+	if list[0].Running() || connects(list[0]) {
 		return nil
 	}
 	return sd.ExecScope(sd.Scope{User: rootless.Needed(), Program: selfPath(), Args: append([]string{"start"}, args...)})
@@ -85,6 +109,8 @@ func runStart(ctx context.Context, env *Env, args []string) error {
 	var errs []error
 	for _, s := range list {
 		switch {
+		case o.attach && (s.Running() || connects(s)):
+			return startConnected(ctx, env, s, o)
 		case o.attach:
 			return startForeground(ctx, env, s, o)
 		case s.Running() && os.Getenv("NOTIFY_SOCKET") == "":
@@ -95,6 +121,7 @@ func runStart(ctx context.Context, env *Env, args []string) error {
 				_, err = e.Start(ctx, s)
 			}
 			if err != nil {
+				tellFailure(s.ID, err)
 				return startError(err)
 			}
 		default:

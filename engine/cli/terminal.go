@@ -21,7 +21,7 @@ func checkTerminal(c spec.Container) error {
 			return fmt.Errorf("--attach=%s: known are stdin, stdout, stderr", s)
 		}
 	}
-	if len(c.Attach) > 0 && c.Detach {
+	if len(c.Attach) > 0 && c.Detach && os.Getenv("NOTIFY_SOCKET") == "" { // in a unit the two are of different berths
 		return fmt.Errorf("--attach and --detach exclude each other")
 	}
 	if c.TTY && c.LogDriver == spec.LogPassthrough {

@@ -3,7 +3,7 @@ package cli
 // verbs lists the commands in the order in which --help shows them.
 func verbs() []Verb {
 	return []Verb{
-		createVerb(), startVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), unpauseVerb(), waitVerb(), containerVerb(),
+		createVerb(), startVerb(), attachVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), unpauseVerb(), waitVerb(), containerVerb(),
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(), healthcheckVerb(),
 		cpVerb(), diffVerb(), commitVerb(), exportVerb(), mountVerb(), unmountVerb(), renameVerb(), portVerb(),
 		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), setupVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),

@@ -20,7 +20,8 @@ var ErrNone = errors.New("no keeper")
 
 // Conn is a connection to the keeper.
 type Conn struct {
-	fd int
+	fd     int
+	frames []byte // of one who is attached
 }
 
 // Dial connects; ErrNone when nobody listens. The service manager listens in the keeper's place and starts it.
@@ -47,7 +48,7 @@ func (c *Conn) Close() error { return unix.Close(c.fd) }
 
 // Keep sends a container's files, one for each of the record's streams. Wait tells what came of it.
 func (c *Conn) Keep(r Record, files ...*os.File) error {
-	r.Version = recordVersion
+	r.Version = r.version()
 	fds := make([]int, len(files))
 	for i, f := range files {
 		fds[i] = int(f.Fd())

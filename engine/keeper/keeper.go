@@ -28,11 +28,15 @@ type Keeper struct {
 	containers map[string]*container
 	watched    map[int32]watched
 	probed     map[*container]bool
-	ready      []*stream // have more than they were allowed at once
-	blocked    []*stream // wait for the journal
-	held       []*stream // have a line that has not ended
-	pause      int       // between looks at these, in milliseconds
-	looked     time.Time // last
+	attached   map[*attacher]bool
+	slow       map[*attacher]bool // do not read what is sent to them
+	hungry     map[*attacher]bool // have typed more than the container takes
+	wide       [2]int             // scratch for what is in the pipes of terminals
+	ready      []*stream          // have more than they were allowed at once
+	blocked    []*stream          // wait for the journal
+	held       []*stream          // have a line that has not ended
+	pause      int                // between looks at these, in milliseconds
+	looked     time.Time          // last
 	buf        []byte
 	lines      []line
 }
@@ -50,6 +54,11 @@ type container struct {
 	streams []*stream
 	sink    sink
 	health  *health
+
+	terminal *terminal // nil without one
+	input    *input    // nil when there is none, or it has ended
+	attached []*attacher
+	ended    *Ended
 }
 
 // sink takes lines. It returns how many it has taken; errBusy when it takes no more for now.
@@ -69,6 +78,8 @@ type stream struct {
 	content  int  // bytes in the pipe when it was held
 	ended    bool // no writer is left
 	divided  bool // the last line handed on was a part of one
+	shown    int  // bytes in the pipe that those who are attached have been sent
+	terminal *terminal
 }
 
 const (
@@ -83,6 +94,7 @@ func New(listener int) (*Keeper, error) {
 	k := &Keeper{
 		Journal: "/run/systemd", Warn: io.Discard, listener: listener,
 		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
+		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{},
 		buf: make([]byte, window),
 	}
 	var err error
@@ -92,6 +104,10 @@ func New(listener int) (*Keeper, error) {
 	if err := unix.Pipe2(k.scratch[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, err
 	}
+	if err := unix.Pipe2(k.wide[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, err
+	}
+	unix.FcntlInt(uintptr(k.wide[0]), unix.F_SETPIPE_SZ, screenSize) // or what the user may have
 	if k.scratchCap, err = unix.FcntlInt(uintptr(k.scratch[0]), unix.F_GETPIPE_SZ, 0); err != nil {
 		return nil, err
 	}
@@ -152,6 +168,9 @@ func (k *Keeper) Step(timeout int) error {
 	if pause := k.healthPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
 		timeout = pause
 	}
+	if pause := k.attachPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
+		timeout = pause
+	}
 	var events [64]unix.EpollEvent
 	n, err := unix.EpollWait(k.epoll, events[:], timeout)
 	if err != nil && !errors.Is(err, unix.EINTR) {
@@ -170,6 +189,9 @@ func (k *Keeper) Step(timeout int) error {
 	}
 	if len(k.probed) > 0 {
 		k.lookAfter()
+	}
+	if len(k.slow) > 0 || len(k.hungry) > 0 {
+		k.lookAtAttached()
 	}
 	list := k.ready
 	k.ready = nil
@@ -222,20 +244,28 @@ func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
 		return fmt.Errorf("container %s is kept already", r.ID)
 	}
 	c.sink = k.sink(c)
-	for i, s := range r.Streams {
-		if err := unix.SetNonblock(files[i], true); err != nil {
+	if err := c.sort(files); err != nil {
+		return err
+	}
+	if c.terminal != nil {
+		if err := k.connect(c.terminal); err != nil {
 			return err
 		}
-		standard := prioInfo
-		if s.Name == "stderr" {
-			standard = prioError
-		}
-		c.streams = append(c.streams, &stream{c: c, fd: files[i], standard: standard})
 	}
 	k.containers[r.ID] = c
 	k.follow(c)
 	k.watchHealth(c)
+	if c.input != nil {
+		if err := k.watch(c.input.fd, c.input, unix.EPOLLOUT|unix.EPOLLET); err != nil {
+			k.warn("container %s: %v", r.Name, err)
+		}
+	}
+	k.bindWaiting(c)
 	for _, s := range c.streams {
+		if s.terminal != nil { // which wakes us itself
+			k.queue(s)
+			continue
+		}
 		// At the edge: a line that has not ended yet is left in the pipe, and would wake us for ever.
 		if err := k.watch(s.fd, s, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
 			k.warn("container %s: %v", r.Name, err)
@@ -246,8 +276,41 @@ func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
 	return nil
 }
 
+// sort gives the files their places.
+func (c *container) sort(files []int) error {
+	var screen *stream
+	for i, s := range c.record.Streams {
+		if err := unix.SetNonblock(files[i], true); err != nil {
+			return err
+		}
+		switch s.Name {
+		case streamTerminal:
+			c.terminal = &terminal{c: c, master: files[i]}
+		case streamStdin:
+			c.input = &input{c: c, fd: files[i]}
+		case streamScreen:
+			screen = &stream{c: c, fd: files[i], standard: prioInfo}
+			c.streams = append(c.streams, screen)
+		case streamStderr:
+			c.streams = append(c.streams, &stream{c: c, fd: files[i], standard: prioError})
+		default:
+			c.streams = append(c.streams, &stream{c: c, fd: files[i], standard: prioInfo})
+		}
+	}
+	if (c.terminal == nil) != (screen == nil) {
+		return errors.New("a terminal needs its pipe")
+	}
+	if c.terminal != nil {
+		c.terminal.screen = screen
+	}
+	return nil
+}
+
 func (k *Keeper) sink(c *container) sink {
 	r := c.record
+	if r.Driver == Discard {
+		return discard{}
+	}
 	if r.Driver == K8sFile {
 		return &fileSink{path: r.Path, maxSize: r.MaxSize, warn: func(f string, a ...any) {
 			k.warn("container %s: %s", r.Name, fmt.Sprintf(f, a...))
@@ -289,6 +352,9 @@ func (l leader) event(k *Keeper, _ uint32) {
 	k.closeWatched(l.c.pidfd)
 	l.c.pidfd = -1
 	k.endHealth(l.c)
+	if t := l.c.terminal; t != nil {
+		k.queue(t.screen)
+	}
 	k.settle(l.c)
 }
 
@@ -305,9 +371,18 @@ func (k *Keeper) read(s *stream) {
 		return
 	}
 	for range turn {
+		if s.c.waits() {
+			return // and goes on when they have read
+		}
+		if s.terminal != nil {
+			k.pump(s.terminal)
+		}
 		ended := s.ended // before the look: what was written before the end is seen then
 		data, full, err := k.peek(s)
 		switch {
+		case errors.Is(err, unix.EAGAIN) && s.terminal != nil && ended:
+			k.end(s)
+			return
 		case errors.Is(err, unix.EAGAIN):
 			return // and nothing is lost when it ends meanwhile: that is another edge
 		case err != nil:
@@ -318,14 +393,23 @@ func (k *Keeper) read(s *stream) {
 			k.end(s)
 			return
 		}
+		k.show(s, data)
 		var used int
 		k.lines, used = cut(k.lines[:0], data, ended, full)
-		if used == 0 && k.small(s, len(data)) {
+		if used == 0 && s.terminal == nil && k.small(s, len(data)) {
 			k.lines, used = cut(k.lines[:0], data, ended, true)
 		}
 		if used == 0 {
-			k.hold(s, len(data))
+			switch {
+			case s.terminal == nil:
+				k.hold(s, len(data))
+			case s.terminal.more:
+				k.queue(s)
+			}
 			return
+		}
+		if s.terminal != nil {
+			withoutReturn(k.lines)
 		}
 		s.follows(k.lines)
 		taken, err := s.c.sink.write(k.lines, s.standard)
@@ -369,7 +453,7 @@ func (s *stream) follows(lines []line) {
 func length(lines []line, data []byte) int {
 	n := 0
 	for _, l := range lines {
-		n += len(l.text)
+		n += len(l.text) + l.dropped
 		if !l.partial && n < len(data) {
 			n++
 		}
@@ -380,14 +464,21 @@ func length(lines []line, data []byte) int {
 // peek shows what is in a pipe without taking it out; nothing and no error is its end. full says that the writers may not be
 // able to go on, because there is no room or because not all can be seen.
 func (k *Keeper) peek(s *stream) (data []byte, full bool, err error) {
-	n, err := unix.Tee(s.fd, k.scratch[1], window, unix.SPLICE_F_NONBLOCK)
+	scratch := k.scratch
+	if s.terminal != nil {
+		scratch = k.wide
+	}
+	n, err := unix.Tee(s.fd, scratch[1], window, unix.SPLICE_F_NONBLOCK)
 	if err != nil || n == 0 {
 		return nil, false, err
 	}
-	full = !writable(k.scratch[1])
+	full = !writable(scratch[1])
+	if s.terminal != nil {
+		full = s.terminal.full || int(n) == window // nobody but us writes into it
+	}
 	got := 0
 	for got < int(n) {
-		m, err := unix.Read(k.scratch[0], k.buf[got:n])
+		m, err := unix.Read(scratch[0], k.buf[got:n])
 		if err != nil {
 			return nil, false, fmt.Errorf("look into a pipe: %w", err)
 		}
@@ -421,6 +512,7 @@ func (k *Keeper) consume(s *stream, n int) error {
 			return fmt.Errorf("take %d bytes out of a pipe: %w", n, errors.Join(err, io.ErrUnexpectedEOF))
 		}
 		n -= int(m)
+		s.shown = max(s.shown-int(m), 0)
 	}
 	return nil
 }
@@ -477,6 +569,10 @@ func (j *journal) event(k *Keeper, _ uint32) { k.unblock() }
 
 // end closes a stream, and with the last one of a container all that is kept of it.
 func (k *Keeper) end(s *stream) {
+	if s.terminal != nil {
+		s.terminal.close(k)
+		s.terminal = nil
+	}
 	k.closeWatched(s.fd)
 	s.fd = -1
 	k.settle(s.c)
@@ -489,6 +585,9 @@ func (k *Keeper) settle(c *container) {
 			return
 		}
 	}
+	if c.input != nil && c.pidfd >= 0 {
+		return // it may still read
+	}
 	if c.health == nil && k.containers[c.record.ID] == c {
 		k.forget(c)
 	}
@@ -500,6 +599,10 @@ func (k *Keeper) forget(c *container) {
 		k.closeWatched(c.pidfd)
 	}
 	k.endHealth(c)
+	if c.input != nil {
+		c.input.close(k)
+	}
+	k.finish(c)
 	c.sink.close()
 	unix.Close(c.memory)
 	delete(k.containers, c.record.ID)
@@ -518,15 +621,38 @@ func (k *Keeper) keep(r *Record, files []int) error {
 		closeAll(files)
 		return nil
 	}
+	if r.stream(streamTerminal) >= 0 {
+		fd, inode, err := newScreen()
+		if err != nil {
+			closeAll(files)
+			return err
+		}
+		r.Streams, files = append(r.Streams, Stream{Name: streamScreen, Inode: inode}), append(files, fd)
+	}
 	memory, err := remember(r)
 	if err == nil {
-		err = k.Notify.Store(r.ID, append([]int{memory}, files...)...)
+		err = k.store(r, memory, files)
 	}
 	if err != nil {
 		closeAll(files)
 		return err
 	}
 	return k.adopt(r, memory, files)
+}
+
+// store puts the files into the manager's store. A standard input comes first: a record without its files would be half of one.
+func (k *Keeper) store(r *Record, memory int, files []int) error {
+	rest := []int{memory}
+	for i, fd := range files {
+		if r.Streams[i].Name != streamStdin {
+			rest = append(rest, fd)
+			continue
+		}
+		if err := k.Notify.Store(r.ID+inputSuffix, fd); err != nil {
+			return err
+		}
+	}
+	return k.Notify.Store(r.ID, rest...)
 }
 
 // remember writes the record into a file in memory.

@@ -16,6 +16,7 @@ type line struct {
 	text    []byte
 	partial bool // it goes on in the next one
 	rest    bool // it goes on from the one before
+	dropped int  // bytes at its end that are not in text
 }
 
 // cut divides what a pipe holds. It appends the complete lines to list, and returns how many bytes they have with their ends.

@@ -70,10 +70,12 @@ func TestCheckRecord(t *testing.T) {
 	}{
 		{"good", Record{ID: id, Driver: Journald, Streams: two}, ""},
 		{"file", Record{ID: id, Driver: K8sFile, Path: "/x", Streams: two}, ""},
-		{"newer", Record{Version: 2, ID: id, Driver: Journald, Streams: two}, "restart it"},
+		{"newer", Record{Version: recordVersion + 1, ID: id, Driver: Journald, Streams: two}, "restart it"},
 		{"ID", Record{ID: "../x", Driver: Journald, Streams: two}, "not the ID"},
 		{"ID in capitals", Record{ID: strings.ToUpper(id), Driver: Journald, Streams: two}, "not the ID"},
 		{"files", Record{ID: id, Driver: Journald, Streams: two[:1]}, "2 files for 1 streams"},
+		{"twice", Record{ID: id, Driver: Journald, Streams: []Stream{{Name: "stdout"}, {Name: "stdout"}}}, "two streams"},
+		{"kept nowhere", Record{ID: id, Driver: Discard, Streams: two}, ""},
 		{"driver", Record{ID: id, Driver: "x", Streams: two}, "unknown log driver"},
 		{"no path", Record{ID: id, Driver: K8sFile, Streams: two}, "without a path"},
 	}

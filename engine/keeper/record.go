@@ -8,16 +8,42 @@ package keeper
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 )
 
-// recordVersion is written into each record. A keeper leaves records of a newer version alone.
-const recordVersion = 1
+// recordVersion is the newest version of records. A keeper leaves records of a newer version alone. Version 2 has terminals and
+// standard inputs; a record without them is still of version 1, which older keepers understand.
+const recordVersion = 2
+
+// version is that of a record.
+func (r *Record) version() int {
+	if r.stream(streamTerminal) >= 0 || r.stream(streamStdin) >= 0 {
+		return recordVersion
+	}
+	return 1
+}
+
+// The names of streams. A terminal's screen is the keeper's own: a pipe that the terminal is read into.
+const (
+	streamStdout   = "stdout"
+	streamStderr   = "stderr"
+	streamStdin    = "stdin"
+	streamTerminal = "terminal"
+	streamScreen   = "screen"
+)
+
+// stream is the place of the stream of that name, -1 without one.
+func (r *Record) stream(name string) int {
+	return slices.IndexFunc(r.Streams, func(s Stream) bool { return s.Name == name })
+}
 
 // The drivers that the keeper serves.
 const (
 	Journald = "journald"
 	K8sFile  = "k8s-file"
+	Discard  = "none"
 )
 
 // Record is what the keeper must know of a container. It lies beside the pipes in the store, as a file in memory.
@@ -47,7 +73,7 @@ type Record struct {
 
 // Stream is the read end of a pipe.
 type Stream struct {
-	Name  string `json:"name"` // stdout or stderr
+	Name  string `json:"name"` // stdout, stderr, stdin or terminal
 	Inode uint64 `json:"inode"`
 }
 
@@ -56,6 +82,9 @@ type request struct {
 	Keep  *Record `json:"keep,omitempty"`
 	Probe string  `json:"probe,omitempty"` // ID: look at the container's health now
 	Await string  `json:"await,omitempty"` // ID: answer when it is healthy
+
+	Attach *Attach `json:"attach,omitempty"`
+	Ended  *Ended  `json:"ended,omitempty"`
 }
 
 // response answers a request.
@@ -77,14 +106,26 @@ func (r *Record) check(files int) error {
 		return fmt.Errorf("%q is not the ID of a container", r.ID)
 	case len(r.Streams) != files:
 		return fmt.Errorf("%d files for %d streams", files, len(r.Streams))
+	case !r.distinct():
+		return errors.New("two streams of one name")
 	case files == 0 && r.Health != nil:
 		return nil
-	case r.Driver != Journald && r.Driver != K8sFile:
+	case r.Driver != Journald && r.Driver != K8sFile && r.Driver != Discard:
 		return fmt.Errorf("unknown log driver %q", r.Driver)
 	case r.Driver == K8sFile && r.Path == "":
 		return fmt.Errorf("log driver %s without a path", r.Driver)
 	}
 	return nil
+}
+
+// distinct: each stream is there once.
+func (r *Record) distinct() bool {
+	for i, s := range r.Streams {
+		if r.stream(s.Name) != i {
+			return false
+		}
+	}
+	return true
 }
 
 // isID: 64 hexadecimal digits. It becomes a name in the store.

@@ -4,16 +4,25 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // Restore takes up again what an earlier keeper has left in the service manager's store: files by the IDs of containers.
 func (k *Keeper) Restore(stored map[string][]int) {
-	for id, fds := range stored {
-		if err := k.restore(id, fds); err != nil {
-			k.warn("container %s: %v", id, err)
+	for name, fds := range stored {
+		if id, ok := strings.CutSuffix(name, inputSuffix); ok {
+			if stored[id] == nil { // a keeper was killed before it had stored the rest
+				closeAll(fds)
+				k.Notify.Forget(name)
+			}
+			continue
+		}
+		if err := k.restore(name, append(fds, stored[name+inputSuffix]...)); err != nil {
+			k.warn("container %s: %v", name, err)
 		}
 	}
 }
@@ -23,7 +32,7 @@ func (k *Keeper) restore(id string, fds []int) error {
 		closeAll(fds)
 		return k.Notify.Forget(id)
 	}
-	memory, pipes := -1, map[uint64]int{}
+	memory, terminal, pipes := -1, -1, map[uint64]int{}
 	for _, fd := range fds {
 		var st unix.Stat_t
 		err := unix.Fstat(fd, &st)
@@ -32,6 +41,8 @@ func (k *Keeper) restore(id string, fds []int) error {
 			memory = fd
 		case err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO && pipes[st.Ino] == 0:
 			pipes[st.Ino] = fd
+		case err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && terminal < 0:
+			terminal = fd
 		default:
 			unix.Close(fd)
 		}
@@ -42,14 +53,24 @@ func (k *Keeper) restore(id string, fds []int) error {
 		return fmt.Errorf("%w; its output is lost", err)
 	}
 	var files []int
-	for _, s := range record.Streams {
-		if fd, ok := pipes[s.Inode]; ok {
+	record.Streams = slices.DeleteFunc(record.Streams, func(s Stream) bool {
+		fd, ok := pipes[s.Inode]
+		switch {
+		case s.Name == streamTerminal && terminal >= 0:
+			files, terminal = append(files, terminal), -1
+		case ok:
 			files = append(files, fd)
 			delete(pipes, s.Inode)
+		case s.Name == streamStdin: // it has been closed
+			return true
 		}
-	}
+		return false
+	})
 	for _, fd := range pipes {
 		unix.Close(fd)
+	}
+	if terminal >= 0 {
+		unix.Close(terminal)
 	}
 	if err := record.check(len(files)); err != nil {
 		// Left in the store: a newer keeper may know what to do with it.

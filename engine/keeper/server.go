@@ -17,6 +17,10 @@ func (door) event(k *Keeper, _ uint32) {
 		if err != nil {
 			return
 		}
+		if !k.trusted(fd) {
+			unix.Close(fd)
+			continue
+		}
 		c := &caller{fd: fd}
 		if err := k.watch(fd, c, unix.EPOLLIN); err != nil {
 			unix.Close(fd)
@@ -26,12 +30,32 @@ func (door) event(k *Keeper, _ uint32) {
 	}
 }
 
-// caller is a connection of an engine.
-type caller struct {
-	fd int
+// trusted tells whether the one who connects is root or the user whose keeper this is. The socket lies where nobody else gets to;
+// what can be asked for is too much to rest on that alone: to type into a container is to be root in it.
+func (k *Keeper) trusted(fd int) bool {
+	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		k.warn("who connects: %v", err)
+		return false
+	}
+	if peer.Uid != 0 && int(peer.Uid) != unix.Geteuid() {
+		k.warn("process %d of user %d is not let in", peer.Pid, peer.Uid)
+		return false
+	}
+	return true
 }
 
-func (c *caller) event(k *Keeper, _ uint32) {
+// caller is a connection of an engine.
+type caller struct {
+	fd       int
+	attacher *attacher // what it has become
+}
+
+func (c *caller) event(k *Keeper, events uint32) {
+	if c.attacher != nil {
+		c.attacher.event(k, events)
+		return
+	}
 	data, files, err := receive(c.fd, k.buf)
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
@@ -86,6 +110,11 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 		return true, k.ask(c, r.Probe, false)
 	case r.Await != "":
 		return true, k.ask(c, r.Await, true)
+	case r.Attach != nil:
+		return true, k.attach(c, r.Attach)
+	case r.Ended != nil:
+		k.ended(r.Ended)
+		return false, nil
 	}
 	return false, errors.New("unknown request; is the keeper older than berth? restart it (systemctl restart berth-keeper)")
 }

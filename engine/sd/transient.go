@@ -110,14 +110,20 @@ func StartUnit(ctx context.Context, run proc.Runner, user bool, unit string) err
 	return nil
 }
 
+// Reachable tells whether the system's manager, or the user's, can be asked.
+func Reachable(user bool) bool {
+	manager := "/run/systemd/system"
+	if user {
+		manager = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/private")
+	}
+	_, err := os.Stat(manager)
+	return err == nil
+}
+
 // ExecScope replaces this process by the program in the scope, whose control group may be divided. It returns nil, with
 // nothing done, where there is no service manager to ask.
 func ExecScope(s Scope) error {
-	manager := "/run/systemd/system"
-	if s.User {
-		manager = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/private")
-	}
-	if _, err := os.Stat(manager); err != nil {
+	if !Reachable(s.User) {
 		return nil
 	}
 	words := []string{"systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"}

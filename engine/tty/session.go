@@ -18,12 +18,44 @@ type Session struct {
 	Master     *os.File // of the container's terminal
 	Output     io.Reader
 	DetachKeys []byte
+	Cooked     bool // leave the settings of a terminal alone
+	// Remote is used instead of Master where that is not at hand.
+	Remote Remote
 }
+
+// Remote is a container's terminal, or its pipes, that somebody else holds.
+type Remote interface {
+	// Type takes what is typed.
+	Type(text []byte) error
+	// End says that there will be no more.
+	End() error
+	Resize(Size) error
+	// Show writes the output, until its end or an error of the connection.
+	Show() error
+}
+
+// held is the Remote of a terminal that is at hand.
+type held struct{ s *Session }
+
+func (h held) Type(text []byte) error {
+	_, err := h.s.Master.Write(text)
+	return err
+}
+
+// EndOfFile is what a terminal sends when ctrl-d is typed.
+const EndOfFile = 4
+
+func (h held) End() error          { return h.Type([]byte{EndOfFile}) }
+func (h held) Resize(z Size) error { return SetSize(h.s.Master, z) }
+func (h held) Show() error         { return h.s.print() }
 
 // Run copies until the output ends (nil), or until the detach keys are typed (ErrDetached). In is put into raw mode meanwhile
 // if it is a terminal. The output is read from Output, or from Master itself where Output is nil.
 func (s Session) Run() error {
-	if s.In != nil && Is(s.In) {
+	if s.Remote == nil {
+		s.Remote = held{&s}
+	}
+	if s.In != nil && !s.Cooked && Is(s.In) {
 		restore, err := MakeRaw(s.In)
 		if err != nil {
 			return err
@@ -34,7 +66,7 @@ func (s Session) Run() error {
 		defer s.follow()()
 	}
 	end := make(chan error, 2)
-	go func() { end <- s.print() }()
+	go func() { end <- s.Remote.Show() }()
 	if s.In != nil {
 		go func() {
 			if err := s.typed(); errors.Is(err, ErrDetached) {
@@ -53,7 +85,7 @@ func (s Session) follow() (stop func()) {
 	go func() {
 		for range resized {
 			if size, err := SizeOf(s.Screen); err == nil {
-				SetSize(s.Master, size)
+				s.Remote.Resize(size)
 			}
 		}
 	}()
@@ -76,9 +108,6 @@ func (s Session) print() error {
 	return err
 }
 
-// endOfFile is what a terminal sends when ctrl-d is typed.
-const endOfFile = 4
-
 // typed copies the input. The end of one that is no terminal is the end of what is typed.
 func (s Session) typed() error {
 	d := detacher{keys: s.DetachKeys}
@@ -87,7 +116,7 @@ func (s Session) typed() error {
 		n, err := s.In.Read(buf)
 		out, detached := d.filter(buf[:n])
 		if len(out) > 0 {
-			if _, err := s.Master.Write(out); err != nil {
+			if err := s.Remote.Type(out); err != nil {
 				return err
 			}
 		}
@@ -95,8 +124,7 @@ func (s Session) typed() error {
 		case detached:
 			return ErrDetached
 		case errors.Is(err, io.EOF) && !Is(s.In):
-			_, err := s.Master.Write([]byte{endOfFile})
-			return err
+			return s.Remote.End()
 		case err != nil:
 			return err
 		}

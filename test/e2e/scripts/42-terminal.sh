@@ -27,6 +27,9 @@ on_terminal() {
 	exec 7>"$tmp/$name.keys"
 }
 shows() { grep -q -- "$2" "$tmp/$1.out"; }
+typed_again() {
+	shows front '^three:44:' || { press 'echo three:$((40+4)):\n' && sleep 0.2 && shows front '^three:44:'; }
+}
 press() { printf "$1" >&7; }
 # ends WANT: what runs on the terminal ends with that status.
 ends() {
@@ -36,6 +39,8 @@ ends() {
 	assert_eq "exit status" "$code" "$1"
 }
 unset TERM
+# keeper_pid prints the keeper of the manager whose containers are being tried.
+keeper_pid() { "${as[@]}" systemctl $manager show -P MainPID berth-keeper.service; }
 b() { "${as[@]}" berth "$@"; }
 
 # in_front FLAGS SCRIPT runs a container without a terminal in the background; pid is the berth that is to get signals.
@@ -80,6 +85,30 @@ foreground() {
 	press 'exit 9\n'
 	ends 9
 
+	say "detach, attach, and a killed keeper: ${as[0]:-root}"
+	on_terminal front "${as[@]}" berth run --rm -it --name e2e-front --network none $IMAGE sh
+	press 'echo unit:$((40+2)):\n'
+	wait_for 20 shows front '^unit:42:'
+	press '\020\021'
+	ends 0
+	"${as[@]}" berth attach --no-stdin e2e-front >"$tmp/watch" &
+	watch=$!
+	on_terminal front "${as[@]}" berth attach --detach-keys ctrl-a,x e2e-front
+	press 'echo two:$((40+3)) $(stty size):\n'
+	wait_for 20 shows front '^two:43 33 77:'
+	wait_for 20 grep -q '^two:43' "$tmp/watch"
+	kill -9 "$(keeper_pid)"
+	wait_for 20 typed_again # what was on its way to the keeper when it was killed has to be typed once more
+	press '\001x'
+	ends 0
+	on_terminal front "${as[@]}" berth attach e2e-front
+	press 'exit 9\n'
+	ends 9
+	code=0
+	wait "$watch" || code=$?
+	assert_eq "status of the one who only watched" "$code" 9
+	assert_match "what he saw" "$(cat "$tmp/watch")" '^three:44:'
+
 	say "signals: ${as[0]:-root}"
 	in_front "" 'trap "exit 11" USR1; trap "echo hup" HUP; echo ready; while :; do sleep 0.05; done'
 	kill -HUP "$pid"
@@ -92,12 +121,13 @@ foreground() {
 	ended_with 12
 }
 
-as=()
+as=() manager=
 foreground
 as=(env -C / runuser -u tester -- env -i HOME=/home/tester USER=tester PATH=/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000
 	DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus)
+manager=--user
 foreground
-as=()
+as=() manager=
 
 say "without systemd"
 cat >"$tmp/bare.sh" <<'F'
@@ -131,5 +161,5 @@ say "nothing is left"
 assert_alone
 wait_for 20 no_scope
 wait_for 20 user_no_scope
-rm -rf "$tmp"/front.* "$tmp/out" "$tmp/bare.sh"
+rm -rf "$tmp"/front.* "$tmp/out" "$tmp/watch" "$tmp/bare.sh"
 leak_check

@@ -25,6 +25,7 @@ build: ## build the programs into bin/
 	$(BUILD) -o bin/berth-generator ./generator/berth-generator
 	$(BUILD) -o bin/berth-fetch ./engine/fetch/berth-fetch
 	$(BUILD) -o bin/berth-keeper ./engine/keeper/berth-keeper
+	$(BUILD) -o bin/berth-net ./engine/usernet/berth-net
 
 .PHONY: man
 man: ## render the manual pages into bin/man
@@ -44,7 +45,7 @@ endef
 .PHONY: install
 install: build man install-support ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 bin/berth $(DESTDIR)$(BINDIR)/berth
-	for p in image fetch keeper; do install -D -m 0755 bin/berth-$$p $(DESTDIR)$(LIBEXECDIR)/berth-$$p || exit 1; done
+	for p in image fetch keeper net; do install -D -m 0755 bin/berth-$$p $(DESTDIR)$(LIBEXECDIR)/berth-$$p || exit 1; done
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 	for n in 1 5 8; do install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$$n bin/man/*.$$n || exit 1; done
@@ -57,6 +58,8 @@ install-support:
 	ln -sfr $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-dns
 	$(call keeper_units,system,$(DESTDIR)$(SYSTEM_UNITS))
 	$(call keeper_units,user,$(DESTDIR)$(USER_UNITS))
+	for u in berth-net berth-pasta; do sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|' engine/usernet/berth-net/user/$$u.service >$(DESTDIR)$(USER_UNITS)/$$u.service || exit 1; \
+		chmod 0644 $(DESTDIR)$(USER_UNITS)/$$u.service || exit 1; done
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do for u in service timer; do \
 		install -D -m 0644 engine/autoupdate/systemd/berth-auto-update.$$u $$d/berth-auto-update.$$u || exit 1; \
 		sed -i 's,/usr/bin/berth,$(BINDIR)/berth,' $$d/berth-auto-update.$$u || exit 1; done; done
@@ -65,7 +68,7 @@ install-support:
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-dns
 	rmdir $(DESTDIR)$(LIBEXECDIR)/staging || true
-	rm -f $(DESTDIR)$(LIBEXECDIR)/berth-keeper
+	rm -f $(DESTDIR)$(LIBEXECDIR)/berth-keeper $(DESTDIR)$(LIBEXECDIR)/berth-net $(DESTDIR)$(USER_UNITS)/berth-net.service $(DESTDIR)$(USER_UNITS)/berth-pasta.service
 	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.* $(DESTDIR)$(USER_UNITS)/berth-auto-update.*
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper.socket $$d/sockets.target.wants/berth-keeper.socket; done
 	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8 $(DESTDIR)$(MANDIR)/man8/berth-keeper.8

@@ -72,7 +72,7 @@ func beforeCommit(_ context.Context, _ *Env, args []string) error {
 	if err != nil || !rootless.Needed() || !s.Running() || !o.squash {
 		return nil
 	}
-	return rootless.Join(s.Init)
+	return rootless.Enter(s.Init)
 }
 
 func runCommit(ctx context.Context, env *Env, args []string) (err error) {

@@ -111,7 +111,7 @@ func beforeCp(_ context.Context, _ *Env, args []string) error {
 	if err != nil || !s.Running() {
 		return nil
 	}
-	return rootless.Join(s.Init)
+	return rootless.Enter(s.Init)
 }
 
 func runCp(ctx context.Context, env *Env, args []string) error {

@@ -99,7 +99,7 @@ func beforeExec(_ context.Context, _ *Env, args []string) error {
 	if err := enterManager(s, append([]string{"exec"}, args...)); err != nil {
 		return err
 	}
-	return rootless.Join(s.Init)
+	return rootless.Enter(s.Init)
 }
 
 // enterManager starts the command line again in a scope of the user's manager, if need be: a process may be moved into a

@@ -42,7 +42,7 @@ func beforeExport(_ context.Context, _ *Env, args []string) error {
 	if err != nil || !rootless.Needed() || !s.Running() {
 		return nil
 	}
-	return rootless.Join(s.Init)
+	return rootless.Enter(s.Init)
 }
 
 func runExport(_ context.Context, env *Env, args []string) (err error) {

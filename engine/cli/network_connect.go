@@ -27,7 +27,7 @@ func networkConnectVerb() Verb {
 	return Verb{
 		Name: "network connect", Usage: "[OPTION…] NETWORK CONTAINER", Summary: "put a running container on a network",
 		Text:  "The container gets one more interface at once. Until it ends: what it is to have at its next start stands in its unit file.",
-		Flags: o.flags, Run: runNetworkConnect,
+		Flags: o.flags, Userns: needsUserns, Run: runNetworkConnect,
 	}
 }
 
@@ -72,7 +72,7 @@ func networkAndContainer(env *Env, set *pflag.FlagSet) (string, *engine.Engine, 
 func networkDisconnectVerb() Verb {
 	return Verb{
 		Name: "network disconnect", Usage: "[OPTION…] NETWORK CONTAINER", Summary: "take a running container off a network",
-		Flags: networkDisconnectFlags, Run: runNetworkDisconnect,
+		Flags: networkDisconnectFlags, Userns: needsUserns, Run: runNetworkDisconnect,
 	}
 }
 

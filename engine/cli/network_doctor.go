@@ -16,7 +16,7 @@ func networkDoctorVerb() Verb {
 a reload of it. ` + "`berth network reload --all`" + ` puts them back.
 
 Exit status: 1 when a rule is missing.`,
-		Run: runNetworkDoctor,
+		Userns: needsUserns, Run: runNetworkDoctor,
 	}
 }
 
@@ -59,9 +59,6 @@ func runNetworkDoctor(ctx context.Context, env *Env, args []string) error {
 	}
 	if set.NArg() > 0 {
 		return errors.New("it looks at all containers; none is named")
-	}
-	if rootlessMode() {
-		return errors.New("a user's containers have no rules in the host's firewall: pasta connects them")
 	}
 	all, err := allWired()
 	if err != nil {

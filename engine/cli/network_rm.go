@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,13 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/network"
+	"github.com/berth-pods/berth/engine/rootless"
 )
+
+// isForce reports whether a word has --force, without which no container is removed.
+func isForce(word string) bool {
+	return strings.HasPrefix(word, "--force") || len(word) > 1 && word[0] == '-' && word[1] != '-' && strings.Contains(word, "f")
+}
 
 type networkRmOptions struct {
 	force bool
@@ -31,6 +38,7 @@ func networkRmVerb() Verb {
 
 Exit status: 1 when there is no such network, 2 when a container is on it.`,
 		Flags: o.flags, Run: runNetworkRm,
+		Userns: func(args []string) bool { return rootless.Needed() && slices.ContainsFunc(args, isForce) },
 	}
 }
 

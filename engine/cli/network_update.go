@@ -22,7 +22,7 @@ func networkUpdateVerb() Verb {
 	return Verb{
 		Name: "network update", Usage: "[OPTION…] NAME", Summary: "change the name servers that a network asks",
 		Text:  "Containers that run ask the new ones at once.",
-		Flags: o.flags, Run: runNetworkUpdate,
+		Flags: o.flags, Userns: needsUserns, Run: runNetworkUpdate,
 	}
 }
 
@@ -63,7 +63,7 @@ func networkReloadVerb() Verb {
 		Name: "network reload", Usage: "[OPTION…] [CONTAINER|POD…]", Summary: "put the firewall rules of containers back",
 		Text: `Puts back what a reload of the firewall has taken away: the rules of published ports and of the networks, and the names
 that the networks' name server knows. The containers and their connections are left alone.`,
-		Flags: networkReloadFlags, Run: runNetworkReload,
+		Flags: networkReloadFlags, Userns: needsUserns, Run: runNetworkReload,
 	}
 }
 

@@ -22,7 +22,7 @@ func podVerb() Verb {
 		Text: `A pod is a group of containers that share a network with its ports, a host name, and means of communication. No process
 belongs to it: files hold what is shared. A user's pods, and those that share a PID namespace, have one process, which sleeps.`,
 		Sub: []Verb{
-			podCreateVerb(), podExistsVerb(), podHoldVerb(), podInspectVerb(), podKillVerb(), podLogsVerb(), podPauseVerb(), podPruneVerb(), podPsVerb(),
+			podCreateVerb(), podDownVerb(), podExistsVerb(), podHoldVerb(), podInspectVerb(), podKillVerb(), podLogsVerb(), podPauseVerb(), podPruneVerb(), podPsVerb(),
 			podRestartVerb(), podRmVerb(), podStartVerb(), podStatsVerb(), podStopVerb(), podTopVerb(), podUnpauseVerb(),
 		},
 		Run: func(context.Context, *Env, []string) error {
@@ -161,14 +161,20 @@ func startPod(ctx context.Context, env *Env, p engine.Pod) error {
 		return nil
 	}
 	inUnit := os.Getenv("NOTIFY_SOCKET") != ""
-	if flags := engine.HolderFlags(p); flags != 0 && !rootless.Inside() {
+	if engine.HolderFlags(p) != 0 && (!rootless.Inside() || podOnBridges(p)) {
+		if !inUnit && rootless.Inside() {
+			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
+		}
 		if !inUnit {
 			return sd.StartTransient(ctx, env.Run, sd.Transient{
 				User: rootless.Needed(), Unit: p.Name + "-pod", Program: selfPath(),
 				Start: []string{"pod", "start", p.Name}, Stop: []string{"pod", "stop", "--ignore", p.Name},
 			})
 		}
-		holder, err := rootless.Hold(ctx, env.Run, flags, []string{"pod", "hold", p.ID})
+		if rootless.Needed() && podOnBridges(p) {
+			return enterUserNet(ctx, env, p)
+		}
+		holder, err := rootless.Hold(ctx, env.Run, podHolder(p))
 		if err != nil {
 			return fmt.Errorf("pod %q: %w", p.Name, err)
 		}
@@ -235,6 +241,11 @@ func runPodStop(ctx context.Context, env *Env, args []string) error {
 	return eachPod(env, list, func(p engine.Pod) error { return stopPod(ctx, env, p, o.timeout()) })
 }
 
+// podHolder is the process that holds the pod's namespaces.
+func podHolder(p engine.Pod) rootless.Holder {
+	return rootless.Holder{Name: "berth-pod", Namespaces: engine.HolderFlags(p), Args: []string{"pod", "hold", p.ID}}
+}
+
 // stopPod stops the containers and takes down what they share.
 func stopPod(ctx context.Context, env *Env, p engine.Pod, timeout *time.Duration) error {
 	e, err := newEngine(env)
@@ -242,6 +253,9 @@ func stopPod(ctx context.Context, env *Env, p engine.Pod, timeout *time.Duration
 		return err
 	}
 	if err := stopMembers(ctx, env, e, p, timeout); err != nil {
+		return err
+	}
+	if err := leaveUserNet(ctx, env, p); err != nil {
 		return err
 	}
 	return e.StopPod(ctx, p)
@@ -371,7 +385,34 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 	if err != nil {
 		return err
 	}
+	if err := leaveUserNet(ctx, env, p); err != nil {
+		return err
+	}
+	if p, err = runDirs().FindPod(p.ID); err != nil {
+		return err
+	}
 	return e.RemovePod(ctx, p)
+}
+
+func podDownVerb() Verb {
+	return Verb{
+		Name: "pod down", Usage: "POD", Summary: "take down what the containers of a pod share; `pod stop` calls it",
+		Userns: needsUserns,
+		Run: func(ctx context.Context, env *Env, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one pod")
+			}
+			p, err := runDirs().FindPod(args[0])
+			if err != nil {
+				return err
+			}
+			e, err := newEngine(env)
+			if err != nil {
+				return err
+			}
+			return e.StopPod(ctx, p)
+		},
+	}
 }
 
 func podHoldVerb() Verb {

@@ -281,6 +281,9 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 	if c.Detach && !transient(args) {
 		awakeKeeper(ctx, env, c)
 	}
+	if err := startUserNet(ctx, env, c); err != nil {
+		return err
+	}
 	if err := startHolder(ctx, env, c); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
+	"github.com/berth-pods/berth/engine/usernet"
 )
 
 // LibexecDir is where the programs lie that berth calls; set by the linker for other places.
@@ -110,14 +111,21 @@ func newEngine(env *Env) (*engine.Engine, error) {
 func newAdapter(env *Env, conf config.Config, graphRoot string) network.Adapter {
 	dirs := runDirs()
 	machine, _ := os.ReadFile("/etc/machine-id")
-	return network.Adapter{
+	a := network.Adapter{
 		Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: nameServer(conf), Pasta: conf.Helper("pasta"),
 		Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
 		Live: liveIn(dirs), StateDir: "/run/containers/networks", Rootless: rootlessMode(),
 		Machine:   strings.TrimSpace(string(machine)),
 		StartDHCP: func(ctx context.Context) error { return sd.StartDHCP(ctx, env.Run, conf.Helper("netavark")) },
 	}
+	if rootlessMode() {
+		a.Place, a.StateDir = userNet(), userNet().State()
+	}
+	return a
 }
+
+// userNet is the network that a user's bridges are in.
+func userNet() usernet.Net { return usernet.Net{Dir: filepath.Join(runDirs().Run, "net")} }
 
 // NameServerProgram is the name under which netavark calls berth to start aardvark-dns.
 const NameServerProgram = "berth-dns"
@@ -126,7 +134,11 @@ const NameServerProgram = "berth-dns"
 func NameServer(args []string) int {
 	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
 	if err == nil {
-		err = sd.StartNameServer(context.Background(), proc.Run, conf.Helper("aardvark-dns"), args)
+		server := sd.NameServer{Words: []string{conf.Helper("aardvark-dns")}}
+		if rootlessMode() { // the manager starts it outside of the user's network
+			server = sd.NameServer{User: true, With: usernet.HolderUnit, Words: []string{helper("berth-net"), "enter", conf.Helper("aardvark-dns")}}
+		}
+		err = sd.StartNameServer(context.Background(), proc.Run, server, args)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
@@ -261,8 +273,14 @@ func ownCgroupPath() string {
 	return ""
 }
 
-// reexec runs this same command line as root of the user's namespace.
+// reexec runs this same command line as root of the user's namespace: of the one that the user's bridges are in, where there
+// is one, for none of its siblings has rights over them.
 func reexec(ctx context.Context, env *Env) error {
+	if holder, err := userNet().Holder(); err == nil {
+		if err := rootless.Enter(holder); !errors.Is(err, proc.ErrGone) {
+			return err
+		}
+	}
 	code, err := rootless.Reexec(ctx, env.Run)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/usernet"
 )
 
 // Connect puts a running container on one more network. The published ports come along: they stay reachable when the
@@ -40,14 +41,14 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 	if err := a.readyForDHCP(ctx, options); err != nil {
 		return undo(err)
 	}
-	p.Begun = true
+	p.begin(a)
 	if err := a.record(r, p); err != nil {
 		return undo(err)
 	}
 	if err := a.netavark(ctx, "setup", r.NetNS, options); err != nil {
 		return undo(err)
 	}
-	return p.status(), nil
+	return p.status(), a.publish(r, p)
 }
 
 // Disconnect takes a running container off a network.
@@ -71,7 +72,7 @@ func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, networ
 		p.Leases = slices.DeleteFunc(p.Leases, func(l string) bool { return l == lease })
 	}
 	p.drop(network)
-	return p.status(), errors.Join(append(errs, a.record(r, p))...)
+	return p.status(), errors.Join(append(errs, a.record(r, p), a.publish(r, p))...)
 }
 
 // change takes netavark's turn and reads the plan of a container that is on bridges.
@@ -83,6 +84,9 @@ func (a Adapter) change(r engine.NetworkRequest) (*plan, func(), error) {
 	p, err := a.recorded(r)
 	if err == nil && (p == nil || p.Options == nil) {
 		err = fmt.Errorf("container %q is on no bridge network: its networks cannot be changed while it runs", r.Name)
+	}
+	if err == nil && a.left(p) {
+		err = fmt.Errorf("container %q was started in a network that is gone since %s was stopped; restart it", r.Name, usernet.HolderUnit)
 	}
 	if err != nil {
 		unlock()

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/usernet"
 )
 
 // Rule is a rule of the host's firewall that a container needs.
@@ -30,18 +30,22 @@ func (a Adapter) Rules(ctx context.Context, list []engine.NetworkRequest) ([]Rul
 		if err != nil {
 			return nil, err
 		}
-		if p != nil && p.Options != nil && p.Begun {
+		if p != nil && p.Options != nil && p.Begun && !a.left(p) {
 			wanted = append(wanted, p.rules(r.Name)...)
 		}
 	}
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	nft, err := exec.LookPath("nft")
+	nft, err := usernet.FindNft()
 	if err != nil {
-		return nil, fmt.Errorf("nft is not there, with which the rules could be read; install the package nftables")
+		return nil, err
 	}
-	text, err := a.Run(ctx, proc.Command{Path: nft, Args: []string{"list", "ruleset"}})
+	var text []byte
+	err = a.inPlace(func() (err error) {
+		text, err = a.Run(ctx, proc.Command{Path: nft, Args: []string{"list", "ruleset"}})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list the firewall's rules: %w", err)
 	}
@@ -62,6 +66,9 @@ func (p *plan) rules(owner string) []Rule {
 			if !d.Internal {
 				list = append(list, Rule{Owner: owner, Text: "traffic of " + s.Subnet, words: []string{"saddr " + s.Subnet, "jump nv_"}})
 			}
+		}
+		if d.Internal { // nothing is published there
+			continue
 		}
 		for _, ip := range p.Options.Networks[name].StaticIPs {
 			family := "4"

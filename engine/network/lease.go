@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/spec"
@@ -268,9 +270,21 @@ func (a Adapter) leasePort(r engine.NetworkRequest, p *plan, m spec.PortMapping,
 		return fmt.Errorf("port %d/%s is published by another container (%.12s); choose another one", port, m.Protocol, holder)
 	}
 	if err := free(m, port); err != nil {
+		if errors.Is(err, unix.EACCES) {
+			return fmt.Errorf("port %d/%s: ports below %s are root's: choose a higher one, or let an administrator lower net.ipv4.ip_unprivileged_port_start", port, m.Protocol, firstFreePort())
+		}
 		return fmt.Errorf("port %d/%s: %w; `ss -lnp` shows who has it", port, m.Protocol, err)
 	}
 	return nil
+}
+
+// firstFreePort is the lowest port that a user may have (ip(7), ip_unprivileged_port_start).
+func firstFreePort() string {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err != nil {
+		return "1024"
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // free reports an error when a program of the host listens on the port. netavark's rules would take its traffic away

@@ -3,14 +3,16 @@ package network
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -59,7 +61,10 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	if err != nil {
 		return err
 	}
-	_, err = a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Stdin: bytes.NewReader(input)})
+	err = a.inPlace(func() error {
+		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Env: a.environment(), Stdin: bytes.NewReader(input)})
+		return err
+	})
 	var exit *proc.ExitError
 	if errors.As(err, &exit) {
 		return fmt.Errorf("netavark %s: %s", action, netavarkError(exit))
@@ -67,8 +72,16 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	return err
 }
 
+// environment lets netavark find nft, which a user's PATH need not have, and iptables a lock that a user may take.
+func (a Adapter) environment() []string {
+	if a.Place == nil {
+		return nil
+	}
+	return append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin", "XTABLES_LOCKFILE="+filepath.Join(a.StateDir, "xtables.lock"))
+}
+
 func (a Adapter) flags() []string {
-	args := []string{"--config", a.StateDir, "--rootless", "false"}
+	args := []string{"--config", a.StateDir, "--rootless", strconv.FormatBool(a.Place != nil)}
 	if a.Aardvark != "" {
 		args = append(args, "--aardvark-binary", a.Aardvark)
 	}
@@ -92,7 +105,11 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 		if o.NetworkInfo[name].Driver != bridgeDriver {
 			continue
 		}
-		release, err := a.matchBridge(ctx, r, name, o.NetworkInfo[name].NetworkInterface)
+		var release func()
+		err := a.inPlace(func() (err error) {
+			release, err = a.matchBridge(ctx, r, name, o.NetworkInfo[name].NetworkInterface)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("bridge of network %q: %w", name, err)
 		}
@@ -118,12 +135,16 @@ const linkPatience = 500 * time.Millisecond
 // may have died too. release takes the place holder away.
 func (a Adapter) matchBridge(ctx context.Context, r engine.NetworkRequest, network, bridge string) (release func(), err error) {
 	others := a.others(r, network)
-	ports := filepath.Join("/sys/class/net", bridge, "brif")
 	deadline := time.Now().Add(linkPatience)
-	for r.NetNS == "" && entries(ports) > others && ctx.Err() == nil && time.Now().Before(deadline) {
+	there, ports, err := bridgePorts(bridge)
+	for err == nil && r.NetNS == "" && ports > others && ctx.Err() == nil && time.Now().Before(deadline) {
 		time.Sleep(2 * time.Millisecond)
+		there, ports, err = bridgePorts(bridge)
 	}
-	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
+		return nil, err
+	}
+	if !there {
 		// Podman may make it at this moment: that will do as well.
 		if err := addDevice(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
 			return nil, err
@@ -151,7 +172,7 @@ func (a Adapter) others(r engine.NetworkRequest, network string) int {
 		}
 		run := filepath.Dir(a.Leases)
 		for _, dir := range []string{filepath.Join(run, holder), filepath.Join(run, "pods", holder)} {
-			if p, err := a.recorded(engine.NetworkRequest{Dir: dir}); err == nil && p != nil && p.Begun {
+			if p, err := a.recorded(engine.NetworkRequest{Dir: dir}); err == nil && p != nil && p.Begun && !a.left(p) {
 				seen[holder] = true
 			}
 		}
@@ -205,9 +226,33 @@ func joinBridge(bridge, device string) error {
 	return unix.IoctlIfreq(fd, unix.SIOCBRADDIF, join)
 }
 
-func entries(dir string) int {
-	list, _ := os.ReadDir(dir)
-	return len(list)
+// bridgePorts counts the devices on the bridge in the thread's network namespace: /sys shows only the one that it was
+// mounted in (rtnetlink(7)).
+func bridgePorts(bridge string) (there bool, ports int, err error) {
+	dump, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
+	if err != nil {
+		return false, 0, fmt.Errorf("list network devices: %w", err)
+	}
+	messages, err := syscall.ParseNetlinkMessage(dump)
+	if err != nil {
+		return false, 0, err
+	}
+	masters, index := map[uint32]int{}, uint32(0)
+	for i := range messages {
+		attributes, err := syscall.ParseNetlinkRouteAttr(&messages[i])
+		if err != nil || messages[i].Header.Type != unix.RTM_NEWLINK {
+			continue
+		}
+		for _, a := range attributes {
+			switch {
+			case a.Attr.Type == unix.IFLA_MASTER && len(a.Value) >= 4:
+				masters[binary.NativeEndian.Uint32(a.Value)]++
+			case a.Attr.Type == unix.IFLA_IFNAME && string(bytes.TrimRight(a.Value, "\x00")) == bridge:
+				there, index = true, binary.NativeEndian.Uint32(messages[i].Data[4:8]) // ifi_index of struct ifinfomsg
+			}
+		}
+	}
+	return there, masters[index], nil
 }
 
 // standIn makes a network namespace with devices named like the container's interfaces.

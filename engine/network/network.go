@@ -15,6 +15,7 @@ import (
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/usernet"
 )
 
 // Adapter is an engine.Network.
@@ -31,8 +32,21 @@ type Adapter struct {
 	Rootless bool
 	// Machine tells this machine's containers from those of the same names elsewhere: hardware addresses come from it.
 	Machine string
+	// Place is where a user's bridges are; nil for root's, which are on the host.
+	Place Place
 	// StartDHCP starts netavark's DHCP client, which renews the leases of containers.
 	StartDHCP func(ctx context.Context) error
+}
+
+// Place is a network namespace of a user's own, with a program that forwards ports to it.
+type Place interface {
+	// ID tells the namespace from all others; "" when it is not there.
+	ID() string
+	// Do calls f in a thread that is in the namespace.
+	Do(f func() error) error
+	// Publish opens the ports of a container, in place of those that it had; Withdraw closes them.
+	Publish(id string, list []usernet.Forward) error
+	Withdraw(id string) error
 }
 
 // plan is what Plan decided, recorded beside the container's state before anything is set up.
@@ -42,6 +56,7 @@ type plan struct {
 	Options   *netavarkOptions `json:"options,omitempty"`
 	Order     []string         `json:"order,omitempty"`  // the networks, as they were named
 	Begun     bool             `json:"begun,omitempty"`  // netavark was called
+	Home      string           `json:"home,omitempty"`   // Place that it was called in
 	Leases    []string         `json:"leases,omitempty"` // below Adapter.Leases
 	PastaArgs []string         `json:"pastaArgs,omitempty"`
 }
@@ -62,8 +77,9 @@ func (a Adapter) Plan(_ context.Context, r engine.NetworkRequest) (engine.Networ
 		return engine.NetworkStatus{}, fmt.Errorf("network %s connects nothing", n.Mode)
 	case a.Rootless && n.Default:
 		return a.planPasta(r, "")
-	case a.Rootless:
-		return engine.NetworkStatus{}, fmt.Errorf("network %q: without root a container has Network=none, host or pasta", n.Attach[0].Network)
+	}
+	if err := a.checkPlace(r, n.Attach); err != nil {
+		return engine.NetworkStatus{}, err
 	}
 	return a.planBridges(r, n.Attach)
 }
@@ -195,11 +211,22 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 		return err
 	}
 	defer unlock()
-	p.Begun = true
+	p.begin(a)
 	if err := a.record(r, p); err != nil {
 		return err
 	}
-	return a.netavark(ctx, "setup", r.NetNS, p.Options)
+	if err := a.netavark(ctx, "setup", r.NetNS, p.Options); err != nil {
+		return err
+	}
+	return a.publish(r, p)
+}
+
+// begin notes that netavark is called, and where.
+func (p *plan) begin(a Adapter) {
+	p.Begun = true
+	if a.Place != nil {
+		p.Home = a.Place.ID()
+	}
 }
 
 // Teardown undoes what Plan and Setup did. r.NetNS names the container's namespace, or is empty when that is gone.
@@ -217,7 +244,12 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 		if p, err = a.recorded(r); err != nil || p == nil { // somebody may have connected it to another network meanwhile
 			return err
 		}
-		if p.Begun && len(p.Options.Networks) > 0 {
+		if a.Place != nil {
+			if err := a.Place.Withdraw(r.ID); err != nil {
+				return err
+			}
+		}
+		if p.Begun && len(p.Options.Networks) > 0 && !a.left(p) {
 			if err := a.teardownBridge(ctx, r, p.Options); err != nil {
 				return err // the leases stay until the rules that use them are gone
 			}

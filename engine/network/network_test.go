@@ -217,7 +217,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"address of another", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge:ip=1.2.3.4"} }, "in no subnet of network \"podman\", which has 10.88.0.0/16"},
 		{"no netavark", func(a *Adapter, _ *engine.NetworkRequest) { a.Netavark = "/none/netavark" }, "install the package netavark"},
 		{"no pasta", func(a *Adapter, _ *engine.NetworkRequest) { a.Rootless, a.Pasta = true, "/none/pasta" }, "install the package passt"},
-		{"bridge without root", func(a *Adapter, r *engine.NetworkRequest) { a.Rootless, r.Networks = true, []string{"web"} }, "without root a container has Network=none, host or pasta"},
+		{"bridge without root", func(a *Adapter, r *engine.NetworkRequest) { a.Rootless, r.Networks = true, []string{"web"} }, "looked after by the user's service manager (systemd --user), and berth-pasta.service does not run"},
 		{"sctp without root", func(a *Adapter, r *engine.NetworkRequest) {
 			a.Rootless, r.Publish = true, []spec.PortMapping{{HostPort: 1, ContainerPort: 80, Range: 1, Protocol: "sctp"}}
 		}, "pasta forwards tcp and udp"},
@@ -482,5 +482,24 @@ func TestChosenPortIsTold(t *testing.T) {
 		if err != nil || len(status.Published) != 1 || status.Published[0].HostPort == 0 {
 			t.Errorf("rootless %v: %+v, %v", rootless, status.Published, err)
 		}
+	}
+}
+
+// TestForwards: a user's ports go to the first addresses of each kind that are on a network which is no internal one.
+func TestForwards(t *testing.T) {
+	p := &plan{Order: []string{"in", "a", "b"}, Options: &netavarkOptions{
+		Networks: map[string]perNetwork{"in": {StaticIPs: []string{"10.0.0.2"}}, "a": {StaticIPs: []string{"10.1.0.2"}}, "b": {StaticIPs: []string{"10.2.0.2", "fd00::2"}}},
+		NetworkInfo: map[string]definition{
+			"in": {Internal: true, Subnets: []subnet{{Subnet: "10.0.0.0/24"}}}, "a": {Subnets: []subnet{{Subnet: "10.1.0.0/24"}}}, "b": {},
+		},
+		PortMappings: []spec.PortMapping{{HostIP: "127.0.0.1", HostPort: 8080, ContainerPort: 80, Range: 2, Protocol: "tcp"}},
+	}}
+	got := fmt.Sprint(p.forwards())
+	if want := "[{tcp 127.0.0.1 8080 80 [10.1.0.2 fd00::2] [10.0.0.0/24 10.1.0.0/24]} {tcp 127.0.0.1 8081 81 [10.1.0.2 fd00::2] [10.0.0.0/24 10.1.0.0/24]}]"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	p.Order = []string{"in"}
+	if got := p.forwards(); len(got) > 0 {
+		t.Errorf("published on an internal network: %v", got)
 	}
 }

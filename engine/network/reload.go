@@ -24,7 +24,7 @@ func (a Adapter) Reload(ctx context.Context, r engine.NetworkRequest) error {
 	}
 	defer unlock()
 	p, err := a.recorded(r)
-	if err != nil || p == nil || p.Options == nil || !p.Begun {
+	if err != nil || p == nil || p.Options == nil || !p.Begun || a.left(p) {
 		return err
 	}
 	o := p.Options.bridges()
@@ -81,7 +81,10 @@ func (a Adapter) Update(ctx context.Context, n Network) error {
 	}
 	defer unlock()
 	args := append(a.flags(), "update", n.Name(), "--network-dns-servers", strings.Join(n.NetworkDNS, ","))
-	_, err = a.Run(ctx, proc.Command{Path: a.Netavark, Args: args})
+	err = a.inPlace(func() error {
+		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: args, Env: a.environment()})
+		return err
+	})
 	var exit *proc.ExitError
 	if errors.As(err, &exit) {
 		return fmt.Errorf("netavark update: %s", netavarkError(exit))

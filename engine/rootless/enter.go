@@ -26,24 +26,11 @@ const (
 // Entered reports whether Enter has put this process into the user's namespace: the manager knows it, not its parent.
 func Entered() bool { return os.Getenv(enteredVariable) != "" }
 
-// Enter replaces this process by the same program, with the same arguments, as root of the user namespace that owns the
-// process's network namespace, in a mount namespace of its own. A new user namespace would not do: it is a sibling of that
-// one and has no rights over it, whereas the user has all rights over both (user_namespaces(7)).
+// Enter replaces this process by the same program, with the same arguments, as root of the user namespace that the user's
+// process was set up in, in a mount namespace of its own. A new user namespace would not do: it is a sibling of that one
+// and has no rights over it, whereas the user has all rights over both (user_namespaces(7)). On success it does not return.
 func Enter(process proc.ID) error {
-	net, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", process.PID))
-	if err != nil {
-		return err
-	}
-	defer net.Close()
-	if !process.Running() { // the PID may have gone to another process before the file was opened
-		return proc.ErrGone
-	}
-	owner, err := unix.IoctlRetInt(int(net.Fd()), unix.NS_GET_USERNS)
-	if err != nil {
-		return fmt.Errorf("its namespaces are not this user's: %w", err)
-	}
-	// A number that is not between those that the caller hands on, and one that stays open.
-	fd, err := unix.FcntlInt(uintptr(owner), unix.F_DUPFD, 100)
+	fd, err := namespaceOf(process)
 	if err != nil {
 		return err
 	}
@@ -60,22 +47,76 @@ func Enter(process proc.ID) error {
 		"nsenter", "--preserve-credentials", fmt.Sprintf("--user=/proc/self/fd/%d", fd), "--",
 		"unshare", "--mount", "--propagation", "unchanged", "--", self,
 	}
-	env := append(os.Environ(), enteredVariable+"=1", configuredVariable+"=done",
-		fmt.Sprintf("%s=%d", uidVariable, os.Getuid()), fmt.Sprintf("%s=%d", gidVariable, os.Getgid()))
+	env := append(configured(), enteredVariable+"=1")
 	return fmt.Errorf("nsenter: %w", syscall.Exec(path, append(args, os.Args[1:]...), env))
 }
 
-// Hold starts this program with other arguments in new namespaces, and returns when it says that it is ready. For a user a
-// user namespace is among them. It stays when the caller ends.
-func Hold(ctx context.Context, run proc.Runner, namespaces uintptr, args []string) (proc.ID, error) {
+// namespaceOf opens the user namespace that the process was set up in: a file that stays open over an exec.
+func namespaceOf(process proc.ID) (int, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", process.PID))
+	if err != nil {
+		return -1, fmt.Errorf("user namespace of process %d: %w", process.PID, err)
+	}
+	if !process.Running() { // the PID may have gone to another process before the file was opened
+		return -1, proc.ErrGone
+	}
+	if f, err = belowOwn(f); err != nil {
+		return -1, fmt.Errorf("user namespace of process %d: %w", process.PID, err)
+	}
+	defer f.Close()
+	// A number that is not between those that the caller hands on.
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD, 100)
+}
+
+// belowOwn returns the namespace on the way up from f that is the child of this process's own: a container may have made
+// namespaces of its own in the one that it was set up in.
+func belowOwn(f *os.File) (*os.File, error) {
+	var own unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/user", &own); err != nil {
+		return nil, err
+	}
+	for {
+		// The parent of a namespace outside of our own is kept from us (EPERM, ioctl_ns(2)).
+		parent, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_PARENT)
+		if err != nil {
+			return nil, fmt.Errorf("it is not one of this user's: %w", err)
+		}
+		up := os.NewFile(uintptr(parent), "user namespace")
+		var st unix.Stat_t
+		if err := unix.Fstat(parent, &st); err != nil {
+			return nil, err
+		}
+		if st.Dev == own.Dev && st.Ino == own.Ino {
+			up.Close()
+			return f, nil
+		}
+		f.Close()
+		f = up
+	}
+}
+
+// Holder is a process that holds namespaces: this program with other arguments.
+type Holder struct {
+	Name       string // shown as its program's
+	Namespaces uintptr
+	Args       []string
+	Stderr     *os.File // nil for none
+}
+
+// Hold starts the holder in new namespaces, and returns when it says that it is ready. For a user a user namespace is among
+// them. It stays when the caller ends.
+func Hold(ctx context.Context, run proc.Runner, h Holder) (proc.ID, error) {
 	ready, theirs, err := os.Pipe()
 	if err != nil {
 		return proc.ID{}, err
 	}
 	defer ready.Close()
-	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Args[0] = "berth-pod"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true}
+	cmd := exec.Command("/proc/self/exe", h.Args...)
+	cmd.Args[0] = h.Name
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: h.Namespaces, Setsid: true}
+	if h.Stderr != nil {
+		cmd.Stderr = h.Stderr
+	}
 	cmd.Dir, cmd.ExtraFiles, cmd.Env = "/", []*os.File{theirs}, append(os.Environ(), ReadyVariable+"=3")
 	if !Needed() {
 		err = cmd.Start()

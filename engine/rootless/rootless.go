@@ -140,6 +140,9 @@ func spawn() (*exec.Cmd, func(word string), error) {
 	return cmd, release, nil
 }
 
+// Environment is that of a process in the namespace of this user, for who enters it by another way than Enter.
+func Environment() []string { return configured() }
+
 // configured is the environment of a process in the namespace.
 func configured() []string {
 	return append(os.Environ(), configuredVariable+"=done",

@@ -16,40 +16,49 @@ import (
 // NameServerUnit is the unit of the name server that all containers share.
 const NameServerUnit = "berth-dns.service"
 
+// NameServer says how aardvark-dns is started.
+type NameServer struct {
+	User  bool     // by the user's manager, not the system's
+	With  string   // unit that it ends with; "" for none
+	Words []string // that start it, less its own
+}
+
 // StartNameServer starts aardvark-dns as a unit of its own. netavark would start it in a scope, where nobody brings it
 // back when it is killed; systemd does, within a moment, and no container notices. The words are netavark's: --config DIR …
-func StartNameServer(ctx context.Context, run proc.Runner, program string, args []string) error {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return fmt.Errorf("start %s: %w", program, syscall.Exec(program, append([]string{program}, args...), os.Environ()))
+func StartNameServer(ctx context.Context, run proc.Runner, s NameServer, args []string) error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil && !s.User {
+		return fmt.Errorf("start %s: %w", s.Words[0], syscall.Exec(s.Words[0], append(s.Words, args...), os.Environ()))
 	}
 	dir := ""
 	if i := slices.Index(args, "--config"); i >= 0 && i+1 < len(args) {
 		dir = args[i+1]
 	}
-	words := nameServerArgs(program, dir, args)
-	if os.Getuid() != 0 {
-		words = append([]string{"--user"}, words...)
-	}
+	words := s.args(dir, args)
 	_, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: words})
 	var exit *proc.ExitError
 	if errors.As(err, &exit) { // it is there, but was between an end and a start when netavark looked for it
-		_, again := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: []string{"restart", NameServerUnit}})
-		if again == nil {
+		if control(ctx, run, s.User, "restart", NameServerUnit) == nil {
 			return nil
 		}
 	}
 	return err
 }
 
-// nameServerArgs are the words of systemd-run(1). aardvark-dns forks and writes its PID beside the files of the networks;
+// args are the words of systemd-run(1). aardvark-dns forks and writes its PID beside the files of the networks;
 // it ends on its own, with status 0, when the last network is gone.
-func nameServerArgs(program, dir string, args []string) []string {
+func (s NameServer) args(dir string, args []string) []string {
 	words := []string{
 		"--quiet", "--collect", "--unit=" + NameServerUnit, "--description=Names of containers", "--service-type=forking",
 		"--property=PIDFile=" + filepath.Join(dir, "aardvark.pid"), "--property=Restart=on-failure", "--property=RestartSec=50ms",
-		"--property=StartLimitIntervalSec=0", "--", program,
+		"--property=StartLimitIntervalSec=0",
 	}
-	return append(words, args...)
+	if s.With != "" {
+		words = append(words, "--property=PartOf="+s.With, "--property=After="+s.With)
+	}
+	if s.User {
+		words = append([]string{"--user"}, words...)
+	}
+	return slices.Concat(words, []string{"--"}, s.Words, args)
 }
 
 // StartDHCP starts netavark's DHCP client, which keeps the leases of containers. Distributions have a socket unit for it;

@@ -30,6 +30,19 @@ func (Manager) Notify(state string) error {
 	return nil
 }
 
+// Store gives the manager an open file to keep: a process that it starts again gets it under that name
+// (sd_pid_notify_with_fds(3)). FDPOLL=0, for a namespace cannot be polled.
+func (Manager) Store(name string, f *os.File) error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	if err := sendFile(socket, "FDSTORE=1\nFDPOLL=0\nFDNAME="+name, f); err != nil {
+		return fmt.Errorf("give the service manager a file to keep: %w", err)
+	}
+	return nil
+}
+
 // barrier sends the end of a pipe and waits until the manager closes it, which it does when it has come to that message.
 func barrier(socket string, timeout time.Duration) error {
 	r, w, err := os.Pipe()

@@ -48,8 +48,12 @@ func TestRestarts(t *testing.T) {
 }
 
 func TestNameServerArgs(t *testing.T) {
-	got := strings.Join(nameServerArgs("/lib/aardvark-dns", "/run/x", []string{"--config", "/run/x", "-p", "53", "run"}), " ")
+	got := strings.Join(NameServer{Words: []string{"/lib/aardvark-dns"}}.args("/run/x", []string{"--config", "/run/x", "-p", "53", "run"}), " ")
 	if !strings.HasSuffix(got, " -- /lib/aardvark-dns --config /run/x -p 53 run") || !strings.Contains(got, "--property=PIDFile=/run/x/aardvark.pid ") {
+		t.Error(got)
+	}
+	got = strings.Join(NameServer{User: true, With: "net.service", Words: []string{"/lib/net", "enter", "/lib/dns"}}.args("/run/x", []string{"run"}), " ")
+	if !strings.HasPrefix(got, "--user ") || !strings.HasSuffix(got, " --property=PartOf=net.service --property=After=net.service -- /lib/net enter /lib/dns run") {
 		t.Error(got)
 	}
 }

@@ -1,0 +1,91 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/usernet"
+)
+
+// checkPlace refuses bridges that a user cannot have.
+func (a Adapter) checkPlace(r engine.NetworkRequest, list []spec.Attachment) error {
+	if !a.Rootless {
+		return nil
+	}
+	if a.Place == nil || a.Place.ID() == "" {
+		return fmt.Errorf("network %q: the bridges of a user are looked after by the user's service manager (systemd --user), and %s does not run: "+
+			"`systemctl --user start %[2]s` tells why; Network=pasta needs no manager", list[0].Network, usernet.PastaUnit)
+	}
+	for _, at := range list {
+		def, err := a.definition(at.Network)
+		if err != nil {
+			return err
+		}
+		if def.Driver != bridgeDriver {
+			return fmt.Errorf("network %q: its driver %s puts containers on a device of the host, which is root's to do; a user's networks are bridges", at.Network, def.Driver)
+		}
+	}
+	for _, m := range r.Publish {
+		if m.Protocol == "sctp" {
+			return fmt.Errorf("port %d/sctp cannot be published without root: tcp and udp can", m.ContainerPort)
+		}
+	}
+	return nil
+}
+
+// inPlace calls f in a thread that is where the bridges are.
+func (a Adapter) inPlace(f func() error) error {
+	if a.Place == nil {
+		return f()
+	}
+	return a.Place.Do(f)
+}
+
+// left reports whether the place where the plan was carried out is gone: all that was made there has gone with it.
+func (a Adapter) left(p *plan) bool { return a.Place != nil && p.Home != a.Place.ID() }
+
+// publish opens the ports of a user's container. The rules of root's are made by netavark.
+func (a Adapter) publish(r engine.NetworkRequest, p *plan) error {
+	if a.Place == nil {
+		return nil
+	}
+	return a.Place.Publish(r.ID, p.forwards())
+}
+
+// forwards are the published ports, one by one, to the container's addresses on the first networks that have them.
+func (p *plan) forwards() []usernet.Forward {
+	var to []netip.Addr
+	var near []string
+	for _, name := range p.Order {
+		d := p.Options.NetworkInfo[name]
+		for _, s := range d.Subnets {
+			near = append(near, s.Subnet)
+		}
+		if d.Internal { // nothing is published there
+			continue
+		}
+		for _, ip := range p.Options.Networks[name].StaticIPs {
+			address, err := netip.ParseAddr(ip)
+			other := func(a netip.Addr) bool { return a.Is4() == address.Is4() }
+			if err == nil && !slices.ContainsFunc(to, other) {
+				to = append(to, address)
+			}
+		}
+	}
+	var list []usernet.Forward
+	if len(to) == 0 {
+		return nil
+	}
+	for _, m := range p.Options.PortMappings {
+		for i := range max(m.Range, 1) {
+			list = append(list, usernet.Forward{
+				Protocol: strings.ToLower(m.Protocol), HostIP: m.HostIP, HostPort: m.HostPort + i, Port: m.ContainerPort + i, To: to, Near: near,
+			})
+		}
+	}
+	return list
+}

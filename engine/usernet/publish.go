@@ -1,0 +1,143 @@
+package usernet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+)
+
+// Forward is a published port.
+type Forward struct {
+	Protocol string       `json:"protocol"`         // tcp or udp
+	HostIP   string       `json:"hostIP,omitempty"` // "" for all addresses
+	HostPort uint16       `json:"hostPort"`
+	Port     uint16       `json:"port"` // of the container
+	To       []netip.Addr `json:"to"`   // the container's addresses, at most one of each kind
+	Near     []string     `json:"near"` // subnets whose hosts the container asks itself, without a gateway
+}
+
+// published are the ports of a container: DIR/ports/ID.
+type published struct {
+	Version  int       `json:"version"`
+	Forwards []Forward `json:"forwards"`
+}
+
+const publishedVersion = 1
+
+func (n Net) portsOf(id string) string { return filepath.Join(n.Dir, "ports", id) }
+func (n Net) socket() string           { return n.file("control") }
+
+// answerPatience is how long the program may take to open ports.
+const answerPatience = 10 * time.Second
+
+// Publish opens the ports of a container, in place of those that it had, and returns when they are open. What is published is
+// written down first: a program that is started again opens the same ports.
+func (n Net) Publish(id string, list []Forward) error {
+	if len(list) == 0 {
+		return n.Withdraw(id)
+	}
+	if err := os.MkdirAll(filepath.Dir(n.portsOf(id)), 0o700); err != nil {
+		return err
+	}
+	data, err := json.Marshal(published{publishedVersion, list})
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(n.portsOf(id), data, 0o600); err != nil {
+		return err
+	}
+	if err := n.tell(id); err != nil {
+		return fmt.Errorf("publish ports: %w", err)
+	}
+	return nil
+}
+
+// Withdraw closes the ports of a container.
+func (n Net) Withdraw(id string) error {
+	err := os.Remove(n.portsOf(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = n.tell(id)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
+		return nil // no program, no open port
+	}
+	return err
+}
+
+// tell lets the program look at a container's ports again.
+func (n Net) tell(id string) error {
+	conn, err := net.Dial("unix", n.socket())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(answerPatience))
+	if _, err := io.WriteString(conn, id+"\n"); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		return err
+	}
+	if text := strings.TrimSpace(string(answer)); text != "ok" {
+		return errors.New(strings.TrimPrefix(text, "error: "))
+	}
+	return nil
+}
+
+// readPublished reads the ports of a container; none when it has none.
+func readPublished(path string) ([]Forward, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var p published
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	if p.Version > publishedVersion {
+		return nil, fmt.Errorf("%s has version %d, this program knows up to %d", path, p.Version, publishedVersion)
+	}
+	return p.Forwards, nil
+}
+
+// destination is where a client's connection goes and the address that the container is to see: the client's own, unless it
+// is one that an answer would not come back from.
+func (f Forward) destination(client netip.Addr) (to, from netip.Addr, ok bool) {
+	client = client.Unmap().WithZone("")
+	for _, a := range f.To {
+		if !to.IsValid() || a.Is4() == client.Is4() {
+			to = a
+		}
+	}
+	if !to.IsValid() {
+		return to, from, false
+	}
+	if to.Is4() != client.Is4() || client.IsLoopback() || client.IsLinkLocalUnicast() || client.IsUnspecified() || client.IsMulticast() {
+		return to, from, true
+	}
+	for _, near := range f.Near {
+		if p, err := netip.ParsePrefix(near); err == nil && p.Contains(client) {
+			return to, from, true
+		}
+	}
+	return to, client, true
+}

@@ -1,0 +1,146 @@
+// Package usernet is the network that the bridges of one user are in: a network namespace of the user's own, which a small
+// program holds, which pasta connects to the host, and whose published ports that program forwards. The program runs as a
+// unit of the user's manager, and so do pasta and the name server: no container's control group has a process of them.
+package usernet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// The units, in the order in which they start.
+const (
+	HolderUnit = "berth-net.service"
+	PastaUnit  = "berth-pasta.service"
+)
+
+// DNS is the address at which pasta answers queries for the host's resolver.
+const DNS = "169.254.1.1"
+
+// Net is a user's network, by the directory that its files lie in.
+type Net struct {
+	Dir string
+}
+
+// ErrNone says that the network is not there.
+var ErrNone = errors.New("the user's network is not there: `systemctl --user start " + PastaUnit + "` makes it")
+
+// holder is what the program tells of itself: DIR/holder.json.
+type holder struct {
+	Version int     `json:"version"`
+	Process proc.ID `json:"process"`
+	NetFD   int     `json:"netFD"` // its handle on the network namespace
+	Inode   uint64  `json:"inode"` // of the namespace, which no other has as long as it is there
+	ID      string  `json:"id"`    // of the namespace, which no other has ever
+}
+
+const holderVersion = 1
+
+func (n Net) file(name string) string { return filepath.Join(n.Dir, name) }
+
+// PastaPID is the file with pasta's PID.
+func (n Net) PastaPID() string { return n.file("pasta.pid") }
+
+// State is netavark's directory.
+func (n Net) State() string { return n.file("netavark") }
+
+// load reads what a program that is there has told.
+func (n Net) load() (holder, error) {
+	h, err := n.told()
+	if err == nil && !h.Process.Running() {
+		return h, ErrNone
+	}
+	return h, err
+}
+
+// told is what a program has told of itself, whether or not it is there.
+func (n Net) told() (holder, error) {
+	var h holder
+	data, err := os.ReadFile(n.file("holder.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, ErrNone
+	}
+	if err != nil {
+		return h, err
+	}
+	if err := json.Unmarshal(data, &h); err != nil {
+		return h, fmt.Errorf("%s is damaged: %w; `systemctl --user restart %s` writes it anew", n.file("holder.json"), err, HolderUnit)
+	}
+	if h.Version > holderVersion {
+		return h, fmt.Errorf("%s has version %d, this berth knows up to %d", n.file("holder.json"), h.Version, holderVersion)
+	}
+	return h, nil
+}
+
+func (n Net) save(h holder) error {
+	h.Version = holderVersion
+	data, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(n.file("holder.json"), append(data, '\n'), 0o600)
+}
+
+// Holder is the process that holds the network; ErrNone when there is none.
+func (n Net) Holder() (proc.ID, error) {
+	h, err := n.load()
+	return h.Process, err
+}
+
+// Ready reports whether the network is there and pasta was started for it.
+func (n Net) Ready() bool {
+	_, err := n.load()
+	_, pasta := os.Stat(n.PastaPID())
+	return err == nil && pasta == nil
+}
+
+// ID tells one network namespace of this boot from all others; "" when there is none.
+func (n Net) ID() string {
+	h, err := n.load()
+	if err != nil {
+		return ""
+	}
+	return h.ID
+}
+
+// Do calls f in a thread that is in the network namespace. The caller must be root of the user namespace that it is of.
+func (n Net) Do(f func() error) error {
+	h, err := n.load()
+	if err != nil {
+		return err
+	}
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/fd/%d", h.Process.PID, h.NetFD))
+	if err != nil {
+		return fmt.Errorf("the user's network: %w", err)
+	}
+	defer ns.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(ns.Fd()), &st); err != nil || st.Ino != h.Inode {
+		return errors.Join(err, ErrNone) // the number is another process's by now
+	}
+	return within(ns, f)
+}
+
+// within calls f in a thread of the network namespace.
+func within(ns *os.File, f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("enter the user's network: %w", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}

@@ -1,0 +1,214 @@
+package usernet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+func TestDestination(t *testing.T) {
+	both := Forward{
+		To:   []netip.Addr{netip.MustParseAddr("10.89.0.7"), netip.MustParseAddr("fd00::7")},
+		Near: []string{"10.89.0.0/24", "fd00::/64"},
+	}
+	one := Forward{To: both.To[:1], Near: both.Near}
+	for _, tt := range []struct {
+		forward          Forward
+		client, to, from string
+	}{
+		{both, "192.0.2.1", "10.89.0.7", "192.0.2.1"},
+		{both, "::ffff:192.0.2.1", "10.89.0.7", "192.0.2.1"},
+		{both, "2001:db8::1", "fd00::7", "2001:db8::1"},
+		{both, "127.0.0.1", "10.89.0.7", "invalid IP"},
+		{both, "::1", "fd00::7", "invalid IP"},
+		{both, "fe80::1%eth0", "fd00::7", "invalid IP"},
+		{both, "10.89.0.9", "10.89.0.7", "invalid IP"}, // the container would answer its neighbour itself
+		{one, "2001:db8::1", "10.89.0.7", "invalid IP"},
+	} {
+		to, from, ok := tt.forward.destination(netip.MustParseAddr(tt.client))
+		if !ok || to.String() != tt.to || from.String() != tt.from {
+			t.Errorf("%s: to %s from %s (%v), want to %s from %s", tt.client, to, from, ok, tt.to, tt.from)
+		}
+	}
+	if _, _, ok := (Forward{}).destination(netip.MustParseAddr("192.0.2.1")); ok {
+		t.Error("a container without an address can be reached")
+	}
+}
+
+// TestMarks: netavark gives its address to all that has this bit.
+func TestMarks(t *testing.T) {
+	if (outMark|answerMark)&0x2000 != 0 {
+		t.Error("a mark is netavark's")
+	}
+}
+
+func TestLoad(t *testing.T) {
+	n := Net{Dir: t.TempDir()}
+	if _, err := n.Holder(); !errors.Is(err, ErrNone) || n.ID() != "" || n.Ready() {
+		t.Errorf("of nothing: %v", err)
+	}
+	self, err := proc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.save(holder{Process: self, NetFD: 7, Inode: 42, ID: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := n.Holder(); err != nil || id != self || n.ID() != "one" || n.Ready() {
+		t.Errorf("%v, %v, %q", id, err, n.ID())
+	}
+	for text, want := range map[string]string{"{": "is damaged", `{"version":99}`: "has version 99"} {
+		if err := os.WriteFile(n.file("holder.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Holder(); err == nil || !bytes.Contains([]byte(err.Error()), []byte(want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	self.Start++
+	if err := n.save(holder{Process: self}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Holder(); !errors.Is(err, ErrNone) {
+		t.Errorf("of a process that has ended: %v", err)
+	}
+}
+
+// here is a forwarder whose containers are in this very network namespace.
+func here(t *testing.T) Net {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("entering a network namespace needs root")
+	}
+	n := Net{Dir: t.TempDir()}
+	ns, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &forwarder{net: n, ns: ns, open: map[string][]io.Closer{}, warn: t.Errorf}
+	control, err := net.Listen("unix", n.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go w.serve(control)
+	t.Cleanup(func() {
+		control.Close()
+		for id := range w.open {
+			n.Withdraw(id)
+		}
+	})
+	return n
+}
+
+func TestForward(t *testing.T) {
+	n := here(t)
+	to := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	go func() {
+		for {
+			c, err := server.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				all, _ := io.ReadAll(c) // until the client has said all
+				fmt.Fprintf(c, "got %d", len(all))
+				c.Close()
+			}()
+		}
+	}()
+	echo, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.Close()
+	go func() {
+		buf := make([]byte, 100)
+		for {
+			size, from, err := echo.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			echo.WriteTo(append([]byte("got "), buf[:size]...), from)
+		}
+	}()
+	port := freePort(t)
+	list := []Forward{
+		{Protocol: "tcp", HostIP: "127.0.0.1", HostPort: port, Port: uint16(server.Addr().(*net.TCPAddr).Port), To: to},
+		{Protocol: "udp", HostPort: port, Port: uint16(echo.LocalAddr().(*net.UDPAddr).Port), To: to},
+	}
+	if err := n.Publish("c1", list); err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprint("127.0.0.1:", port)
+	client, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Write(make([]byte, 1<<20))
+	client.(*net.TCPConn).CloseWrite()
+	if answer, err := io.ReadAll(client); err != nil || string(answer) != "got 1048576" {
+		t.Errorf("tcp: %q, %v", answer, err)
+	}
+	datagrams, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer datagrams.Close()
+	datagrams.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(datagrams, "hello")
+	buf := make([]byte, 100)
+	if size, err := datagrams.Read(buf); err != nil || string(buf[:size]) != "got hello" {
+		t.Errorf("udp: %q, %v", buf[:size], err)
+	}
+	if err := n.Publish("c2", list[:1]); !errors.Is(errors.Unwrap(err), unix.EADDRINUSE) && (err == nil || !bytes.Contains([]byte(err.Error()), []byte("in use"))) {
+		t.Errorf("a port twice: %v", err)
+	}
+	if err := n.Withdraw("c1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Error("a port that was withdrawn is open")
+	}
+	if _, err := os.Stat(filepath.Join(n.Dir, "ports", "c1")); err == nil {
+		t.Error("its file is there")
+	}
+}
+
+func TestWithdrawWithoutProgram(t *testing.T) {
+	n := Net{Dir: t.TempDir()}
+	if err := n.Withdraw("c1"); err != nil {
+		t.Error(err)
+	}
+	if err := n.Publish("c1", []Forward{{Protocol: "tcp"}}); err == nil {
+		t.Error("published by nobody")
+	}
+	if err := n.Withdraw("c1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}

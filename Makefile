@@ -60,6 +60,10 @@ install-support:
 	$(call keeper_units,user,$(DESTDIR)$(USER_UNITS))
 	for u in berth-net berth-pasta; do sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|' engine/usernet/berth-net/user/$$u.service >$(DESTDIR)$(USER_UNITS)/$$u.service || exit 1; \
 		chmod 0644 $(DESTDIR)$(USER_UNITS)/$$u.service || exit 1; done
+	sed 's|@BINDIR@|$(BINDIR)|' engine/network/systemd/berth-firewall.service >$(DESTDIR)$(SYSTEM_UNITS)/berth-firewall.service
+	chmod 0644 $(DESTDIR)$(SYSTEM_UNITS)/berth-firewall.service
+	for f in firewalld nftables; do install -d $(DESTDIR)$(SYSTEM_UNITS)/$$f.service.wants || exit 1; \
+		ln -sf ../berth-firewall.service $(DESTDIR)$(SYSTEM_UNITS)/$$f.service.wants/berth-firewall.service || exit 1; done
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do for u in service timer; do \
 		install -D -m 0644 engine/autoupdate/systemd/berth-auto-update.$$u $$d/berth-auto-update.$$u || exit 1; \
 		sed -i 's,/usr/bin/berth,$(BINDIR)/berth,' $$d/berth-auto-update.$$u || exit 1; done; done
@@ -69,6 +73,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/berth $(DESTDIR)$(LIBEXECDIR)/berth-image $(DESTDIR)$(LIBEXECDIR)/berth-fetch $(DESTDIR)$(LIBEXECDIR)/berth-dns
 	rmdir $(DESTDIR)$(LIBEXECDIR)/staging || true
 	rm -f $(DESTDIR)$(LIBEXECDIR)/berth-keeper $(DESTDIR)$(LIBEXECDIR)/berth-net $(DESTDIR)$(USER_UNITS)/berth-net.service $(DESTDIR)$(USER_UNITS)/berth-pasta.service
+	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-firewall.service $(DESTDIR)$(SYSTEM_UNITS)/{firewalld,nftables}.service.wants/berth-firewall.service
 	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.* $(DESTDIR)$(USER_UNITS)/berth-auto-update.*
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper.socket $$d/sockets.target.wants/berth-keeper.socket; done
 	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8 $(DESTDIR)$(MANDIR)/man8/berth-keeper.8

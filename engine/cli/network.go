@@ -23,7 +23,7 @@ func networkVerb() Verb {
 		Text: "Networks are bridges on the host, made by netavark when the first container joins. Their files are Podman's.",
 		Sub: []Verb{
 			networkConnectVerb(), networkCreateVerb(), networkDisconnectVerb(), networkDoctorVerb(), networkExistsVerb(), networkInspectVerb(), networkLsVerb(),
-			networkPruneVerb(), networkReloadVerb(), networkRmVerb(), networkUpdateVerb(),
+			networkPruneVerb(), networkReloadVerb(), networkRmVerb(), networkUpdateVerb(), networkWatchVerb(),
 		},
 		Run: func(context.Context, *Env, []string) error {
 			return errors.New("name a command: `berth network --help` lists them")

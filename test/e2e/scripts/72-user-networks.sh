@@ -117,9 +117,9 @@ for unit in berth-dns berth-pasta berth-net; do
 	old=$(user_property $unit MainPID)
 	assert_match "the group of $unit" "$(cat "/proc/$old/cgroup")" "/$unit.service"
 	kill -9 "$old"
-	wait_for 10 again
-	wait_for 10 ask e2e-server
-	want=10.124.1.1 && wait_for 10 who curl -fsS http://127.0.0.1:18090/cgi-bin/who
+	wait_for 20 again
+	wait_for 20 ask e2e-server
+	want=10.124.1.1 && wait_for 20 who curl -fsS http://127.0.0.1:18090/cgi-bin/who
 done
 assert_eq "the containers" "$(pids)" "$before"
 if ip netns list | grep -q outside; then

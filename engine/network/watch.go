@@ -1,0 +1,89 @@
+package network
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// quiet is how long the firewall must be left alone before it is looked at: who reloads it makes many changes in a row.
+const quiet = 100 * time.Millisecond
+
+// WatchTables calls lost at once, and then each time that tables of the kernel's firewall have been deleted, as by a reload
+// or by `nft flush ruleset`, until ctx is done.
+func WatchTables(ctx context.Context, lost func()) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.NFNLGRP_NFTABLES - 1)}); err != nil {
+		return fmt.Errorf("listen to changes of the firewall: %w", err)
+	}
+	buf := make([]byte, 1<<16)
+	pending := true
+	for ctx.Err() == nil {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(quiet/time.Millisecond))
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if n <= 0 {
+			if pending {
+				pending = false
+				lost()
+			}
+			if !pending {
+				if err := waitFor(ctx, fd); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		size, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.ENOBUFS): // more than the kernel keeps for us: anything may have happened
+			pending = true
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("changes of the firewall: %w", err)
+		default:
+			pending = pending || deletesTable(buf[:size])
+		}
+	}
+	return nil
+}
+
+// waitFor returns when the socket has something to say, or ctx is done.
+func waitFor(ctx context.Context, fd int) error {
+	for ctx.Err() == nil {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 1000)
+		if n > 0 {
+			return nil
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return nil
+}
+
+// deletesTable looks for the message among those of a datagram (netlink(7), struct nlmsghdr).
+func deletesTable(b []byte) bool {
+	for len(b) >= unix.SizeofNlMsghdr {
+		size := int(binary.NativeEndian.Uint32(b))
+		if size < unix.SizeofNlMsghdr || size > len(b) {
+			return false
+		}
+		if binary.NativeEndian.Uint16(b[4:]) == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_DELTABLE {
+			return true
+		}
+		b = b[min((size+3)&^3, len(b)):]
+	}
+	return false
+}

@@ -1,0 +1,29 @@
+package network
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestDeletesTable(t *testing.T) {
+	message := func(kind, payload int) []byte {
+		b := make([]byte, (unix.SizeofNlMsghdr+payload+3)&^3)
+		binary.NativeEndian.PutUint32(b, uint32(unix.SizeofNlMsghdr+payload))
+		binary.NativeEndian.PutUint16(b[4:], uint16(unix.NFNL_SUBSYS_NFTABLES<<8|kind))
+		return b
+	}
+	rule, table := message(unix.NFT_MSG_DELRULE, 5), message(unix.NFT_MSG_DELTABLE, 20)
+	for name, tt := range map[string]struct {
+		datagram []byte
+		want     bool
+	}{
+		"nothing": {nil, false}, "a rule": {rule, false}, "a table": {table, true}, "both": {append(append([]byte{}, rule...), table...), true},
+		"cut off": {table[:20], false}, "no size": {make([]byte, 32), false},
+	} {
+		if got := deletesTable(tt.datagram); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -40,6 +40,7 @@ func suites() []suite {
 		{"verbs", measureVerbs},
 		{"resident", measureResident},
 		{"logs", measureLogs},
+		{"ps", measurePs},
 	}
 }
 

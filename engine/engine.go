@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
@@ -207,6 +208,8 @@ type Engine struct {
 	// Seccomp returns the text of the seccomp profile: of the file named, or the default one for "".
 	Seccomp func(path string) ([]byte, error)
 	Warn    io.Writer
+	// Event is told what has happened; nil for nobody. It must not wait.
+	Event func(events.Event)
 	// Keeper connects to the keeper; nil for none.
 	Keeper func() (Keeping, error)
 	// Logs is the directory for the log file of a container.

@@ -74,6 +74,7 @@ func (e *Engine) Exec(ctx context.Context, s State, x Exec) (p Process, err erro
 	if p, err = e.exec(ctx, b, x.Terminal); err != nil {
 		return p, fmt.Errorf("exec in container %q: %w", s.Name, err)
 	}
+	e.tell(s, "exec")
 	return p, nil
 }
 

@@ -34,6 +34,7 @@ func (e *Engine) Create(ctx context.Context, c spec.Container) (State, error) {
 	if err := e.makeKept(ctx, &s); err != nil {
 		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
 	}
+	e.tell(s, "create")
 	return s, e.Dirs.release(s)
 }
 
@@ -128,7 +129,11 @@ func startCode(err error) int {
 // removed. It may be called again and again.
 func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	if !s.Lasting() {
-		return e.remove(ctx, s, true)
+		err := e.remove(ctx, s, true)
+		if err == nil {
+			e.tellEnd(s, &exit, "remove")
+		}
+		return err
 	}
 	now, err := e.Dirs.Load(s.ID)
 	if errors.Is(err, ErrNoContainer) && !s.Running() {
@@ -139,6 +144,9 @@ func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	}
 	if err := e.loosen(ctx, s); err != nil {
 		return err
+	}
+	if !s.Started.IsZero() {
+		e.tellEnd(s, &exit)
 	}
 	s.Exit, s.Finished = &exit, time.Now().UTC()
 	if err := e.Dirs.keep(s); err != nil {

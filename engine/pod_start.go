@@ -63,6 +63,7 @@ func (e *Engine) StartPod(ctx context.Context, p Pod) (Pod, error) {
 	if err := e.setUp(ctx, &p); err != nil {
 		return p, errors.Join(fmt.Errorf("pod %q: %w", p.Name, err), e.takeDown(context.WithoutCancel(ctx), p, false))
 	}
+	e.tellOf(p.event("start"))
 	return p, nil
 }
 
@@ -113,6 +114,7 @@ func (e *Engine) StopPod(ctx context.Context, p Pod) error {
 	if err := e.takeDown(ctx, p, false); err != nil {
 		return err
 	}
+	e.tellOf(p.event("stop"))
 	p.Ready, p.Networked, p.Holder, p.Addresses, p.Attached = false, false, proc.ID{}, nil, nil
 	return e.Dirs.savePod(p)
 }
@@ -124,7 +126,11 @@ func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
 			return err
 		}
 	}
-	return e.Dirs.releasePod(p)
+	err := e.Dirs.releasePod(p)
+	if err == nil {
+		e.tellOf(p.event("remove"))
+	}
+	return err
 }
 
 // takeDown undoes setUp as far as it got; the holder may stay.

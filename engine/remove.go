@@ -21,6 +21,7 @@ type RemoveOptions struct {
 	Ignore  bool           // no container of that name: no error
 	Volumes bool           // remove its anonymous volumes too; those of a container with --rm go in any case
 	Timeout *time.Duration // instead of the container's own; negative waits without limit
+	Exit    *Exit          // how it has ended, when that is known
 }
 
 // ErrRunning says that a container runs and was not to be stopped.
@@ -50,7 +51,15 @@ func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) e
 			return err
 		}
 	}
-	return e.remove(ctx, s, o.Volumes || s.Container.Remove)
+	if err := e.remove(ctx, s, o.Volumes || s.Container.Remove); err != nil {
+		return err
+	}
+	if s.Started.IsZero() || s.Exit != nil { // there was no end, or it has been told
+		e.tell(s, "remove")
+	} else {
+		e.tellEnd(s, o.Exit, "remove")
+	}
+	return nil
 }
 
 // Stop ends a running container, as far as the options allow. For a user it must be called outside of any user namespace:
@@ -89,6 +98,7 @@ func (e *Engine) stop(ctx context.Context, s State, timeout time.Duration) error
 	if err := proc.Signal(pidfd, sig); err != nil {
 		return fmt.Errorf("stop container %q: %w", s.Name, err)
 	}
+	defer e.tell(s, "stop")
 	ended, err := proc.Wait(ctx, pidfd, timeout)
 	if ended {
 		return nil

@@ -185,6 +185,11 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		err = fmt.Errorf("start container %q: %w", s.Name, err)
 		return errors.Join(err, e.announce(*s, e.Host.Main))
 	}
+	if s.existing {
+		e.tell(*s, "start")
+	} else {
+		e.tell(*s, "create", "start")
+	}
 	return e.awaitHealthy(ctx, *s)
 }
 

@@ -111,8 +111,11 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 
 // ofContainer leaves `container` out where what follows is a command without it too.
 func ofContainer(name string, rest []string) (string, []string) {
-	if rest[0] == "ls" || rest[0] == "list" {
+	switch rest[0] {
+	case "ls", "list":
 		return "ps", rest[1:]
+	case "inspect": // which alone looks for other things too
+		return "inspect", append([]string{"--type=container"}, rest[1:]...)
 	}
 	for _, v := range verbs() {
 		if v.Name == rest[0] || slices.Contains(v.Aliases, rest[0]) {

@@ -216,7 +216,7 @@ func TestErrorSentences(t *testing.T) {
 		"rm":                "no container is named",
 		"rm nope":           `no such container: "nope"`,
 		"rm a b":            "no such container: \"a\"\nno such container: \"b\"",
-		"inspect":           "no container is named",
+		"inspect":           "nothing is named",
 		"logs":              "no container is named",
 		"logs nope":         `no such container: "nope"`,
 		"container fly":     "unrecognized command `berth container fly`",
@@ -266,7 +266,7 @@ func TestQuietWhenThereIsNone(t *testing.T) {
 			t.Errorf("berth %s: %q, %v", words, out, err)
 		}
 	}
-	if out, err := call("inspect", "nope"); err == nil || out != "[]\n" {
+	if out, err := call("container", "inspect", "nope"); err == nil || out != "[]\n" {
 		t.Errorf("inspect: %q, %v", out, err)
 	}
 }

@@ -51,7 +51,9 @@ func runKill(_ context.Context, env *Env, args []string) error {
 			continue
 		}
 		if err == nil {
-			err = proc.Signal(pidfd, sig)
+			if err = proc.Signal(pidfd, sig); err == nil {
+				tellOf(s, "kill")
+			}
 			pidfd.Close()
 		}
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/proc"
 )
 
@@ -49,7 +50,7 @@ func journalArgs(s engine.State, o logsOptions, user bool) []string {
 	}
 	args := []string{
 		"--quiet", "--no-pager", match, "--output=json", "--all",
-		"--output-fields=MESSAGE,PRIORITY,CONTAINER_PARTIAL_MESSAGE", "--since=" + journalTime(since),
+		"--output-fields=MESSAGE,PRIORITY,CONTAINER_PARTIAL_MESSAGE," + events.Field, "--since=" + journalTime(since),
 	}
 	if !o.to.IsZero() {
 		args = append(args, "--until="+journalTime(o.to))
@@ -86,6 +87,10 @@ func (w *entryWriter) Write(data []byte) (int, error) {
 			return len(data), nil
 		}
 		l, err := parseEntry(row)
+		if errors.Is(err, errEvent) {
+			w.rest = rest
+			continue
+		}
 		if err == nil {
 			err = w.p.print(w.s, l, w.begins)
 		}
@@ -97,6 +102,9 @@ func (w *entryWriter) Write(data []byte) (int, error) {
 	}
 }
 
+// errEvent says that an entry is what berth tells of a container, and none of the container's lines.
+var errEvent = errors.New("an event")
+
 // parseEntry reads an entry. The journal writes text that is no UTF-8 as a list of bytes.
 func parseEntry(row []byte) (logLine, error) {
 	var e struct {
@@ -104,9 +112,13 @@ func parseEntry(row []byte) (logLine, error) {
 		Priority string          `json:"PRIORITY"`
 		Partial  string          `json:"CONTAINER_PARTIAL_MESSAGE"`
 		Time     string          `json:"__REALTIME_TIMESTAMP"`
+		Event    string          `json:"BERTH_EVENT"`
 	}
 	if err := json.Unmarshal(row, &e); err != nil {
 		return logLine{}, fmt.Errorf("entry of the journal: %w", err)
+	}
+	if e.Event != "" {
+		return logLine{}, errEvent
 	}
 	l := logLine{stderr: e.Priority == "3", partial: e.Partial == "true"}
 	if n, err := strconv.ParseInt(e.Time, 10, 64); err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -80,6 +81,9 @@ func runNetworkCreate(_ context.Context, env *Env, args []string) error {
 		o.Gateways[i] = strings.TrimSpace(g)
 	}
 	n, err := r.Create(o.Spec)
+	if err == nil {
+		events.Event{Type: "network", What: []string{"create"}, ID: n.ID, Name: n.Name(), Network: n.Name(), Attributes: n.Labels}.Send()
+	}
 	if err != nil && !(o.ignore && errors.Is(err, network.ErrExists)) {
 		return err
 	}

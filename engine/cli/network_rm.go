@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/rootless"
 )
@@ -99,7 +100,15 @@ func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOption
 	if err := removeUsers(ctx, env, users, o); err != nil {
 		return err
 	}
-	return r.Remove(n.Name())
+	return deleteNetwork(r, n)
+}
+
+func deleteNetwork(r network.Registry, n network.Network) error {
+	err := r.Remove(n.Name())
+	if err == nil {
+		events.Event{Type: "network", What: []string{"remove"}, ID: n.ID, Name: n.Name(), Network: n.Name(), Attributes: n.Labels}.Send()
+	}
+	return err
 }
 
 func removeUsers(ctx context.Context, env *Env, users []string, o networkRmOptions) error {
@@ -174,7 +183,7 @@ func runNetworkPrune(_ context.Context, env *Env, args []string) error {
 		if n.Path == "" {
 			continue // the default one
 		}
-		if err := r.Remove(n.Name()); err != nil {
+		if err := deleteNetwork(r, n); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/cgroup"
+	"github.com/berth-pods/berth/engine/events"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 func pauseVerb() Verb {
@@ -25,6 +27,11 @@ func unpauseVerb() Verb {
 		Flags: o.flags,
 		Run:   func(_ context.Context, env *Env, args []string) error { return freeze(env, args, false) },
 	}
+}
+
+// tellOf tells what has been done to a container.
+func tellOf(s engine.State, what string) {
+	events.Event{Type: "container", What: []string{what}, ID: s.ID, Name: s.Name, Image: s.Image, Pod: s.Pod, Attributes: spec.Labels(s.Container.Labels)}.Send()
 }
 
 func freeze(env *Env, args []string, frozen bool) error {
@@ -47,7 +54,9 @@ func freeze(env *Env, args []string, frozen bool) error {
 		case cgroup.Frozen(s.Cgroup) == frozen:
 			err = fmt.Errorf("container %q is %s", s.Name, map[bool]string{true: "frozen already", false: "not frozen"}[frozen])
 		default:
-			err = cgroup.Freeze(s.Cgroup, frozen)
+			if err = cgroup.Freeze(s.Cgroup, frozen); err == nil {
+				tellOf(s, verb)
+			}
 		}
 		if o.all && (!s.Running() || s.Cgroup == "" || err != nil && cgroup.Frozen(s.Cgroup) == frozen) {
 			continue

@@ -105,6 +105,7 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	p.TellCreated()
 	if o.idFile != "" {
 		if err := atomicfile.Write(o.idFile, []byte(p.ID), 0o644); err != nil {
 			return err

@@ -176,20 +176,16 @@ func mountsOf(s engine.State) []engine.VolumeMount {
 		return s.Mounts
 	}
 	var list []engine.VolumeMount
-	for _, v := range s.Container.Volumes {
-		words := strings.Split(v, ":")
-		switch {
-		case len(words) < 2:
-			list = append(list, engine.VolumeMount{Destination: v, Anonymous: true})
+	for _, word := range s.Container.Volumes {
+		v, err := spec.ParseVolume(word)
+		if err != nil {
 			continue
-		case strings.HasPrefix(words[0], "/"):
-			list = append(list, engine.VolumeMount{Source: words[0], Destination: words[1]})
-		default:
-			list = append(list, engine.VolumeMount{Name: words[0], Destination: words[1]})
 		}
-		if len(words) > 2 {
-			list[len(list)-1].Options = strings.Split(words[2], ",")
+		m := engine.VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Anonymous: v.Source == ""}
+		if v.Named() {
+			m.Name, m.Source = v.Source, ""
 		}
+		list = append(list, m)
 	}
 	return list
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 )
@@ -73,6 +74,10 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 		return engine.RemoveOptions{}, nil, err
 	}
 	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore, Volumes: o.volumes}
+	if os.Getenv("EXIT_CODE") != "" { // this is ExecStopPost= of the container's own unit
+		exit := exitOfUnit(os.Getenv)
+		options.Exit = &exit
+	}
 	if set.Changed("time") {
 		timeout := time.Duration(o.time) * time.Second
 		options.Timeout = &timeout
@@ -167,7 +172,7 @@ func leavePods(ctx context.Context, env *Env, names []string) {
 
 // stopOutside stops the containers of these names that run.
 func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveOptions) error {
-	e := engine.Engine{Dirs: runDirs(), Warn: env.Err}
+	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
 	for _, name := range names {
 		s, err := e.Dirs.Find(name)
 		if err != nil {

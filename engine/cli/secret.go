@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
 )
@@ -79,6 +80,9 @@ func runSecretCreate(ctx context.Context, env *Env, args []string) error {
 		Name: set.Arg(0), Driver: o.driver, DriverOptions: spec.Labels(o.options), Labels: spec.Labels(o.labels), UpdatedAt: time.Now().UTC(),
 	}
 	made, err := secrets(env).Create(ctx, secret, value, o.replace)
+	if err == nil {
+		events.Event{Type: "secret", What: []string{"create"}, ID: made.ID, Name: made.Name, Attributes: made.Labels}.Send()
+	}
 	if err != nil && !(o.ignore && errors.Is(err, store.ErrSecretExists)) {
 		return err
 	}
@@ -320,6 +324,7 @@ func runSecretRm(ctx context.Context, env *Env, args []string) error {
 		s, err := secrets(env).Remove(ctx, name)
 		switch {
 		case err == nil:
+			events.Event{Type: "secret", What: []string{"remove"}, ID: s.ID, Name: s.Name}.Send()
 			fmt.Fprintln(env.Out, s.ID)
 		case !(o.ignore && errors.Is(err, engine.ErrNoSecret)):
 			errs = append(errs, err)

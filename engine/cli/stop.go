@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 )
@@ -84,7 +85,7 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 	if !s.Running() {
 		return nil
 	}
-	e := engine.Engine{Dirs: runDirs(), Warn: env.Err}
+	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
 	if ruledByUnit(s) {
 		if timeout != nil { // the unit's own command reads it
 			if err := e.Dirs.SetStopTime(s, *timeout); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
@@ -90,6 +91,9 @@ func runVolumeCreate(_ context.Context, env *Env, args []string) error {
 		vol.GID = &o.gid
 	}
 	_, err := volumes().Create(vol)
+	if err == nil {
+		events.Event{Type: "volume", What: []string{"create"}, Name: vol.Name, Attributes: vol.Labels}.Send()
+	}
 	if err != nil && !(o.ignore && errors.Is(err, store.ErrVolumeExists)) {
 		return err
 	}
@@ -306,5 +310,13 @@ func removeVolume(name string) error {
 	if len(users) > 0 {
 		return fmt.Errorf("volume %q is used by %s; `berth rm` takes a container away", name, strings.Join(users, ", "))
 	}
-	return volumes().Remove(name)
+	return deleteVolume(name)
+}
+
+func deleteVolume(name string) error {
+	err := volumes().Remove(name)
+	if err == nil {
+		events.Event{Type: "volume", What: []string{"remove"}, Name: name}.Send()
+	}
+	return err
 }

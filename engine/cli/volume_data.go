@@ -204,7 +204,7 @@ func runVolumePrune(_ context.Context, env *Env, args []string) error {
 		}
 		users, err := runDirs().VolumeUsers(vol.Name)
 		if err == nil && len(users) == 0 {
-			if err = volumes().Remove(vol.Name); err == nil {
+			if err = deleteVolume(vol.Name); err == nil {
 				fmt.Fprintln(env.Out, vol.Name)
 			}
 		}

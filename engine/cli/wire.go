@@ -16,6 +16,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/config"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/image/verb"
 	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/network"
@@ -89,6 +90,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		RuntimeProgram: conf.Runtime(),
 		StagingDir:     filepath.Join(LibexecDir, "staging"),
 		InitProgram:    conf.Helper("catatonit"),
+		Event:          events.Event.Send,
 	}
 	e.Logs = func(id string) string { return filepath.Join(graphRoot, "overlay-containers", id, "userdata") }
 	e.Keeper = func() (engine.Keeping, error) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/events"
 )
 
 // Health says how a container is probed.
@@ -337,6 +339,9 @@ func (k *Keeper) result(h *health, code int, text string) {
 	h.next(pause)
 	k.saveVerdict(h)
 	if h.verdict.Status != before {
+		r := h.c.record
+		e := events.Event{Type: "container", What: []string{"health_status"}, ID: r.ID, Name: r.Name, Image: r.Image, Health: h.verdict.Status}
+		e.SendTo(k.Journal + "/journal/socket")
 		k.tell(h)
 	}
 	k.answer(h, code)

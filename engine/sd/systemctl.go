@@ -55,10 +55,26 @@ func ExitOf(ctx context.Context, run proc.Runner, user bool, unit string) (int, 
 
 // IsTransient tells whether a unit was made by a command, and has no file that somebody has written.
 func IsTransient(ctx context.Context, run proc.Runner, user bool, unit string) bool {
-	args := []string{"show", "--property=Transient", "--value", "--", unit}
+	text, err := property(ctx, run, user, unit, "Transient")
+	return err == nil && text == "yes"
+}
+
+// Restarts is how often the manager has started a unit again by itself; 0 when it does not say.
+func Restarts(ctx context.Context, run proc.Runner, user bool, unit string) int {
+	text, err := property(ctx, run, user, unit, "NRestarts")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(text)
+	return n
+}
+
+// property asks the manager for one property of a unit.
+func property(ctx context.Context, run proc.Runner, user bool, unit, name string) (string, error) {
+	args := []string{"show", "--property=" + name, "--value", "--", unit}
 	if user {
 		args = append([]string{"--user"}, args...)
 	}
 	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
-	return err == nil && strings.TrimSpace(string(out)) == "yes"
+	return strings.TrimSpace(string(out)), err
 }

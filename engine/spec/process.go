@@ -63,6 +63,14 @@ func Args(c Container, image ImageConfig) ([]string, error) {
 	return args, nil
 }
 
+// Entrypoint are the words before the command: the container's own, or else the image's.
+func Entrypoint(c Container, image ImageConfig) ([]string, error) {
+	if c.Entrypoint == nil {
+		return image.Entrypoint, nil
+	}
+	return entrypointWords(*c.Entrypoint)
+}
+
 // InitPlace is where the host's init program is shown in a container that wants one.
 const InitPlace = "/run/podman-init"
 

@@ -391,3 +391,29 @@ func ParseBytes(s string) (uint64, error) {
 	}
 	return n << shift, nil
 }
+
+// Numbers are the limits that were set, as numbers; 0 is none.
+type Numbers struct {
+	Memory, Reservation, Swap, Pids, Quota int64
+	Shares, Period                         uint64
+	Weight                                 uint16
+}
+
+// Numbers reads the words.
+func (l Limits) Numbers() (Numbers, error) {
+	p, err := l.parse()
+	if err != nil {
+		return Numbers{}, err
+	}
+	return Numbers{
+		Memory: value(p.memory), Reservation: value(p.reservation), Swap: value(p.swap), Pids: value(p.pids), Quota: value(p.quota),
+		Shares: value(p.shares), Period: value(p.period), Weight: value(p.weight),
+	}, nil
+}
+
+func value[N any](n *N) (zero N) {
+	if n == nil {
+		return zero
+	}
+	return *n
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"go.podman.io/storage"
@@ -37,6 +38,40 @@ func (s *Store) Others() ([]engine.State, error) {
 		list = append(list, o)
 	}
 	return list, nil
+}
+
+// Looked is what the store knows of an image, for those who look at its containers.
+type Looked struct {
+	engine.Image
+	Digest string
+	Layers []string // the directories of its files, the uppermost first
+}
+
+// Look looks an image up by its ID.
+func (s *Store) Look(id string) (Looked, error) {
+	image, err := s.Image(id)
+	if err != nil {
+		return Looked{}, err
+	}
+	l := Looked{Image: image}
+	st, err := s.open()
+	if err != nil {
+		return l, err
+	}
+	found, err := st.Image(image.ID)
+	if err != nil {
+		return l, err
+	}
+	l.Digest = found.Digest.String()
+	for layer := found.TopLayer; layer != ""; {
+		l.Layers = append(l.Layers, filepath.Join(st.GraphRoot(), "overlay", layer, "diff"))
+		below, err := st.Layer(layer)
+		if err != nil {
+			return l, err
+		}
+		layer = below.Parent
+	}
+	return l, nil
 }
 
 // Sizes are the bytes that a container has written, and those with the image's; both 0 when it has no files in the store.

@@ -101,6 +101,7 @@ func runPrune(_ context.Context, c call) error {
 	}
 	removed, err := c.images.Prune(image.PruneOptions{All: c.flags.yes("all"), Filters: c.flags.texts("filter"), Now: time.Now()})
 	for _, r := range removed {
+		tell("remove", r.Deleted, strings.Join(r.Untagged, ","))
 		fmt.Fprintln(c.Out, r.Deleted)
 	}
 	return err

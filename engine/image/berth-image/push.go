@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -29,6 +30,7 @@ func runPush(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
+	tell("push", "", c.args[len(c.args)-1])
 	return c.writeDigest(d.String())
 }
 
@@ -81,7 +83,11 @@ func runSave(ctx context.Context, c call) error {
 		}
 	}
 	if out := c.flags.text("output"); out != "" {
-		return c.images.Save(ctx, names, out, o)
+		err := c.images.Save(ctx, names, out, o)
+		if err == nil {
+			tell("save", "", strings.Join(names, ","))
+		}
+		return err
 	}
 	return c.saveToOutput(ctx, names, o)
 }
@@ -140,6 +146,7 @@ func runImport(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
+	tell("import", id, o.Name)
 	fmt.Fprintln(c.Out, "sha256:"+id)
 	return nil
 }

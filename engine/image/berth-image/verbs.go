@@ -24,6 +24,7 @@ func runPull(ctx context.Context, c call) error {
 		ids, err := c.images.Pull(ctx, name, o)
 		c.watch.end()
 		for _, id := range ids {
+			tell("pull", id, name)
 			fmt.Fprintln(c.Out, id)
 		}
 		if err != nil {
@@ -119,6 +120,7 @@ func runLoad(ctx context.Context, c call) error {
 	loaded, err := load(ctx, c)
 	c.watch.end()
 	for _, l := range loaded {
+		tell("loadfromarchive", l.ID, strings.Join(l.Names, ","))
 		for _, n := range l.Names {
 			fmt.Fprintln(c.Out, "Loaded image:", n)
 		}
@@ -180,9 +182,21 @@ func runExists(_ context.Context, c call) error {
 	return err
 }
 
-func runTag(_ context.Context, c call) error { return c.images.Tag(c.args[0], c.args[1:]) }
+func runTag(_ context.Context, c call) error {
+	err := c.images.Tag(c.args[0], c.args[1:])
+	if err == nil {
+		tell("tag", "", strings.Join(c.args[1:], ","))
+	}
+	return err
+}
 
-func runUntag(_ context.Context, c call) error { return c.images.Untag(c.args[0], c.args[1:]) }
+func runUntag(_ context.Context, c call) error {
+	err := c.images.Untag(c.args[0], c.args[1:])
+	if err == nil {
+		tell("untag", "", c.args[0])
+	}
+	return err
+}
 
 // removalMissing marks that every failure of a removal was an image that is not there.
 type removalMissing struct{ error }
@@ -226,9 +240,11 @@ func (c call) removeAll() error {
 
 func printRemoved(w io.Writer, r image.Removed) {
 	for _, n := range r.Untagged {
+		tell("untag", "", n)
 		fmt.Fprintln(w, "Untagged:", n)
 	}
 	if r.Deleted != "" {
+		tell("remove", r.Deleted, strings.Join(r.Untagged, ","))
 		fmt.Fprintln(w, "Deleted:", r.Deleted)
 	}
 }

@@ -25,7 +25,7 @@ assert_match "Network=none" "$(inside Network=none 'Exec=ls /sys/class/net')" '^
 assert_no_match "Network=none" "$(inside Network=none 'Exec=ls /sys/class/net')" 'eth0'
 assert_match "Network=host" "$(inside Network=host 'Exec=readlink /proc/self/ns/net')" "$(readlink /proc/self/ns/net | tr -d '[]' | grep -o '[0-9]*')"
 assert_match "bridge" "$(inside 'Exec=ip -4 addr show eth0')" 'inet 10\.88\.'
-assert_match "ContainerName" "$(inside Network=none ContainerName=e2e-named 'Exec=grep e2e-named /etc/hosts')" 'e2e-named'
+assert_match "ContainerName" "$(inside Network=none ContainerName=e2e-named 'Exec=grep e2e-named /etc/hosts')" '^[0-9.]+[[:space:]].*e2e-named'
 assert_match "capabilities" "$(inside Network=none 'Exec=grep CapEff /proc/self/status')" '00000000800405fb'
 assert_match "seccomp" "$(inside Network=none 'Exec=grep ^Seccomp: /proc/self/status')" 'Seccomp:[[:space:]]2'
 assert_match "WorkingDir" "$(inside Network=none WorkingDir=/new/place 'Exec=pwd')" '^/new/place$'

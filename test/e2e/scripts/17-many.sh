@@ -29,8 +29,8 @@ for how in kill stop; do
 	for u in $units; do
 		assert_init "$u" "$(property "$u" MainPID)"
 	done
-	assert_eq "addresses" "$(berth inspect $(berth ps -q) | grep -c '"10\.88\.')" $count
-	assert_eq "different ones" "$(berth inspect $(berth ps -q) | grep '"10\.88\.' | sort -u | wc -l)" $count
+	assert_eq "addresses" "$(berth inspect -f '{{.NetworkSettings.IPAddress}}' $(berth ps -q) | grep -c '^10\.88\.')" $count
+	assert_eq "different ones" "$(berth inspect -f '{{.NetworkSettings.IPAddress}}' $(berth ps -q) | grep '^10\.88\.' | sort -u | wc -l)" $count
 	say "$how all at once"
 	case $how in
 	kill)

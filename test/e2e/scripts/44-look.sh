@@ -10,6 +10,7 @@ warm_up
 # What Podman and the name server leave for good is there before the snapshot.
 podman create --quiet --name e2e-theirs --cgroups=disabled --network none $IMAGE true >/dev/null
 podman ps -a --format json >"$tmp/theirs.json"
+podman inspect e2e-theirs >"$tmp/their-inspect.json"
 berth network create e2e-look-net >/dev/null
 berth run --rm --network e2e-look-net $IMAGE true
 berth network rm e2e-look-net >/dev/null
@@ -33,7 +34,7 @@ assert_eq "those that run" "$(names)" "e2e-one e2e-two"
 assert_eq "all, by their names" "$(names -a --sort names)" "e2e-one e2e-three e2e-two"
 assert_eq "the last" "$(names -l)" "e2e-three"
 assert_eq "the last two" "$(names -n 2)" "e2e-two e2e-three"
-assert_eq "headings" "$(berth ps | head -n 1 | tr -s ' ')" "CONTAINER ID IMAGE COMMAND CREATED STATUS PORTS NAMES"
+assert_eq "headings" "$(berth ps --filter name=nobody | tr -s ' ')" "CONTAINER ID IMAGE COMMAND CREATED STATUS PORTS NAMES"
 assert_eq "none" "$(berth ps --noheading --filter name=nobody)" ""
 assert_match "a row" "$(berth ps -p --filter name=one)" '^[0-9a-f]{12} +localhost/busybox:latest +sh -c trap .*\.\.\. .* ago +Up .* 0\.0\.0\.0:8099->80/tcp +e2e-one'
 assert_match "namespaces" "$(berth ps --ns --filter name=two)" "e2e-two +$(property e2e-two MainPID)( +[0-9]{10}){7}"
@@ -79,15 +80,100 @@ assert_eq "keys that Podman has and berth has not" "$missing" ""
 assert_eq "of others" "$(names -a --external --filter name=theirs)" e2e-theirs
 assert_eq "not those of others" "$(names -a --filter name=theirs)" ""
 
+say "inspect"
+printf canary-value | berth secret create --label a=1 e2e-look-secret - >/dev/null
+defer berth secret rm -i e2e-look-secret
+inspect=$(berth inspect e2e-one)
+assert_eq "what Podman has and berth has not" "$(jq -r --argjson ours "$inspect" '
+	def fields: [paths | select(length < 4 and all(.[]; type == "string"))];
+	(.[0] | del(.Config.Annotations, .HostConfig.Annotations, .HostConfig.PortBindings, .Config.CreateCommand, .State.ConmonPid, .GraphDriver, .NetworkSettings.Networks) | fields) - ($ours[0] | fields)
+	| map(join(".")) | join(" ")' "$tmp/their-inspect.json")" ""
+shown() { berth inspect --format "$1" e2e-one; }
+ip=$(berth network inspect e2e-look-net | jq -r '.[0].containers[].interfaces.eth0.subnets[0].ipnet')
+assert_eq "state" "$(shown '{{.State.Status}} {{.State.Running}} {{.State.Pid}} {{.RestartCount}}')" "running true $(property e2e-one MainPID) 0"
+assert_eq "address" "$(shown '{{range $name, $net := .NetworkSettings.Networks}}{{$name}}={{$net.IPAddress}}/{{$net.IPPrefixLen}}{{end}}')" "e2e-look-net=$ip"
+assert_eq "port" "$(shown '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}{{if .State.Health}} healthy{{end}}')" 8099
+assert_eq "mount" "$(shown '{{range .Mounts}}{{.Type}} {{.Name}} {{.Source}} {{.Destination}} {{.RW}}{{end}}')" \
+	"volume e2e-look-vol /var/lib/containers/storage/volumes/e2e-look-vol/_data /data true"
+assert_eq "configuration" "$(shown '{{index .Config.Labels "tier"}} {{.Config.Image}} {{.HostConfig.NetworkMode}} {{.HostConfig.RestartPolicy.Name}} {{slice (join .Config.Cmd ",") 0 5}}')" \
+	"front $IMAGE bridge no sh,-c"
+assert_match "environment" "$(shown '{{json .Config.Env}}')" '"PATH=.*"HOSTNAME=|"HOSTNAME=.*"PATH='
+assert_match "layers" "$(shown '{{.GraphDriver.Data.UpperDir}}')" "/overlay/$(berth ps -q --no-trunc --filter name=one)/diff\$"
+assert_match "size" "$(berth inspect -s -f '{{.SizeRootFs}}' e2e-one)" '^[0-9]{6,}$'
+assert_eq "one that has ended" "$(berth inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}} {{.HostConfig.RestartPolicy.Name}}' e2e-three)" "exited 3 0 always"
+assert_match "one that has ended" "$(berth inspect -f '{{json .Config.Env}}' e2e-three)" '"PATH='
+assert_eq "health" "$(berth inspect e2e-two | jq -r '.[0] | .State.Health.Status + " " + (.Config.Healthcheck.Test | join(" "))')" "healthy CMD-SHELL true"
+assert_eq "the last" "$(berth inspect -l -f '{{.Name}}')" e2e-three
+for kind in "image $IMAGE Id" "volume e2e-look-vol Name" "network e2e-look-net name"; do
+	set -- $kind
+	assert_eq "$1 by its name" "$(berth inspect "$2" | jq -r ".[0].$3")" "$(berth inspect --type "$1" "$2" | jq -r ".[0].$3")"
+	assert_match "$1 is no container" "$(must_fail berth container inspect "$2")" 'no such container'
+done
+code=0
+out=$(berth inspect nothing-such e2e-one nor-this 2>"$tmp/err") || code=$?
+assert_eq "the one that is there, and the status" "$(jq -r '.[].Name' <<<"$out") $code" "e2e-one 125"
+assert_eq "the ones that are not" "$(grep -c 'no such object: "no' "$tmp/err")" 2
+berth run -d --rm --name e2e-secret --network none --secret e2e-look-secret,type=env,target=CANARY --secret e2e-look-secret $IMAGE sh -c "$IDLE" >/dev/null
+assert_eq "the secret is there" "$(berth exec e2e-secret grep -o canary-value /proc/1/environ)" canary-value
+assert_no_match "and not shown" "$(berth inspect e2e-secret)" 'canary-value'
+assert_match "but named" "$(berth inspect -f '{{range .Config.Secrets}}{{.Name}} {{end}}' e2e-secret)" '^e2e-look-secret e2e-look-secret '
+berth rm -f e2e-secret >/dev/null
+
 say "one form for all lists"
 assert_eq "networks" "$(berth network ls --filter name=^e2e-look --format '{{.Name}} {{.Driver}}')" "e2e-look-net bridge"
 assert_eq "volumes" "$(berth volume ls --filter name=e2e-look --format json | jq -r '.[0].Name + " " + .[0].Scope')" "e2e-look-vol local"
 assert_match "volumes" "$(berth volume ls --format 'table {{.Driver}} {{.Name}}')" '^DRIVER +VOLUME NAME$'
 assert_eq "volume inspect" "$(berth volume inspect e2e-look-vol --format '{{.Mountpoint}}')" /var/lib/containers/storage/volumes/e2e-look-vol/_data
-printf secret | berth secret create --label a=1 e2e-look-secret - >/dev/null
-defer berth secret rm -i e2e-look-secret
 assert_match "secrets" "$(berth secret ls --filter label=a --format '{{.Name}} {{.Driver}} {{.CreatedAt}}')" '^e2e-look-secret file .* ago$'
 assert_eq "secret inspect" "$(berth secret inspect e2e-look-secret --format '{{.Spec.Name}} {{.Spec.Labels.a}}')" "e2e-look-secret 1"
+
+say "events"
+began=$(date +%s.%N)
+events() { berth events --stream=false --since "$began" --format '{{.Status}}' "$@" 2>&1 | paste -sd' '; }
+timeout 60 berth events --filter container=e2e-event --format '{{.Type}} {{.Status}} {{.Label "a"}}' >"$tmp/live" &
+follower=$!
+following() { pgrep -f "journalctl.*MESSAGE_ID.*--follow"; }
+wait_for 20 following
+berth create --name e2e-event --label a=1 --network none $IMAGE sh -c 'exit 3' >/dev/null
+berth start -a e2e-event >/dev/null || true
+berth rm e2e-event >/dev/null
+berth run -d --name e2e-event --network none --health-cmd true $IMAGE sh -c "$IDLE" >/dev/null
+judged() { [ "$(events --filter container=e2e-event --filter event=health_status)" = health_status ]; }
+wait_for 20 judged
+berth exec e2e-event true
+berth pause e2e-event >/dev/null
+berth unpause e2e-event >/dev/null
+berth stop e2e-event >/dev/null
+has_died() { [ "$(events --filter container=e2e-event --filter event=died)" = "died died" ]; }
+wait_for 20 has_died
+berth rm e2e-event >/dev/null
+berth run -d --rm --name e2e-event --network none $IMAGE true >/dev/null
+berth volume create e2e-event >/dev/null
+berth volume rm e2e-event >/dev/null
+berth tag $IMAGE localhost/e2e-event
+berth rmi localhost/e2e-event >/dev/null
+complete() {
+	happened=$(events --filter container=e2e-event)
+	echo "$happened"
+	[ "$happened" = "create start died remove create start health_status exec pause unpause stop died remove create start died remove" ]
+}
+wait_for 20 complete
+seen() { [ "$(grep -c . "$tmp/live")" = 17 ]; }
+wait_for 20 seen
+assert_eq "what was seen at once, with a label" "$(head -n 2 "$tmp/live" | paste -sd' ')" "container create 1 container start 1"
+kill "$follower"
+wait "$follower" || true
+assert_eq "exit statuses" "$(berth events --stream=false --since "$began" -f event=died --format '{{.ContainerExitCode}}' | paste -sd' ')" "3 0 0"
+assert_eq "by a label" "$(events --filter label=a=1)" "create start died remove"
+assert_eq "volumes" "$(events --filter volume=e2e-event)" "create remove"
+assert_eq "images" "$(events --filter type=image)" "tag untag"
+assert_eq "JSON" "$(berth events --stream=false --since "$began" --format json | jq -rs '[.[] | select(.Type == "container" and .Status == "start") | .Name] | unique | join(" ")')" e2e-event
+assert_eq "nothing before" "$(berth events --stream=false --until "$began" --since "$began")" ""
+assert_no_match "no event is a line of the container" "$(berth logs e2e-one)" 'container|create'
+as_tester berth volume create e2e-event >/dev/null
+theirs() { [ "$(as_tester berth events --stream=false --since "$began" --format '{{.Status}} {{.Name}}')" = "create e2e-event" ]; }
+wait_for 20 theirs
+as_tester berth volume rm e2e-event >/dev/null
 
 say "nothing is left"
 berth rm -f -v e2e-one e2e-two e2e-three >/dev/null
@@ -96,5 +182,6 @@ berth volume rm -f e2e-look-vol >/dev/null
 berth network rm e2e-look-net >/dev/null
 wait_for 20 no_scope
 wait_for 20 no_name_server
+rm -f "$tmp/err" "$tmp/live"
 systemctl reset-failed 2>/dev/null || true
 leak_check

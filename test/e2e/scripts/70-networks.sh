@@ -141,7 +141,7 @@ for want in 'inet 10\.123\.1\.42/24' 'inet6 fd12:3::42/64' 'ether 02:00:00:00:00
 done
 berth run -d --rm --name e2e-all --publish-all --expose 80 $IMAGE sh -c "$SERVE" >/dev/null
 defer berth rm -f -i e2e-all
-port=$(berth inspect e2e-all | jq -r '.. | .host_port? // empty' | head -n 1)
+port=$(berth inspect e2e-all | jq -r '.[0].NetworkSettings.Ports | to_entries[0].value[0].HostPort')
 wait_for 20 curl -fsS --max-time 2 "http://127.0.0.1:$port/"
 berth rm -f e2e-all >/dev/null
 

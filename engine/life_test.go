@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/enginetest"
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -153,5 +157,37 @@ func TestStartKilled(t *testing.T) {
 			}
 			b.clean()
 		})
+	}
+}
+
+// TestStopOfReusedPID: a state whose PID has gone to another process names a container that has ended. Neither a stop nor a
+// removal touches that process.
+func TestStopOfReusedPID(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	other := exec.Command("/bin/sleep", "1000")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { other.Process.Kill(); other.Wait() }()
+	id, err := proc.Identify(other.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Duration(0)
+	for _, tt := range []struct {
+		start uint64
+		hit   bool
+	}{{id.Start - 1, false}, {id.Start + 1, false}, {id.Start, true}} {
+		s := engine.State{ID: strings.Repeat("a", 64), Name: "web", Init: proc.ID{PID: id.PID, Start: tt.start}, Container: web()}
+		err := b.on(func(e *engine.Engine) error {
+			return e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: &at})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hit := !id.Running(); hit != tt.hit {
+			t.Errorf("start time %d of %d: hit %v", tt.start, id.Start, hit)
+		}
 	}
 }

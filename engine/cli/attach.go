@@ -210,17 +210,8 @@ func (l *link) exit(ctx context.Context, env *Env, s engine.State) error {
 				return err
 			}
 		}
-		timer := time.AfterFunc(endLimit, func() { l.conn.Hangup() })
-		for l.ended == nil {
-			e, err := l.conn.Next()
-			if err != nil {
-				break
-			}
-			l.ended = e.Ended
-		}
-		timer.Stop()
 	}
-	if l.ended == nil { // by somebody else than the unit, or the keeper has been restarted in that moment
+	if !l.awaitEnd() { // by somebody else than the unit, or the keeper has been restarted in that moment
 		code, err := exitOf(ctx, env, s, 20)
 		if err == nil && code < 0 {
 			return fmt.Errorf("container %q has ended; how is not known", l.name)
@@ -231,6 +222,19 @@ func (l *link) exit(ctx context.Context, env *Env, s engine.State) error {
 		return &ExitError{Code: l.ended.Code, Err: errors.New(l.ended.Error)}
 	}
 	return exitWith(l.ended.Code, nil)
+}
+
+// awaitEnd waits until the unit's last command has told how the container has ended; false when it does not.
+func (l *link) awaitEnd() bool {
+	defer time.AfterFunc(endLimit, func() { l.conn.Hangup() }).Stop()
+	for l.ended == nil {
+		e, err := l.conn.Next()
+		if err != nil {
+			return false
+		}
+		l.ended = e.Ended
+	}
+	return true
 }
 
 // proxySignals hands signals on to the container's PID 1, and to no later process with its number.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/oci"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
@@ -145,7 +146,6 @@ func runExec(ctx context.Context, env *Env, args []string) error {
 	defer null.Close()
 	o.Stdin, o.Stdout, o.Stderr = null, null, null
 	if o.detach {
-		o.Terminal = false // nobody would hold it
 		return execDetached(ctx, env, e, s, o)
 	}
 	if o.Terminal {
@@ -198,15 +198,36 @@ func execTerminal(ctx context.Context, e *engine.Engine, s engine.State, o execO
 	return <-status
 }
 
-// execDetached prints a number for the command, as Podman does; there is nothing to ask with it.
+// execDetached prints a number for the command, as Podman does; there is nothing to ask with it. Its terminal is held by the
+// keeper, which throws away what it shows.
 func execDetached(ctx context.Context, env *Env, e *engine.Engine, s engine.State, o execOptions) error {
-	if _, err := e.Exec(ctx, s, o.Exec); err != nil {
+	id, err := engine.NewID()
+	if err != nil {
+		return err
+	}
+	var keeping engine.Keeping
+	if o.Terminal {
+		if keeping, err = e.Keeper(); err != nil {
+			return fmt.Errorf("exec -d -t: nobody can hold the terminal: %w; `systemctl start berth-keeper.socket` helps, or leave -t out", err)
+		}
+		defer keeping.Close()
+	}
+	p, err := e.Exec(ctx, s, o.Exec)
+	if err != nil {
 		return startError(err)
 	}
-	id, err := engine.NewID()
-	if err == nil {
-		_, err = fmt.Fprintln(env.Out, id)
+	if o.Terminal {
+		defer p.Master.Close()
+		who, err := proc.Identify(p.PID)
+		if err == nil { // else it has ended already
+			r := keeper.Record{ID: id, Name: s.Name, PID: who.PID, Start: who.Start, Driver: keeper.Discard, Streams: []keeper.Stream{{Name: "terminal"}}}
+			err = errors.Join(keeping.Keep(r, p.Master), keeping.Wait(ctx))
+		}
+		if err != nil && !errors.Is(err, proc.ErrGone) {
+			return fmt.Errorf("terminal of the command, which runs: %w", err)
+		}
 	}
+	_, err = fmt.Fprintln(env.Out, id)
 	return err
 }
 

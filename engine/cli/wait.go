@@ -85,6 +85,16 @@ func runWait(ctx context.Context, env *Env, args []string) error {
 // the process; for anything else it looks every now and then.
 func waitFor(ctx context.Context, env *Env, s engine.State, conditions []string) (int, error) {
 	const pause = 100 * time.Millisecond
+	var l *link
+	if s.Kept && s.Running() && !s.Lasting() && sd.IsService(s.Unit) {
+		// Its record goes with it, and a transient unit too: the unit's last command tells the keeper how it has ended.
+		l = &link{id: s.ID, name: s.Name}
+		if l.open(ctx) != nil {
+			l = nil
+		} else {
+			defer l.close()
+		}
+	}
 	for {
 		now, err := runDirs().Find(s.ID)
 		gone := errors.Is(err, engine.ErrNoContainer)
@@ -93,6 +103,9 @@ func waitFor(ctx context.Context, env *Env, s engine.State, conditions []string)
 		}
 		if gone || now.Exit != nil || !now.Started.IsZero() && !now.Running() {
 			if slices.Contains(conditions, "stopped") || slices.Contains(conditions, "exited") || gone {
+				if l != nil && l.awaitEnd() {
+					return l.ended.Code, nil
+				}
 				return exitOf(ctx, env, s, 20)
 			}
 		}

@@ -103,16 +103,13 @@ func (d Dirs) records() ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []State
+	var ids []string
 	for _, e := range entries {
-		if len(e.Name()) != 64 {
-			continue
-		}
-		if s, err := d.kept(e.Name()); err == nil {
-			list = append(list, s)
+		if len(e.Name()) == 64 {
+			ids = append(ids, e.Name())
 		}
 	}
-	return list, nil
+	return loadAll(ids, d.kept), nil
 }
 
 // All returns the containers of this boot and those that are kept from before, oldest first.

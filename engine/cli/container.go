@@ -18,7 +18,7 @@ import (
 )
 
 func containerVerb() Verb {
-	var force, ignore bool
+	var prune containerPruneOptions
 	return Verb{
 		Name: "container", Usage: "COMMAND", Summary: "more about containers",
 		Text: "All commands that work on containers may be written with `container` before them: `berth container ls`.",
@@ -32,7 +32,13 @@ func containerVerb() Verb {
 			{Name: "container exists", Usage: "CONTAINER", Summary: "ask whether there is a container: exit status 0 or 1", Run: runContainerExists},
 			{
 				Name: "container prune", Usage: "[OPTION…]", Summary: "remove all containers that do not run",
-				Flags:  func(set *pflag.FlagSet) { pruneFlags(set, &force, &ignore) },
+				Flags: prune.flags, Before: confirmBefore(func(args []string) string {
+					o, err := parseContainerPrune(args)
+					if err != nil || o.force {
+						return ""
+					}
+					return "This removes all containers that do not run."
+				}),
 				Userns: func([]string) bool { return rootless.Needed() }, Run: runPrune,
 			},
 		},
@@ -42,8 +48,24 @@ func containerVerb() Verb {
 	}
 }
 
-func pruneFlags(set *pflag.FlagSet, force, _ *bool) {
-	set.BoolVarP(force, "force", "f", false, "do not ask; it never does")
+type containerPruneOptions struct {
+	force   bool
+	filters []string
+}
+
+func (o *containerPruneOptions) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.force, "force", "f", false, "do not ask")
+	set.StringArrayVar(&o.filters, "filter", nil, "remove some only, `KEY=VALUE`: label, label!, until")
+}
+
+func parseContainerPrune(args []string) (containerPruneOptions, error) {
+	var o containerPruneOptions
+	set := newFlagSet("container prune")
+	o.flags(set)
+	if err := set.Parse(args); err != nil {
+		return o, err
+	}
+	return o, checkPruneFilters(o.filters)
 }
 
 func runContainerExists(_ context.Context, _ *Env, args []string) error {
@@ -63,32 +85,15 @@ func runContainerExists(_ context.Context, _ *Env, args []string) error {
 }
 
 func runPrune(ctx context.Context, env *Env, args []string) error {
-	var force, ignore bool
-	set := newFlagSet("container prune")
-	pruneFlags(set, &force, &ignore)
-	if err := set.Parse(args); err != nil {
-		return err
-	}
-	list, err := runDirs().All()
+	o, err := parseContainerPrune(args)
 	if err != nil {
 		return err
 	}
-	e, err := newEngine(env)
-	if err != nil {
-		return err
+	p, err := pruneContainers(ctx, env, o.filters)
+	for _, id := range p.names {
+		fmt.Fprintln(env.Out, id)
 	}
-	var errs []error
-	for _, s := range list {
-		if s.Running() || s.Init.PID == 0 && s.Exit == nil && s.Unit != "" {
-			continue // it runs, or is being made
-		}
-		if err := e.Remove(ctx, s.ID, engine.RemoveOptions{Ignore: true}); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		fmt.Fprintln(env.Out, s.ID)
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // enterForCleanup ends a user's processes that are left where that can be done.

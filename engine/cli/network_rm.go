@@ -157,37 +157,15 @@ func runNetworkPrune(_ context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if !o.force {
-		fmt.Fprint(env.Err, "This removes all networks that no container is on. Go on? [y/N] ")
-		var answer string
-		fmt.Fscanln(env.In, &answer)
-		if !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
-			return nil
-		}
-	}
-	for _, f := range o.filters {
-		if key, _, _ := strings.Cut(f, "="); key != "label" && key != "label!" && key != "until" {
-			return fmt.Errorf("filter %q is not known; label and until are", f)
-		}
-	}
-	r, err := networks()
-	if err != nil {
+	if err := checkPruneFilters(o.filters); err != nil {
 		return err
 	}
-	list, err := filteredNetworks(r, append(o.filters, "dangling=true"))
-	if err != nil {
-		return err
+	if !o.force && !confirmed(env, "This removes all networks that no container is on.") {
+		return nil
 	}
-	var errs []error
-	for _, n := range list {
-		if n.Path == "" {
-			continue // the default one
-		}
-		if err := deleteNetwork(r, n); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		fmt.Fprintln(env.Out, n.Name())
+	p, err := pruneNetworks(o.filters)
+	for _, name := range p.names {
+		fmt.Fprintln(env.Out, name)
 	}
-	return errors.Join(errs...)
+	return err
 }

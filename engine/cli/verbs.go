@@ -5,7 +5,7 @@ func verbs() []Verb {
 	return []Verb{
 		createVerb(), startVerb(), attachVerb(), stopVerb(), restartVerb(), killVerb(), pauseVerb(), unpauseVerb(), waitVerb(), containerVerb(),
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(), healthcheckVerb(),
-		eventsVerb(),
+		eventsVerb(), infoVerb(), systemVerb(),
 		cpVerb(), diffVerb(), commitVerb(), exportVerb(), mountVerb(), unmountVerb(), renameVerb(), portVerb(),
 		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), setupVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 		autoUpdateVerb(), pinVerb(), unpinVerb(),

@@ -4,19 +4,60 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine/format"
 )
 
 // Version is set by the linker.
 var Version = "0.0.0-dev"
 
 func versionVerb() Verb {
-	return Verb{Name: "version", Summary: "print the version", Run: runVersion}
+	return Verb{
+		Name: "version", Usage: "[OPTION…]", Summary: "print the version",
+		Flags: func(set *pflag.FlagSet) { versionFlags(set, new(string)) }, Run: runVersion,
+	}
+}
+
+func versionFlags(set *pflag.FlagSet, form *string) {
+	set.StringVarP(form, "format", "f", "", "`FORM` of the output: json, or a template such as {{.Client.Version}}")
+}
+
+// versionOf has the names of Podman's `version --format json`.
+type versionOf struct {
+	APIVersion  string
+	Version     string
+	GoVersion   string
+	GitCommit   string
+	BuiltTime   string
+	Built       int64
+	BuildOrigin string
+	OsArch      string
+	Os          string
+}
+
+func thisVersion() versionOf {
+	return versionOf{Version: Version, GoVersion: runtime.Version(), OsArch: runtime.GOOS + "/" + runtime.GOARCH, Os: runtime.GOOS}
 }
 
 func runVersion(_ context.Context, env *Env, args []string) error {
-	if err := newFlagSet("version").Parse(args); err != nil {
+	var form string
+	set := newFlagSet("version")
+	versionFlags(set, &form)
+	if err := set.Parse(args); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(env.Out, "berth version %s\n%s %s/%s\n", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	v := struct{ Client versionOf }{thisVersion()}
+	switch form {
+	case "json":
+		return printJSON(env.Out, v)
+	case "":
+		_, err := fmt.Fprintf(env.Out, "berth version %s\n%s %s/%s\n", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
+	}
+	if err := checkForm(form); err != nil {
+		return err
+	}
+	return format.Rows(env.Out, form, []any{v})
 }

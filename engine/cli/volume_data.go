@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -160,27 +157,18 @@ func volumePruneVerb() Verb {
 		Name: "volume prune", Usage: "[OPTION…]", Summary: "remove the volumes that no container has, and all that is in them",
 		Text: `Only volumes that berth has made are removed: which of Podman's are in use is not known here. The container of a unit that
 is stopped is gone, so its volumes are in nobody's use.`,
-		Flags: o.flags, Before: confirmPrune, Userns: namespaceNeeded, Run: runVolumePrune,
+		Flags: o.flags, Before: confirmBefore(volumePruneQuestion), Userns: namespaceNeeded, Run: runVolumePrune,
 	}
 }
 
-// confirmPrune asks before the user's namespace is entered, so that it is asked once.
-func confirmPrune(_ context.Context, env *Env, args []string) error {
+func volumePruneQuestion(args []string) string {
 	var o volumePruneOptions
 	set := newFlagSet("prune")
 	o.flags(set)
-	if set.Parse(args) != nil || o.force || os.Getenv("_CONTAINERS_USERNS_CONFIGURED") != "" {
-		return nil
+	if set.Parse(args) != nil || o.force {
+		return ""
 	}
-	fmt.Fprint(env.Err, "All volumes that no container has are removed, with all that is in them. Go on? [y/N] ")
-	line, err := bufio.NewReader(env.In).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
-		return nil
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	return &ExitError{}
+	return "This removes all volumes that no container has, with all that is in them."
 }
 
 func runVolumePrune(_ context.Context, env *Env, args []string) error {
@@ -190,25 +178,9 @@ func runVolumePrune(_ context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	list, err := volumes().List()
-	if err != nil {
-		return err
+	p, err := pruneVolumes(o.filters)
+	for _, name := range p.names {
+		fmt.Fprintln(env.Out, name)
 	}
-	if list, err = filtered(list, o.filters, volumeFilters()); err != nil {
-		return err
-	}
-	var errs []error
-	for _, vol := range list {
-		if !vol.Ours {
-			continue
-		}
-		users, err := runDirs().VolumeUsers(vol.Name)
-		if err == nil && len(users) == 0 {
-			if err = deleteVolume(vol.Name); err == nil {
-				fmt.Fprintln(env.Out, vol.Name)
-			}
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return err
 }

@@ -260,3 +260,6 @@ func isTrue(s string) bool {
 	}
 	return false
 }
+
+// DefaultCapabilities are those of a container that nothing else is said of.
+func DefaultCapabilities() []string { return slices.Clone(defaultCapabilities) }

@@ -118,3 +118,25 @@ func layersSize(st storage.Store, id string) (size int64, err error) {
 	}
 	return size, nil
 }
+
+// Place is where the store lies, and what is in it.
+type Place struct {
+	Root, RunRoot, Driver string
+	Options               []string
+	Images                int
+}
+
+// Place looks the store up.
+func (s *Store) Place() (Place, error) {
+	st, err := s.open()
+	if err != nil {
+		return Place{}, err
+	}
+	images, err := st.Images()
+	if err != nil {
+		return Place{}, fmt.Errorf("images of the store: %w", err)
+	}
+	return Place{
+		Root: st.GraphRoot(), RunRoot: st.RunRoot(), Driver: st.GraphDriverName(), Options: st.GraphOptions(), Images: len(images),
+	}, nil
+}

@@ -1,0 +1,71 @@
+# hosts: nspawn
+# timeout: 4m
+# info, system df and the prune commands: what is shown is there, what is in use stays, and what goes is told.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+warm_up
+# The runtime and the user's store have directories of their own once they have been asked.
+berth info >/dev/null
+as_tester berth info >/dev/null
+leak_snapshot
+
+say "info and version"
+assert_eq "info" "$(berth info --format '{{.Host.CgroupVersion}} {{.Store.GraphRoot}} {{.Host.OCIRuntime.Name}} {{.Host.Security.Rootless}} {{.Berth.keeper}}')" \
+	"v2 /var/lib/containers/storage crun false listens"
+assert_match "as YAML" "$(berth info)" '^  graphRoot: /var/lib/containers/storage$'
+assert_eq "as JSON" "$(berth system info --format json | jq -r '.host.ociRuntime.path, .store.imageStore.number' | paste -sd' ')" "/usr/bin/crun 1"
+assert_eq "a user's" "$(as_tester berth info --format '{{.Host.Security.Rootless}} {{.Store.GraphRoot}}')" "true /home/tester/.local/share/containers/storage"
+assert_eq "version" "$(berth version --format '{{.Client.OsArch}}')" "$(berth version --format json | jq -r .Client.OsArch)"
+
+say "df"
+berth run -d --name e2e-runs --label keep=1 --network none -v e2e-used:/data $IMAGE sh -c "head -c 100000 /dev/zero >/file; head -c 50000 /dev/zero >/data/file; $IDLE" >/dev/null
+berth create --name e2e-made --network none $IMAGE true >/dev/null
+berth volume create --label keep=1 e2e-unused >/dev/null
+head -c 20000 /dev/zero >"$(berth volume inspect -f '{{.Mountpoint}}' e2e-unused)/file"
+written() { [ "$(stat -c %s "$(berth volume inspect -f '{{.Mountpoint}}' e2e-used)/file")" = 50000 ]; }
+wait_for 20 written
+df=$(berth system df --format json)
+assert_eq "containers" "$(jq -c '.[1] | [.Type, .Total, .Active, .RawReclaimable]' <<<"$df")" '["Containers",2,1,0]'
+[ "$(jq '.[1].RawSize' <<<"$df")" -ge 100000 ] || die "size of the containers: $df"
+assert_eq "volumes" "$(jq -c '.[2] | [.Type, .Total, .Active, .RawSize, .Size, .Reclaimable]' <<<"$df")" '["Local Volumes",2,1,70000,"70kB","20kB (28%)"]'
+assert_match "images" "$(berth system df)" '^Images +1 +1 +[0-9.]+MB +0B \(0%\)$'
+assert_match "each image" "$(berth system df -v)" '^localhost/busybox +latest +[0-9a-f]{12} '
+assert_match "each container" "$(berth system df -v)" "^[0-9a-f]{12} .* running +e2e-runs"
+assert_match "each volume" "$(berth system df -v)" '^e2e-unused +0 +20kB$'
+
+say "prune: asked, and with filters"
+assert_match "a question" "$(berth system prune --volumes </dev/null 2>&1)" 'no container has.*Go on\? \[y/N\] $'
+assert_eq "no answer is no" "$(berth ps -a --format '{{.Names}}' | paste -sd' ')" "e2e-runs e2e-made"
+assert_eq "younger ones stay" "$(berth container prune -f --filter until=24h)" ""
+assert_eq "with a label" "$(berth container prune -f --filter label=keep)" ""
+assert_eq "a wrong filter" "$(exit_code berth system prune -f --filter status=exited)" 125
+assert_eq "volumes without the label" "$(berth volume prune -f --filter label!=keep)" ""
+echo y | berth container prune >"$tmp/pruned" 2>/dev/null
+assert_eq "after a yes" "$(wc -l <"$tmp/pruned") $(berth ps -a --format '{{.Names}}')" "1 e2e-runs"
+
+say "system prune: what is in use stays"
+berth network create e2e-idle >/dev/null
+berth create --name e2e-made --network none $IMAGE true >/dev/null
+out=$(berth system prune -f)
+assert_match "containers" "$out" '^Deleted Containers$'
+assert_match "networks" "$out" '^e2e-idle$'
+assert_match "what it brought" "$out" '^Total reclaimed space: 0B$'
+assert_eq "volumes stay" "$(berth volume ls -q | paste -sd' ')" "e2e-unused e2e-used"
+out=$(berth system prune -a -f --volumes)
+assert_match "the volume" "$out" '^e2e-unused$'
+assert_no_match "none that is used" "$out" 'e2e-used|Images'
+assert_match "what it brought" "$out" '^Total reclaimed space: 20kB$'
+assert_eq "it runs on" "$(berth ps --format '{{.Names}} {{.State}}')" "e2e-runs running"
+berth rm -f e2e-runs >/dev/null
+out=$(berth system prune -a -f --volumes)
+assert_match "now the image goes" "$out" "^Deleted Images$"
+assert_match "and the other volume" "$out" '^e2e-used$'
+assert_eq "images" "$(berth images -q)" ""
+
+say "nothing is left"
+load_image
+wait_for 20 no_scope
+rm -f "$tmp/pruned"
+systemctl reset-failed 2>/dev/null || true
+leak_check

@@ -43,7 +43,12 @@ type podCreateOptions struct {
 	infraCommand  string
 	infraPIDFile  string
 	restartPolicy string
+	userns        string
+	maps          [4]string // of the IDs of a user namespace
 }
+
+// mapFlags are the flags of Podman that map IDs, one for each of podCreateOptions.maps.
+var mapFlags = [4]string{"uidmap", "gidmap", "subuidname", "subgidname"}
 
 func (o *podCreateOptions) flags(set *pflag.FlagSet) {
 	for _, f := range runFlags {
@@ -67,6 +72,10 @@ func (o *podCreateOptions) flags(set *pflag.FlagSet) {
 	set.StringVar(&o.infraCommand, "infra-command", "", "no effect: a pod has no infra container (`COMMAND`)")
 	set.StringVar(&o.infraPIDFile, "infra-conmon-pidfile", "", "no effect: a pod has no monitor (`FILE`)")
 	set.StringVar(&o.InfraName, "infra-name", "", "no effect: a pod has no infra container (`NAME`)")
+	set.StringVar(&o.userns, "userns", "", "`MODE` host: each container has the user namespace that its own --userns asks for")
+	for i, name := range mapFlags {
+		set.StringVar(&o.maps[i], name, "", "not for pods: give it to the containers (`MAP`)")
+	}
 	set.BoolVar(&o.shareParent, "share-parent", true, "no effect: containers are in the control groups of their units")
 }
 
@@ -92,6 +101,9 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 	if set.NArg() == 1 {
 		o.Name = set.Arg(0)
 	}
+	if err := o.checkUserns(); err != nil {
+		return err
+	}
 	var err error
 	if o.Share, err = spec.ParseShare(o.share); err != nil {
 		return err
@@ -113,6 +125,22 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 	}
 	_, err = fmt.Fprintln(env.Out, p.ID)
 	return err
+}
+
+// checkUserns refuses a user namespace for the pod.
+func (o *podCreateOptions) checkUserns() error {
+	refuse := func(flag, value string) error {
+		return fmt.Errorf("--%s=%s: the containers of a pod have a user namespace each: give it to them, with --userns or UserNS=", flag, value)
+	}
+	if o.userns != "" && o.userns != "host" {
+		return refuse("userns", o.userns)
+	}
+	for i, name := range mapFlags {
+		if o.maps[i] != "" {
+			return refuse(name, o.maps[i])
+		}
+	}
+	return nil
 }
 
 func replacePod(ctx context.Context, env *Env, name string) error {

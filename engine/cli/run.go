@@ -272,7 +272,7 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 	}
 	if c.Pod != "" {
 		if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {
-			return errors.New("--pod new:NAME: name the container too, with --name, so that it finds its pod again")
+			return runNamed(args)
 		}
 		if err := newPod(c); err != nil {
 			return err
@@ -291,6 +291,20 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	return enterOther(c)
+}
+
+// runNamed starts this command again with a name for the container, by which its pod is found to be its own. In a unit it
+// would be another name at each start.
+func runNamed(args []string) error {
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		return errors.New("--pod new:NAME: name the container too, with --name, so that it finds its pod again")
+	}
+	name, err := engine.NewName()
+	if err != nil {
+		return err
+	}
+	self := selfPath()
+	return fmt.Errorf("%s: %w", self, syscall.Exec(self, append([]string{self, "run", "--name", name}, args...), os.Environ()))
 }
 
 // awakeKeeper lets the service manager listen for the keeper where it does not: berth has just been installed, or somebody

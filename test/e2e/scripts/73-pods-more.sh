@@ -1,0 +1,36 @@
+# hosts: nspawn
+# timeout: 5m
+# Pods from the shell: one that is made for a container without a name, and flags of Podman's pods that mean nothing here or
+# that a pod cannot have.
+. "$BERTH_E2E/berth.sh"
+
+load_image
+load_user_image
+warm_up
+warm_up_user
+leak_snapshot
+
+say "a pod for a container without a name"
+berth run -d --pod new:e2e-new -p 18098:80 $IMAGE sh -c "$SERVE" >/dev/null
+defer berth pod rm -f -i e2e-new
+assert_match "pod ps" "$(berth pod ps)" 'e2e-new +Running .* 1$'
+wait_for 20 curl -fsS --max-time 2 http://127.0.0.1:18098/
+assert_match "another one" "$(must_fail berth run -d --pod new:e2e-new $IMAGE true)" 'pod "e2e-new" is there already'
+assert_eq "a second container" "$(berth run --rm --pod e2e-new $IMAGE hostname)" e2e-new
+berth pod rm -f e2e-new >/dev/null
+as_tester berth run --rm --pod new:e2e-mine $IMAGE hostname | grep -qx e2e-mine || die "a user's container is not in the pod"
+as_tester berth pod rm -f e2e-mine >/dev/null
+
+say "what a pod cannot have is said, and nothing is left"
+for flag in --userns=auto --userns=keep-id --uidmap=0:100000:10 --gidmap=0:100000:10 --subuidname=tester --subgidname=tester; do
+	assert_match "$flag" "$(must_fail berth pod create $flag e2e-none)" "${flag%%=*}.*the containers of a pod have a user namespace each"
+	assert_eq "pods after $flag" "$(berth pod ps -q)" ""
+done
+
+say "what says nothing new is taken"
+berth pod create --userns=host --infra=false --infra-command=/pause --infra-image=pause --infra-name=e2e-infra --infra-conmon-pidfile="$tmp/pid" \
+	--share-parent=false e2e-plain >/dev/null
+berth run --rm --pod e2e-plain $IMAGE true
+berth pod rm -f e2e-plain >/dev/null
+[ ! -e "$tmp/pid" ] || die "a file of a monitor that is not there"
+leak_check

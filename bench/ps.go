@@ -49,6 +49,9 @@ func (b *bench) measureLists(ctx context.Context, what string, sides []string, c
 	})
 	for i, side := range sides {
 		b.add(what, side, samples[i])
+		if n := len(b.report.Rows); n > 0 && err == nil {
+			b.say("%s: %s %.1f ms", what, side, b.report.Rows[n-1].Wall.Median)
+		}
 	}
 	return err
 }

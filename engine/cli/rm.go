@@ -51,7 +51,7 @@ start or removal has left is taken away too.`,
 // container is gone already, and no namespace is needed to see that.
 func anyThere(args []string) bool {
 	for _, a := range args {
-		if strings.HasPrefix(a, "--all") || strings.HasPrefix(a, "--latest") || strings.HasPrefix(a, "--cidfile") || len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.ContainsAny(a, "al") {
+		if strings.HasPrefix(a, "--all") || strings.HasPrefix(a, "--latest") || strings.HasPrefix(a, "--cidfile") || strings.HasPrefix(a, "--filter") || len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.ContainsAny(a, "al") {
 			return true
 		}
 		if _, err := runDirs().Find(a); !errors.Is(err, engine.ErrNoContainer) {
@@ -88,18 +88,20 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 
 // names are the words, and those that the selection adds.
 func (o rmOptions) names(words []string) ([]string, error) {
-	if len(words) == 0 && o.ignore && !o.all && !o.latest && len(o.cidfiles) == 0 {
+	if len(words) == 0 && o.ignore && !o.all && !o.latest && len(o.cidfiles) == 0 && len(o.filters) == 0 {
 		return nil, nil
 	}
-	if !o.all && !o.latest && len(o.cidfiles) == 0 {
+	if !o.all && !o.latest && len(o.cidfiles) == 0 && len(o.filters) == 0 {
 		if len(words) == 0 {
 			return nil, errors.New("no container is named")
 		}
 		return words, nil
 	}
 	o.selection.ignore = o.ignore || o.force
-	more := o.selection
-	list, err := containers(nil, more)
+	if len(words) > 0 && (o.all || len(o.filters) > 0) {
+		return nil, errors.New("--all and --filter take no names")
+	}
+	list, err := containers(nil, o.selection)
 	if err != nil {
 		return nil, err
 	}

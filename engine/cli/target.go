@@ -32,23 +32,28 @@ type selection struct {
 	of                  string // what --all means, for the help: "running containers"
 	all, latest, ignore bool
 	cidfiles            []string
+	filters             []string
 }
 
 func (o *selection) flags(set *pflag.FlagSet) {
 	set.BoolVarP(&o.all, "all", "a", false, "all "+o.of)
 	set.StringArrayVar(&o.cidfiles, "cidfile", nil, "read a container's ID from a `FILE`")
+	set.StringArrayVar(&o.filters, "filter", nil, "those for which `KEY=VALUE` is true, as for ps")
 	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
 }
 
-func (o *selection) find(words []string) ([]engine.State, error) { return containers(words, *o) }
+func (o *selection) find(words []string) ([]engine.State, error) {
+	o.all = o.all || len(o.filters) > 0 // those of them that it has no meaning for are passed over
+	return containers(words, *o)
+}
 
 // containers finds all that the words and the selection name.
 func containers(words []string, o selection) ([]engine.State, error) {
-	if o.all {
+	if o.all || len(o.filters) > 0 {
 		if len(words) > 0 || o.latest || len(o.cidfiles) > 0 {
-			return nil, errors.New("--all takes no names")
+			return nil, errors.New("--all and --filter take no names")
 		}
-		return runDirs().All()
+		return filteredContainers(o.filters)
 	}
 	var list []engine.State
 	var errs []error
@@ -73,6 +78,22 @@ func containers(words []string, o selection) ([]engine.State, error) {
 		return nil, errors.New("no container is named")
 	}
 	return list, errors.Join(errs...)
+}
+
+// filteredContainers are all that pass the filters of ps.
+func filteredContainers(words []string) ([]engine.State, error) {
+	passes, err := compileFilters(words, psFilters())
+	if err != nil {
+		return nil, err
+	}
+	all, err := runDirs().All()
+	list := make([]engine.State, 0, len(all))
+	for _, s := range all {
+		if passes(psRow{State: s, status: status(s)}) {
+			list = append(list, s)
+		}
+	}
+	return list, err
 }
 
 // trimLine is a line that a program has printed.

@@ -44,7 +44,7 @@ assert_match "a template with columns" "$(berth ps --format 'table {{.ID}}\t{{.N
 
 say "ps: filters"
 healthy() { [ "$(names --filter health=healthy)" = e2e-two ]; }
-wait_for 20 healthy
+wait_for 60 healthy
 while read -r want filters; do
 	assert_eq "ps -a $filters" "$(names -a $(printf -- '--filter %s ' $filters))" "${want//,/ }"
 done <<'F'
@@ -66,7 +66,7 @@ assert_eq "status lists those that do not run" "$(names --filter status=created)
 assert_eq "made long ago" "$(names -a --filter until=24h)" ""
 berth start -a e2e-three >/dev/null 2>&1 || true
 ended() { [ "$(names -a --filter exited=3)" = e2e-three ]; }
-wait_for 30 ended
+wait_for 60 ended
 assert_match "an unknown filter" "$(must_fail berth ps --filter colour=red)" 'filter "colour=red" is not known; id, name'
 assert_eq "its status" "$(exit_code berth ps --filter colour=red)" 125
 
@@ -130,22 +130,26 @@ assert_eq "secret inspect" "$(berth secret inspect e2e-look-secret --format '{{.
 say "events"
 began=$(date +%s.%N)
 events() { berth events --stream=false --since "$began" --format '{{.Status}}' "$@" 2>&1 | paste -sd' '; }
-timeout 60 berth events --filter container=e2e-event --format '{{.Type}} {{.Status}} {{.Label "a"}}' >"$tmp/live" &
+timeout 200 berth events --format '{{.Type}} {{.Status}} {{.Label "a"}} {{.Name}}' >"$tmp/live" &
 follower=$!
-following() { pgrep -f "journalctl.*MESSAGE_ID.*--follow"; }
-wait_for 20 following
+# That it has come to the end of the journal is known when it shows something that has happened now.
+follows() {
+	berth volume create e2e-mark && berth volume rm e2e-mark
+	grep -q e2e-mark "$tmp/live"
+}
+wait_for 60 follows
 berth create --name e2e-event --label a=1 --network none $IMAGE sh -c 'exit 3' >/dev/null
 berth start -a e2e-event >/dev/null || true
 berth rm e2e-event >/dev/null
 berth run -d --name e2e-event --network none --health-cmd true $IMAGE sh -c "$IDLE" >/dev/null
 judged() { [ "$(events --filter container=e2e-event --filter event=health_status)" = health_status ]; }
-wait_for 20 judged
+wait_for 60 judged
 berth exec e2e-event true
 berth pause e2e-event >/dev/null
 berth unpause e2e-event >/dev/null
 berth stop e2e-event >/dev/null
 has_died() { [ "$(events --filter container=e2e-event --filter event=died)" = "died died" ]; }
-wait_for 20 has_died
+wait_for 60 has_died
 berth rm e2e-event >/dev/null
 berth run -d --rm --name e2e-event --network none $IMAGE true >/dev/null
 berth volume create e2e-event >/dev/null
@@ -157,10 +161,10 @@ complete() {
 	echo "$happened"
 	[ "$happened" = "create start died remove create start health_status exec pause unpause stop died remove create start died remove" ]
 }
-wait_for 20 complete
-seen() { [ "$(grep -c . "$tmp/live")" = 17 ]; }
-wait_for 20 seen
-assert_eq "what was seen at once, with a label" "$(head -n 2 "$tmp/live" | paste -sd' ')" "container create 1 container start 1"
+wait_for 60 complete
+seen() { [ "$(grep -c '^container .* e2e-event$' "$tmp/live")" = 17 ]; }
+wait_for 60 seen
+assert_eq "what was seen at once, with a label" "$(grep ' e2e-event$' "$tmp/live" | head -n 2 | paste -sd' ')" "container create 1 e2e-event container start 1 e2e-event"
 kill "$follower"
 wait "$follower" || true
 assert_eq "exit statuses" "$(berth events --stream=false --since "$began" -f event=died --format '{{.ContainerExitCode}}' | paste -sd' ')" "3 0 0"
@@ -172,7 +176,7 @@ assert_eq "nothing before" "$(berth events --stream=false --until "$began" --sin
 assert_no_match "no event is a line of the container" "$(berth logs e2e-one)" 'container|create'
 as_tester berth volume create e2e-event >/dev/null
 theirs() { [ "$(as_tester berth events --stream=false --since "$began" --format '{{.Status}} {{.Name}}')" = "create e2e-event" ]; }
-wait_for 20 theirs
+wait_for 60 theirs
 as_tester berth volume rm e2e-event >/dev/null
 
 say "nothing is left"

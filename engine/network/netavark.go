@@ -55,6 +55,55 @@ func (o netavarkOptions) only(network string) *netavarkOptions {
 	return &o
 }
 
+// byInterface divides the options: for networks whose interface is in the namespace, and for those whose is not. In a
+// namespace that cannot be looked at all count as there, and netavark will say what is wrong with it.
+func (o netavarkOptions) byInterface(netns string) (there, gone *netavarkOptions) {
+	missing := missingInterfaces(netns, &o)
+	divide := func(want bool) *netavarkOptions {
+		part := o
+		part.Networks, part.NetworkInfo = map[string]perNetwork{}, map[string]definition{}
+		for name, n := range o.Networks {
+			if missing[n.InterfaceName] == want {
+				part.Networks[name], part.NetworkInfo[name] = n, o.NetworkInfo[name]
+			}
+		}
+		return &part
+	}
+	return divide(false), divide(true)
+}
+
+// missingInterfaces says which of the interfaces a network namespace lacks.
+func missingInterfaces(netns string, o *netavarkOptions) map[string]bool {
+	missing := map[string]bool{}
+	_, err := inNewThread(func() (*os.File, error) {
+		ns, err := os.Open(netns)
+		if err != nil {
+			return nil, err
+		}
+		defer ns.Close()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return nil, err
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer unix.Close(fd)
+		for _, n := range o.Networks {
+			index, err := unix.NewIfreq(n.InterfaceName)
+			if err != nil {
+				return nil, err
+			}
+			missing[n.InterfaceName] = errors.Is(unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, index), unix.ENODEV)
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return nil
+	}
+	return missing
+}
+
 // netavark runs `netavark ACTION NAMESPACE`.
 func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavarkOptions) error {
 	input, err := json.Marshal(o)
@@ -98,8 +147,9 @@ func netavarkError(exit *proc.ExitError) string {
 }
 
 // teardownBridge lets netavark take the container's interface and port rules away, and the bridge when nobody else is on
-// it. When the container ended on its own, its namespace and interface are gone already. netavark insists on seeing them,
-// so it is shown a stand-in.
+// it. When the container ended on its own, its namespace and interface are gone already; when an earlier teardown was
+// killed, the interface is gone but the namespace, which a pod holds, may be there. netavark insists on seeing them, so it is
+// shown a stand-in.
 func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o *netavarkOptions) error {
 	for _, name := range spec.SortedKeys(o.NetworkInfo) {
 		if o.NetworkInfo[name].Driver != bridgeDriver {
@@ -116,7 +166,15 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 		defer release()
 	}
 	if r.NetNS != "" {
-		return a.netavark(ctx, "teardown", r.NetNS, o)
+		there, gone := o.byInterface(r.NetNS)
+		if len(there.Networks) > 0 {
+			if err := a.netavark(ctx, "teardown", r.NetNS, there); err != nil {
+				return err
+			}
+		}
+		if o = gone; len(o.Networks) == 0 {
+			return nil
+		}
 	}
 	ns, err := standIn(o)
 	if err != nil {

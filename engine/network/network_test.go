@@ -413,6 +413,48 @@ func TestTeardownOfADeadContainer(t *testing.T) {
 	}
 }
 
+// TestTeardownAfterAKilledOne: an interface that an earlier teardown has taken away, from a namespace that is still there, is
+// stood in for; one that is there is not.
+func TestTeardownAfterAKilledOne(t *testing.T) {
+	requireRoot(t)
+	a, calls := machine(t)
+	if err := os.MkdirAll(a.Configs[0], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"web", "back"} {
+		text := fmt.Sprintf(`{"name":%q,"network_interface":"berthtest%d","subnets":[{"subnet":"10.7.%d.0/24"}]}`, name, i, i)
+		if err := os.WriteFile(filepath.Join(a.Configs[0], name+".json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := request(t, a, "c1")
+	r.Networks = []string{"web", "back"}
+	if _, err := a.Plan(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	ns, err := standIn(&netavarkOptions{Networks: map[string]perNetwork{"back": {InterfaceName: "eth1"}}}) // without eth0, that of web
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	r.NetNS = namespacePath(ns)
+	if err := a.Setup(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Teardown(context.Background(), r); err != nil {
+		t.Error(err)
+	}
+	if len(calls.calls) != 3 {
+		t.Fatalf("ran %v", calls.calls)
+	}
+	for i, network := range []string{"back", "web"} {
+		line, input, _ := strings.Cut(calls.calls[1+i], "\n")
+		if own := strings.HasSuffix(line, " teardown "+r.NetNS); own != (network == "back") || !strings.Contains(input, fmt.Sprintf(`"networks":{%q:{`, network)) {
+			t.Errorf("call %d is not for %s alone, or in the wrong namespace: %s %s", i, network, line, input)
+		}
+	}
+}
+
 func TestPastaArgs(t *testing.T) {
 	port := func(ip string, host, container, count uint16, protocol string) spec.PortMapping {
 		return spec.PortMapping{HostIP: ip, HostPort: host, ContainerPort: container, Range: count, Protocol: protocol}

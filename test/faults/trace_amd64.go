@@ -37,16 +37,9 @@ func trace(p plan, command []string) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	child, err := os.StartProcess(path, command, &os.ProcAttr{
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Ptrace: true},
-	})
-	if err != nil {
-		return outcome{}, fmt.Errorf("start %s: %w", path, err)
-	}
-	t := &tracer{plan: p, main: child.Pid, known: map[int]bool{child.Pid: true}, failing: map[int]bool{}}
-	var status unix.WaitStatus
-	if _, err := unix.Wait4(t.main, &status, 0, nil); err != nil || !status.Stopped() {
-		return outcome{}, fmt.Errorf("watch %s: %w", path, errors.Join(err, errors.New("it did not stop at its start")))
+	t := &tracer{plan: p, known: map[int]bool{}, failing: map[int]bool{}}
+	if err := t.begin(path, command); err != nil {
+		return outcome{}, fmt.Errorf("watch %s: %w", path, err)
 	}
 	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC
 	if err := unix.PtraceSetOptions(t.main, options); err != nil {
@@ -56,6 +49,41 @@ func trace(p plan, command []string) (outcome, error) {
 		return outcome{}, err
 	}
 	return t.loop()
+}
+
+// begin starts the command and stops it before it does anything.
+func (t *tracer) begin(path string, command []string) error {
+	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{}}
+	asUser := os.Getuid() != os.Geteuid()
+	if asUser {
+		// faults is set-user-ID. The kernel takes that bit, and file capabilities, for nothing when the watched process has
+		// asked to be watched, or the watcher is not root (execve(2)); a user's berth needs newuidmap to have them.
+		attr.Sys.Credential = &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), NoSetGroups: true}
+		command, path = append([]string{"sh", "-c", `kill -STOP $$; exec "$@"`, "sh", path}, command[1:]...), "/bin/sh"
+	} else {
+		attr.Sys.Ptrace = true
+	}
+	child, err := os.StartProcess(path, command, attr)
+	if err != nil {
+		return err
+	}
+	t.main = child.Pid
+	if err := t.awaitStop(); err != nil || !asUser {
+		t.known[t.main] = true
+		return err
+	}
+	if err := unix.PtraceAttach(t.main); err != nil {
+		return err
+	}
+	return errors.Join(t.awaitStop(), unix.Kill(t.main, unix.SIGCONT))
+}
+
+func (t *tracer) awaitStop() error {
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(t.main, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		return errors.Join(err, errors.New("it did not stop at its start"))
+	}
+	return nil
 }
 
 // loop answers stops until the command has ended. Whoever is left then goes on unwatched: the kernel lets go of the

@@ -1,0 +1,135 @@
+# hosts: nspawn
+# timeout: 8m
+# As 22-faults, for what has more parts: a user's container with pasta, a pod, volume and secret, an image to be fetched. They
+# are killed, and get errors, at the changes that they make to the machine: nothing is left, and the next start works.
+# `make torture` takes each change, CI some.
+. "$BERTH_E2E/faults.sh"
+
+load_image
+load_user_image
+warm_up
+warm_up_user
+as_tester berth run --rm --network pasta $IMAGE true
+settled() { ! systemctl list-jobs --no-legend | grep -q e2e65 && ! as_tester systemctl --user list-jobs --no-legend | grep -q e2e65; }
+
+say "a new volume and a secret"
+head -c 1000 /dev/urandom | base64 >"$tmp/secret"
+berth secret create e2e65 "$tmp/secret" >/dev/null
+defer berth secret rm e2e65
+quadlet e2e65-data.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Volume=e2e65-data:/etc
+Volume=/anonymous
+Secret=e2e65,target=key
+Secret=e2e65,type=env,target=KEY
+Exec=sh -c '$IDLE'
+F
+target data-start e2e65-data ExecStart
+target data-stop e2e65-data ExecStop
+up() { systemctl start e2e65-data; }
+down() {
+	systemctl stop e2e65-data
+	wait_for 60 settled
+	systemctl reset-failed e2e65-data 2>/dev/null || true
+	berth volume rm e2e65-data >/dev/null 2>&1 || [ "$(exit_code berth volume exists e2e65-data)" = 1 ]
+}
+up && down
+leak_snapshot
+interrupt data-start 3 1
+interrupt data-stop 2 1
+
+say "a user's container with pasta"
+user_quadlet e2e65-pasta.container <<F
+[Container]
+Image=$IMAGE
+Network=pasta
+PublishPort=127.0.0.1:18065:80
+Exec=sh -c '$IDLE'
+F
+user_target pasta-start e2e65-pasta ExecStart
+user_target pasta-stop e2e65-pasta ExecStop
+up() { as_tester systemctl --user start e2e65-pasta; }
+down() {
+	as_tester systemctl --user stop e2e65-pasta
+	wait_for 60 settled
+	as_tester systemctl --user reset-failed e2e65-pasta 2>/dev/null || true
+}
+up && down
+leak_snapshot
+interrupt pasta-start 3 1
+interrupt pasta-stop 2 1
+
+say "a pod of two"
+quadlet e2e65-pod.pod <<F
+[Pod]
+PodName=e2e65
+PublishPort=18066:80
+F
+for i in 1 2; do
+	quadlet e2e65-member$i.container <<F
+[Container]
+Image=$IMAGE
+Pod=e2e65-pod.pod
+Exec=sh -c '$IDLE'
+F
+done
+target pod-create e2e65-pod-pod ExecStartPre
+target pod-start e2e65-pod-pod ExecStart
+target pod-member e2e65-member1 ExecStart
+target pod-stop e2e65-pod-pod ExecStop
+up() { systemctl start e2e65-pod-pod e2e65-member1 e2e65-member2; }
+down() {
+	systemctl stop e2e65-pod-pod e2e65-member1 e2e65-member2
+	wait_for 60 settled
+	systemctl reset-failed e2e65-pod-pod e2e65-member1 e2e65-member2 2>/dev/null || true
+}
+up && down
+leak_snapshot
+interrupt pod-create 1 0
+interrupt pod-start 1 1
+interrupt pod-member 2 0
+interrupt pod-stop 1 0
+
+say "an image that is to be fetched"
+REG=127.0.0.1:15065
+printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n' "$tmp/registry" $REG >"$tmp/registry.yml"
+systemd-run --quiet --unit=e2e-registry65 --service-type=exec docker-registry serve "$tmp/registry.yml"
+defer systemctl stop e2e-registry65
+mkdir -p /etc/containers/registries.conf.d
+printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' $REG >/etc/containers/registries.conf.d/e2e65.conf
+defer rm /etc/containers/registries.conf.d/e2e65.conf
+wait_for 30 curl -s "http://$REG/v2/"
+mkdir "$tmp/root" && cp -a /usr/bin/busybox "$tmp/root/sh" && head -c 300000 /dev/urandom >"$tmp/root/noise"
+tar -C "$tmp/root" -c . | berth import --quiet - $REG/e2e65:1 >/dev/null
+berth push -q $REG/e2e65:1
+berth rmi $REG/e2e65:1 >/dev/null
+rm -r "$tmp/root"
+quadlet e2e65-pull.container <<F
+[Container]
+Image=$REG/e2e65:1
+Network=none
+Exec=/sh -c '$IDLE'
+F
+target pull-start e2e65-pull ExecStart
+up() { systemctl start e2e65-pull; }
+down() {
+	systemctl stop e2e65-pull
+	wait_for 60 settled
+	systemctl reset-failed e2e65-pull 2>/dev/null || true
+	berth rmi -i -f $REG/e2e65:1 >/dev/null
+}
+up && down
+leak_snapshot
+interrupt pull-start 3 1
+say "$points points, nothing left after any"
+
+say "the next start works"
+systemctl start e2e65-pull e2e65-data e2e65-member1
+as_tester systemctl --user start e2e65-pasta
+for unit in e2e65-pull e2e65-data e2e65-member1; do assert_init $unit "$(property $unit MainPID)"; done
+as_tester systemctl --user stop e2e65-pasta
+systemctl stop e2e65-pull e2e65-data e2e65-pod-pod e2e65-member1
+berth volume rm e2e65-data >/dev/null
+berth rmi -f $REG/e2e65:1 >/dev/null

@@ -1,0 +1,83 @@
+# Functions for the scripts that interrupt berth at the changes that it makes:  . "$BERTH_E2E/faults.sh"
+# A target is a command of a unit that is called by way of the program faults when the plan says so.
+. "$BERTH_E2E/berth.sh"
+
+FAULTS=/run/e2e-faults
+rm -rf $FAULTS
+mkdir $FAULTS
+defer rm -rf $FAULTS
+cat >$FAULTS/call <<'F'
+#!/bin/sh
+# call TARGET COMMAND… runs the command, as the plan has it.
+target=$1
+shift
+faults=/usr/libexec/berth-test/faults
+[ "$(id -u)" = 0 ] || faults=$faults-for-users
+read -r whom what </run/e2e-faults/plan
+[ "$whom" = "$target" ] || exec "$@"
+[ "$what" != count ] || exec $faults count -- "$@" >/run/e2e-faults/count
+exec $faults $what -- "$@"
+F
+chmod 755 $FAULTS/call
+install -m 666 /dev/null $FAULTS/count # there before the snapshots, and a user's commands write to it too
+install -m 4755 /usr/libexec/berth-test/faults /usr/libexec/berth-test/faults-for-users # or newuidmap would not work when watched
+defer rm /usr/libexec/berth-test/faults-for-users
+plan() { echo "$@" >$FAULTS/plan; }
+plan none
+
+# What lay beside another file when the storage library was killed is swept away when it is ten minutes old, or at the
+# next boot.
+cat >"$tmp/allowed" <<'F'
+.*/overlay-(layers|containers)/\.tmp-(mountpoints|volatile).* # of the storage library, swept when ten minutes old
+.*unfinished overlay-(layers|containers)/\.tmp-volatile.* # the same, as the store's own check words it
+.*dangling link l/.* # a layer's short name, when the kill came between the two; swept at the next boot
+F
+
+# target NAME UNIT DIRECTIVE makes the unit's command a target; user_target does so for a unit of tester's.
+target() { drop_in "/run/systemd/system" "$@" <<<"$(systemctl cat "$2")" && systemctl daemon-reload; }
+user_target() {
+	drop_in /home/tester/.config/systemd/user "$@" <<<"$(as_tester systemctl --user cat "$2")"
+	chown -R tester: /home/tester/.config/systemd
+	as_tester systemctl --user daemon-reload
+}
+drop_in() {
+	local command
+	command=$(sed -n "s/^$4=//p" | grep -v "^$FAULTS" | head -n 1)
+	[ -n "$command" ] || die "$3 has no $4="
+	mkdir -p "$1/$3.service.d"
+	defer rm -rf "$1/$3.service.d"
+	printf '[Service]\n%s=\n%s=%s/call %s %s\n' "$4" "$4" $FAULTS "$2" "$command" >"$1/$3.service.d/faults-$2.conf"
+}
+
+nothing_left() {
+	leakcheck check "$tmp/leak.json" --within 20s --allow "$tmp/allowed" || {
+		journalctl --no-pager -b -o short-monotonic -n 30
+		die "left behind after: $1"
+	}
+}
+
+points=0
+# interrupt TARGET KILLS FAILURES kills the target at so many of its changes and lets so many fail, spread over all of them;
+# with BERTH_TORTURE at each. up and down are the script's: they start and stop what the target belongs to, and may fail.
+interrupt() {
+	local total n i what kinds=("kill # $2" "fail # ENOSPC $3" "fail # EIO $3")
+	plan "$1 count"
+	up || die "$1 does not start, without any interruption"
+	down
+	total=$(tail -n 1 $FAULTS/count)
+	[ "$total" -gt 10 ] || die "the changes of $1 were not counted: $total"
+	nothing_left "$1, uninterrupted"
+	for what in "${kinds[@]}"; do
+		n=${what##* } what=${what% *}
+		[ -z "${BERTH_TORTURE:-}" ] || n=$total
+		for ((i = 0; i < n; i++)); do
+			plan "$1 ${what/\#/$((1 + total * (2 * i + 1) / (2 * n)))}"
+			up >/dev/null 2>&1 || true
+			down
+			nothing_left "$1: $(cat $FAULTS/plan)"
+			points=$((points + 1))
+		done
+	done
+	plan none
+	say "$1 makes $total changes"
+}

@@ -67,6 +67,7 @@ install-support:
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do for u in service timer; do \
 		install -D -m 0644 engine/autoupdate/systemd/berth-auto-update.$$u $$d/berth-auto-update.$$u || exit 1; \
 		sed -i 's,/usr/bin/berth,$(BINDIR)/berth,' $$d/berth-auto-update.$$u || exit 1; done; done
+	install -D -m 0644 engine/autoupdate/systemd/system/10-restrict.conf $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.service.d/10-restrict.conf
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
@@ -74,6 +75,7 @@ uninstall: ## remove what install put there
 	rmdir $(DESTDIR)$(LIBEXECDIR)/staging || true
 	rm -f $(DESTDIR)$(LIBEXECDIR)/berth-keeper $(DESTDIR)$(LIBEXECDIR)/berth-net $(DESTDIR)$(USER_UNITS)/berth-net.service $(DESTDIR)$(USER_UNITS)/berth-pasta.service
 	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-firewall.service $(DESTDIR)$(SYSTEM_UNITS)/{firewalld,nftables}.service.wants/berth-firewall.service
+	rm -rf $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.service.d
 	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.* $(DESTDIR)$(USER_UNITS)/berth-auto-update.*
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper.socket $$d/sockets.target.wants/berth-keeper.socket; done
 	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8 $(DESTDIR)$(MANDIR)/man8/berth-keeper.8
@@ -85,6 +87,10 @@ check: ## format, vet, unit tests, sizes and dependencies; needs Go only
 	$(GO) vet -tags '$(TAGS)' ./...
 	$(GO) vet -tags 'e2e $(TAGS)' ./test/e2e/...
 	set -o pipefail; $(GO) test -json -tags '$(TAGS)' ./... | $(GO) run ./test/summary
+
+.PHONY: reproducible
+reproducible: ## build all programs twice, from nothing, in different folders: the bytes must be the same; takes minutes
+	BERTH_REPRODUCE=all $(GO) test -tags '$(TAGS)' -count=1 -timeout 60m -v -run TestReproducible ./test/deps
 
 .PHONY: machines
 machines: ## build the machines that the end-to-end tests run on (once)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 // SetOptions takes the options that a volume is made with: type, device and o, as mount(8) has them, and in o= also uid=
 // and gid= of the owner.
 func (vol *Volume) SetOptions(driver string, options map[string]string) error {
+	if driver == "image" {
+		return fmt.Errorf("volume driver image is not supported: a container shows an image's files by `--mount type=image,source=%s,destination=PLACE`", cmp.Or(options["image"], "IMAGE"))
+	}
 	if driver != "" && driver != "local" {
 		return fmt.Errorf("volume driver %q is not supported; local is", driver)
 	}

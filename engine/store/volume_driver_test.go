@@ -44,6 +44,9 @@ func TestVolumeOptions(t *testing.T) {
 	if err := vol.SetOptions("nosuch", nil); err == nil {
 		t.Error("any driver is taken")
 	}
+	if err := vol.SetOptions("image", map[string]string{"image": "web"}); err == nil || !strings.Contains(err.Error(), "--mount type=image,source=web,destination=PLACE") {
+		t.Errorf("driver image: %v", err)
+	}
 	if err := vol.SetOptions("", map[string]string{"x": "y"}); err == nil {
 		t.Error("any option is taken")
 	}

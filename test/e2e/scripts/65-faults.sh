@@ -37,8 +37,8 @@ down() {
 }
 up && down
 leak_snapshot
-interrupt data-start 3 1
-interrupt data-stop 2 1
+interrupt data-start 2 1
+interrupt data-stop 1 0
 
 say "a user's container with pasta"
 user_quadlet e2e65-pasta.container <<F
@@ -58,8 +58,8 @@ down() {
 }
 up && down
 leak_snapshot
-interrupt pasta-start 3 1
-interrupt pasta-stop 2 1
+interrupt pasta-start 2 1
+interrupt pasta-stop 1 0
 
 say "a pod of two"
 quadlet e2e65-pod.pod <<F
@@ -88,8 +88,8 @@ down() {
 up && down
 leak_snapshot
 interrupt pod-create 1 0
-interrupt pod-start 1 1
-interrupt pod-member 2 0
+interrupt pod-start 1 0
+interrupt pod-member 1 0
 interrupt pod-stop 1 0
 
 say "an image that is to be fetched"
@@ -118,11 +118,13 @@ down() {
 	systemctl stop e2e65-pull
 	wait_for 60 settled
 	systemctl reset-failed e2e65-pull 2>/dev/null || true
-	berth rmi -i -f $REG/e2e65:1 >/dev/null
+	plan none
+	berth pull -q $REG/e2e65:1 >/dev/null # goes on with what a failed one has stored, which stays for that
+	berth rmi -f $REG/e2e65:1 >/dev/null
 }
 up && down
 leak_snapshot
-interrupt pull-start 3 1
+interrupt pull-start 2 1
 say "$points points, nothing left after any"
 
 say "the next start works"

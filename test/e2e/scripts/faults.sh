@@ -60,21 +60,22 @@ points=0
 # interrupt TARGET KILLS FAILURES kills the target at so many of its changes and lets so many fail, spread over all of them;
 # with BERTH_TORTURE at each. up and down are the script's: they start and stop what the target belongs to, and may fail.
 interrupt() {
-	local total n i what kinds=("kill # $2" "fail # ENOSPC $3" "fail # EIO $3")
+	local total n i now what kinds=("kill # $2" "fail # ENOSPC $3" "fail # EIO $3")
 	plan "$1 count"
 	up || die "$1 does not start, without any interruption"
 	down
 	total=$(tail -n 1 $FAULTS/count)
-	[ "$total" -gt 10 ] || die "the changes of $1 were not counted: $total"
+	[ "$total" -gt 5 ] || die "the changes of $1 were not counted: $total"
 	nothing_left "$1, uninterrupted"
 	for what in "${kinds[@]}"; do
 		n=${what##* } what=${what% *}
 		[ -z "${BERTH_TORTURE:-}" ] || n=$total
 		for ((i = 0; i < n; i++)); do
-			plan "$1 ${what/\#/$((1 + total * (2 * i + 1) / (2 * n)))}"
+			now="$1 ${what/\#/$((1 + total * (2 * i + 1) / (2 * n)))}"
+			plan "$now"
 			up >/dev/null 2>&1 || true
 			down
-			nothing_left "$1: $(cat $FAULTS/plan)"
+			nothing_left "$now"
 			points=$((points + 1))
 		done
 	done

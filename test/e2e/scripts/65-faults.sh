@@ -75,7 +75,6 @@ Pod=e2e65-pod.pod
 Exec=sh -c '$IDLE'
 F
 done
-target pod-create e2e65-pod-pod ExecStartPre
 target pod-start e2e65-pod-pod ExecStart
 target pod-member e2e65-member1 ExecStart
 target pod-stop e2e65-pod-pod ExecStop
@@ -87,7 +86,6 @@ down() {
 }
 up && down
 leak_snapshot
-interrupt pod-create 1 0
 interrupt pod-start 1 0
 interrupt pod-member 1 0
 interrupt pod-stop 1 0

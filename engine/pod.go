@@ -98,6 +98,16 @@ func (d Dirs) loadPod(id string) (Pod, error) {
 	return p, nil
 }
 
+// Refresh returns the pod as it is now. One whose maker was killed before the state was written, and one that is gone, stay
+// as they are: both can be removed.
+func (d Dirs) Refresh(p Pod) (Pod, error) {
+	fresh, err := d.loadPod(p.ID)
+	if errors.Is(err, ErrNoPod) {
+		return p, nil
+	}
+	return fresh, err
+}
+
 // Pods returns the pods of this boot, oldest first.
 func (d Dirs) Pods() ([]Pod, error) {
 	ids, err := idsIn(d.pods())

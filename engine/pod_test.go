@@ -100,6 +100,30 @@ func TestPod(t *testing.T) {
 	}
 }
 
+// TestUnfinishedPod: a pod whose maker was killed before its state was written is found by its name, and removed.
+func TestUnfinishedPod(t *testing.T) {
+	_, e := podWorld(t)
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(e.Dirs.Pod(p.ID), "state.json"), filepath.Join(e.Dirs.Pod(p.ID), ".state.json.1")); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = e.Dirs.FindPod("stack"); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = e.Dirs.Refresh(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.RemovePod(context.Background(), p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(e.Dirs.Run + "/pods"); !os.IsNotExist(err) {
+		t.Errorf("removed: %v", err)
+	}
+}
+
 // TestPodStartFails: a start that fails or is killed at any step leaves nothing that a stop or a start does not take away.
 func TestPodStartFails(t *testing.T) {
 	for _, step := range []string{"network.Plan", "network.Setup"} {

@@ -388,7 +388,7 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 	if err := leaveUserNet(ctx, env, p); err != nil {
 		return err
 	}
-	if p, err = runDirs().FindPod(p.ID); err != nil {
+	if p, err = runDirs().Refresh(p); err != nil {
 		return err
 	}
 	return e.RemovePod(ctx, p)

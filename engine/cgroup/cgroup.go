@@ -195,3 +195,24 @@ func Frozen(group string) bool {
 	text, err := os.ReadFile(filepath.Join(mountPoint, group, "cgroup.freeze"))
 	return err == nil && strings.TrimSpace(string(text)) == "1"
 }
+
+// CanSet tells why a file of a container's group cannot be written to: its controller is not there, say.
+func CanSet(group, name string) error {
+	if strings.Contains(name, "/") {
+		return fmt.Errorf("%s is no file of a cgroup", name)
+	}
+	err := unix.Access(filepath.Join(mountPoint, group, name), unix.W_OK)
+	if errors.Is(err, fs.ErrNotExist) {
+		controller, _, _ := strings.Cut(name, ".")
+		return fmt.Errorf("the cgroup has no %s: its unit was not given the %s controller", name, controller)
+	}
+	return err
+}
+
+// Set writes to a file of a container's group.
+func Set(group, name, text string) error {
+	if err := CanSet(group, name); err != nil {
+		return err
+	}
+	return write(filepath.Join(mountPoint, group, name), text)
+}

@@ -7,6 +7,7 @@ func verbs() []Verb {
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(), healthcheckVerb(),
 		eventsVerb(), infoVerb(), systemVerb(),
 		cpVerb(), diffVerb(), commitVerb(), exportVerb(), mountVerb(), unmountVerb(), renameVerb(), portVerb(),
+		topVerb(), statsVerb(), updateVerb(), initVerb(),
 		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), setupVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 		autoUpdateVerb(), pinVerb(), unpinVerb(),
 	}

@@ -78,3 +78,16 @@ func property(ctx context.Context, run proc.Runner, user bool, unit, name string
 	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
 	return strings.TrimSpace(string(out)), err
 }
+
+// SetProperties changes properties of a unit that is there, until the next boot at the latest; those of a transient unit go
+// with it.
+func SetProperties(ctx context.Context, run proc.Runner, user bool, unit string, properties []string) error {
+	args := append([]string{"set-property", "--runtime", "--", unit}, properties...)
+	if user {
+		args = append([]string{"--user"}, args...)
+	}
+	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args}); err != nil {
+		return fmt.Errorf("systemctl set-property %s %s: %w", unit, strings.Join(properties, " "), err)
+	}
+	return nil
+}

@@ -4,6 +4,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,6 +40,7 @@ func loadAsChild() {
 	im, err := Open(childOptions(os.Getenv(childStore), os.Getenv(childPolicy)))
 	if err == nil {
 		_, err = im.Load(context.Background(), os.Getenv(childArchive))
+		err = errors.Join(err, im.Close())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

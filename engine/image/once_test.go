@@ -35,6 +35,7 @@ func TestOneDownloadForAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer other.Close()
 		all.Go(func() {
 			if _, err := other.Pull(t.Context(), r.host()+"/web:1", plain(PullOptions{Policy: Missing})); err != nil {
 				t.Error(err)

@@ -217,7 +217,7 @@ func pullAsChild() error {
 		return err
 	}
 	_, err = im.Pull(context.Background(), os.Getenv(childImage), PullOptions{CertDir: os.Getenv(childCerts), User: user, Password: password})
-	return err
+	return errors.Join(err, im.Close())
 }
 
 // What an earlier process left is not trusted: when the digest is wrong the layer is fetched anew.

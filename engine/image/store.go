@@ -30,6 +30,7 @@ type Images struct {
 	sys    types.SystemContext
 	report func(Progress)
 	say    func(string)
+	tmp    temporary
 }
 
 // Open opens the store, which is made when it does not exist yet. Close it after use.
@@ -51,6 +52,10 @@ func Open(o Options) (*Images, error) {
 		report: o.Report,
 		say:    o.Say,
 	}
+	// Where no directory can be made the store may still be looked at.
+	if images.tmp, err = newTemporary(BigFiles()); err == nil {
+		images.sys.BigFilesTemporaryDir = images.tmp.dir.Name()
+	}
 	if images.report == nil {
 		images.report = func(Progress) {}
 	}
@@ -60,11 +65,11 @@ func Open(o Options) (*Images, error) {
 	return images, nil
 }
 
-// Close ends the use of the store. It touches nothing on disk: the library's own Shutdown would take away the mount on
-// which Podman's containers may stand.
+// Close ends the use of the store, which it does not touch: the library's own Shutdown would take away the mount on which
+// Podman's containers may stand.
 func (im *Images) Close() error {
 	im.store.Free()
-	return nil
+	return im.tmp.Close()
 }
 
 func storeOptions(o Options) (storage.StoreOptions, error) {

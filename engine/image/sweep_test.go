@@ -45,6 +45,7 @@ func TestLoadsAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer im.Close()
 	i := twoLayers(t, "web")
 	f := imageFiles(t, archive.OCI, i)
 	good := writeFile(t, "x.tar", string(f.tar(t)))

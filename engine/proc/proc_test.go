@@ -265,3 +265,13 @@ func FuzzParseSignal(f *testing.F) {
 		}
 	})
 }
+
+// TestPassed: what is handed on is neither for job control nor about the process itself.
+func TestPassed(t *testing.T) {
+	for _, sig := range Passed() {
+		switch sig {
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGCONT, unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH, unix.SIGSEGV:
+			t.Errorf("%v is handed on", sig)
+		}
+	}
+}

@@ -98,7 +98,7 @@ if ip netns list | grep -q outside; then
 	want=2001:db8::1 && wait_for 20 who from_outside curl -fsS "http://[2001:db8::2]:18090/cgi-bin/who"
 	must_fail from_outside curl -fsS --max-time 5 http://192.0.2.2:18091/ >/dev/null
 	# perl is in each Debian; the image has nothing that answers UDP.
-	on_server perl -MIO::Socket::INET -e '
+	nsenter -t "$(user_property e2e-server MainPID)" -n perl -MIO::Socket::INET -e '
 		alarm 60; $s = IO::Socket::INET->new(Proto => "udp", LocalPort => 53) or die;
 		while ($s->recv($_, 99)) { $s->send("client " . $s->peerhost . "\n") }' &
 	udp=$!

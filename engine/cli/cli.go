@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -66,7 +67,7 @@ func Main(args []string) int {
 	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Run: proc.Run}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	err := dispatch(ctx, env, args)
+	err := attempt(func() error { return dispatch(ctx, env, args) })
 	var exit *ExitError
 	switch {
 	case err == nil, errors.Is(err, pflag.ErrHelp):
@@ -79,6 +80,23 @@ func Main(args []string) int {
 	}
 	fmt.Fprintf(env.Err, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
 	return statusFailed
+}
+
+// attempt calls f. The storage library panics with the error when it cannot open one of its locks: to us that is an error
+// like others, except that nothing may use the store after it, for it may hold the lock's mutex.
+func attempt(f func() error) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case runtime.Error:
+			panic(r)
+		case error:
+			err = r
+		default:
+			panic(r)
+		}
+	}()
+	return f()
 }
 
 // dispatch finds the verb. Podman's `container X` and `image X` are the same as X.

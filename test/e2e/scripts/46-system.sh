@@ -3,6 +3,8 @@
 # info, system df and the prune commands: what is shown is there, what is in use stays, and what goes is told.
 . "$BERTH_E2E/berth.sh"
 
+# What is pruned below must be this script's own: names that others have left with the image would go too.
+berth rmi -a -f >/dev/null
 load_image
 warm_up
 # The runtime and the user's store have directories of their own once they have been asked.

@@ -87,22 +87,16 @@ func residentOf(unit string) resident {
 		if err != nil || err2 != nil || space != own || !strings.Contains(string(group), "/"+unit) {
 			continue
 		}
-		rollup, _ := os.ReadFile(filepath.Join(dir, "smaps_rollup"))
-		r.count++
-		r.pss += parsePss(string(rollup))
+		r.add(filepath.Base(dir))
 	}
 	return r
 }
 
-// add counts processes, named by their IDs with blanks between.
-func (r *resident) add(pids string) {
-	for _, pid := range strings.Fields(pids) {
-		text, err := os.ReadFile(rollup(pid))
-		if err == nil {
-			r.count++
-			r.pss += parsePss(string(text))
-		}
-	}
+// add counts a process.
+func (r *resident) add(pid string) {
+	rollup, _ := os.ReadFile(filepath.Join("/proc", pid, "smaps_rollup"))
+	r.count++
+	r.pss += parsePss(string(rollup))
 }
 
 // parsePss returns the proportional set size of smaps_rollup in MiB.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
+	"strings"
 )
 
 // verb is something that people type. Prepare comes before each turn of a side and is not measured.
@@ -168,9 +168,9 @@ func helperPss() resident {
 	var r resident
 	for _, name := range []string{"conmon", "berth-keeper", "berth"} {
 		out, _ := exec.Command("pidof", name).Output()
-		r.add(string(out))
+		for _, pid := range strings.Fields(string(out)) {
+			r.add(pid)
+		}
 	}
 	return r
 }
-
-func rollup(pid string) string { return filepath.Join("/proc", pid, "smaps_rollup") }

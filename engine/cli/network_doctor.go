@@ -52,6 +52,21 @@ func allWired() ([]wired, error) {
 	return list, nil
 }
 
+// connected are the requests of those containers and pods on networks that run.
+func connected() ([]engine.NetworkRequest, error) {
+	all, err := allWired()
+	if err != nil {
+		return nil, err
+	}
+	var list []engine.NetworkRequest
+	for _, w := range all {
+		if w.live {
+			list = append(list, w.request)
+		}
+	}
+	return list, nil
+}
+
 func runNetworkDoctor(ctx context.Context, env *Env, args []string) error {
 	set := newFlagSet("doctor")
 	if err := set.Parse(args); err != nil {
@@ -60,15 +75,9 @@ func runNetworkDoctor(ctx context.Context, env *Env, args []string) error {
 	if set.NArg() > 0 {
 		return errors.New("it looks at all containers; none is named")
 	}
-	all, err := allWired()
+	list, err := connected()
 	if err != nil {
 		return err
-	}
-	var list []engine.NetworkRequest
-	for _, w := range all {
-		if w.live {
-			list = append(list, w.request)
-		}
 	}
 	a, err := newNetwork(env)
 	if err != nil {

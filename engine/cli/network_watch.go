@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/sd"
 )
@@ -48,18 +47,9 @@ func runNetworkWatch(ctx context.Context, env *Env, args []string) error {
 
 // putBack makes the rules anew of those containers and pods that lack some.
 func putBack(ctx context.Context, env *Env) error {
-	all, err := allWired()
-	if err != nil {
+	list, err := connected()
+	if err != nil || len(list) == 0 {
 		return err
-	}
-	var list []engine.NetworkRequest
-	for _, w := range all {
-		if w.live {
-			list = append(list, w.request)
-		}
-	}
-	if len(list) == 0 {
-		return nil
 	}
 	a, err := newNetwork(env)
 	if err != nil {

@@ -6,12 +6,7 @@
 
 load_image
 load_user_image
-: >"$tmp/wait_for"
-berth run --rm --network none $IMAGE true
-as_tester berth run --rm --network none $IMAGE true
-user_no_scope() { [ -z "$(as_tester systemctl --user list-units --all --plain --no-legend 'run-*.scope')" ]; }
-wait_for 20 no_scope
-wait_for 20 user_no_scope
+warm_up_prompt
 systemctl start network-online.target
 leak_snapshot
 

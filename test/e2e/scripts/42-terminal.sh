@@ -5,12 +5,7 @@
 
 load_image
 load_user_image
-: >"$tmp/wait_for"
-berth run --rm --network none $IMAGE true
-as_tester berth run --rm --network none $IMAGE true
-user_no_scope() { [ -z "$(as_tester systemctl --user list-units --all --plain --no-legend 'run-*.scope')" ]; }
-wait_for 20 no_scope
-wait_for 20 user_no_scope
+warm_up_prompt
 leak_snapshot
 
 # on_terminal NAME COMMAND… runs a command on a terminal of its own, in the background. What it shows goes to $tmp/NAME.out;

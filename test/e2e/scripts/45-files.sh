@@ -8,7 +8,6 @@ load_image
 load_user_image
 warm_up
 as_tester berth run --rm --network none $IMAGE true
-user_no_scope() { [ -z "$(as_tester systemctl --user list-units --all --plain --no-legend 'run-*.scope')" ]; }
 wait_for 20 user_no_scope
 leak_snapshot
 

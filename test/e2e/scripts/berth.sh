@@ -38,8 +38,18 @@ F
 	rm -f /home/tester/.config/containers/systemd/e2e-any.container
 }
 
-# no_scope: systemd has forgotten the scopes of containers that ran in the foreground.
+# warm_up_prompt does what a container in the foreground needs, for root and tester, and no more.
+warm_up_prompt() {
+	: >"$tmp/wait_for"
+	berth run --rm --network none $IMAGE true
+	as_tester berth run --rm --network none $IMAGE true
+	wait_for 20 no_scope
+	wait_for 20 user_no_scope
+}
+
+# no_scope: systemd has forgotten the scopes of containers that ran in the foreground; user_no_scope: tester's manager has.
 no_scope() { [ -z "$(systemctl list-units --all --plain --no-legend 'run-*.scope')" ]; }
+user_no_scope() { [ -z "$(as_tester systemctl --user list-units --all --plain --no-legend 'run-*.scope')" ]; }
 
 # assert_init UNIT PID: the process is PID 1 of its own PID namespace.
 assert_init() {

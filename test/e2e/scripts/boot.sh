@@ -24,4 +24,4 @@ all_run() {
 }
 
 # layers STORE counts the layers that belong to no image: those have a work directory in use.
-layers() { find "$1/overlay" -mindepth 3 -maxdepth 3 -path '*/work/work' | wc -l; }
+layers() { find "$1"/overlay/*/work -mindepth 1 -maxdepth 1 -name work | wc -l; }

@@ -213,7 +213,12 @@ func (h updateHost) Tag(ctx context.Context, image, name string) error {
 	return err
 }
 
+// Restart restarts a unit whatever its StartLimitBurst= says: an update is no crash, and the way back from an image that was
+// started again and again until the limit must be open.
 func (h updateHost) Restart(ctx context.Context, unit string) error {
+	if _, err := systemctl(ctx, h.env, "reset-failed", unit); err != nil {
+		return fmt.Errorf("reset the start limit of %s: %w", unit, err)
+	}
 	if _, err := systemctl(ctx, h.env, "restart", unit); err != nil {
 		after := h.show(ctx, unit)
 		if result := after["Result"]; result != "" && result != "success" {

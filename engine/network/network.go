@@ -250,6 +250,9 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 			}
 		}
 		if p.Begun && len(p.Options.Networks) > 0 && !a.left(p) {
+			if err := a.readyForDHCP(ctx, p.Options); err != nil { // netavark gives the lease back through it
+				return err
+			}
 			if err := a.teardownBridge(ctx, r, p.Options); err != nil {
 				return err // the leases stay until the rules that use them are gone
 			}

@@ -62,21 +62,29 @@ func (s NameServer) args(dir string, args []string) []string {
 }
 
 // StartDHCP starts netavark's DHCP client, which keeps the leases of containers. Distributions have a socket unit for it;
-// where there is none it gets a unit of its own.
+// where there is none it gets units of its own. It is there when StartDHCP returns: systemd listens until it runs.
 func StartDHCP(ctx context.Context, run proc.Runner, netavark string) error {
-	const socket, unit = "/run/podman/nv-proxy.sock", "netavark-dhcp-proxy"
-	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: []string{"start", unit + ".socket"}}); err == nil {
+	return startDHCP(ctx, run, netavark, "/run/podman/nv-proxy.sock")
+}
+
+func startDHCP(ctx context.Context, run proc.Runner, netavark, socket string) error {
+	const unit = "netavark-dhcp-proxy"
+	listens := func() bool {
+		_, err := os.Stat(socket)
+		return err == nil
+	}
+	err := control(ctx, run, false, "start", unit+".socket")
+	if err == nil && !listens() { // somebody has removed it, as `podman system reset` does; systemd does not look
+		if err := control(ctx, run, false, "restart", unit+".socket"); err != nil {
+			return fmt.Errorf("start netavark's DHCP client: %w; `systemctl status %s.socket` tells more", err, unit)
+		}
+	}
+	if err == nil || listens() {
 		return nil
 	}
-	if _, err := os.Stat(socket); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
-		return err
-	}
-	args := []string{"--quiet", "--collect", "--unit=" + unit + ".service", "--property=Restart=on-failure", "--", netavark, "dhcp-proxy"}
+	args := []string{"--quiet", "--collect", "--unit=" + unit, "--socket-property=ListenStream=" + socket, "--socket-property=SocketMode=0660", "--", netavark, "dhcp-proxy", "-a", "30"}
 	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: args}); err != nil {
-		return fmt.Errorf("start netavark's DHCP client: %w; `systemctl status %s` tells more", err, unit)
+		return fmt.Errorf("start netavark's DHCP client: %w; `systemctl status %s.socket` tells more", err, unit)
 	}
 	return nil
 }

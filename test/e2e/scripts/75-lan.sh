@@ -33,11 +33,15 @@ address() { nsenter -t "$(property "$1" MainPID)" -n ip -4 -o addr show dev eth0
 say "macvlan, with an address of the network's own DHCP server"
 berth network create --driver macvlan -o parent=e2e-lan0 --ipam-driver dhcp e2e-mv >/dev/null
 defer berth network rm -f e2e-mv
+# lose_socket takes netavark's socket away behind systemd's back, as `podman system reset` does.
+lose_socket() { rm -f /run/podman/nv-proxy.sock; }
+systemctl start netavark-dhcp-proxy.socket 2>/dev/null && lose_socket
 berth run -d --rm --name e2e-dhcp --network e2e-mv $IMAGE sh -c "$IDLE" >/dev/null
 defer berth rm -f -i e2e-dhcp
 ip=$(address e2e-dhcp)
 assert_match "leased" "$ip" '^10\.125\.0\.1(0[0-9]|10)$'
 wait_for 20 pings "$ip"
+lose_socket
 berth rm -f e2e-dhcp >/dev/null
 
 if ip link add e2e-try link e2e-lan0 type ipvlan 2>/dev/null; then

@@ -30,15 +30,22 @@ GOOD='["/bin/busybox","sh","-c","trap \"exit 0\" TERM; busybox sleep 100000 & wa
 
 publish one "$GOOD"
 quadlet e2e81.container <<F
+[Unit]
+StartLimitIntervalSec=1h
+StartLimitBurst=3
 [Container]
 Image=$REPO:1
 Network=none
 AutoUpdate=registry
+[Service]
+Restart=always
+RestartSec=10ms
 F
 systemctl start e2e81
 defer berth rmi -fa
 defer systemctl stop e2e81
 runs() { berth image inspect --format '{{index .Labels "v"}}' "$(berth ps --format json | jq -r '.[] | select(.Names[0] == "systemd-e2e81") | .ImageID')"; }
+again() { systemctl reset-failed e2e81 && systemctl restart e2e81; }
 updated() { berth auto-update "$@" --format '{{.Updated}}' 2>"$tmp/update.err" || true; }
 assert_eq "at first" "$(runs)" one
 assert_eq "nothing new" "$(updated)" false
@@ -58,7 +65,7 @@ assert_eq "state" "$(property e2e81 ActiveState)" active
 assert_eq "afterwards" "$(runs)" two
 assert_eq "not tried again" "$(updated)" false
 berth image prune -f >/dev/null
-systemctl restart e2e81
+again
 assert_eq "after a restart" "$(runs)" two
 assert_match "history" "$(berth auto-update --history)" 'e2e81.service.*rolled back'
 wait_journal 10 'e2e81.service: .*: rolled back' -t berth-auto-update
@@ -66,11 +73,11 @@ wait_journal 10 'e2e81.service: .*: rolled back' -t berth-auto-update
 say "pin"
 berth pin e2e81 >/dev/null
 publish four "$GOOD"
-systemctl restart e2e81
+again
 assert_eq "pinned" "$(runs)" two
 assert_eq "a pinned unit" "$(updated)" false
 berth unpin e2e81
-systemctl restart e2e81
+again
 assert_eq "let go" "$(updated --settle 1s)" true
 
 say "the timer"

@@ -25,7 +25,7 @@ type Exit struct {
 // the caller get their values now.
 func (e *Engine) Create(ctx context.Context, c spec.Container) (State, error) {
 	if !Outlives(c) {
-		return State{}, errors.New("a container on a directory (--rootfs), in a pod or with a user namespace of its own cannot be made without starting it yet; `berth run` does both")
+		return State{}, errors.New("a container on a directory (--rootfs) or with a user namespace of its own cannot be made without starting it yet; `berth run` does both")
 	}
 	s, err := e.begin(ctx, c)
 	if err != nil {
@@ -86,6 +86,7 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 			return s, err
 		}
 	}
+	s.atRest = false
 	s.Unit, s.Runtime, s.existing = UnitOf(e.Host.Cgroup), e.RuntimeProgram, true
 	s.Init, s.Exit, s.Started, s.Finished = proc.ID{}, nil, time.Time{}, time.Time{}
 	s.StopTime, s.earlier, s.Mounts = s.Container.StopTimeout, s.Mounts, nil

@@ -22,7 +22,7 @@ import (
 // podVersion is written into each pod's file.
 const podVersion = 1
 
-// Pod is what is known of a pod in this boot: /run/berth/pods/ID/state.json. No process belongs to it as long as its
+// Pod is what is known of a pod: in this boot /run/berth/pods/ID/state.json. No process belongs to it as long as its
 // namespaces can be held by files; those of a user, and a PID namespace, are held by a process that sleeps.
 type Pod struct {
 	Version   int            `json:"version"`
@@ -37,6 +37,7 @@ type Pod struct {
 	Holder    proc.ID        `json:"holder"`    // process that holds namespaces; zero when there is none
 	Addresses []string       `json:"addresses,omitempty"`
 	Attached  []Attached     `json:"attached,omitempty"`
+	Started   bool           `json:"started,omitempty"` // it has been started before
 }
 
 // ErrNoPod says that there is no pod of that name or ID.
@@ -44,6 +45,8 @@ var ErrNoPod = errors.New("no such pod")
 
 func (d Dirs) pods() string               { return filepath.Join(d.Run, "pods") }
 func (d Dirs) podName(name string) string { return filepath.Join(d.pods(), "names", name) }
+
+func (d Dirs) podState(id string) string { return filepath.Join(d.Pod(id), "state.json") }
 
 // Pod is the state directory of one pod.
 func (d Dirs) Pod(id string) string { return filepath.Join(d.pods(), id) }
@@ -60,7 +63,7 @@ func (d Dirs) FindPod(nameOrID string) (Pod, error) {
 		}
 		return p, err
 	}
-	ids, err := idsIn(d.pods())
+	ids, err := d.podIDs()
 	if err != nil {
 		return Pod{}, err
 	}
@@ -68,6 +71,8 @@ func (d Dirs) FindPod(nameOrID string) (Pod, error) {
 	for _, id := range ids {
 		if strings.HasPrefix(id, nameOrID) {
 			found = append(found, id)
+		} else if p, err := d.loadPod(id); err == nil && p.Name == nameOrID {
+			return p, nil // kept from an earlier boot: its name is not taken in this one yet
 		}
 	}
 	switch len(found) {
@@ -80,8 +85,12 @@ func (d Dirs) FindPod(nameOrID string) (Pod, error) {
 }
 
 func (d Dirs) loadPod(id string) (Pod, error) {
-	path := filepath.Join(d.Pod(id), "state.json")
+	path := d.podState(id)
 	data, err := os.ReadFile(path)
+	if record := d.podRecord(id); errors.Is(err, fs.ErrNotExist) && record != "" {
+		path = record
+		data, err = os.ReadFile(path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return Pod{}, fmt.Errorf("%w: %q", ErrNoPod, id)
 	}
@@ -108,9 +117,21 @@ func (d Dirs) Refresh(p Pod) (Pod, error) {
 	return fresh, err
 }
 
-// Pods returns the pods of this boot, oldest first.
-func (d Dirs) Pods() ([]Pod, error) {
+// podIDs are those of the pods of this boot, and of those that are kept from before.
+func (d Dirs) podIDs() ([]string, error) {
 	ids, err := idsIn(d.pods())
+	if err != nil {
+		return nil, err
+	}
+	records, err := d.podRecords()
+	ids = append(ids, records...)
+	slices.Sort(ids)
+	return slices.Compact(ids), err
+}
+
+// Pods returns the pods, oldest first.
+func (d Dirs) Pods() ([]Pod, error) {
+	ids, err := d.podIDs()
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +145,9 @@ func (d Dirs) Pods() ([]Pod, error) {
 	return list, nil
 }
 
-// Members are the containers of a pod, oldest first.
+// Members are the containers of a pod, oldest first, with those that have ended and are kept.
 func (d Dirs) Members(p Pod) ([]State, error) {
-	all, err := d.List()
+	all, err := d.All()
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +166,25 @@ func (d Dirs) savePod(p Pod) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(d.Pod(p.ID), "state.json"), append(data, '\n'), 0o600)
+	return atomicfile.Write(d.podState(p.ID), append(data, '\n'), 0o600)
+}
+
+// takePodName makes the name the pod's, if it is not already.
+func (d Dirs) takePodName(p Pod) error {
+	if err := os.MkdirAll(filepath.Dir(d.podName(p.Name)), 0o700); err != nil {
+		return err
+	}
+	err := os.Symlink("../"+p.ID, d.podName(p.Name))
+	if target, _ := os.Readlink(d.podName(p.Name)); errors.Is(err, fs.ErrExist) && target != "../"+p.ID {
+		return podNameInUse(p.Name)
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func podNameInUse(name string) error {
+	return fmt.Errorf("pod %q: %w; `berth pod rm %s` removes the other one, --replace does so first", name, ErrNameInUse, name)
 }
 
 // CreatePod takes the name. Nothing is set up yet.
@@ -172,18 +211,14 @@ func (d Dirs) CreatePod(s spec.Pod) (Pod, error) {
 	if _, err := d.Find(s.Name); err == nil {
 		return Pod{}, fmt.Errorf("pod %q: a container of that name is there; names are unique over both", s.Name)
 	}
-	if err := os.MkdirAll(filepath.Dir(d.podName(s.Name)), 0o700); err != nil {
-		return Pod{}, err
+	if other, err := d.FindPod(s.Name); err == nil && other.Name == s.Name {
+		return Pod{}, podNameInUse(s.Name)
 	}
-	err = os.Symlink("../"+id, d.podName(s.Name))
-	if errors.Is(err, fs.ErrExist) {
-		return Pod{}, fmt.Errorf("pod %q: %w; `berth pod rm %s` removes the other one, --replace does so first", s.Name, ErrNameInUse, s.Name)
-	}
-	if err != nil {
+	if err := d.takePodName(p); err != nil {
 		return Pod{}, err
 	}
 	if err = os.Mkdir(d.Pod(id), 0o700); err == nil {
-		err = d.savePod(p)
+		err = errors.Join(d.savePod(p), d.keepPod(p))
 	}
 	if err != nil {
 		return Pod{}, errors.Join(err, d.releasePod(p))
@@ -191,8 +226,14 @@ func (d Dirs) CreatePod(s spec.Pod) (Pod, error) {
 	return p, nil
 }
 
-// releasePod removes the state directory and gives the name back. The name goes last: what is left is found by it.
+// releasePod removes the record and the state directory and gives the name back. The name goes last: what is left is found by it.
 func (d Dirs) releasePod(p Pod) error {
+	if record := d.podRecord(p.ID); record != "" {
+		if err := os.Remove(record); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		os.Remove(d.KeepPods) // unless another pod has a record
+	}
 	if err := os.RemoveAll(d.Pod(p.ID)); err != nil {
 		return err
 	}

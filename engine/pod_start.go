@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -40,12 +41,18 @@ func HolderFlags(p Pod) uintptr {
 
 // HoldPod notes the process that holds the pod's namespaces, before anything is set up in them.
 func (d Dirs) HoldPod(p Pod, holder proc.ID) (Pod, error) {
+	if err := d.wakePod(p); err != nil {
+		return p, err
+	}
 	p.Holder, p.Ready = holder, false
 	return p, d.savePod(p)
 }
 
 // StartPod makes the pod's namespaces, or takes those of its holder, and connects them. One that is there already stays.
 func (e *Engine) StartPod(ctx context.Context, p Pod) (Pod, error) {
+	if err := e.Dirs.wakePod(p); err != nil {
+		return p, err
+	}
 	unlock, err := lockDir(e.Dirs.Pod(p.ID))
 	if err != nil {
 		return p, err
@@ -94,6 +101,12 @@ func (e *Engine) setUp(ctx context.Context, p *Pod) error {
 	if err := e.networkFiles(State{ID: p.ID, Container: common}, e.Dirs.Pod(p.ID), p.Network.host(), status); err != nil {
 		return err
 	}
+	if !p.Started {
+		p.Started = true
+		if err := e.Dirs.keepPod(*p); err != nil {
+			return err
+		}
+	}
 	p.Unit, p.Ready = "", true
 	if e.Host.Environment["NOTIFY_SOCKET"] != "" {
 		p.Unit = UnitOf(e.Host.Cgroup)
@@ -104,6 +117,9 @@ func (e *Engine) setUp(ctx context.Context, p *Pod) error {
 // StopPod takes the pod's namespaces down. Its containers must have ended.
 func (e *Engine) StopPod(ctx context.Context, p Pod) error {
 	unlock, err := lockDir(e.Dirs.Pod(p.ID))
+	if _, gone := e.Dirs.loadPod(p.ID); errors.Is(err, fs.ErrNotExist) && gone == nil {
+		return nil // kept from an earlier boot, and not started in this one
+	}
 	if err != nil {
 		return err
 	}
@@ -317,6 +333,9 @@ func (e *Engine) joinPod(c spec.Container) (Pod, spec.Container, error) {
 // enterPod makes sure that the pod is there and names its namespaces.
 func (e *Engine) enterPod(ctx context.Context, s *State) error {
 	p, err := e.Dirs.loadPod(s.Pod)
+	if errors.Is(err, ErrNoPod) {
+		return fmt.Errorf("the pod that container %q was made in is gone; `berth rm %s` removes the container", s.Name, s.Name)
+	}
 	if err != nil {
 		return err
 	}

@@ -162,3 +162,116 @@ func TestPodRefuses(t *testing.T) {
 		}
 	}
 }
+
+// reboot takes away what does not outlive a boot.
+func reboot(t *testing.T, e *engine.Engine, pods ...engine.Pod) {
+	t.Helper()
+	for _, p := range pods {
+		if err := e.StopPod(context.Background(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(e.Dirs.Run); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKeptPod: a pod that was made by hand is there after a boot, can be started, and leaves nothing when it is removed.
+func TestKeptPod(t *testing.T) {
+	_, e := podWorld(t)
+	ctx := context.Background()
+	e.Dirs.KeepPods = filepath.Join(t.TempDir(), "kept")
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare, Kept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit, err := e.Dirs.CreatePod(spec.Pod{Name: "of-unit", Share: spec.DefaultShare})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = e.StartPod(ctx, p); err != nil || !e.Dirs.Live(p) {
+		t.Fatalf("start: %v", err)
+	}
+	reboot(t, e, p, unit)
+	if _, err := e.Dirs.FindPod("of-unit"); !errors.Is(err, engine.ErrNoPod) {
+		t.Errorf("the pod of a unit is there after a boot: %v", err)
+	}
+	for _, word := range []string{"stack", p.ID, p.ID[:12]} {
+		found, err := e.Dirs.FindPod(word)
+		if err != nil || found.ID != p.ID || found.Name != "stack" || found.Ready || found.Addresses != nil || !found.Started || e.Dirs.Live(found) {
+			t.Errorf("find %q: %+v, %v", word, found, err)
+		}
+	}
+	if list, err := e.Dirs.Pods(); err != nil || len(list) != 1 {
+		t.Errorf("pods: %v, %v", list, err)
+	}
+	if _, err := e.Dirs.CreatePod(spec.Pod{Name: "stack"}); !errors.Is(err, engine.ErrNameInUse) {
+		t.Errorf("its name is free after a boot: %v", err)
+	}
+	if err := e.StopPod(ctx, p); err != nil {
+		t.Errorf("stop before its start: %v", err)
+	}
+	if p, err = e.StartPod(ctx, p); err != nil || !e.Dirs.Live(p) || pins(t, e.Dirs.Run) != 3 {
+		t.Fatalf("start after a boot: %v", err)
+	}
+	reboot(t, e, p)
+	if err := e.RemovePod(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(e.Dirs.KeepPods); !os.IsNotExist(err) {
+		t.Errorf("records after the removal: %v", err)
+	}
+	if _, err := e.Dirs.FindPod("stack"); !errors.Is(err, engine.ErrNoPod) {
+		t.Errorf("found after its removal: %v", err)
+	}
+	if _, err := e.StartPod(ctx, p); err == nil {
+		t.Error("a pod that is gone starts")
+	}
+}
+
+// TestWakePod: of many starts after a boot one sets the pod up, and all find it running.
+func TestWakePod(t *testing.T) {
+	_, e := podWorld(t)
+	ctx := context.Background()
+	e.Dirs.KeepPods = filepath.Join(t.TempDir(), "kept")
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: []string{"ipc", "uts"}, Kept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reboot(t, e, p)
+	results := make(chan error)
+	for range 16 {
+		go func() {
+			now, err := e.StartPod(ctx, p)
+			if err == nil && !e.Dirs.Live(now) {
+				err = errors.New("it is not live")
+			}
+			results <- err
+		}()
+	}
+	for range 16 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := pins(t, e.Dirs.Run); n != 2 {
+		t.Errorf("%d namespaces are pinned, want 2", n)
+	}
+}
+
+// TestMemberInPod: a container of a pod outlives its end, is one of the pod's then too, and is not taken for one on its way.
+func TestMemberInPod(t *testing.T) {
+	_, e := podWorld(t)
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: []string{"uts"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := e.Create(context.Background(), spec.Container{Name: "one", Pod: "stack", Image: "image"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	members, err := e.Dirs.Members(p)
+	if err != nil || len(members) != 1 || members[0].ID != s.ID || members[0].OnItsWay() || members[0].Container.HostName != "stack" {
+		t.Errorf("members: %+v, %v", members, err)
+	}
+}

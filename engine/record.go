@@ -25,7 +25,7 @@ func (s State) Lasting() bool { return !s.Container.Remove && Outlives(s.Contain
 
 // Outlives reports whether a container of this kind can outlive its end.
 func Outlives(c spec.Container) bool {
-	return !c.Rootfs && c.Pod == "" && c.UserNS == "" && len(c.UIDMaps) == 0 && len(c.GIDMaps) == 0 && c.SubUIDName == "" && c.SubGIDName == ""
+	return !c.Rootfs && c.UserNS == "" && len(c.UIDMaps) == 0 && len(c.GIDMaps) == 0 && c.SubUIDName == "" && c.SubGIDName == ""
 }
 
 func (d Dirs) record(id string) string { return filepath.Join(d.Keep, id, "userdata", "berth.json") }
@@ -64,6 +64,7 @@ func (d Dirs) kept(id string) (State, error) {
 	if s.Version > stateVersion {
 		return State{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", d.record(id), s.Version, stateVersion)
 	}
+	s.atRest = true
 	return s, nil
 }
 

@@ -72,11 +72,15 @@ type State struct {
 	staging      string        // the tmpfs for mounts and secrets; "" as long as it is not there
 	existing     bool          // its writable layer is there
 	earlier      []VolumeMount // Mounts when it ran before
+	atRest       bool          // it is a record: nothing of it is in this boot
 }
 
 // Terminal is the side of the container's terminal that people see; nil where there is none or the keeper has it. The caller
 // of Run or Start closes it.
 func (s State) Terminal() *os.File { return s.terminal }
+
+// OnItsWay reports whether the container is being made or started.
+func (s State) OnItsWay() bool { return !s.atRest && s.Init.PID == 0 }
 
 // Running reports whether the container's PID 1 is there.
 func (s State) Running() bool { return s.Init.PID > 0 && s.Init.Running() }
@@ -85,6 +89,8 @@ func (s State) Running() bool { return s.Init.PID > 0 && s.Init.Running() }
 type Dirs struct {
 	Run  string // /run/berth, or $XDG_RUNTIME_DIR/berth
 	Keep string // where the store has a directory for each container; "" keeps none
+	// KeepPods is where pods that outlive a boot have a file each; "" keeps none.
+	KeepPods string
 }
 
 // Container is the state directory of one container.

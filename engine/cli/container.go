@@ -98,7 +98,11 @@ func runPrune(ctx context.Context, env *Env, args []string) error {
 
 // enterForCleanup ends a user's processes that are left where that can be done.
 func enterForCleanup(ctx context.Context, env *Env, args []string) error {
-	if !rootless.Needed() || os.Getenv("SERVICE_RESULT") == "" {
+	if os.Getenv("SERVICE_RESULT") == "" {
+		return nil
+	}
+	leavePods(ctx, env, args)
+	if !rootless.Needed() {
 		return nil
 	}
 	var at time.Duration

@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
@@ -21,10 +23,18 @@ values now. start starts the container.`,
 		Program: true,
 		Before: func(ctx context.Context, env *Env, args []string) error {
 			c, err := parseRun(args)
-			if err != nil || !rootless.Needed() || !c.Replace || c.Name == "" {
+			if err != nil || rootless.Inside() {
 				return nil // an error is reported by the verb itself
 			}
-			return stopAll(ctx, env, []string{c.Name}, nil)
+			if rootless.Needed() && c.Replace && c.Name != "" {
+				if err := stopAll(ctx, env, []string{c.Name}, nil); err != nil {
+					return err
+				}
+			}
+			if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {
+				return startNamed("create", args)
+			}
+			return newPod(c)
 		},
 		Userns: func([]string) bool { return rootless.Needed() },
 		Run:    runCreate,

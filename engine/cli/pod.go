@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,13 +110,16 @@ func eachPod(env *Env, list []engine.Pod, f func(engine.Pod) error) error {
 
 // podState is what Podman calls the state of a pod.
 func podState(p engine.Pod, members []engine.State) string {
-	running, paused := 0, 0
+	members = slices.DeleteFunc(slices.Clone(members), func(s engine.State) bool { return s.Container.InitCtr != "" })
+	running, paused, created := 0, 0, 0
 	for _, s := range members {
 		switch {
 		case frozen(s):
 			paused++
-		case s.Running(), s.Init.PID == 0: // or on its way
+		case s.Running(), s.OnItsWay():
 			running++
+		case status(s) == "created":
+			created++
 		}
 	}
 	switch live := runDirs().Live(p); {
@@ -125,7 +129,7 @@ func podState(p engine.Pod, members []engine.State) string {
 		return "Degraded"
 	case live && (len(members) == 0 || running > 0):
 		return "Running"
-	case p.Unit == "" && len(members) == 0:
+	case p.Unit == "" && created == len(members) && !p.Started:
 		return "Created"
 	}
 	return "Exited"
@@ -135,68 +139,6 @@ func podState(p engine.Pod, members []engine.State) string {
 func frozen(s engine.State) bool {
 	text, err := os.ReadFile("/sys/fs/cgroup" + s.Cgroup + "/cgroup.freeze")
 	return err == nil && s.Cgroup != "" && strings.TrimSpace(string(text)) == "1"
-}
-
-func podStartVerb() Verb {
-	var o podTargets
-	return Verb{
-		Name: "pod start", Usage: "[OPTION…] POD…", Summary: "start pods: make what their containers share",
-		Flags: o.flags, Run: runPodStart,
-	}
-}
-
-func runPodStart(ctx context.Context, env *Env, args []string) error {
-	var o podTargets
-	list, err := parseTargets("start", args, &o)
-	if err != nil {
-		return err
-	}
-	return eachPod(env, list, func(p engine.Pod) error { return startPod(ctx, env, p) })
-}
-
-// startPod starts the pod and tells systemd. Where a process is needed it is the main one of a unit.
-func startPod(ctx context.Context, env *Env, p engine.Pod) error {
-	dirs := runDirs()
-	if dirs.Live(p) {
-		return nil
-	}
-	inUnit := os.Getenv("NOTIFY_SOCKET") != ""
-	if engine.HolderFlags(p) != 0 && (!rootless.Inside() || podOnBridges(p)) {
-		if !inUnit && rootless.Inside() {
-			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
-		}
-		if !inUnit {
-			return sd.StartTransient(ctx, env.Run, sd.Transient{
-				User: rootless.Needed(), Unit: p.Name + "-pod", Program: selfPath(),
-				Start: []string{"pod", "start", p.Name}, Stop: []string{"pod", "stop", "--ignore", p.Name},
-			})
-		}
-		if rootless.Needed() && podOnBridges(p) {
-			return enterUserNet(ctx, env, p)
-		}
-		holder, err := rootless.Hold(ctx, env.Run, podHolder(p))
-		if err != nil {
-			return fmt.Errorf("pod %q: %w", p.Name, err)
-		}
-		if p, err = dirs.HoldPod(p, holder); err != nil {
-			return err
-		}
-		if rootless.Needed() {
-			return rootless.Enter(holder)
-		}
-	}
-	e, err := newEngine(env)
-	if err != nil {
-		return err
-	}
-	if p, err = e.StartPod(ctx, p); err != nil || !inUnit {
-		return err
-	}
-	state := "READY=1"
-	if p.Holder.PID > 0 {
-		state = fmt.Sprintf("MAINPID=%d\nREADY=1", p.Holder.PID)
-	}
-	return e.Manager.Notify(state)
 }
 
 func podStopVerb() Verb {
@@ -293,32 +235,6 @@ func stopMember(ctx context.Context, env *Env, e *engine.Engine, s engine.State,
 	return e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
 }
 
-func podRestartVerb() Verb {
-	var o podTargets
-	return Verb{
-		Name: "pod restart", Usage: "[OPTION…] POD…", Summary: "stop pods and start them again, with their containers",
-		Text:  "The containers are started again by their units.",
-		Flags: o.flags, Run: runPodRestart,
-	}
-}
-
-func runPodRestart(ctx context.Context, env *Env, args []string) error {
-	var o podTargets
-	list, err := parseTargets("restart", args, &o)
-	if err != nil {
-		return err
-	}
-	return eachPod(env, list, func(p engine.Pod) error {
-		if p.Unit != "" && runDirs().Live(p) {
-			return sd.Restart(ctx, env.Run, rootlessMode(), p.Unit)
-		}
-		if err := stopPod(ctx, env, p, nil); err != nil {
-			return err
-		}
-		return startPod(ctx, env, p)
-	})
-}
-
 type podRmOptions struct {
 	podStopOptions
 	force bool
@@ -372,13 +288,8 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 		}
 	}
 	for _, s := range members {
-		args := []string{"rm", "-v", "-f", "-i"}
-		if o.time >= 0 {
-			args = append(args, fmt.Sprint("--time=", o.time))
-		}
-		c := proc.Command{Path: selfPath(), Args: append(args, s.ID), Env: append(os.Environ(), podGoesVariable+"=1")}
-		if _, err := env.Run(ctx, c); err != nil {
-			return fmt.Errorf("remove container %q: %w", s.Name, err)
+		if err := removeMember(ctx, env, s, o.time); err != nil {
+			return err
 		}
 	}
 	e, err := newEngine(env)
@@ -392,6 +303,19 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 		return err
 	}
 	return e.RemovePod(ctx, p)
+}
+
+// removeMember removes one container of a pod that goes, or has no more use for it.
+func removeMember(ctx context.Context, env *Env, s engine.State, time int) error {
+	args := []string{"rm", "-v", "-f", "-i"}
+	if time >= 0 {
+		args = append(args, fmt.Sprint("--time=", time))
+	}
+	c := proc.Command{Path: selfPath(), Args: append(args, s.ID), Env: append(os.Environ(), podGoesVariable+"=1")}
+	if _, err := env.Run(ctx, c); err != nil {
+		return fmt.Errorf("remove container %q: %w", s.Name, err)
+	}
+	return nil
 }
 
 func podDownVerb() Verb {

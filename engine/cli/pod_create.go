@@ -22,6 +22,7 @@ import (
 
 // podRunFlags are the flags of run that place a container in a pod.
 var podRunFlags = []runFlag{
+	{"init-ctr", "", "WHEN", "in a pod: run to its end before the pod's other containers start: always (at each start of the pod) or once (and be removed then)", text(func(c *spec.Container) *string { return &c.InitCtr })},
 	{"pod", "", "POD", "be one of this pod's containers; new:NAME makes the pod, with the container's ports and networks", text(func(c *spec.Container) *string { return &c.Pod })},
 	{"pod-id-file", "", "FILE", "be one of the containers of the pod whose ID is in a file", text(func(c *spec.Container) *string { return &c.PodIDFile })},
 }
@@ -113,6 +114,7 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 			return fmt.Errorf("replace pod %q: %w", o.Name, err)
 		}
 	}
+	o.Kept = byHand()
 	p, err := runDirs().CreatePod(o.Pod)
 	if err != nil {
 		return err
@@ -125,6 +127,24 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 	}
 	_, err = fmt.Fprintln(env.Out, p.ID)
 	return err
+}
+
+// byHand reports whether no unit is at work here: what a unit makes, it makes anew after a boot.
+func byHand() bool { return os.Getenv("NOTIFY_SOCKET") == "" && os.Getenv("PODMAN_SYSTEMD_UNIT") == "" }
+
+// checkInit refuses what a container that prepares its pod cannot be.
+func checkInit(c spec.Container) error {
+	switch {
+	case c.InitCtr == "":
+		return nil
+	case c.Pod == "" && c.PodIDFile == "":
+		return fmt.Errorf("--init-ctr=%s is for a container in a pod: add --pod", c.InitCtr)
+	case c.Remove:
+		return fmt.Errorf("--init-ctr=%s and --rm exclude each other: with once it is removed when it has run", c.InitCtr)
+	case c.Restart != "" && c.Restart != "no":
+		return fmt.Errorf("--init-ctr=%s and --restart=%s exclude each other: it runs once at each start of its pod", c.InitCtr, c.Restart)
+	}
+	return nil
 }
 
 // checkUserns refuses a user namespace for the pod.
@@ -168,7 +188,7 @@ func newPod(c spec.Container) error {
 		return err // what its maker was given, it has at its next start too
 	}
 	_, err = runDirs().CreatePod(spec.Pod{
-		Name: name, Share: spec.DefaultShare, ExitPolicy: "continue", Maker: c.Name, Common: spec.Container{
+		Name: name, Share: spec.DefaultShare, ExitPolicy: "continue", Maker: c.Name, Kept: byHand(), Common: spec.Container{
 			Networks: c.Networks, Publish: c.Publish, IP: c.IP, IP6: c.IP6, MAC: c.MAC, Aliases: c.Aliases, AddHosts: c.AddHosts,
 			DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOptions, NoHosts: c.NoHosts, HostName: c.HostName, ShmSize: c.ShmSize,
 		},
@@ -196,10 +216,39 @@ func podNamed(c spec.Container) (engine.Pod, bool, error) {
 // startHolder starts the container's pod when that takes a process, which is to be in a unit of its own.
 func startHolder(ctx context.Context, env *Env, c spec.Container) error {
 	p, in, err := podNamed(c)
-	if err != nil || !in || engine.HolderFlags(p) == 0 || runDirs().Live(p) {
+	if err != nil || !in {
 		return err
 	}
+	return holdFirst(ctx, env, p)
+}
+
+func holdFirst(ctx context.Context, env *Env, p engine.Pod) error {
+	if engine.HolderFlags(p) == 0 || runDirs().Live(p) {
+		return nil
+	}
 	return startOther(ctx, env, p)
+}
+
+// joinMade does for a container that was made before what run does for one in a pod: its pod is started where that takes a
+// process, and a user's berth goes where that is.
+func joinMade(ctx context.Context, env *Env, s engine.State) error {
+	if s.Pod == "" || s.Running() {
+		return nil
+	}
+	p, err := runDirs().FindPod(s.Pod)
+	if err == nil {
+		err = holdFirst(ctx, env, p)
+	}
+	if err == nil {
+		p, err = runDirs().Refresh(p)
+	}
+	if errors.Is(err, engine.ErrNoPod) {
+		return nil // the start says so
+	}
+	if err == nil && rootless.Needed() && p.Holder.PID > 0 {
+		err = rootless.Enter(p.Holder)
+	}
+	return err
 }
 
 // enterOther puts a user's berth into the user namespace of what its container is to join.

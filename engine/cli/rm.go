@@ -160,7 +160,7 @@ func leavePods(ctx context.Context, env *Env, names []string) {
 			continue
 		}
 		members, err := dirs.Members(p)
-		if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.Init.PID == 0) }) {
+		if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.OnItsWay()) }) {
 			continue
 		}
 		if strings.HasSuffix(s.Unit, ".service") && sd.Returns(ctx, env.Run, rootlessMode(), s.Unit) {

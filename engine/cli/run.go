@@ -62,6 +62,7 @@ func checkRun(c spec.Container) error {
 	}{
 		{"cgroups", c.Cgroups, []string{"", "split", "enabled", "disabled", "no-conmon"}},
 		{"sdnotify", c.SDNotify, []string{"", "conmon", "container", "healthy", "ignore"}},
+		{"init-ctr", c.InitCtr, []string{"", "always", "once"}},
 		{"image-volume", c.ImageVolume, []string{"", "anonymous", "bind", "tmpfs", "ignore"}},
 		{"seccomp-policy", c.SeccompPolicy, []string{"", "default", "image"}},
 		{"pull", c.Pull, []string{"", "always", "missing", "newer", "never"}},
@@ -70,7 +71,7 @@ func checkRun(c spec.Container) error {
 			return fmt.Errorf("--%s=%s: known are %s", f.name, f.value, strings.TrimPrefix(strings.Join(f.known, ", "), ", "))
 		}
 	}
-	if err := checkTerminal(c); err != nil {
+	if err := errors.Join(checkTerminal(c), checkInit(c)); err != nil {
 		return err
 	}
 	if err := spec.CheckNamespaces(c); err != nil {
@@ -272,7 +273,7 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 	}
 	if c.Pod != "" {
 		if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {
-			return runNamed(args)
+			return startNamed("run", args)
 		}
 		if err := newPod(c); err != nil {
 			return err
@@ -293,9 +294,9 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 	return enterOther(c)
 }
 
-// runNamed starts this command again with a name for the container, by which its pod is found to be its own. In a unit it
+// startNamed starts this command again with a name for the container, by which its pod is found to be its own. In a unit it
 // would be another name at each start.
-func runNamed(args []string) error {
+func startNamed(verb string, args []string) error {
 	if os.Getenv("NOTIFY_SOCKET") != "" {
 		return errors.New("--pod new:NAME: name the container too, with --name, so that it finds its pod again")
 	}
@@ -304,7 +305,7 @@ func runNamed(args []string) error {
 		return err
 	}
 	self := selfPath()
-	return fmt.Errorf("%s: %w", self, syscall.Exec(self, append([]string{self, "run", "--name", name}, args...), os.Environ()))
+	return fmt.Errorf("%s: %w", self, syscall.Exec(self, append([]string{self, verb, "--name", name}, args...), os.Environ()))
 }
 
 // awakeKeeper lets the service manager listen for the keeper where it does not: berth has just been installed, or somebody

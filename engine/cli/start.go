@@ -90,15 +90,26 @@ func startConnected(ctx context.Context, env *Env, s engine.State, o startOption
 	return connect(ctx, env, c, s.ID, func() error { return startUnit(ctx, env, s) })
 }
 
-func beforeStart(_ context.Context, _ *Env, args []string) error {
+func beforeStart(ctx context.Context, env *Env, args []string) error {
 	list, o, err := parseStart(args)
-	if err != nil || !o.attach || rootless.Inside() || unitOfSelf() == "" || strings.HasSuffix(unitOfSelf(), ".scope") && strings.HasPrefix(unitOfSelf(), "run-") {
+	if err != nil || rootless.Inside() {
 		return nil
 	}
-	if list[0].Running() || connects(list[0]) {
-		return nil
+	inScope := unitOfSelf() == "" || strings.HasSuffix(unitOfSelf(), ".scope") && strings.HasPrefix(unitOfSelf(), "run-")
+	if o.attach && !inScope && !list[0].Running() && !connects(list[0]) {
+		if err := sd.ExecScope(sd.Scope{User: rootless.Needed(), Program: selfPath(), Args: append([]string{"start"}, args...)}); err != nil {
+			return err
+		}
 	}
-	return sd.ExecScope(sd.Scope{User: rootless.Needed(), Program: selfPath(), Args: append([]string{"start"}, args...)})
+	if !o.attach && os.Getenv("NOTIFY_SOCKET") == "" || o.attach && connects(list[0]) {
+		return nil // a unit starts it
+	}
+	for _, s := range list {
+		if err := joinMade(ctx, env, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func runStart(ctx context.Context, env *Env, args []string) error {

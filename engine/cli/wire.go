@@ -42,7 +42,7 @@ func runDirs() engine.Dirs {
 		d.Run = filepath.Join(runtimeDir(), "berth")
 	}
 	if root, err := (&store.Store{}).Root(); err == nil {
-		d.Keep = filepath.Join(root, "overlay-containers")
+		d.Keep, d.KeepPods = filepath.Join(root, "overlay-containers"), filepath.Join(root, "berth-pods")
 	}
 	return d
 }

@@ -82,7 +82,8 @@ type Container struct {
 	LogDriver   string        `json:"logDriver,omitempty"` // journald, k8s-file, passthrough, none
 	LogOpts     []string      `json:"logOpts,omitempty"`
 
-	Pod       string `json:"pod,omitempty"` // name or ID; new:NAME makes one
+	InitCtr   string `json:"initCtr,omitempty"` // always or once: it runs before the others of its pod
+	Pod       string `json:"pod,omitempty"`     // name or ID; new:NAME makes one
 	PodIDFile string `json:"podIDFile,omitempty"`
 
 	Detach     bool   `json:"detach,omitempty"`

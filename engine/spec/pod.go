@@ -16,6 +16,8 @@ type Pod struct {
 	Common Container `json:"common"`
 	// Maker is the container that was started with --pod new:NAME.
 	Maker string `json:"maker,omitempty"`
+	// Kept says that the pod outlives a reboot.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // DefaultShare are the namespaces that the containers of a pod share when nothing is said.

@@ -34,3 +34,44 @@ berth run --rm --pod e2e-plain $IMAGE true
 berth pod rm -f e2e-plain >/dev/null
 [ ! -e "$tmp/pid" ] || die "a file of a monitor that is not there"
 leak_check
+
+# prepared LIKE-BERTH… checks init containers, and the others, over starts of a pod.
+prepared() {
+	local b=("$@")
+	"${b[@]}" pod create e2e-ready >/dev/null
+	"${b[@]}" volume create e2e-ready >/dev/null
+	local word
+	for word in first second; do
+		"${b[@]}" create --name e2e-$word --pod e2e-ready --init-ctr always -v e2e-ready:/v $IMAGE sh -c "echo $word >>/v/order" >/dev/null
+	done
+	"${b[@]}" create --name e2e-third --pod e2e-ready --init-ctr once -v e2e-ready:/v $IMAGE sh -c 'echo third >>/v/order' >/dev/null
+	"${b[@]}" create --name e2e-main --pod e2e-ready -v e2e-ready:/v $IMAGE sh -c "echo main >>/v/order; $IDLE" >/dev/null
+	assert_match "made" "$("${b[@]}" pod ps)" 'e2e-ready +Created .* 4$'
+	"${b[@]}" pod start e2e-ready >/dev/null
+	assert_match "started" "$("${b[@]}" pod ps)" 'e2e-ready +Running .* 3$'
+	assert_eq "the network is the pod's" "$("${b[@]}" exec e2e-main hostname)" e2e-ready
+	"${b[@]}" pod stop e2e-ready >/dev/null
+	assert_match "stopped" "$("${b[@]}" pod ps)" 'e2e-ready +Exited .* 3$'
+	"${b[@]}" pod restart e2e-ready >/dev/null
+	assert_eq "the order" "$("${b[@]}" exec e2e-main cat /v/order | xargs)" "first second third main first second main"
+
+	"${b[@]}" pod stop e2e-ready >/dev/null
+	"${b[@]}" create --name e2e-bad --pod e2e-ready --init-ctr always $IMAGE sh -c 'exit 7' >/dev/null
+	assert_match "one that fails" "$(must_fail "${b[@]}" pod start e2e-ready)" \
+		'pod "e2e-ready" is not started, for its init container "e2e-bad" has ended with status 7'
+	assert_match "not started" "$("${b[@]}" pod ps)" 'e2e-ready +Exited .* 4$'
+	assert_eq "the others" "$("${b[@]}" ps -q)" ""
+	"${b[@]}" pod rm e2e-ready >/dev/null
+	"${b[@]}" volume rm e2e-ready >/dev/null
+	assert_eq "containers" "$("${b[@]}" ps -aq)" ""
+}
+
+say "init containers"
+for wrong in "--init-ctr=always" "--init-ctr=never --pod=e2e-none" "--init-ctr=once --rm --pod=e2e-none" "--init-ctr=once --restart=always --pod=e2e-none"; do
+	assert_match "$wrong" "$(must_fail berth create $wrong $IMAGE)" 'init-ctr='
+done
+prepared berth
+leak_check
+say "those of a user"
+prepared as_tester berth
+leak_check

@@ -72,3 +72,6 @@ alone() {
 SERVE='trap "exit 0" TERM; mkdir -p /www; echo it-works >/www/index.html; httpd -f -v -p 80 -h /www & echo serving; wait $!'
 # IDLE says that it is there and ends at once when it is told to.
 IDLE='trap "exit 0" TERM; echo idle; sleep 100000 & wait $!'
+
+# pods_too: pods over a boot are the same on both kinds of machine, and the emulated one is slow.
+pods_too() { [ "${BERTH_HOST:-local}" != vm ]; }

@@ -23,5 +23,16 @@ all_run() {
 	assert_eq "tester's writable layers" "$(layers $user)" 1
 }
 
+# by_hand LIKE-BERTH… checks a pod that was made by hand in an earlier boot, and removes it.
+by_hand() {
+	assert_match "after a boot" "$("$@" pod ps --filter label=kept=yes)" 'e2e-hand +Exited .* 2$'
+	assert_match "its container" "$("$@" ps -a --filter name=e2e-main)" 'Exited'
+	assert_match "its name" "$(must_fail "$@" pod create e2e-hand)" 'name is in use'
+	"$@" pod start e2e-hand >/dev/null
+	assert_match "started" "$("$@" pod ps)" 'e2e-hand +Running'
+	assert_eq "its files" "$("$@" exec e2e-main cat /file)" before
+	"$@" pod rm -f e2e-hand >/dev/null
+}
+
 # layers STORE counts the layers that belong to no image: those have a work directory in use.
 layers() { find "$1"/overlay/*/work -mindepth 1 -maxdepth 1 -name work | wc -l; }

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+// A pod that was made by hand outlives a reboot, as its containers do: KeepPods/ID.json is the pod without what belongs to one
+// boot. That of a unit has no such record, for its unit makes it anew.
+
+// podRecord is the file of a pod that is kept; "" when none are.
+func (d Dirs) podRecord(id string) string {
+	if d.KeepPods == "" {
+		return ""
+	}
+	return filepath.Join(d.KeepPods, id+".json")
+}
+
+// keepPod writes the pod's record.
+func (d Dirs) keepPod(p Pod) error {
+	path := d.podRecord(p.ID)
+	if path == "" || !p.Spec.Kept {
+		return nil
+	}
+	p.Version, p.Unit, p.Ready, p.Networked, p.Holder, p.Addresses, p.Attached = podVersion, "", false, false, proc.ID{}, nil, nil
+	p.Network.NetNS = ""
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.KeepPods, 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, append(data, '\n'), 0o600)
+}
+
+// podRecords lists the IDs of the pods that are kept.
+func (d Dirs) podRecords() ([]string, error) {
+	if d.KeepPods == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(d.KeepPods)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, e := range entries {
+		if id, ok := trimID(e.Name()); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// trimID is the ID in the name of a record.
+func trimID(name string) (id string, ok bool) {
+	const suffix = ".json"
+	if len(name) != 64+len(suffix) || name[64:] != suffix {
+		return "", false
+	}
+	return name[:64], true
+}
+
+// wakePod gives a pod that is kept from an earlier boot its name and directory in this one.
+func (d Dirs) wakePod(p Pod) error {
+	if _, err := os.Stat(d.podState(p.ID)); err == nil || d.podRecord(p.ID) == "" {
+		return nil
+	}
+	unlock, err := lockDir(d.KeepPods) // two that wake it must not undo each other's
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(d.podState(p.ID)); err == nil {
+		return nil
+	}
+	if _, err := os.Stat(d.podRecord(p.ID)); err != nil {
+		return nil // it is gone, or was never kept: what comes next says so
+	}
+	if err := d.takePodName(p); err != nil {
+		return err
+	}
+	if err := os.Mkdir(d.Pod(p.ID), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return d.savePod(p)
+}

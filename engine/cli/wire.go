@@ -328,6 +328,7 @@ var imageSummaries = [][2]string{
 	{"untag", "take names away from an image"},
 	{"rmi", "remove images"},
 	{"image", "more about images"},
+	{"manifest", "lists of images for several platforms"},
 	{"artifact", "files that registries keep beside images"},
 	{"login", "log in to a registry"},
 	{"logout", "remove the credentials for a registry"},

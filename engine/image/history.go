@@ -20,7 +20,7 @@ type Step struct {
 
 // History returns how the image s came to be.
 func (im *Images) History(s string) ([]Step, error) {
-	img, _, err := im.lookup(s)
+	img, _, err := im.lookupImage(s)
 	if err != nil {
 		return nil, err
 	}

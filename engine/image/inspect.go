@@ -62,7 +62,7 @@ type RootFS struct {
 
 // Inspect returns all that is known about an image.
 func (im *Images) Inspect(s string) (Details, error) {
-	img, _, err := im.lookup(s)
+	img, _, err := im.lookupImage(s)
 	if err != nil {
 		return Details{}, err
 	}

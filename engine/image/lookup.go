@@ -3,11 +3,13 @@
 package image
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
+	imgspecv1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.podman.io/storage"
 
 	"github.com/berth-pods/berth/engine/image/name"
@@ -32,6 +34,37 @@ func (im *Images) lookup(s string) (*storage.Image, string, error) {
 		return im.byID(s, id)
 	}
 	return nil, "", missing(s)
+}
+
+// lookupImage is lookup for those who need a config and layers: of a list it is the image for this machine.
+func (im *Images) lookupImage(s string) (*storage.Image, string, error) {
+	img, full, err := im.lookup(s)
+	if err != nil {
+		return nil, "", err
+	}
+	l, err := im.readList(img.ID)
+	if errors.Is(err, ErrNotList) {
+		return img, full, nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	raw, err := json.Marshal(l.index)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := choose(raw, imgspecv1.MediaTypeImageIndex, &im.sys, false)
+	if err != nil {
+		return nil, "", fmt.Errorf("image %q: it is a list of images: %w", s, err)
+	}
+	all, err := im.store.ImagesByDigest(found[0].Digest)
+	if err != nil {
+		return nil, "", fmt.Errorf("image %q: %w", s, err)
+	}
+	if len(all) == 0 {
+		return nil, "", fmt.Errorf("image %q: it is a list, whose image for this machine, %s, is not in the store: pull it", s, found[0].Digest)
+	}
+	return all[0], full, nil
 }
 
 func (im *Images) byID(s, id string) (*storage.Image, string, error) {

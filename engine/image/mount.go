@@ -21,7 +21,7 @@ type Mounted struct {
 
 // Mount mounts an image to be read, and counts: each mount needs an Unmount.
 func (im *Images) Mount(s string) (Mounted, error) {
-	img, _, err := im.lookup(s)
+	img, _, err := im.lookupImage(s)
 	if err != nil {
 		return Mounted{}, err
 	}

@@ -18,7 +18,6 @@ import (
 	"go.podman.io/image/v5/copy"
 	"go.podman.io/image/v5/directory"
 	"go.podman.io/image/v5/docker/archive"
-	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
 	ociarchive "go.podman.io/image/v5/oci/archive"
 	"go.podman.io/image/v5/oci/layout"
@@ -69,6 +68,9 @@ func (im *Images) Push(ctx context.Context, s, dest string, o PushOptions) (dige
 	if err != nil {
 		return "", err
 	}
+	if _, err := im.readList(img.ID); !errors.Is(err, ErrNotList) {
+		return im.PushList(ctx, s, dest, ListPushOptions{PushOptions: o})
+	}
 	to, err := pushDestination(dest, full, img)
 	if err != nil {
 		return "", fmt.Errorf("push %s: %w", s, err)
@@ -78,14 +80,14 @@ func (im *Images) Push(ctx context.Context, s, dest string, o PushOptions) (dige
 	if err != nil {
 		return "", fmt.Errorf("push %s: %w", s, err)
 	}
-	im.say("Pushing " + transports.ImageName(to))
-	raw, err := im.copyOut(ctx, img, to, options, o)
+	src, err := istorage.Transport.NewStoreReference(im.store, nil, img.ID)
 	if err != nil {
-		host := ""
-		if named := to.DockerReference(); named != nil {
-			host = reference.Domain(named)
-		}
-		return "", fmt.Errorf("push %s to %s: %w", s, transports.ImageName(to), explainPull(err, host))
+		return "", fmt.Errorf("push %s: %w", s, err)
+	}
+	im.say("Pushing " + transports.ImageName(to))
+	raw, err := im.copyOut(ctx, src, to, options, o)
+	if err != nil {
+		return "", fmt.Errorf("push %s to %s: %w", s, transports.ImageName(to), explainPull(err, domain(to)))
 	}
 	return manifest.Digest(raw)
 }
@@ -153,11 +155,7 @@ func (o PushOptions) copyOptions(sys *types.SystemContext) (*copy.Options, error
 }
 
 // copyOut writes an image of the store, again while the failure is one that may pass, and returns its manifest.
-func (im *Images) copyOut(ctx context.Context, img *storage.Image, to types.ImageReference, options *copy.Options, o PushOptions) ([]byte, error) {
-	src, err := istorage.Transport.NewStoreReference(im.store, nil, img.ID)
-	if err != nil {
-		return nil, err
-	}
+func (im *Images) copyOut(ctx context.Context, src, to types.ImageReference, options *copy.Options, o PushOptions) ([]byte, error) {
 	trust, err := job{checked: true}.policy() // what is in the store was checked when it came in
 	if err != nil {
 		return nil, err

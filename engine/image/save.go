@@ -15,6 +15,7 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	ociarchive "go.podman.io/image/v5/oci/archive"
 	"go.podman.io/image/v5/oci/layout"
+	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 
@@ -63,7 +64,7 @@ func (im *Images) toSave(names []string) ([]saving, error) {
 	var all []saving
 	at := map[string]int{}
 	for _, s := range names {
-		img, full, err := im.lookup(s)
+		img, full, err := im.lookupImage(s)
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +173,10 @@ func (im *Images) saveContext(o SaveOptions) *types.SystemContext {
 
 func (im *Images) saveOne(ctx context.Context, s saving, to types.ImageReference, sys *types.SystemContext, format string) error {
 	options := &copy.Options{SourceCtx: sys, DestinationCtx: sys, ForceManifestMIMEType: formats[format], RemoveSignatures: true, ProgressInterval: reportEvery}
-	_, err := im.copyOut(ctx, s.img, to, options, PushOptions{})
+	from, err := istorage.Transport.NewStoreReference(im.store, nil, s.img.ID)
+	if err == nil {
+		_, err = im.copyOut(ctx, from, to, options, PushOptions{})
+	}
 	return err
 }
 

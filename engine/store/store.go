@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
 	"time"
@@ -76,11 +77,11 @@ func (s *Store) Image(text string) (engine.Image, error) {
 		if err != nil {
 			return engine.Image{}, fmt.Errorf("image %q: %w", text, err)
 		}
-		config, err := readConfig(st, image.ID)
+		id, config, err := readConfig(st, image.ID)
 		if err != nil {
 			return engine.Image{}, fmt.Errorf("image %q: %w", text, err)
 		}
-		return engine.Image{ID: image.ID, Name: candidate, Config: config}, nil
+		return engine.Image{ID: id, Name: candidate, Config: config}, nil
 	}
 	return engine.Image{}, fmt.Errorf("%w: %q", engine.ErrNoImage, text)
 }
@@ -132,20 +133,60 @@ func candidates(text string) []string {
 	return list
 }
 
-// readConfig reads the image's configuration: a blob whose key is the digest that the manifest names.
-func readConfig(st storage.Store, id string) (spec.ImageConfig, error) {
+// readConfig reads the image's configuration: a blob whose key is the digest that the manifest names. Of a list of images it
+// is that of the image for this machine, whose ID it returns too.
+func readConfig(st storage.Store, id string) (string, spec.ImageConfig, error) {
 	data, err := st.ImageBigData(id, storage.ImageDigestBigDataKey)
 	if err != nil {
-		return spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
+		return id, spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
 	}
-	var manifest imgspec.Manifest
+	var manifest struct {
+		Config    imgspec.Descriptor   `json:"config"`
+		Manifests []imgspec.Descriptor `json:"manifests"`
+	}
 	if err := json.Unmarshal(data, &manifest); err != nil {
-		return spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
+		return id, spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
+	}
+	if manifest.Config.Digest == "" {
+		one, err := inList(st, manifest.Manifests)
+		if err != nil {
+			return id, spec.ImageConfig{}, err
+		}
+		return readConfig(st, one)
 	}
 	data, err = st.ImageBigData(id, manifest.Config.Digest.String())
 	if err != nil {
-		return spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)
+		return id, spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)
 	}
+	config, err := parseConfig(data)
+	return id, config, err
+}
+
+// inList finds the image for this machine. One that is a list itself is passed over, so that no list leads in a circle.
+func inList(st storage.Store, all []imgspec.Descriptor) (string, error) {
+	missing := ""
+	for _, m := range all {
+		if m.Platform == nil || m.Platform.OS != "linux" || m.Platform.Architecture != runtime.GOARCH {
+			continue
+		}
+		images, err := st.ImagesByDigest(m.Digest)
+		if err != nil {
+			return "", err
+		}
+		for _, i := range images {
+			if i.TopLayer != "" {
+				return i.ID, nil
+			}
+		}
+		missing = m.Digest.String()
+	}
+	if missing != "" {
+		return "", fmt.Errorf("it is a list, whose image for this machine, %s, is not in the store: pull it", missing)
+	}
+	return "", fmt.Errorf("it is no image that can be run: it is an artifact, or a list without an image for linux/%s", runtime.GOARCH)
+}
+
+func parseConfig(data []byte) (spec.ImageConfig, error) {
 	var image imgspec.Image
 	if err := json.Unmarshal(data, &image); err != nil {
 		return spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)

@@ -198,6 +198,15 @@ func verbs() map[string]func(context.Context, call) error {
 		"image unmount": runUnmount,
 		"image diff":    runDiff,
 
+		"manifest add":      runManifestAdd,
+		"manifest annotate": runManifestAnnotate,
+		"manifest create":   runManifestCreate,
+		"manifest exists":   runManifestExists,
+		"manifest inspect":  runManifestInspect,
+		"manifest push":     runManifestPush,
+		"manifest remove":   runManifestRemove,
+		"manifest rm":       runManifestRm,
+
 		"artifact add":     runArtifactAdd,
 		"artifact extract": runArtifactExtract,
 		"artifact inspect": runArtifactInspect,

@@ -211,10 +211,15 @@ func runRemove(_ context.Context, c call) error {
 		return errors.New("rmi: needs the name of an image, or --all")
 	}
 	o := image.RemoveOptions{Force: c.flags.yes("force"), Ignore: c.flags.yes("ignore")}
+	return c.removeEach(func(name string) (image.Removed, error) { return c.images.Remove(name, o) })
+}
+
+// removeEach goes on after errors.
+func (c call) removeEach(remove func(name string) (image.Removed, error)) error {
 	var errs []error
 	missing := true
 	for _, name := range c.args {
-		r, err := c.images.Remove(name, o)
+		r, err := remove(name)
 		if err != nil {
 			errs = append(errs, err)
 			missing = missing && errors.Is(err, image.ErrMissing)

@@ -5,6 +5,7 @@ package verb
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -56,7 +57,7 @@ func Global() []Flag {
 
 // Table returns every verb in the order of the help text.
 func Table() []Verb {
-	return append(imageVerbs(), artifactVerbs()...)
+	return slices.Concat(imageVerbs(), manifestVerbs(), artifactVerbs())
 }
 
 func imageVerbs() []Verb {

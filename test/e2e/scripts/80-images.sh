@@ -100,5 +100,45 @@ berth pull -q $REG/big:1 >/dev/null
 assert_match "podman sees it" "$(podman images)" "$REG/big"
 podman rmi $REG/big:1 >/dev/null
 assert_eq "berth sees that it is gone" "$(exit_code berth image exists $REG/big:1)" 1
+
+say "lists of images are Podman's too"
+echo arm >"$tmp/arch"
+tar -C "$tmp" -cf "$tmp/arm.tar" arch
+berth import -q --arch arm64 "$tmp/arm.tar" localhost/arm:1 >/dev/null
+berth load -q -i "$IMAGES/busybox.tar" >/dev/null
+platforms() { jq -r '.manifests[].platform | "\(.os)/\(.architecture)/\(.variant)"' | sort | tr '\n' ' '; }
+both="linux/amd64/null linux/arm64/v8 "
+berth manifest create --annotation made=here localhost/ours:1 $IMAGE >/dev/null
+podman manifest add --variant v8 localhost/ours:1 localhost/arm:1 >/dev/null
+podman manifest create localhost/theirs:1 $IMAGE >/dev/null
+berth manifest add --variant v8 --annotation a=b localhost/theirs:1 localhost/arm:1 >/dev/null
+for list in ours theirs; do
+	assert_eq "berth says of $list" "$(berth manifest inspect localhost/$list:1 | platforms)" "$both"
+	assert_eq "and podman the same" "$(podman manifest inspect localhost/$list:1 | jq -cS .)" "$(berth manifest inspect localhost/$list:1 | jq -cS .)"
+	assert_eq "berth runs $list" "$(berth run --rm --network none localhost/$list:1 echo works)" works
+done
+assert_eq "podman runs ours" "$(podman run --rm --network none localhost/ours:1 echo works)" works
+podman manifest push -q localhost/theirs:1 docker://$REG/theirs:1
+assert_eq "berth reads podman's" "$(berth manifest inspect $REG/theirs:1 | platforms)" "$both"
+berth manifest push -q --digestfile "$tmp/digest" localhost/ours:1 $REG/list:1
+assert_eq "the registry's" "$(berth image remote-digest $REG/list:1)" "$(cat "$tmp/digest")"
+assert_eq "podman reads it there" "$(podman manifest inspect $REG/list:1 | platforms)" "$both"
+podman pull -q --platform linux/arm64/v8 $REG/list:1 >/dev/null
+assert_eq "podman's image of it" "$(podman image inspect --format '{{.Architecture}}' $REG/list:1)" arm64
+podman rmi $REG/list:1 >/dev/null
+berth manifest add --all localhost/ours:1 $REG/theirs:1 >/dev/null
+berth manifest push -q --all --rm localhost/ours:1 $REG/again:1
+assert_eq "gone after --rm" "$(exit_code berth manifest exists localhost/ours:1)" 1
+berth manifest annotate --os-features f --os-version 5 localhost/theirs:1 localhost/arm:1 >/dev/null
+berth manifest annotate --index --annotation of=all localhost/theirs:1 >/dev/null
+assert_eq "annotated" "$(podman manifest inspect localhost/theirs:1 | jq -c '[.annotations.of, (.manifests[] | select(.annotations.a == "b") | .platform["os.version"])]')" '["all","5"]'
+berth manifest remove localhost/theirs:1 localhost/arm:1 >/dev/null
+assert_eq "taken out" "$(podman manifest inspect localhost/theirs:1 | platforms)" "linux/amd64/null "
+assert_match "an image is no list" "$(must_fail berth manifest rm $IMAGE)" 'not a list of images'
+assert_match "an image that is nowhere" "$(must_fail berth manifest create localhost/no:1 $REG/nothing:1)" 'no image of this name'
+assert_eq "makes no list" "$(exit_code berth manifest exists localhost/no:1)" 1
+berth manifest rm localhost/theirs:1 >/dev/null
+assert_eq "rm of one that is gone" "$(exit_code berth manifest rm localhost/theirs:1) $(exit_code berth manifest rm -i localhost/theirs:1)" "1 0"
+podman rmi localhost/arm:1 >/dev/null
 berth logout $REG >/dev/null
 assert_match "logged out" "$(must_fail berth pull -q $REG/busybox:1)" 'wants other credentials'

@@ -6,7 +6,10 @@ import (
 )
 
 // command is a command line that is being put together.
-type command struct{ words []string }
+type command struct {
+	words []string
+	line  []byte // memory of the last one
+}
 
 func (c *command) add(words ...string) { c.words = append(c.words, words...) }
 
@@ -59,7 +62,10 @@ func (c *command) addGroup(u *units.Unit, group units.Group) {
 	}
 }
 
-func (c *command) String() string { return unitfile.JoinWords(c.words) }
+func (c *command) String() string {
+	c.line = unitfile.AppendWords(c.line[:0], c.words)
+	return string(c.line)
+}
 
 // addMapping writes the user namespace of a container, pod or kube service. The combinations have been checked.
 func (c *command) addMapping(m *units.Mapping) {

@@ -111,6 +111,7 @@ func (v *Args) Assign(e *unitfile.Entry, u *Unit) {
 func (*Args) Grammar() Grammar { return Grammar{Name: "arguments", Repeatable: true} }
 
 func appendWords(to []Word, e *unitfile.Entry, words []unitfile.Word) []Word {
+	to = slices.Grow(to, len(words))
 	for _, w := range words {
 		to = append(to, Word{w.Text, e.PosAt(w.Off)})
 	}

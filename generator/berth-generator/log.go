@@ -12,23 +12,32 @@ import (
 type logger struct {
 	stderr *os.File
 	kmsg   *os.File
+	opened bool // the kernel log, with the first message
+	toKmsg bool
 	prefix string
 	debugs bool
 	errors int
 }
 
-func openLog(stderr *os.File, opts options) *logger {
-	l := &logger{stderr: stderr, prefix: "berth-generator[" + strconv.Itoa(os.Getpid()) + "]: ", debugs: opts.verbose || opts.dryRun}
-	if opts.noKmsg || opts.dryRun {
-		return l
+func newLog(stderr *os.File, opts options) *logger {
+	return &logger{stderr: stderr, prefix: "berth-generator[" + strconv.Itoa(os.Getpid()) + "]: ",
+		debugs: opts.verbose || opts.dryRun, toKmsg: !opts.noKmsg && !opts.dryRun}
+}
+
+func (l *logger) open() {
+	if l.opened {
+		return
+	}
+	l.opened = true
+	if !l.toKmsg {
+		return
 	}
 	if f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); err == nil {
 		l.kmsg = f
-		if sameDevice(f, stderr) {
+		if sameDevice(f, l.stderr) {
 			l.stderr = nil
 		}
 	}
-	return l
 }
 
 // sameDevice: newer systemd runs generators with standard error on the kernel log.
@@ -55,6 +64,7 @@ const (
 )
 
 func (l *logger) write(priority, text string) {
+	l.open()
 	line := l.prefix + printable(text)
 	if l.kmsg != nil {
 		short := line

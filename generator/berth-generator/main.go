@@ -63,7 +63,7 @@ func run(args []string, stdout, stderr *os.File) int {
 		stdout.WriteString(version + "\n")
 		return 0
 	}
-	log := openLog(stderr, opts)
+	log := newLog(stderr, opts)
 	defer log.close()
 	return generate(opts, log, stdout)
 }
@@ -161,9 +161,11 @@ func writeUnits(cfg generator.Config, set generator.Set, log *logger, dir string
 		if out.Name == "" {
 			return
 		}
-		log.debug("Writing " + dir + "/" + out.Name)
-		for _, link := range out.Links {
-			log.debug("Linking " + dir + "/" + link.Name + " to " + link.Target)
+		if log.debugs {
+			log.debug("Writing " + dir + "/" + out.Name)
+			for _, link := range out.Links {
+				log.debug("Linking " + dir + "/" + link.Name + " to " + link.Target)
+			}
 		}
 		if err := w.unit(out); err != nil {
 			log.error(err.Error())

@@ -19,6 +19,7 @@ type writer struct {
 	names []string // units, in the order of their temporary files
 	links []generator.Link
 	dirs  map[string]bool
+	buf   []byte // the text of the last unit
 }
 
 func newWriter(dir string) *writer {
@@ -38,7 +39,8 @@ func (w *writer) unit(out *generator.Output) error {
 		}
 		w.made = true
 	}
-	if err := writeFile(w.beside(len(w.names)), header, out.Text); err != nil {
+	w.buf = append(append(w.buf[:0], header...), out.Text...)
+	if err := writeFile(w.beside(len(w.names)), w.buf); err != nil {
 		os.Remove(w.beside(len(w.names)))
 		return err
 	}
@@ -54,9 +56,9 @@ func (w *writer) commit() error {
 		errs = append(errs, w.sync())
 	}
 	for i, name := range w.names {
-		if err := os.Rename(w.beside(i), w.dir+"/"+name); err != nil {
+		if err := syscall.Rename(w.beside(i), w.dir+"/"+name); err != nil {
 			os.Remove(w.beside(i))
-			errs = append(errs, err)
+			errs = append(errs, wrap("rename", w.dir+"/"+name, err))
 		}
 	}
 	for _, link := range w.links {
@@ -101,12 +103,11 @@ func wrap(op, path string, err error) error {
 }
 
 // writeFile goes around os.File for the same reason as readText.
-func writeFile(path, head string, text []byte) error {
+func writeFile(path string, data []byte) error {
 	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o644)
 	if err != nil {
 		return wrap("write", path, err)
 	}
-	data := append([]byte(head), text...)
 	for len(data) > 0 && err == nil {
 		var n int
 		n, err = syscall.Write(fd, data)

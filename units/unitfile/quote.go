@@ -1,6 +1,7 @@
 package unitfile
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -46,6 +47,9 @@ func split(value string, escapes bool) ([]Word, error) {
 		if i >= len(value) {
 			return words, nil
 		}
+		if words == nil {
+			words = make([]Word, 0, 1+strings.Count(value[i:], " ")/2)
+		}
 		text, next, err := oneWord(value, i, escapes)
 		if err != nil {
 			return nil, err
@@ -73,7 +77,14 @@ func splitPlain(value string) []Word {
 
 // oneWord reads the word at i and returns the index after it.
 func oneWord(value string, i int, escapes bool) (string, int, error) {
-	var text []byte
+	start := i
+	for i < len(value) && !isSpace(value[i]) && value[i] != '"' && value[i] != '\'' && value[i] != '\\' {
+		i++
+	}
+	if i == len(value) || isSpace(value[i]) {
+		return value[start:i], i, nil // nearly all words have nothing to decode
+	}
+	text := append(make([]byte, 0, i-start+16), value[start:i]...)
 	var quote byte
 	opened := 0
 	for ; i < len(value); i++ {
@@ -221,17 +232,20 @@ func QuoteWord(word string) string {
 }
 
 // JoinWords quotes and joins words with blanks.
-func JoinWords(words []string) string {
+func JoinWords(words []string) string { return string(AppendWords(nil, words)) }
+
+// AppendWords appends words, quoted and joined with blanks.
+func AppendWords(buf []byte, words []string) []byte {
 	n := 0
 	for _, w := range words {
 		n += len(w) + 1
 	}
-	buf := make([]byte, 0, n+16)
+	buf = slices.Grow(buf, n+16)
 	for i, w := range words {
 		if i > 0 {
 			buf = append(buf, ' ')
 		}
 		buf = AppendQuoted(buf, w)
 	}
-	return string(buf)
+	return buf
 }

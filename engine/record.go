@@ -53,7 +53,7 @@ func (d Dirs) keep(s State) error {
 
 // kept reads a record; ErrNoContainer when there is none.
 func (d Dirs) kept(id string) (State, error) {
-	data, err := os.ReadFile(d.record(id))
+	data, err := atomicfile.Read(d.record(id))
 	if err != nil {
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
 	}
@@ -70,7 +70,7 @@ func (d Dirs) kept(id string) (State, error) {
 
 // findKept looks for a record by name, ID, or the beginning of an ID that has enough digits.
 func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
-	list, err := d.records()
+	list, err := d.records(nil)
 	if err != nil {
 		return State{}, err
 	}
@@ -92,8 +92,8 @@ func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
 	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
 }
 
-// records reads all records that can be read.
-func (d Dirs) records() ([]State, error) {
+// records reads all records that can be read, but for those of the containers with these IDs.
+func (d Dirs) records(but map[string]bool) ([]State, error) {
 	if d.Keep == "" {
 		return nil, nil
 	}
@@ -106,7 +106,7 @@ func (d Dirs) records() ([]State, error) {
 	}
 	var ids []string
 	for _, e := range entries {
-		if len(e.Name()) == 64 {
+		if len(e.Name()) == 64 && !but[e.Name()] {
 			ids = append(ids, e.Name())
 		}
 	}
@@ -123,15 +123,11 @@ func (d Dirs) All() ([]State, error) {
 	for _, s := range list {
 		there[s.ID] = true
 	}
-	records, err := d.records()
+	records, err := d.records(there)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range records {
-		if !there[s.ID] {
-			list = append(list, s)
-		}
-	}
+	list = append(list, records...)
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
 	return list, nil
 }

@@ -165,7 +165,7 @@ func (d Dirs) nameOf(id string) string {
 // Load reads the state of the container with exactly this ID.
 func (d Dirs) Load(id string) (State, error) {
 	path := filepath.Join(d.Container(id), "state.json")
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
 	}

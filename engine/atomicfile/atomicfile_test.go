@@ -28,6 +28,25 @@ func TestWrite(t *testing.T) {
 	alone(t, dir, "file")
 }
 
+func TestRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for _, size := range []int{0, 1, 4<<10 - 1, 4 << 10, 4<<10 + 1, 1 << 20} {
+		want := strings.Repeat("x", size)
+		if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Read(path); err != nil || string(got) != want {
+			t.Errorf("%d bytes: got %d, %v", size, len(got), err)
+		}
+	}
+	if _, err := Read(path + "x"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path+"x") {
+		t.Errorf("a missing one: %v", err)
+	}
+	if _, err := Read(filepath.Dir(path)); err == nil {
+		t.Error("a directory was read")
+	}
+}
+
 func alone(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var names []string

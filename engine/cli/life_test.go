@@ -63,7 +63,8 @@ func TestStatusText(t *testing.T) {
 		"Exited (127) 3 minutes ago exited 127": {Finished: then, Exit: &engine.Exit{Code: 127}},
 		"Exited (255) exited 255":               {Started: then},
 	} {
-		if got := fmt.Sprint(statusText(s), " ", status(s), " ", exitCode(s)); got != want {
+		r := psRow{State: s, status: status(s)}
+		if got := fmt.Sprint(r.statusText(), " ", r.status, " ", r.exitCode()); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

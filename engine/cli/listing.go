@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -39,6 +41,12 @@ type table[T any] struct {
 
 // printList prints rows in the form that was asked for.
 func printList[T any](w io.Writer, l listing, rows []T, t table[T]) error {
+	b := bufio.NewWriter(w) // a table is written cell by cell
+	err := writeList(b, l, rows, t)
+	return errors.Join(err, b.Flush())
+}
+
+func writeList[T any](w io.Writer, l listing, rows []T, t table[T]) error {
 	switch {
 	case l.quiet:
 		for _, r := range rows {

@@ -268,7 +268,7 @@ func (r psRow) command() string {
 
 func (r psRow) cells() []string {
 	return r.more([]string{
-		shortID(r.ID, r.o.noTrunc), printable(r.Image), r.command(), age(time.Since(r.Created)) + " ago", statusAndHealth(r.State),
+		shortID(r.ID, r.o.noTrunc), printable(r.Image), r.command(), age(time.Since(r.Created)) + " ago", r.statusAndHealth(),
 		ports(r.Network.Publish), r.Name,
 	})
 }
@@ -356,10 +356,10 @@ type psEntry struct {
 func (r psRow) entry() psEntry {
 	e := psEntry{
 		AutoRemove: r.Container.Remove, Command: r.Command, CreatedAt: age(time.Since(r.Created)) + " ago", CIDFile: r.Container.CIDFile,
-		Exited: r.status == "exited", ExitedAt: r.Finished.Unix(), ExitCode: exitCode(r.State), ID: r.ID, Image: r.Image, ImageID: r.ImageID,
+		Exited: r.status == "exited", ExitedAt: r.Finished.Unix(), ExitCode: r.exitCode(), ID: r.ID, Image: r.Image, ImageID: r.ImageID,
 		Labels: spec.Labels(r.Container.Labels), Mounts: r.mounts(), Names: []string{r.Name}, Namespaces: map[string]string{}, Networks: shownNetworks(r.State),
 		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: r.Network.Publish, StartedAt: r.Started.Unix(), State: r.status,
-		Status: statusAndHealth(r.State), Created: r.Created.Unix(), Unit: r.Unit,
+		Status: r.statusAndHealth(), Created: r.Created.Unix(), Unit: r.Unit,
 	}
 	if r.o.namespaces {
 		for _, kind := range psNamespaces {
@@ -402,11 +402,21 @@ func (r psRow) mounts() []string {
 }
 
 // statusAndHealth is statusText with what the probes of the container say.
-func statusAndHealth(s engine.State) string {
-	if v := health(s); v != nil && s.Running() {
-		return statusText(s) + " (" + v.Status + ")"
+func (r psRow) statusAndHealth() string {
+	if r.running() {
+		if v := health(r.State); v != nil {
+			return r.statusText() + " (" + v.Status + ")"
+		}
 	}
-	return statusText(s)
+	return r.statusText()
+}
+
+// exitCode is the exit status of one that has ended, without looking again whether it has.
+func (r psRow) exitCode() int {
+	if r.status == "running" || r.status == "paused" || r.status == "created" {
+		return 0
+	}
+	return exitCode(r.State)
 }
 
 // status says what the container does.
@@ -434,19 +444,19 @@ func exitCode(s engine.State) int {
 }
 
 // statusText says what the container does and since when.
-func statusText(s engine.State) string {
-	switch status(s) {
+func (r psRow) statusText() string {
+	switch r.status {
 	case "created":
 		return "Created"
 	case "running":
-		return "Up " + age(time.Since(s.Started))
+		return "Up " + age(time.Since(r.Started))
 	case "paused":
 		return "Paused"
 	}
-	if s.Finished.IsZero() {
-		return fmt.Sprintf("Exited (%d)", exitCode(s))
+	if r.Finished.IsZero() {
+		return fmt.Sprintf("Exited (%d)", r.exitCode())
 	}
-	return fmt.Sprintf("Exited (%d) %s ago", exitCode(s), age(time.Since(s.Finished)))
+	return fmt.Sprintf("Exited (%d) %s ago", r.exitCode(), age(time.Since(r.Finished)))
 }
 
 // ports writes mappings as ADDRESS:PORT->PORT/PROTOCOL.

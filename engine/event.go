@@ -28,6 +28,9 @@ func (s State) event(what ...string) events.Event {
 	return events.Event{Type: "container", What: what, ID: s.ID, Name: s.Name, Image: s.Image, Pod: s.Pod, Attributes: spec.Labels(s.Container.Labels)}
 }
 
+// Tell tells what a command, which needs no more of the engine, has done to a container.
+func (s State) Tell(what string) { s.event(what).Send() }
+
 func (p Pod) event(what string) events.Event {
 	return events.Event{Type: "pod", What: []string{what}, ID: p.ID, Name: p.Name, Attributes: spec.Labels(p.Spec.Common.Labels)}
 }

@@ -115,6 +115,7 @@ func runCommit(ctx context.Context, env *Env, args []string) (err error) {
 	if err != nil {
 		return &ExitError{Code: statusFailed} // it has said why
 	}
+	s.Tell("commit")
 	id := trimLine(out)
 	if o.iidfile != "" {
 		if err := atomicfile.Write(o.iidfile, []byte(id), 0o644); err != nil {

@@ -71,7 +71,11 @@ func runExport(_ context.Context, env *Env, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return exportTo(out, env.Err, e, s)
+	if err := exportTo(out, env.Err, e, s); err != nil {
+		return err
+	}
+	s.Tell("export")
+	return nil
 }
 
 // exportTo writes the root file system of a container as an archive.

@@ -83,6 +83,7 @@ func runMount(_ context.Context, env *Env, args []string) error {
 			errs = append(errs, err)
 			continue
 		}
+		s.Tell("mount")
 		if len(list) == 1 && !o.all {
 			fmt.Fprintln(env.Out, place)
 		} else {
@@ -168,6 +169,7 @@ func runUnmount(_ context.Context, env *Env, args []string) error {
 			errs = append(errs, fmt.Errorf("unmount container %q: %w", s.Name, err))
 			continue
 		}
+		s.Tell("unmount")
 		fmt.Fprintln(env.Out, s.ID)
 	}
 	return errors.Join(errs...)

@@ -50,5 +50,10 @@ func runRename(_ context.Context, env *Env, args []string) error {
 		return err
 	}
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err}
-	return e.Rename(s, name, (&store.Store{}).Rename)
+	if err := e.Rename(s, name, (&store.Store{}).Rename); err != nil {
+		return err
+	}
+	s.Name = name
+	s.Tell("rename")
+	return nil
 }

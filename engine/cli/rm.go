@@ -28,7 +28,7 @@ func (o *rmOptions) flags(set *pflag.FlagSet) {
 	o.of = "containers"
 	o.selection.flags(set)
 	set.BoolVar(&o.depend, "depend", false, "remove those that share its namespaces too (taken for Podman's sake)")
-	set.BoolVarP(&o.force, "force", "f", false, "stop a running container first")
+	set.BoolVarP(&o.force, "force", "f", false, "stop a running container first; one that is not there is no error")
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
 	set.BoolVarP(&o.volumes, "volumes", "v", false, "remove the container's anonymous volumes too")
 	set.IntVarP(&o.time, "time", "t", 0, "`SECONDS` that the container may take to end; -1 for no limit (default: the container's own)")
@@ -73,7 +73,7 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 	if err != nil {
 		return engine.RemoveOptions{}, nil, err
 	}
-	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore, Volumes: o.volumes}
+	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore || o.force, Volumes: o.volumes}
 	if os.Getenv("EXIT_CODE") != "" { // this is ExecStopPost= of the container's own unit
 		exit := exitOfUnit(os.Getenv)
 		options.Exit = &exit
@@ -111,8 +111,8 @@ func (o rmOptions) names(words []string) ([]string, error) {
 	return words, nil
 }
 
-// beforeRm stops containers before the user's namespace is entered, where it could not be done. One that outlives its end
-// and is a unit's is stopped by systemd.
+// beforeRm stops containers before the user's namespace is entered, where it could not be done. One that is a unit's is stopped by
+// systemd, so that the unit has ended, and its name is free, when the container is gone. Where systemd cannot, the removal does.
 func beforeRm(ctx context.Context, env *Env, args []string) error {
 	if rootless.Inside() {
 		return nil
@@ -123,11 +123,14 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	}
 	for _, name := range names {
 		s, err := runDirs().Find(name)
-		if err != nil || !s.Lasting() || !options.Force || !ruledByUnit(s) {
+		if err != nil || !options.Force || !ruledByUnit(s) {
 			continue
 		}
-		if err := stopOne(ctx, env, s, options.Timeout); err != nil {
+		if err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
 			return err
+		}
+		if _, err := runDirs().Find(s.ID); errors.Is(err, engine.ErrNoContainer) {
+			tellRemoved(env, name)
 		}
 	}
 	leavePods(ctx, env, names)
@@ -216,14 +219,18 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 			code = max(code, rmStatus(err))
 			continue
 		}
-		if !sd.InJournal(os.Stdout) { // each stop of a unit would write the name into its log
-			fmt.Fprintln(env.Out, name)
-		}
+		tellRemoved(env, name)
 	}
 	if len(errs) == 0 {
 		return nil
 	}
 	return &ExitError{Code: code, Err: errors.Join(errs...)}
+}
+
+func tellRemoved(env *Env, name string) {
+	if !sd.InJournal(os.Stdout) { // each stop of a unit would write the name into its log
+		fmt.Fprintln(env.Out, name)
+	}
 }
 
 // rmStatus is Podman's exit status for a removal that failed.

@@ -138,6 +138,7 @@ func runUpdate(ctx context.Context, env *Env, args []string) error {
 	if err := runDirs().Change(after); err != nil {
 		return fmt.Errorf("update container %q: %w", after.Name, err)
 	}
+	after.Tell("update")
 	if later && after.Running() {
 		fmt.Fprintf(env.Err, "container %q runs: what concerns restarts and health counts from its next start on\n", after.Name)
 	}

@@ -168,7 +168,7 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 	if r.NetNS != "" {
 		there, gone := o.byInterface(r.NetNS)
 		if len(there.Networks) > 0 {
-			if err := a.netavark(ctx, "teardown", r.NetNS, there); err != nil {
+			if err := a.takeDown(ctx, r.NetNS, there); err != nil {
 				return err
 			}
 		}
@@ -181,7 +181,33 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 		return err
 	}
 	defer ns.Close()
-	return a.netavark(ctx, "teardown", namespacePath(ns), o)
+	return a.takeDown(ctx, namespacePath(ns), o)
+}
+
+// takeDown runs `netavark teardown`, which takes names, interfaces and rules away and says of each what it could not. That
+// the names of a network are gone already is no error: an earlier teardown was killed after it, or somebody has cleared
+// netavark's directory, as `podman system reset` does.
+func (a Adapter) takeDown(ctx context.Context, netns string, o *netavarkOptions) error {
+	err := a.netavark(ctx, "teardown", netns, o)
+	if err == nil || !strings.HasPrefix(err.Error(), "netavark teardown: remove aardvark entries: ") {
+		return err
+	}
+	for name, d := range o.NetworkInfo {
+		if d.DNSEnabled && !a.hasNames(name) {
+			return nil
+		}
+	}
+	return err
+}
+
+// hasNames tells whether aardvark-dns knows names on a network: it has a file for each.
+func (a Adapter) hasNames(network string) bool {
+	for _, file := range []string{network, network + "%int"} {
+		if _, err := os.Stat(filepath.Join(a.StateDir, "aardvark-dns", file)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // linkPatience is how long matchBridge waits. The kernel needs some milliseconds, more when many namespaces end at once.

@@ -256,6 +256,12 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 			if err := a.teardownBridge(ctx, r, p.Options); err != nil {
 				return err // the leases stay until the rules that use them are gone
 			}
+			// Another removal of the same container may wait for the lock. It must not call netavark again: by then the
+			// addresses, and the rules for them, may be somebody else's.
+			p.Begun = false
+			if err := a.record(r, p); err != nil {
+				return err
+			}
 		}
 	}
 	var errs []error

@@ -413,6 +413,58 @@ func TestTeardownOfADeadContainer(t *testing.T) {
 	}
 }
 
+// TestTeardownTwice: of two removals of a container the second does not call netavark, and that the names are gone already is
+// no error; that something else is missing is.
+func TestTeardownTwice(t *testing.T) {
+	requireRoot(t)
+	const gone = `{"error":"remove aardvark entries: IO error: No such file or directory (os error 2)"}`
+	for _, tt := range []struct {
+		name, said string
+		names      bool // aardvark-dns has a file of the network
+		fails      bool
+	}{
+		{"done", "", true, false},
+		{"without names", gone, false, false},
+		{"another file is missing", gone, true, true},
+		{"more is wrong", `{"error":"several errors: remove aardvark entries: IO error: No such file or directory (os error 2); no bridge"}`, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, calls := machine(t)
+			a.StateDir = t.TempDir()
+			addNetwork(t, a, `{"name":"web","network_interface":"berthtest0","driver":"bridge","dns_enabled":true,"subnets":[{"subnet":"10.7.0.0/24"}]}`)
+			if tt.names {
+				if err := errors.Join(os.Mkdir(filepath.Join(a.StateDir, "aardvark-dns"), 0o755), os.WriteFile(filepath.Join(a.StateDir, "aardvark-dns/web"), nil, 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := request(t, a, "c1")
+			r.NetNS, r.Networks = "/proc/7/fd/9", []string{"web"}
+			ctx := context.Background()
+			if _, err := a.Plan(ctx, r); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Setup(ctx, r); err != nil {
+				t.Fatal(err)
+			}
+			r.NetNS = ""
+			if tt.said != "" {
+				calls.err = &proc.ExitError{Program: "netavark", Code: 1, Stdout: tt.said}
+			}
+			if err := a.Teardown(ctx, r); (err != nil) != tt.fails {
+				t.Fatalf("first: %v", err)
+			}
+			calls.err = nil
+			before := len(calls.calls)
+			if err := a.Teardown(ctx, r); err != nil {
+				t.Errorf("second: %v", err)
+			}
+			if again := len(calls.calls) > before; again != tt.fails {
+				t.Errorf("netavark was called again: %t", again)
+			}
+		})
+	}
+}
+
 // TestTeardownAfterAKilledOne: an interface that an earlier teardown has taken away, from a namespace that is still there, is
 // stood in for; one that is there is not.
 func TestTeardownAfterAKilledOne(t *testing.T) {

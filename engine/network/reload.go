@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +36,7 @@ func (a Adapter) Reload(ctx context.Context, r engine.NetworkRequest) error {
 	if err != nil {
 		return err
 	}
-	dropped := a.netavark(ctx, "teardown", namespacePath(gone), o)
+	dropped := a.takeDown(ctx, namespacePath(gone), o)
 	gone.Close()
 	ns, err := emptyNamespace()
 	if err != nil {
@@ -66,13 +65,7 @@ func (o netavarkOptions) bridges() *netavarkOptions {
 
 // Update tells the name server which servers a network asks, if a container is on the network now.
 func (a Adapter) Update(ctx context.Context, n Network) error {
-	names := false
-	for _, file := range []string{n.Name(), n.Name() + "%int"} {
-		if _, err := os.Stat(filepath.Join(a.StateDir, "aardvark-dns", file)); err == nil {
-			names = true
-		}
-	}
-	if !names {
+	if !a.hasNames(n.Name()) {
 		return nil
 	}
 	unlock, err := a.lock()

@@ -1,4 +1,4 @@
-# hosts: nspawn vm
+# hosts: nspawn
 # timeout: 6m
 # What goes wrong is said in one sentence that names the place or the missing thing, with an exit status, and costs nothing
 # else.
@@ -124,7 +124,9 @@ assert_match "flag" "$(must_fail berth run --no-such-flag $IMAGE)" 'unknown flag
 assert_match "verb" "$(must_fail berth frobnicate)" 'unrecognized command .berth frobnicate'
 assert_eq "exit code" "$(exit_code berth frobnicate)" 125
 assert_match "container" "$(must_fail berth rm not-there)" 'no such container.*not-there'
-assert_eq "rm -i" "$(exit_code berth rm -f -i not-there)" 0
+assert_eq "rm -i" "$(exit_code berth rm -i not-there)" 0
+assert_eq "rm -f" "$(exit_code berth rm -f not-there)" 0
+assert_eq "rm" "$(exit_code berth rm not-there)" 1
 assert_eq "exit code of a command" "$(exit_code berth run --rm --network none $IMAGE sh -c 'exit 9')" 9
 assert_eq "exit code of no command" "$(exit_code berth run --rm --network none $IMAGE /no/such)" 127
 

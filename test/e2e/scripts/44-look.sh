@@ -145,6 +145,13 @@ berth run -d --name e2e-event --network none --health-cmd true $IMAGE sh -c "$ID
 judged() { [ "$(events --filter container=e2e-event --filter event=health_status)" = health_status ]; }
 wait_for 60 judged
 berth exec e2e-event true
+berth export e2e-event >/dev/null
+berth mount e2e-event >/dev/null
+berth unmount e2e-event >/dev/null
+berth update --restart=no e2e-event >/dev/null 2>&1
+berth commit -q e2e-event localhost/e2e-committed >/dev/null
+berth rename e2e-event e2e-event2
+berth rename e2e-event2 e2e-event
 berth pause e2e-event >/dev/null
 berth unpause e2e-event >/dev/null
 berth stop e2e-event >/dev/null
@@ -155,14 +162,14 @@ berth run -d --rm --name e2e-event --network none $IMAGE true >/dev/null
 berth volume create e2e-event >/dev/null
 berth volume rm e2e-event >/dev/null
 berth tag $IMAGE localhost/e2e-event
-berth rmi localhost/e2e-event >/dev/null
+berth rmi localhost/e2e-event localhost/e2e-committed >/dev/null
 complete() {
 	happened=$(events --filter container=e2e-event)
 	echo "$happened"
-	[ "$happened" = "create start died remove create start health_status exec pause unpause stop died remove create start died remove" ]
+	[ "$happened" = "create start died remove create start health_status exec export mount unmount update commit rename pause unpause stop died remove create start died remove" ]
 }
 wait_for 60 complete
-seen() { [ "$(grep -c '^container .* e2e-event$' "$tmp/live")" = 17 ]; }
+seen() { [ "$(grep -c '^container .* e2e-event$' "$tmp/live")" = 23 ]; }
 wait_for 60 seen
 assert_eq "what was seen at once, with a label" "$(grep ' e2e-event$' "$tmp/live" | head -n 2 | paste -sd' ')" "container create 1 e2e-event container start 1 e2e-event"
 kill "$follower"
@@ -170,7 +177,7 @@ wait "$follower" || true
 assert_eq "exit statuses" "$(berth events --stream=false --since "$began" -f event=died --format '{{.ContainerExitCode}}' | paste -sd' ')" "3 0 0"
 assert_eq "by a label" "$(events --filter label=a=1)" "create start died remove"
 assert_eq "volumes" "$(events --filter volume=e2e-event)" "create remove"
-assert_eq "images" "$(events --filter type=image)" "tag untag"
+assert_eq "images" "$(events --filter type=image)" "tag untag untag remove"
 assert_eq "JSON" "$(berth events --stream=false --since "$began" --format json | jq -rs '[.[] | select(.Type == "container" and .Status == "start") | .Name] | unique | join(" ")')" e2e-event
 assert_eq "nothing before" "$(berth events --stream=false --until "$began" --since "$began")" ""
 assert_no_match "no event is a line of the container" "$(berth logs e2e-one)" 'container|create'

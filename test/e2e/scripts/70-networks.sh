@@ -153,6 +153,19 @@ assert_match "full" "$(must_fail berth run --rm --network e2e-back $IMAGE true)"
 systemctl stop e2e-a e2e-b e2e-c
 assert_eq "exit status of a network in use" "$(exit_code berth network rm e2e-back)" 2
 
+say "removed twice at once, and when netavark's directory has been cleared"
+berth network create e2e-alone >/dev/null
+defer berth network rm -f e2e-alone
+alone() { berth run -d --rm --name e2e-gone --network e2e-alone $IMAGE sh -c "$IDLE" >/dev/null; }
+alone
+berth rm -f e2e-gone >/dev/null &
+berth rm -f e2e-gone >/dev/null
+wait $!
+alone
+rm /run/containers/networks/aardvark-dns/e2e-alone
+berth rm -f e2e-gone >/dev/null
+berth network rm e2e-alone >/dev/null
+
 systemctl stop e2e-server e2e-client e2e-front-network e2e-back-network
 berth network rm -f e2e-front e2e-back >/dev/null
 assert_eq "exit status of a network that is not there" "$(exit_code berth network rm e2e-front)" 1

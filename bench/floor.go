@@ -22,11 +22,11 @@ const (
 
 // measureFloor measures what no manager of containers can be faster than:
 // systemd starting and stopping a plain process, and the bare OCI runtime.
-// `crun run` creates, starts, waits for a program that ends at once, deletes.
+// Their `run` creates, starts, waits for a program that ends at once, deletes.
 func measureFloor(ctx context.Context, b *bench) error {
 	b.say("floor: systemd without a container, crun without a manager, %d rounds", b.rounds)
 	bundle := filepath.Join(b.dir, "bundle")
-	if err := b.makeBundle(ctx, bundle); err != nil {
+	if err := b.makeBundle(ctx, bundle, "/bin/true"); err != nil {
 		return err
 	}
 	if err := b.installFiles("/etc/systemd/system", map[string]string{"bench-floor.service": floorUnit}); err != nil {
@@ -43,6 +43,7 @@ func measureFloor(ctx context.Context, b *bench) error {
 		{floorPrefix + "start" + floorSuffix, "systemd", []string{"systemctl", "start", "bench-floor.service"}, nil},
 		{floorPrefix + "stop" + floorSuffix, "systemd", []string{"systemctl", "stop", "bench-floor.service"}, nil},
 		{"floor: run of /bin/true", "crun", []string{"crun", "run", "--bundle", bundle, "bench-floor"}, nil},
+		{"floor: run of /bin/true", "runc", []string{"runc", "run", "--bundle", bundle, "bench-floor"}, nil},
 	}
 	defer func() { _, _ = output(context.Background(), "systemctl", "stop", "bench-floor.service") }()
 	for range b.rounds {
@@ -62,7 +63,7 @@ func measureFloor(ctx context.Context, b *bench) error {
 
 // makeBundle unpacks the image's root, and lets crun write its own default
 // configuration, without a terminal.
-func (b *bench) makeBundle(ctx context.Context, bundle string) error {
+func (b *bench) makeBundle(ctx context.Context, bundle string, args ...string) error {
 	rootfs := filepath.Join(bundle, "rootfs")
 	if err := os.MkdirAll(rootfs, 0o755); err != nil {
 		return err
@@ -88,7 +89,7 @@ func (b *bench) makeBundle(ctx context.Context, bundle string) error {
 		return fmt.Errorf("%s has no process", path)
 	}
 	process["terminal"] = false
-	process["args"] = []string{"/bin/true"}
+	process["args"] = args
 	delete(process, "rlimits") // raising them is not permitted in a namespace machine
 	if data, err = json.Marshal(config); err != nil {
 		return err

@@ -33,6 +33,8 @@ type suite struct {
 func suites() []suite {
 	return []suite{
 		{"start", measureStarts},
+		{"pod", measurePods},
+		{"user", measureUser},
 		{"burst", measureBursts},
 		{"floor", measureFloor},
 		{"generator", measureGenerators},

@@ -91,8 +91,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if o.plot != "" {
 		return plotFile(filepath.Join(repo, o.out), filepath.Join(repo, o.plot))
 	}
-	cache := hosts.Cache{Dir: filepath.Join(repo, ".cache/hosts"), Progress: errOut}
-	m, err := hosts.Start(ctx, hosts.Options{Kind: kind, Cache: cache, Repo: repo})
+	m, err := hosts.Start(ctx, hosts.Options{Kind: kind, Cache: hosts.RepoCache(repo, errOut), Repo: repo})
 	if err != nil {
 		return err
 	}

@@ -68,26 +68,9 @@ func installBerth(ctx context.Context, b *bench, files map[string]string) error 
 // installPeer calls Podman's generator on a directory of its own and takes
 // the units over as they are.
 func installPeer(ctx context.Context, b *bench, files map[string]string) error {
-	in, out := filepath.Join(b.dir, "peer"), filepath.Join(b.dir, "peer-units")
-	if err := writeFiles(in, files); err != nil {
+	units, err := b.generatePeer(ctx, files)
+	if err != nil {
 		return err
-	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, peerGenerator, out)
-	cmd.Env = append(os.Environ(), "QUADLET_UNIT_DIRS="+in)
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", peerGenerator, err, msg)
-	}
-	units := map[string]string{}
-	for name := range files {
-		service := strings.TrimSuffix(name, ".container") + ".service"
-		data, err := os.ReadFile(filepath.Join(out, service))
-		if err != nil {
-			return fmt.Errorf("Podman's generator made no unit: %w", err)
-		}
-		units[service] = string(data)
 	}
 	if err := b.installFiles("/etc/systemd/system", units); err != nil {
 		return err
@@ -98,9 +81,45 @@ func installPeer(ctx context.Context, b *bench, files map[string]string) error {
 	return knownUnits(ctx, files)
 }
 
+// generatePeer returns the units that Podman's generator makes of the files.
+func (b *bench) generatePeer(ctx context.Context, files map[string]string, flags ...string) (map[string]string, error) {
+	in, out := filepath.Join(b.dir, "peer"), filepath.Join(b.dir, "peer-units")
+	if err := errors.Join(os.RemoveAll(in), os.RemoveAll(out)); err != nil {
+		return nil, err
+	}
+	if err := writeFiles(in, files); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, peerGenerator, append(flags, out)...)
+	cmd.Env = append(os.Environ(), "QUADLET_UNIT_DIRS="+in)
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", peerGenerator, err, msg)
+	}
+	units := map[string]string{}
+	for name := range files {
+		data, err := os.ReadFile(filepath.Join(out, serviceOf(name)))
+		if err != nil {
+			return nil, fmt.Errorf("Podman's generator made no unit: %w", err)
+		}
+		units[serviceOf(name)] = string(data)
+	}
+	return units, nil
+}
+
+// serviceOf is the name of the unit that a file becomes.
+func serviceOf(file string) string {
+	if name, ok := strings.CutSuffix(file, ".pod"); ok {
+		return name + "-pod.service"
+	}
+	return strings.TrimSuffix(file, ".container") + ".service"
+}
+
 func knownUnits(ctx context.Context, files map[string]string) error {
 	for name := range files {
-		service := strings.TrimSuffix(name, ".container") + ".service"
+		service := serviceOf(name)
 		state, err := output(ctx, "systemctl", "show", "-P", "LoadState", service)
 		if err != nil {
 			return err
@@ -120,7 +139,7 @@ func (b *bench) readySides(ctx context.Context, what string, files func(side) ma
 		err := s.install(ctx, b, files(s))
 		if err == nil {
 			first := slices.Min(slices.Collect(maps.Keys(files(s))))
-			err = tryUnit(ctx, strings.TrimSuffix(first, ".container")+".service")
+			err = tryUnit(ctx, serviceOf(first))
 		}
 		if err != nil {
 			b.note("%s: %s is left out: %v", what, s.name, err)
@@ -185,7 +204,7 @@ func writeRoot(to io.Writer, busybox string) error {
 		_, err := t.Write(content)
 		errs = append(errs, err)
 	}
-	for _, dir := range []string{"bin/", "dev/", "etc/", "proc/", "run/", "sys/", "tmp/"} {
+	for _, dir := range []string{"bin/", "dev/", "etc/", "proc/", "run/", "sys/", "tmp/", "usr/"} {
 		add(tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755}, nil)
 	}
 	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, data)

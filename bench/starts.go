@@ -6,34 +6,27 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // measureStarts starts and stops one container with systemctl, for every
-// network and side, and counts what stays resident meanwhile. A side that
-// fails on the way ends the series, with a note; what was measured counts.
+// network and side, and counts what stays resident meanwhile. Without a
+// network the bare runtimes and systemd-nspawn take part.
 func measureStarts(ctx context.Context, b *bench) error {
-	for _, n := range networks {
-		b.say("start and stop, Network=%s, %d rounds", n.name, b.rounds)
+	for _, n := range append(networks, network{"host", "host"}) {
 		var all []*cycles
 		for _, s := range b.readySides(ctx, "start, Network="+n.name, func(s side) map[string]string {
 			return map[string]string{s.unit(n.name) + ".container": unitFile(n)}
 		}) {
-			all = append(all, &cycles{side: s.name, unit: s.unit(n.name) + ".service"})
+			all = append(all, &cycles{side: s.name, units: []string{s.unit(n.name) + ".service"}})
 		}
-		err := turns(b.rounds, len(all), func(_, i int) error { return all[i].measure(ctx) })
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if n.name == "none" {
+			all = append(all, b.bareSides(ctx)...)
 		}
-		if err != nil {
-			b.note("start and stop, Network=%s: ended early: %v", n.name, err)
-		}
-		for _, c := range all {
-			b.add("systemctl start, Network="+n.name, c.side, c.starts)
-		}
-		for _, c := range all {
-			b.add("systemctl stop, Network="+n.name, c.side, c.stops)
+		if err := b.measureCycles(ctx, "systemctl", "Network="+n.name, all); err != nil {
+			return err
 		}
 		for _, c := range all {
 			b.addValue("processes beside the container, Network="+n.name, c.side, "", float64(c.stays.count))
@@ -45,23 +38,58 @@ func measureStarts(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// cycles are the starts and stops of one unit.
+// measureCycles lets the sides start and stop in turns. A side that fails on
+// the way ends the series, with a note; what was measured counts.
+func (b *bench) measureCycles(ctx context.Context, command, what string, all []*cycles) error {
+	b.say("%s start and stop, %s, %d rounds", command, what, b.rounds)
+	err := turns(b.rounds, len(all), func(_, i int) error { return all[i].measure(ctx) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		b.note("start and stop, %s: ended early: %v", what, err)
+	}
+	for _, c := range all {
+		b.add(command+" start, "+what, c.side, c.starts)
+	}
+	for _, c := range all {
+		b.add(command+" stop, "+what, c.side, c.stops)
+	}
+	return nil
+}
+
+// cycles are the starts and stops of what one side has: a unit, or all those of a pod.
 type cycles struct {
-	side, unit    string
+	side          string
+	as            []string // words before systemctl: who asks
+	units         []string
 	starts, stops []sample
 	stays         resident
 }
 
+func (c *cycles) systemctl(verb string) []string {
+	return slices.Concat(c.as, []string{"systemctl"}, userFlag(c.as), []string{verb}, c.units)
+}
+
+// userFlag: whoever is not root asks the manager of his own.
+func userFlag(as []string) []string {
+	if len(as) == 0 {
+		return nil
+	}
+	return []string{"--user"}
+}
+
 func (c *cycles) measure(ctx context.Context) error {
-	started, err := measure(ctx, "systemctl", "start", c.unit)
+	started, err := measure(ctx, c.systemctl("start")...)
 	if err == nil {
-		err = active(ctx, c.unit)
+		_, err = output(ctx, c.systemctl("is-active")...)
 	}
 	if err != nil {
+		_, _ = output(context.WithoutCancel(ctx), c.systemctl("stop")...)
 		return err
 	}
-	c.stays = residentOf(c.unit)
-	stopped, err := measure(ctx, "systemctl", "stop", c.unit)
+	c.stays = residentOf(c.units[0])
+	stopped, err := measure(ctx, c.systemctl("stop")...)
 	if err != nil {
 		return err
 	}

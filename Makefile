@@ -92,6 +92,18 @@ check: ## format, vet, unit tests, sizes and dependencies; needs Go only
 reproducible: ## build all programs twice, from nothing, in different folders: the bytes must be the same; takes minutes
 	BERTH_REPRODUCE=all $(GO) test -tags '$(TAGS)' -count=1 -timeout 60m -v -run TestReproducible ./test/deps
 
+FUZZTIME ?= 60s
+.PHONY: fuzz
+fuzz: ## feed each fuzz target for FUZZTIME (60s), one after the other; a find is kept below testdata/fuzz
+	@grep -r '^func Fuzz' --include=*_test.go engine generator units | sed 's,^\(.*\)/[^/]*_test.go:func \(Fuzz[A-Za-z]*\)(.*,\1 \2,' | sort | while read -r dir name; do \
+		echo "$$dir $$name"; $(GO) test -tags '$(TAGS)' -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$dir </dev/null || exit 1; done
+
+.PHONY: vulnerabilities
+vulnerabilities: ## look for known vulnerabilities in what is linked; says so when govulncheck or its database is not to be had
+	@command -v govulncheck >/dev/null || { echo "not looked for: govulncheck is not installed (golang.org/x/vuln/cmd/govulncheck)"; exit 0; }; \
+	govulncheck -tags '$(TAGS)' ./...; status=$$?; \
+	if [ $$status != 0 ] && [ $$status != 3 ]; then echo "not looked for: govulncheck ended with status $$status, see above; it reads vuln.go.dev, or where GOVULNDB says"; exit 0; fi; exit $$status
+
 .PHONY: machines
 machines: ## build the machines that the end-to-end tests run on (once)
 	$(GO) run ./test/e2e/hosts/berth-host setup
@@ -106,8 +118,8 @@ test: ## everything: check and e2e; installs what it needs from Debian's package
 	$(MAKE) --no-print-directory e2e
 
 .PHONY: torture
-torture: machines ## the end-to-end scripts with every case of kills and faults; takes hours
-	$(GO) test -tags 'e2e $(TAGS)' -count=1 -timeout 12h -v ./test/e2e -host nspawn -torture -run 'TestScripts/.*/(12|17|18|22|64|65)-'
+torture: machines ## the end-to-end scripts with every case of kills and faults, and the long soak; takes hours
+	$(GO) test -tags 'e2e $(TAGS)' -count=1 -timeout 12h -v ./test/e2e -host nspawn -torture -run 'TestScripts/.*/(12|17|18|22|43|64|65|67)-'
 
 .PHONY: demo
 demo: machines ## run examples/web on a throw-away machine

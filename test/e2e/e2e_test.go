@@ -27,12 +27,16 @@ var (
 	binFlag  = flag.Bool("bin", false, "install the programs that lie in bin, without building")
 )
 
-// tally counts how the scripts went, for the closing line.
-var tally = map[script.Outcome]int{}
+// tally counts how the scripts went, for the closing line; interruptions are what they did to berth, for the table before it.
+var (
+	tally         = map[script.Outcome]int{}
+	interruptions script.Points
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
+	fmt.Print(interruptions.Table())
 	fmt.Printf("e2e: %d passed, %d failed, %d skipped\n", tally[script.Passed], tally[script.Failed], tally[script.Skipped])
 	os.Exit(code)
 }
@@ -128,6 +132,7 @@ func (b *bench) run(t *testing.T, s script.Script) {
 func (b *bench) report(t *testing.T, s script.Script) {
 	r := b.result(t, s)
 	tally[r.Outcome]++
+	interruptions.Add(string(b.kind)+"/"+s.Name, r)
 	switch r.Outcome {
 	case script.Failed:
 		t.Errorf("%s%s%s", b.journal(), r.Output, r.Reason) // what matters most stands last: reports cut the rest

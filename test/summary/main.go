@@ -49,7 +49,11 @@ type summary struct {
 	result  map[key]string
 	output  map[key][]string
 	build   []string // what the compiler said
+	table   []string // lines for the reader: what the end-to-end scripts have interrupted
 }
+
+// tablePrefix begins the lines of a table that is passed on as it is.
+const tablePrefix = "interrupted: "
 
 func newSummary(out io.Writer, verbose bool) *summary {
 	return &summary{out: out, verbose: verbose, result: map[key]string{}, output: map[key][]string{}}
@@ -74,6 +78,9 @@ func (s *summary) add(e event) {
 	switch e.Action {
 	case "output":
 		s.output[k] = append(s.output[k], e.Output)
+		if strings.HasPrefix(e.Output, tablePrefix) {
+			s.table = append(s.table, e.Output)
+		}
 	case "build-output":
 		s.build = append(s.build, e.Output)
 	case "build-fail":
@@ -107,7 +114,7 @@ func (s *summary) print() bool {
 			fmt.Fprintf(s.out, "FAIL %s %s\n%s", k.pkg, k.test, strings.Join(s.output[k], ""))
 		}
 	}
-	fmt.Fprint(s.out, strings.Join(s.build, ""))
+	fmt.Fprint(s.out, strings.Join(s.build, ""), strings.Join(s.table, ""))
 	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
 	return failed == 0 && passed > 0
 }

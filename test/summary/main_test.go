@@ -25,6 +25,10 @@ func TestSummary(t *testing.T) {
 {"Action":"build-fail","ImportPath":"p"}`, "FAIL p\nx.go:1: no\n0 passed, 1 failed, 0 skipped\n", false},
 		{"a parent that fails by itself", `{"Action":"pass","Package":"p","Test":"E/x"}
 {"Action":"fail","Package":"p","Test":"E"}`, "FAIL p E\n1 passed, 1 failed, 0 skipped\n", false},
+		{"a table is passed on", `{"Action":"pass","Package":"p","Test":"F"}
+{"Action":"output","Package":"p","Output":"interrupted: all 7 points\n"}
+{"Action":"output","Package":"p","Output":"e2e: 1 passed\n"}
+{"Action":"pass","Package":"p"}`, "interrupted: all 7 points\n1 passed, 0 failed, 0 skipped\n", true},
 		{"no test is no success", ``, "0 passed, 0 failed, 0 skipped\n", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

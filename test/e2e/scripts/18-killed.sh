@@ -64,3 +64,4 @@ systemctl start e2e-killed
 assert_init e2e-killed "$(property e2e-killed MainPID)"
 systemctl stop e2e-killed
 nothing_left
+tally $killed 0 0

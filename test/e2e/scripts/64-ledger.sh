@@ -85,3 +85,4 @@ leakcheck check "$tmp/leak.json" --within 60s --allow "$tmp/allowed" || die "som
 rm -f /etc/containers/systemd/e2e-ledger.container
 systemctl daemon-reload
 berth volume rm e2e-ledger >/dev/null
+tally $killed 0 0

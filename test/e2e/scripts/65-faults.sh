@@ -1,6 +1,6 @@
 # hosts: nspawn
 # timeout: 8m
-# As 22-faults, for what has more parts: a user's container with pasta, a pod, volume and secret. They are killed, and get
+# As 22-faults, for what has more parts: a user's container with pasta, a pod, volume and secret, an image that is not there. They are killed, and get
 # errors, at the changes that they make to the machine: nothing is left, and the next start works.
 # `make torture` takes each change, CI some.
 . "$BERTH_E2E/faults.sh"
@@ -90,7 +90,35 @@ interrupt pod-start 1 0
 interrupt pod-member 1 0
 interrupt pod-stop 1 0
 
-say "$points points, nothing left after any"
+say "an image that is to be fetched"
+REG=127.0.0.1:15065
+printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "%s"}\n' "$tmp/registry" $REG >"$tmp/registry.yml"
+systemd-run --quiet --unit=e2e-registry65 --service-type=exec docker-registry serve "$tmp/registry.yml"
+defer systemctl stop e2e-registry65
+mkdir -p /etc/containers/registries.conf.d
+printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' $REG >/etc/containers/registries.conf.d/e2e65.conf
+defer rm /etc/containers/registries.conf.d/e2e65.conf
+wait_for 30 curl -fsS http://$REG/v2/
+berth push -q $IMAGE $REG/e2e65:1
+quadlet e2e65-pull.container <<F
+[Container]
+Image=$REG/e2e65:1
+Network=none
+Exec=sh -c '$IDLE'
+F
+target pull e2e65-pull ExecStart
+up() { systemctl start e2e65-pull; }
+# What was fetched of a layer stays until the next pull, which goes on from there.
+down() {
+	systemctl stop e2e65-pull
+	wait_for 60 settled
+	systemctl reset-failed e2e65-pull 2>/dev/null || true
+	berth pull -q $REG/e2e65:1 >/dev/null || failed "the next pull fails"
+	berth rmi $REG/e2e65:1 >/dev/null
+}
+up && down
+leak_snapshot
+interrupt pull 2 1
 
 say "the next start works"
 systemctl start e2e65-data e2e65-member1
@@ -99,3 +127,4 @@ for unit in e2e65-data e2e65-member1; do assert_init $unit "$(property $unit Mai
 as_tester systemctl --user stop e2e65-pasta
 systemctl stop e2e65-data e2e65-pod-pod e2e65-member1
 berth volume rm e2e65-data >/dev/null
+verdict

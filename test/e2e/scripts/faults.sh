@@ -50,18 +50,34 @@ drop_in() {
 	printf '[Service]\n%s=\n%s=%s/call %s %s\n' "$4" "$4" $FAULTS "$2" "$command" >"$1/$3.service.d/faults-$2.conf"
 }
 
+# What went wrong is counted and shown, and the script goes on: verdict fails at its end.
+points=0 failures=0 leaks=0
+enough() { [ $((failures + leaks)) -lt 10 ] || verdict; }
+verdict() {
+	tally $points $failures $leaks
+	[ $((failures + leaks)) = 0 ] || die "$failures failures and $leaks leaks, see above"
+}
 nothing_left() {
-	leakcheck check "$tmp/leak.json" --within 20s --allow "$tmp/allowed" || {
-		journalctl --no-pager -b -o short-monotonic -n 30
-		die "left behind after: $1"
-	}
+	leakcheck check "$tmp/leak.json" --within 20s --allow "$tmp/allowed" && return
+	journalctl --no-pager -b -o short-monotonic -n 30
+	say "left behind after: $1"
+	leaks=$((leaks + 1))
+	leak_snapshot # it counts once
+	enough
+}
+# failed WHAT
+failed() {
+	journalctl --no-pager -b -o short-monotonic -n 30
+	say "$1"
+	failures=$((failures + 1))
+	enough
 }
 
-points=0
 # interrupt TARGET KILLS FAILURES kills the target at so many of its changes and lets so many fail, spread over all of them;
-# with BERTH_TORTURE at each. up and down are the script's: they start and stop what the target belongs to, and may fail.
+# with BERTH_TORTURE at each, and the next start is tried after each. up and down are the script's: they start and stop
+# what the target belongs to, and may fail.
 interrupt() {
-	local total n i now what kinds=("kill # $2" "fail # ENOSPC $3" "fail # EIO $3")
+	local total n i now what began=$SECONDS kinds=("kill # $2" "fail # ENOSPC $3" "fail # EIO $3")
 	plan "$1 count"
 	up || die "$1 does not start, without any interruption"
 	down
@@ -78,8 +94,14 @@ interrupt() {
 			down
 			nothing_left "$now"
 			points=$((points + 1))
+			[ -z "${BERTH_TORTURE:-}" ] || next_start "$now"
 		done
 	done
 	plan none
-	say "$1 makes $total changes"
+	say "$1 makes $total changes; $points points so far, $((SECONDS - began)) s"
+}
+next_start() {
+	plan none
+	up || failed "does not start any more, after: $1"
+	down
 }

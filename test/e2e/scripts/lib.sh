@@ -152,3 +152,6 @@ leak_check() { leakcheck check "$tmp/leak.json" --within 30s || die "something w
 
 # from_outside COMMAND… runs a command in the neighbouring network, where this machine is 192.0.2.2.
 from_outside() { ip netns exec outside "$@"; }
+
+# tally POINTS FAILURES LEAKS tells of a row of interruptions; the closing table of the tests has it.
+tally() { echo "tally: $1 points, $2 failures, $3 leaks"; }

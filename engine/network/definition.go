@@ -124,16 +124,20 @@ func builtin() definition {
 	}
 }
 
-// bounds are the first and last address that may be leased: the lease range, else all between network and broadcast.
+// bounds are the first and last address that may be leased: the lease range, else all between network and broadcast. A
+// subnet of one or two addresses has neither of these (RFC 3021).
 func (s subnet) bounds() (first, last netip.Addr, err error) {
 	prefix, err := netip.ParsePrefix(s.Subnet)
 	if err != nil {
 		return first, last, fmt.Errorf("subnet %q: %w", s.Subnet, err)
 	}
 	prefix = prefix.Masked()
-	first, last = prefix.Addr().Next(), lastAddress(prefix)
-	if prefix.Addr().Is4() {
-		last = last.Prev()
+	first, last = prefix.Addr(), lastAddress(prefix)
+	if size := first.BitLen() - prefix.Bits(); size > 1 {
+		first = first.Next()
+		if first.Is4() {
+			last = last.Prev()
+		}
 	}
 	if s.LeaseRange == nil {
 		return first, last, nil
@@ -144,9 +148,14 @@ func (s subnet) bounds() (first, last netip.Addr, err error) {
 		}
 	}
 	if s.LeaseRange.EndIP != "" {
-		last, err = netip.ParseAddr(s.LeaseRange.EndIP)
+		if last, err = netip.ParseAddr(s.LeaseRange.EndIP); err != nil {
+			return first, last, err
+		}
 	}
-	return first, last, err
+	if !prefix.Contains(first) || !prefix.Contains(last) || last.Less(first) {
+		return first, last, fmt.Errorf("subnet %q has no addresses from %s to %s, as its lease range says", s.Subnet, first, last)
+	}
+	return first, last, nil
 }
 
 func lastAddress(p netip.Prefix) netip.Addr {

@@ -221,6 +221,8 @@ func TestBounds(t *testing.T) {
 		{"fd00::/64", "", "", "fd00::1 fd00::ffff:ffff:ffff:ffff"},
 		{"10.0.0.0/24", "10.0.0.5", "", "10.0.0.5 10.0.0.254"},
 		{"10.0.0.0/24", "", "10.0.0.9", "10.0.0.1 10.0.0.9"},
+		{"10.0.0.8/31", "", "", "10.0.0.8 10.0.0.9"}, {"10.0.0.8/32", "", "", "10.0.0.8 10.0.0.8"}, {"fd00::2/127", "", "", "fd00::2 fd00::3"}, {"fd00::2/128", "", "", "fd00::2 fd00::2"},
+		{"10.0.0.0/24", "10.0.0.9", "10.0.0.5", ""}, {"10.0.0.0/24", "10.0.1.5", "", ""}, {"10.0.0.0/24", "", "fd00::1", ""}, {"0.0.0.0/0", "", "", "0.0.0.1 255.255.255.254"},
 		{"10.0.0.0/24", "x", "", ""}, {"10.0.0.0/24", "", "x", ""}, {"x", "", "", ""}, {"10.0.0.0/33", "", "", ""},
 	}
 	for _, tt := range tests {
@@ -326,4 +328,37 @@ func TestPortOfTheHost(t *testing.T) {
 	if len(p.Leases) != 1 {
 		t.Errorf("the lease is not in the plan, nobody would give it back: %v", p.Leases)
 	}
+}
+
+// FuzzDefinition: any file of a network gives addresses of its subnets, or an error.
+func FuzzDefinition(f *testing.F) {
+	for _, s := range []string{
+		`{"subnets":[{"subnet":"10.9.0.0/29","gateway":"10.9.0.1"}]}`, `{"subnets":[{"subnet":"10.9.0.0/32"}]}`, `{"subnets":[{"subnet":"255.255.255.254/31"}]}`, `{"subnets":[{"subnet":"fd00::/64"}]}`,
+		`{"subnets":[{"subnet":"::/0"}]}`, `{"subnets":[{"subnet":"fd00::1/128"}]}`, `{"subnets":[{"subnet":"10.9.0.0/24","lease_range":{"start_ip":"10.9.0.9","end_ip":"10.9.0.2"}}]}`,
+		`{"subnets":[{"subnet":"10.9.0.0/24","lease_range":{"start_ip":"10.9.0.9","end_ip":"fd00::"}}]}`, `{"subnets":[{"subnet":"10.9.0.0/24","lease_range":{"start_ip":"10.10.0.9"}}]}`,
+		`{"subnets":[{"subnet":"::ffff:10.9.0.0/120"}]}`, `{"ipam_options":{"driver":"dhcp"}}`, `{"subnets":null}`, `[]`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a := leases(t)
+		a.Configs = []string{t.TempDir()}
+		if err := os.WriteFile(filepath.Join(a.Configs[0], "n.json"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := a.definition("n")
+		if err != nil || len(d.Subnets) > 4 {
+			return
+		}
+		list, err := a.leaseAddresses(request(t, a, "c1"), &plan{}, d, nil)
+		if err != nil || len(list) == 0 {
+			return
+		}
+		for i, s := range d.Subnets {
+			ip, err := netip.ParseAddr(list[i])
+			if p, err2 := netip.ParsePrefix(s.Subnet); err != nil || err2 != nil || !p.Contains(ip) || list[i] == s.Gateway {
+				t.Errorf("%s gives %s", data, list[i])
+			}
+		}
+	})
 }

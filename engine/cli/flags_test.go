@@ -382,3 +382,24 @@ func TestFlagsOfAllVerbs(t *testing.T) {
 		})
 	}
 }
+
+// FuzzRunWords: any words after `run` are a container or an error, the same each time.
+func FuzzRunWords(f *testing.F) {
+	for _, s := range []string{
+		"-d\x00--name\x00web\x00image\x00a", "-p\x008080:80\x00-v\x00/a:/b:ro,U\x00i", "--mount\x00type=bind,source=/a,target=/b\x00i", "--health-cmd\x00[\x00i", "--memory=1g\x00--cpus\x00-1\x00i",
+		"--userns=auto:size=\x00i", "--network=a,b\x00--ip\x00x\x00i", "--ulimit=core\x00i", "--", "-", "--label=\x00i", "--env=\x00i", "--sysctl=a=b=c\x00i", "--device=/dev/x:/y:rwmz\x00i", "--secret=,\x00i",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		words := strings.Split(s, "\x00")
+		one, err := parseRun(words)
+		two, err2 := parseRun(words)
+		if fmt.Sprint(err) != fmt.Sprint(err2) {
+			t.Errorf("%q: %v, and then %v", words, err, err2)
+		}
+		if err == nil && !reflect.DeepEqual(one, two) {
+			t.Errorf("%q: %+v, and then %+v", words, one, two)
+		}
+	})
+}

@@ -125,3 +125,25 @@ func TestPrintFile(t *testing.T) {
 		}
 	}
 }
+
+// FuzzEntry: whoever may write into a journal or a log file can stop nobody from reading it.
+func FuzzEntry(f *testing.F) {
+	for _, s := range []string{
+		`{"MESSAGE":"a","PRIORITY":"3","__REALTIME_TIMESTAMP":"1"}`, `{"MESSAGE":[104,255,70000]}`, `{"MESSAGE":null,"__REALTIME_TIMESTAMP":"-9223372036854775808"}`, `{"BERTH_EVENT":"died,remove","BERTH_EXIT_CODE":"x"}`,
+		`{"BERTH_EVENT":["a"],"BERTH_ATTRIBUTES":"{"}`, "2024-01-01T00:00:00Z stdout F text", "  ", "",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, row []byte) {
+		if _, err := parseEntry(row); err != nil && err.Error() == "" {
+			t.Error("an error without a word")
+		}
+		list, _ := parseEvent(row)
+		for _, e := range list {
+			if e.Status == "" {
+				t.Errorf("%q is an event without a name", row)
+			}
+		}
+		parseFileLine(row)
+	})
+}

@@ -272,3 +272,53 @@ func TestRace(t *testing.T) {
 		os.Remove(out)
 	})
 }
+
+// FuzzUnpack: nothing of an archive gets out of the directory. tree looks after the canary, to which the seeds lead.
+func FuzzUnpack(f *testing.F) {
+	for _, list := range [][]entry{
+		{{name: "a/b", body: "x"}, {name: "a/c", link: "a/b", kind: tar.TypeLink}},
+		{{name: "l", link: "../../canary", kind: tar.TypeSymlink}, {name: "l/passwd", body: "x"}, {name: "l/new", body: "x"}},
+		{{name: "l", link: "../../canary", kind: tar.TypeSymlink}, {name: "h", link: "l/passwd", kind: tar.TypeLink}, {name: "h", body: "x"}},
+		{{name: "l", link: "../../canary/passwd", kind: tar.TypeSymlink}, {name: "h", link: "l", kind: tar.TypeLink}, {name: "l", body: "x"}, {name: "h/y", body: "x"}},
+		{{name: "../../canary/x", body: "x"}, {name: "/canary/x", body: "x"}, {name: "a/../../../canary/x", body: "x"}},
+		{{name: ".", kind: tar.TypeSymlink, link: "/"}, {name: "etc/passwd", kind: tar.TypeFifo}, {name: "etc", kind: tar.TypeSymlink, link: "../../canary"}},
+	} {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		for _, e := range list {
+			kind := max(e.kind, tar.TypeReg)
+			if err := w.WriteHeader(&tar.Header{Name: e.name, Linkname: e.link, Typeflag: kind, Mode: 0o755, Size: int64(len(e.body))}); err != nil {
+				f.Fatal(err)
+			}
+			io.WriteString(w, e.body)
+		}
+		w.Close()
+		f.Add(b.Bytes(), true)
+		f.Add(b.Bytes(), false)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, overwrite bool) {
+		requireRoot(t)
+		if !small(data) {
+			return
+		}
+		root, _, canary := tree(t)
+		err := root.Unpack("etc", Entries{Rest: tar.NewReader(bytes.NewReader(data))}, UnpackOptions{Overwrite: overwrite, Foreign: true})
+		if body, readErr := os.ReadFile(filepath.Join(canary, "passwd")); readErr != nil || string(body) != secret {
+			t.Errorf("the canary is %q, %v (unpacking: %v)", body, readErr, err)
+		}
+	})
+}
+
+// small says that an archive does not unpack to more than this machine should be asked for.
+func small(data []byte) bool {
+	r := tar.NewReader(bytes.NewReader(data))
+	for total := int64(0); ; {
+		h, err := r.Next()
+		if err != nil {
+			return true
+		}
+		if total += h.Size; h.Size > 1<<20 || total > 1<<22 {
+			return false
+		}
+	}
+}

@@ -538,3 +538,51 @@ func TestStrangeStore(t *testing.T) {
 		t.Errorf("%q", notes)
 	}
 }
+
+// FuzzRestore: whatever lies in the manager's store under the name of a container, the keeper goes on, and what it tells the
+// journal and the manager has no more lines than it has fields.
+func FuzzRestore(f *testing.F) {
+	f.Add(testID, []byte(`{"version":1,"id":"`+testID+`","driver":"journald","identifier":"a\nb","fields":["A=b\nC=d"],"streams":[{"name":"stdout","inode":1}]}`))
+	f.Add(testID, []byte(`{"version":2,"id":"`+testID+`","driver":"k8s-file","path":"/dev/null","streams":[{"name":"stdin"},{"name":"terminal"}]}`))
+	f.Add("READY=1\nMAINPID=1", []byte(`{"version":99}`))
+	f.Add(testID, []byte(`{"streams":[{"name":"stdout","inode":18446744073709551615},{}],"health":{"interval":-1}}`))
+	f.Fuzz(func(t *testing.T, name string, record []byte) {
+		b := newBench(t)
+		memory, err := unix.MemfdCreate("record", unix.MFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		defer r.Close()
+		pipe, err := unix.FcntlInt(r.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(pipe, &st); err != nil {
+			t.Fatal(err)
+		}
+		record = bytes.ReplaceAll(record, []byte(`"inode":1}`), fmt.Appendf(nil, `"inode":%d}`, st.Ino))
+		if _, err := unix.Write(memory, record); err != nil {
+			t.Fatal(err)
+		}
+		b.k.Restore(map[string][]int{name: {memory, pipe}})
+		b.steps()
+		w.WriteString("a line\n")
+		b.steps()
+		notes := make([]byte, 1<<16)
+		for b.manager.SetReadDeadline(time.Now().Add(time.Millisecond)) == nil {
+			n, err := b.manager.Read(notes)
+			if err != nil {
+				break
+			}
+			if lines := strings.Count(string(notes[:n]), "\n"); lines > 2 {
+				t.Errorf("told the manager %q", notes[:n])
+			}
+		}
+	})
+}

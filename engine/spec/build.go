@@ -207,6 +207,9 @@ func workDir(c Container, image ImageConfig) (string, error) {
 	case image.WorkingDir != "":
 		dir = image.WorkingDir
 	}
+	if !path.IsAbs(dir) { // the runtime would take it from the root, and proc/self with it
+		return "", fmt.Errorf("working directory %q is not an absolute path", dir)
+	}
 	if clean := path.Clean(dir); strings.HasPrefix(clean, "/proc/") || strings.HasPrefix(clean, "/dev/fd") {
 		return "", fmt.Errorf("working directory %q: nothing below /proc or /dev/fd can be one", dir)
 	}

@@ -279,6 +279,7 @@ func TestBuildRefuses(t *testing.T) {
 		{"tmpfs on /proc", func(in *Input) { in.Container.Tmpfs = []string{"/proc"} }, "/proc"},
 		{"volume on /dev", func(in *Input) { in.Volumes = []Mount{{Source: "/srv", Destination: "/dev"}} }, "/dev"},
 		{"work directory in /proc", func(in *Input) { in.Container.WorkDir = "/proc/self/fd/7" }, "/proc"},
+		{"relative work directory", func(in *Input) { in.Image.WorkingDir = "proc/thread-self/fd/8" }, "not an absolute path"},
 		{"image's work directory in /proc", func(in *Input) { in.Image.WorkingDir = "/srv/../proc/thread-self/fd/8" }, "/proc"},
 		{"line in host name", func(in *Input) { in.Container.HostName = "a\n1.2.3.4 bank" }, "host name"},
 		{"long host name", func(in *Input) { in.Container.HostName = strings.Repeat("a", 65) }, "64"},
@@ -321,4 +322,29 @@ func TestHostPlaces(t *testing.T) {
 	if got := strings.Join(order, " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+}
+
+// FuzzImageWords: TestImageMetadataIsData for any words. What is built has no setting of the image's, and a program.
+func FuzzImageWords(f *testing.F) {
+	f.Add("/bin/x", "a\x00b", "PATH", "1:2", "/w/../..", "/v", "TERM", "80/tcp")
+	f.Add("", "", "A=\n", "-1", "relative", "/proc", "99", "0-65535/sctp")
+	f.Fuzz(func(t *testing.T, entry, cmd, env, user, dir, volume, signal, port string) {
+		in := plain()
+		in.Image = ImageConfig{Entrypoint: []string{entry}, Cmd: []string{cmd}, Env: []string{env}, User: user, WorkingDir: dir, Volumes: []string{volume}, StopSignal: signal, Exposed: []string{port}, SeccompProfile: cmd}
+		s, err := Build(in)
+		if err != nil {
+			return
+		}
+		if len(s.Annotations) != 0 || len(s.Linux.Sysctl) != 1 || len(s.Mounts) != len(mustBuild(t, plain()).Mounts) {
+			t.Errorf("an image's words became settings: %v %v %v", s.Annotations, s.Linux.Sysctl, s.Mounts)
+		}
+		if len(s.Process.Args) == 0 || !strings.HasPrefix(s.Process.Cwd, "/") {
+			t.Errorf("process: %+v", s.Process)
+		}
+		for _, e := range s.Process.Env {
+			if !strings.Contains(e, "=") {
+				t.Errorf("a variable without a value: %q", e)
+			}
+		}
+	})
 }

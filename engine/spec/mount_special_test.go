@@ -50,3 +50,32 @@ func TestSpecialMountsInTheSpec(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, ";"), want)
 	}
 }
+
+// FuzzParseMount: each value of --mount is read by one reader or refused; where it leads to is a clean place inside.
+func FuzzParseMount(f *testing.F) {
+	for _, s := range []string{
+		"type=bind,source=/a,target=/b,ro", "type=volume,src=v,dst=/d,U=true", "type=tmpfs,target=/t,tmpfs-size=1k,tmpfs-mode=1777", "type=image,source=i,target=/m,subpath=a/b",
+		"type=devpts,target=/p", "type=glob,src=/x*,dst=/y", "type=bind,\"source=/a,b\",target=/c", "target=/", "type=ramfs,target=../x", ",=,", "type=bind,source=/a,target=/b,idmap=uids=0-1-2;gids=0-1-2",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if m, ok, err := ParseSpecialMount(s); err == nil && ok && (!strings.HasPrefix(m.Destination, "/") || m.Destination == "/") {
+			t.Errorf("%q was read as %+v", s, m)
+		}
+		volume, tmpfs, err := ParseMount(s)
+		if err != nil {
+			return
+		}
+		if volume != "" {
+			if v, err := ParseVolume(volume); err == nil && !strings.HasPrefix(v.Destination, "/") {
+				t.Errorf("%q was read as %+v", s, v)
+			}
+		}
+		if tmpfs != "" {
+			if m, err := ParseTmpfs(tmpfs); err == nil && !strings.HasPrefix(m.Destination, "/") {
+				t.Errorf("%q was read as %+v", s, m)
+			}
+		}
+	})
+}

@@ -92,3 +92,30 @@ func FuzzFillMap(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseUserNS: maps that are accepted are ones that the kernel can take, whoever gives them.
+func FuzzParseUserNS(f *testing.F) {
+	f.Add("", "0:0:1", "u+1:@2:3", "uids=0-1-2;gids=0-1-2")
+	f.Add("auto:size=5,uidmapping=0:1:2", "", "", "uids=0-@1-2#9-9-9;gids=0-@1-2")
+	f.Add("keep-id:uid=4294967294,gid=0", "0:0:4294967295", "::", "uids=;gids=")
+	f.Fuzz(func(t *testing.T, mode, uids, gids, option string) {
+		c := Container{UserNS: mode}
+		if uids != "" {
+			c.UIDMaps = strings.Split(uids, " ")
+		}
+		if gids != "" {
+			c.GIDMaps = strings.Split(gids, " ")
+		}
+		if u, err := ParseUserNS(c); err == nil {
+			for _, m := range append(u.UIDMaps, u.GIDMaps...) {
+				if m.Count == 0 || uint64(m.Inside)+uint64(m.Count) > 1<<32-1 || uint64(m.Outside)+uint64(m.Count) > 1<<32-1 {
+					t.Errorf("%+v was read as %+v", c, m)
+				}
+			}
+		}
+		container := IDMaps{UIDs: []IDMap{{0, 1000, 65536}}, GIDs: []IDMap{{0, 1000, 65536}}}
+		if maps, err := ParseIDMapOption(option, container); err == nil && (CheckMap(maps.UIDs) != nil || CheckMap(maps.GIDs) != nil) {
+			t.Errorf("%q was read as %+v", option, maps)
+		}
+	})
+}

@@ -17,6 +17,9 @@ func (c *conversion) container(s *units.Container, service *unitfile.Section) {
 	c.reload(s, service, name)
 	// The runtime makes cgroups of its own below the unit's.
 	service.Add("Delegate", "yes")
+	if c.entry.init {
+		c.prepares(service)
+	}
 	oneshot := service.Value("Type") == "oneshot"
 	if !oneshot {
 		service.Set("Type", "notify")
@@ -195,5 +198,9 @@ func (c *conversion) joinPod(cmd *command, pod units.String) {
 	unit := c.File.AddSection("Unit")
 	unit.Add("BindsTo", other.service+".service")
 	unit.Add("After", other.service+".service")
+	c.afterInit(pod.Text)
+	if other.slice != "" {
+		c.File.AddSection("Service").SetDefault("Slice", other.slice)
+	}
 	cmd.add("--pod", other.resource)
 }

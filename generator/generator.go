@@ -71,6 +71,8 @@ type entry struct {
 	resource string         // what other units call it: a volume's or image's name; empty when unknown
 	pod      string         // file name of the pod it is in
 	inPod    bool           // started with the pod
+	slice    string         // of a pod that has one
+	init     bool           // prepares the pod for the others in it
 	joins    string         // file name of the container whose network it joins
 	refused  string         // why no unit may be made
 	severity units.Severity // of that
@@ -242,10 +244,16 @@ func (g *generation) surveyOne(e *entry) {
 	}
 	e.resource = resourceName(u, e)
 	e.override = u.Berth.Override.On
+	if p, ok := u.Section.(*units.Pod); ok {
+		if limited, parent := units.LimitsIn(p.PodmanArgs); limited {
+			e.slice = units.PodSlice(e.resource, parent, g.User)
+		}
+	}
 	if c, ok := u.Section.(*units.Container); ok {
 		e.pod = c.Pod.Text
 		e.inPod = c.StartWithPod.Or(true) && !e.name.Template()
 		e.joins = joinedContainer(c.Network)
+		e.init = u.Berth.InitContainer.On && units.KindOf(e.pod) == units.KindPod && !e.name.Template()
 	}
 }
 
@@ -318,6 +326,7 @@ func (g *generation) convertOne(e *entry) Output {
 	links := c.links()
 	if e.source.Problem == "" {
 		u.Check()
+		c.checkInit()
 		c.run() // even when there are errors: it finds those of references
 		c.checkRestarts()
 	}
@@ -332,7 +341,7 @@ func (g *generation) convertOne(e *entry) Output {
 		g.buf = c.stub(g.buf[:0], c.stop(), out.Findings)
 	} else {
 		e.done = true
-		out.Also = c.restarts()
+		out.Also = append(c.restarts(), c.slice()...)
 		g.buf = u.File.Append(g.buf[:0])
 	}
 	out.Text = g.buf

@@ -2,6 +2,7 @@ package generator
 
 import (
 	"cmp"
+	"strings"
 
 	"github.com/berth-pods/berth/units"
 	"github.com/berth-pods/berth/units/unitfile"
@@ -9,6 +10,9 @@ import (
 
 func (c *conversion) pod(s *units.Pod, service *unitfile.Section) {
 	name := c.entry.resource
+	if strings.Contains(c.entry.slice, "%") {
+		c.Errorf(s.PodmanArgs[0].At, "limits in PodmanArgs= need a name of the pod that is known before its start, for its slice; set PodName= without a %")
+	}
 	c.wantMembers()
 	service.Add("Environment", "PODMAN_SYSTEMD_UNIT=%n")
 	service.SetDefault("SyslogIdentifier", "%N")
@@ -23,12 +27,17 @@ func (c *conversion) pod(s *units.Pod, service *unitfile.Section) {
 	service.Add("ExecStartPre", c.createPod(s, name))
 }
 
-// wantMembers starts the containers of the pod with it.
+// wantMembers starts the containers of the pod with it. One that prepares it is more than wanted: when it fails the pod, which
+// the others are not in, stops.
 func (c *conversion) wantMembers() {
 	unit := c.File.AddSection("Unit")
 	for _, e := range c.entries {
 		if e.pod == c.Unit.Name.File && e.inPod && e.done {
-			unit.Add("Wants", e.service+".service")
+			key := "Wants"
+			if e.init {
+				key = "BindsTo"
+			}
+			unit.Add(key, e.service+".service")
 			unit.Add("Before", e.service+".service")
 		}
 	}
@@ -55,4 +64,18 @@ func (c *conversion) createPod(s *units.Pod, name string) string {
 	cmd.add("--infra-name", name+"-infra", "--name", name)
 	cmd.addWords(s.PodmanArgs)
 	return cmd.String()
+}
+
+// slice declares the slice of a pod with limits, so that it goes with its last container. The limits are set when the pod is started,
+// by who can read them.
+func (c *conversion) slice() []Output {
+	if c.entry.slice == "" {
+		return nil
+	}
+	file := &unitfile.File{}
+	head := file.AddSection("Unit")
+	head.Add("Description", "Containers of pod "+c.entry.resource)
+	head.Add("SourcePath", noSpecifiers(c.entry.source.Path))
+	head.Add("StopWhenUnneeded", "yes")
+	return []Output{{Name: c.entry.slice, Source: c.entry.source.Path, Text: file.Append(nil)}}
 }

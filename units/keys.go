@@ -174,7 +174,7 @@ var Keys = [...]Row{
 	// Every kind.
 	{"ContainersConfModule", inAll, "--module=", Special, "4.8 build:5.2 pod:5.0 artifact:5.7", "Load a containers.conf module before anything else.", 0, shared(func(s *Shared) Value { return &s.ContainersConfModule })},
 	{"GlobalArgs", inAll, "", Special, "4.8 build:5.2 pod:5.0 artifact:5.7", "Arguments between the program and its verb, in every command of the unit.", 0, shared(func(s *Shared) Value { return &s.GlobalArgs })},
-	{"PodmanArgs", inAll, "", Special, "4.6 container:4.4 image:4.8 build:5.2 pod:5.0 artifact:5.7", "Arguments put at the end of the options, for what has no key.", 0, shared(func(s *Shared) Value { return &s.PodmanArgs })},
+	{"PodmanArgs", inAll, "", Special, "4.6 container:4.4 image:4.8 build:5.2 pod:5.0 artifact:5.7", "Arguments put at the end of the options, for what has no key.", Naming, shared(func(s *Shared) Value { return &s.PodmanArgs })},
 	{"ServiceName", inAll, "", Special, "5.3 artifact:5.7", "Name of the service to generate, without .service.", Naming, shared(func(s *Shared) Value { return &s.ServiceName })},
 
 	// What is run.
@@ -369,6 +369,7 @@ var Keys = [...]Row{
 	{"DefaultDependencies", KindQuadlet, "", Special, "5.3", "Whether the unit waits for the network; yes when absent.", 0, func(s Section) Value { return &s.(*Quadlet).DefaultDependencies }},
 	{"UnknownKeys", KindBerth, "", Special, "berth", "What an unknown key is: error (when absent) or warn.", 0, func(s Section) Value { return &s.(*Berth).UnknownKeys }},
 	{"RestartOn", KindBerth, "", Special, "berth", "Files and directories of the host whose change restarts the unit while it runs.", 0, func(s Section) Value { return &s.(*Berth).RestartOn }},
+	{"InitContainer", KindBerth, "", Special, "berth", "Whether the container of a pod runs to its end before the pod's other containers start; when it fails, the pod stops.", 0, func(s Section) Value { return &s.(*Berth).InitContainer }},
 	{"Override", KindBerth, "", Special, "berth", "Whether the unit may take the place of one that the system has.", 0, func(s Section) Value { return &s.(*Berth).Override }},
 }
 

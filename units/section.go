@@ -99,9 +99,10 @@ type Quadlet struct {
 // Berth is [X-Berth]: what only this generator knows.
 type Berth struct {
 	Shared
-	UnknownKeys String
-	Override    Bool
-	RestartOn   Words
+	UnknownKeys   String
+	InitContainer Bool
+	Override      Bool
+	RestartOn     Words
 }
 
 func (c *Container) reset() { *c = Container{} }

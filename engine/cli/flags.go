@@ -123,6 +123,14 @@ func (f runFlag) usage() string {
 	return f.doc + " (`" + f.arg + "`)"
 }
 
+// podUsage is the usage of the same flag for a pod.
+func (f runFlag) podUsage() string {
+	if f.name == "cgroup-parent" {
+		f.doc = "the pod's own slice, which its containers are in, is below this one"
+	}
+	return f.usage()
+}
+
 // oldSpelling maps the spellings that Podman and Docker also take.
 func oldSpelling(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch name {

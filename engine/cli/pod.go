@@ -23,7 +23,7 @@ func podVerb() Verb {
 		Text: `A pod is a group of containers that share a network with its ports, a host name, and means of communication. No process
 belongs to it: files hold what is shared. A user's pods, and those that share a PID namespace, have one process, which sleeps.`,
 		Sub: []Verb{
-			podCreateVerb(), podDownVerb(), podExistsVerb(), podHoldVerb(), podInspectVerb(), podKillVerb(), podLogsVerb(), podPauseVerb(), podPruneVerb(), podPsVerb(),
+			podCloneVerb(), podCreateVerb(), podDownVerb(), podExistsVerb(), podFillVerb(), podHoldVerb(), podInspectVerb(), podKillVerb(), podLogsVerb(), podPauseVerb(), podPruneVerb(), podPsVerb(),
 			podRestartVerb(), podRmVerb(), podStartVerb(), podStatsVerb(), podStopVerb(), podTopVerb(), podUnpauseVerb(),
 		},
 		Run: func(context.Context, *Env, []string) error {
@@ -302,7 +302,7 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 	if p, err = runDirs().Refresh(p); err != nil {
 		return err
 	}
-	return e.RemovePod(ctx, p)
+	return errors.Join(e.RemovePod(ctx, p), unlimitPod(p))
 }
 
 // removeMember removes one container of a pod that goes, or has no more use for it.

@@ -18,6 +18,7 @@ import (
 	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/units"
 )
 
 // podRunFlags are the flags of run that place a container in a pod.
@@ -31,6 +32,11 @@ var podRunFlags = []runFlag{
 var sharedWithPods = []string{
 	"add-host", "dns", "dns-option", "dns-search", "hostname", "ip", "ip6", "label", "mac-address", "network", "network-alias", "no-hosts",
 	"publish", "shm-size", "sysctl", "volume",
+}
+
+// ofPods reports whether pods have that flag of run, too.
+func ofPods(flag string) bool {
+	return slices.Contains(sharedWithPods, flag) || slices.Contains(units.LimitFlags, flag)
 }
 
 type podCreateOptions struct {
@@ -53,10 +59,10 @@ var mapFlags = [4]string{"uidmap", "gidmap", "subuidname", "subgidname"}
 
 func (o *podCreateOptions) flags(set *pflag.FlagSet) {
 	for _, f := range runFlags {
-		if !slices.Contains(sharedWithPods, f.name) {
+		if !ofPods(f.name) {
 			continue
 		}
-		flag := set.VarPF(f.bind(&o.Common), f.name, f.short, f.usage())
+		flag := set.VarPF(f.bind(&o.Common), f.name, f.short, f.podUsage())
 		if f.arg == "" {
 			flag.NoOptDefVal = "true"
 		}
@@ -84,7 +90,10 @@ func podCreateVerb() Verb {
 	var o podCreateOptions
 	return Verb{
 		Name: "pod create", Usage: "[OPTION…] [NAME]", Summary: "make a pod",
-		Text:  "Nothing runs yet: `berth pod start`, or its first container, starts it.",
+		Text: `Nothing runs yet: berth pod start, or its first container, starts it.
+
+Limits are those of all its containers together: properties of a slice that they are in, which systemctl, systemd-cgtop and
+systemd-oomd know. In a .pod file they are given by PodmanArgs=.`,
 		Flags: o.flags, Run: runPodCreate,
 	}
 }
@@ -223,8 +232,11 @@ func startHolder(ctx context.Context, env *Env, c spec.Container) error {
 }
 
 func holdFirst(ctx context.Context, env *Env, p engine.Pod) error {
-	if engine.HolderFlags(p) == 0 || runDirs().Live(p) {
+	if runDirs().Live(p) {
 		return nil
+	}
+	if engine.HolderFlags(p) == 0 {
+		return limitPod(ctx, env, p)
 	}
 	return startOther(ctx, env, p)
 }

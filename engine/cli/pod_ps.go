@@ -129,7 +129,7 @@ func podRowOf(p engine.Pod) (podRow, error) {
 	}
 	r := podRow{
 		ID: p.ID, Name: p.Name, Created: p.Created, Status: podState(p, members), Labels: spec.Labels(p.Spec.Common.Labels),
-		Networks: []string{}, Containers: []podRowMember{}, NumberOfContainers: len(members), Unit: p.Unit,
+		Cgroup: podSlice(p), Networks: []string{}, Containers: []podRowMember{}, NumberOfContainers: len(members), Unit: p.Unit,
 	}
 	for _, at := range p.Attached {
 		r.Networks = append(r.Networks, at.Network)
@@ -180,6 +180,9 @@ type inspectedPod struct {
 	ID               string            `json:"Id"`
 	Name             string            `json:"Name"`
 	Created          time.Time         `json:"Created"`
+	CgroupParent     string            `json:"CgroupParent"`
+	CgroupPath       string            `json:"CgroupPath"` // the pod's slice; "" when it has none
+	Limits           []string          `json:"Limits"`     // properties of that
 	ExitPolicy       string            `json:"ExitPolicy"`
 	State            string            `json:"State"`
 	Hostname         string            `json:"Hostname"`
@@ -244,7 +247,12 @@ func inspectPod(p engine.Pod) (inspectedPod, error) {
 	if err != nil {
 		return inspectedPod{}, err
 	}
+	limits, err := p.Spec.SliceProperties()
+	if err != nil {
+		return inspectedPod{}, err
+	}
 	i := inspectedPod{
+		CgroupParent: p.Spec.Common.CgroupParent, CgroupPath: r.Cgroup, Limits: append([]string{}, limits...),
 		ID: p.ID, Name: p.Name, Created: p.Created, ExitPolicy: p.Spec.ExitPolicy, State: r.Status, Labels: r.Labels,
 		SharedNamespaces: p.Spec.Share, NumContainers: r.NumberOfContainers, Containers: []inspectedPart{}, Unit: p.Unit,
 		InfraConfig: inspectedInfra{

@@ -121,6 +121,11 @@ func startPod(ctx context.Context, env *Env, p engine.Pod) error {
 		return nil
 	}
 	inUnit := os.Getenv("NOTIFY_SOCKET") != ""
+	if !rootless.Inside() {
+		if err := limitPod(ctx, env, p); err != nil {
+			return err
+		}
+	}
 	if engine.HolderFlags(p) != 0 && (!rootless.Inside() || podOnBridges(p)) {
 		if !inUnit && rootless.Inside() {
 			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)

@@ -159,6 +159,10 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	if !c.Remove && engine.Outlives(c) {
 		return runKept(ctx, env, c, args)
 	}
+	c, err := inSlice(c)
+	if err != nil {
+		return err
+	}
 	properties, err := unitProperties(c)
 	if err != nil {
 		return err
@@ -324,6 +328,10 @@ func awakeKeeper(ctx context.Context, env *Env, c spec.Container) {
 func enterScope(c spec.Container, args []string) error {
 	if c.Detach || c.Cgroups != "" || viaUnit(c) {
 		return nil
+	}
+	c, err := inSlice(c)
+	if err != nil {
+		return err
 	}
 	slice, err := spec.Slice(c.CgroupParent)
 	if err != nil {

@@ -153,7 +153,13 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 	if !s.Lasting() {
 		return fmt.Errorf("container %q goes with its end (--rm): it cannot be started again", s.Name)
 	}
-	properties, err := unitProperties(s.Container)
+	c := s.Container
+	c.Pod, c.PodIDFile = s.Pod, ""
+	c, err := inSlice(c)
+	if err != nil {
+		return err
+	}
+	properties, err := unitProperties(c)
 	if err != nil {
 		return err
 	}

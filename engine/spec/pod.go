@@ -69,6 +69,12 @@ func CheckPod(p Pod) error {
 	if err := checkHostName(c.HostName); err != nil {
 		return err
 	}
+	if _, err := p.SliceProperties(); err != nil {
+		return err
+	}
+	if _, err := Slice(c.CgroupParent); err != nil {
+		return err
+	}
 	return CheckDNS(c)
 }
 
@@ -107,6 +113,29 @@ func (p Pod) Join(c Container) (Container, error) {
 	}
 	c.Volumes = append(slices.Clone(p.Common.Volumes), c.Volumes...)
 	return c, nil
+}
+
+// Part undoes Join: the container as it was asked for, to be made in another pod.
+func (p Pod) Part(c Container) Container {
+	if p.Shares("uts") {
+		c.HostName, c.UTS = "", ""
+	}
+	if p.Shares("ipc") {
+		c.IPC = ""
+	}
+	if p.Shares("pid") {
+		c.PID = ""
+	}
+	if c.ShmSize == p.Common.ShmSize {
+		c.ShmSize = ""
+	}
+	if n := len(p.Common.Volumes); n <= len(c.Volumes) && slices.Equal(c.Volumes[:n], p.Common.Volumes) {
+		c.Volumes = slices.Clone(c.Volumes[n:])
+	}
+	if p.Shares("net") {
+		c.NoHosts, c.DNS = c.NoHosts && !p.Common.NoHosts, nil
+	}
+	return c
 }
 
 // HostName is the name that the containers' kernel tells, when they share it.

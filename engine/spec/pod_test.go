@@ -64,3 +64,50 @@ func TestCheckPod(t *testing.T) {
 		}
 	}
 }
+
+func TestSliceProperties(t *testing.T) {
+	for _, tt := range []struct {
+		limits Limits
+		want   string
+	}{
+		{Limits{}, "[]"},
+		{Limits{CgroupParent: "big.slice"}, "[]"},
+		{Limits{Memory: "512m"}, "[MemoryMax=536870912 MemorySwapMax=536870912]"},
+		{Limits{Memory: "1g", MemorySwap: "-1"}, "[MemoryMax=1073741824]"},
+		{Limits{CPUs: "1.5", CPUShares: "1024", CPUSet: "0-1", CPUSetMems: "0"}, "[CPUQuota=150% CPUQuotaPeriodSec=100000us CPUWeight=39 AllowedCPUs=0-1 AllowedMemoryNodes=0]"},
+		{Limits{BlkioWeight: "500", BlkioWeightDevices: []string{"/dev/vda:100"}}, "[IOWeight=4950 IODeviceWeight=/dev/vda 910]"},
+		{Limits{ReadBps: []string{"/dev/vda:1m"}, WriteBps: []string{"/dev/vda:2m"}}, "[IOReadBandwidthMax=/dev/vda 1048576 IOWriteBandwidthMax=/dev/vda 2097152]"},
+		{Limits{Memory: "much"}, "--memory"},
+	} {
+		list, err := Pod{Common: Container{Limits: tt.limits}}.SliceProperties()
+		got := fmt.Sprint(list)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("%+v: got %s, want %s", tt.limits, got, tt.want)
+		}
+		p := Pod{Name: "p", Common: Container{Limits: tt.limits}}
+		if bad := CheckPod(p); (bad != nil) != (err != nil) {
+			t.Errorf("%+v: CheckPod says %v", tt.limits, bad)
+		}
+	}
+}
+
+// TestPodPart: what Join gives a container is not the container's when it is to be made in another pod.
+func TestPodPart(t *testing.T) {
+	p := Pod{Name: "stack", Share: []string{"ipc", "net", "pid", "uts"}, Common: Container{Volumes: []string{"data:/data"}, ShmSize: "1m", NoHosts: true}}
+	for _, c := range []Container{
+		{Name: "a", Image: "i", Command: []string{"x"}, Limits: Limits{Memory: "1g"}},
+		{Name: "a", Volumes: []string{"/srv:/srv"}, ShmSize: "2m"},
+	} {
+		joined, err := p.Join(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		joined.IPC, joined.PID, joined.UTS = "ns:/run/ipc", "ns:/run/pid", "ns:/run/uts" // as a start does
+		if got := p.Part(joined); fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c) {
+			t.Errorf("got  %+v\nwant %+v", got, c)
+		}
+	}
+}

@@ -16,6 +16,22 @@ const (
 // those of the container's own group; the unit's leave room for berth, which must be able to stop a container that has
 // used up all of its own.
 func UnitProperties(l Limits) ([]string, error) {
+	list, err := properties(l, ownMemory, ownTasks)
+	if err != nil {
+		return nil, err
+	}
+	slice, err := Slice(l.CgroupParent)
+	if slice != "" {
+		list = append(list, "Slice="+slice)
+	}
+	return list, err
+}
+
+// SliceProperties are the limits of a pod as properties of its slice.
+func (p Pod) SliceProperties() ([]string, error) { return properties(p.Common.Limits, 0, 0) }
+
+// properties are the limits, with room for more memory and processes.
+func properties(l Limits, moreMemory, moreTasks int64) ([]string, error) {
 	p, err := l.parse()
 	if err != nil {
 		return nil, err
@@ -23,7 +39,7 @@ func UnitProperties(l Limits) ([]string, error) {
 	var list []string
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if p.memory != nil {
-		add("MemoryMax=%d", *p.memory+ownMemory)
+		add("MemoryMax=%d", *p.memory+moreMemory)
 		if *p.swap >= 0 {
 			add("MemorySwapMax=%d", *p.swap-*p.memory)
 		}
@@ -51,7 +67,7 @@ func UnitProperties(l Limits) ([]string, error) {
 		add("AllowedMemoryNodes=%s", l.CPUSetMems)
 	}
 	if p.pids != nil {
-		add("TasksMax=%d", *p.pids+ownTasks)
+		add("TasksMax=%d", *p.pids+moreTasks)
 	}
 	if p.weight != nil {
 		add("IOWeight=%d", ioWeight(uint64(*p.weight)))
@@ -64,11 +80,7 @@ func UnitProperties(l Limits) ([]string, error) {
 			add("%s=%s %d", name, r.device, r.n)
 		}
 	}
-	slice, err := Slice(l.CgroupParent)
-	if slice != "" {
-		add("Slice=%s", slice)
-	}
-	return list, err
+	return list, nil
 }
 
 // Slice is the slice that --cgroup-parent names, "" for none.

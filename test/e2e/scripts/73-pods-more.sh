@@ -61,6 +61,10 @@ prepared() {
 		'pod "e2e-ready" is not started, for its init container "e2e-bad" has ended with status 7'
 	assert_match "not started" "$("${b[@]}" pod ps)" 'e2e-ready +Exited .* 4$'
 	assert_eq "the others" "$("${b[@]}" ps -q)" ""
+	"${b[@]}" rm e2e-bad >/dev/null
+	"${b[@]}" pod clone --start --hostname box e2e-ready e2e-again >/dev/null
+	assert_eq "a clone" "$("${b[@]}" exec e2e-main-clone sh -c 'hostname; tail -n 3 /v/order' | xargs)" "box first second main"
+	"${b[@]}" pod rm -f e2e-again >/dev/null
 	"${b[@]}" pod rm e2e-ready >/dev/null
 	"${b[@]}" volume rm e2e-ready >/dev/null
 	assert_eq "containers" "$("${b[@]}" ps -aq)" ""
@@ -72,6 +76,87 @@ for wrong in "--init-ctr=always" "--init-ctr=never --pod=e2e-none" "--init-ctr=o
 done
 prepared berth
 leak_check
+say "limits of a pod are those of a slice that its containers are in"
+# limited LIKE-PROPERTY SLICE-ABOVE LIKE-BERTH…
+limited() {
+	local prop=$1 slice=$2'-berth_e2e\x2dsmall.slice' group
+	shift 2
+	"$@" pod create --memory 200m --cpus 0.5 --cpu-shares 512 --blkio-weight 200 e2e-small >/dev/null
+	"$@" run -d --name e2e-in --pod e2e-small $IMAGE sh -c "$IDLE" >/dev/null
+	"$@" run -d --rm --name e2e-gone --pod e2e-small $IMAGE sh -c "$IDLE" >/dev/null
+	assert_eq "properties" "$(for p in MemoryMax CPUQuotaPerSecUSec CPUWeight IOWeight; do $prop "$slice" $p; done | xargs)" "209715200 500ms 20 1920"
+	for group in $($prop e2e-in ControlGroup) $($prop e2e-gone ControlGroup); do
+		assert_match "the group" "$group" "/${slice//\\/\\\\}/"
+	done
+	if [ "$slice" = "${slice#app}" ]; then # a user's process sees its group from within
+		assert_match "in the foreground" "$("$@" run --rm --pod e2e-small --cgroupns host $IMAGE cat /proc/1/cgroup)" "/${slice//\\/\\\\}/"
+	fi
+	assert_match "inspect" "$("$@" pod inspect e2e-small)" 'MemoryMax=209715200'
+	"$@" pod rm -f e2e-small >/dev/null
+	wait_for 20 eval "[ \"\$($prop '$slice' ActiveState)\" = inactive ]"
+	assert_eq "after it" "$($prop "$slice" MemoryMax)" infinity
+}
+limited property system berth
+limited user_property app as_tester berth
+berth pod create e2e-one >/dev/null
+berth create --name e2e-a --pod e2e-one $IMAGE true >/dev/null
+berth create --name e2e-a-clone --network none $IMAGE true >/dev/null
+assert_match "a clone whose container's name is taken" "$(must_fail berth pod clone e2e-one)" 'pod "e2e-one-clone" is not made'
+berth rm e2e-a-clone >/dev/null
+berth pod clone --destroy --memory 100m e2e-one >/dev/null
+assert_match "in its place" "$(berth pod ps --ctr-names)" 'e2e-one-clone .* e2e-a-clone +1$'
+assert_eq "pods" "$(berth pod ps -q | wc -l)" 1
+assert_match "with its limit" "$(berth pod inspect e2e-one-clone)" 'MemoryMax=104857600'
+berth pod rm e2e-one-clone >/dev/null
+assert_match "one that is wrong" "$(must_fail berth pod create --memory much e2e-small)" '--memory: '
+assert_eq "pods" "$(berth pod ps -q)" ""
+
+say "init containers by unit files"
+root=/etc/containers/systemd
+mkdir -p $root
+cat >$root/e2e-q.pod <<F
+[Pod]
+PodmanArgs=--memory=100m
+F
+cat >$root/e2e-init.container <<F
+[Container]
+Image=$IMAGE
+Pod=e2e-q.pod
+Volume=e2e-order:/v
+Exec=sh -c 'echo init >>/v/order; test ! -e /v/fail'
+[X-Berth]
+InitContainer=yes
+F
+cat >$root/e2e-main.container <<F
+[Container]
+Image=$IMAGE
+Pod=e2e-q.pod
+Volume=e2e-order:/v
+Exec=sh -c 'echo main >>/v/order; $IDLE'
+F
+systemctl daemon-reload
+order() { xargs <"$(berth volume inspect --format '{{.Mountpoint}}' e2e-order)/order"; }
+systemctl start e2e-q-pod
+wait_for 60 has_property e2e-main ActiveState active
+assert_eq "order" "$(order)" "init main"
+assert_eq "the slice" "$(property e2e-main Slice) $(property 'system-berth_systemd\x2de2e\x2dq.slice' MemoryMax)" 'system-berth_systemd\x2de2e\x2dq.slice 104857600'
+systemctl restart e2e-main
+assert_eq "the restart of another" "$(order)" "init main main"
+systemctl restart e2e-q-pod
+wait_for 60 has_property e2e-main ActiveState active
+assert_eq "the restart of the pod" "$(order)" "init main main init main"
+touch "$(berth volume inspect --format '{{.Mountpoint}}' e2e-order)/fail"
+systemctl restart e2e-q-pod
+wait_for 60 has_property e2e-init ActiveState failed
+wait_for 60 has_property e2e-q-pod ActiveState inactive
+assert_eq "one that waits for it" "$(property e2e-main ActiveState)" inactive
+assert_eq "order" "$(order)" "init main main init main init"
+systemctl reset-failed e2e-init
+berth volume rm e2e-order >/dev/null
+rm $root/e2e-*
+systemctl daemon-reload
+leak_check
+
 say "those of a user"
 prepared as_tester berth
 leak_check

@@ -39,10 +39,35 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 	if err := Available(); err != nil {
 		return err
 	}
-	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: t.args()}); err != nil {
-		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
+	return t.start(ctx, run)
+}
+
+func (t Transient) start(ctx context.Context, run proc.Runner) error {
+	for {
+		_, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: t.args()})
+		if err == nil {
+			return nil
+		}
+		if !t.ending(ctx, run, err) {
+			return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
+		}
 	}
-	return nil
+}
+
+// ending reports whether the unit could not be made because one of its name was about to end, and waits for that: its container
+// may be gone before it.
+func (t Transient) ending(ctx context.Context, run proc.Runner, err error) bool {
+	var exit *proc.ExitError
+	if !errors.As(err, &exit) || !strings.Contains(exit.Stderr, "already loaded") {
+		return false
+	}
+	unit := t.Unit + ".service"
+	args := []string{"show", "--property=ActiveState", "--value", unit}
+	if t.User {
+		args = append([]string{"--user"}, args...)
+	}
+	state, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
+	return err == nil && strings.TrimSpace(string(state)) == "deactivating" && Stop(ctx, run, t.User, unit) == nil
 }
 
 // args are the words of systemd-run(1).

@@ -1,9 +1,13 @@
 package sd
 
 import (
+	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/berth-pods/berth/engine/proc"
 )
 
 func TestTransientArgs(t *testing.T) {
@@ -55,5 +59,41 @@ func TestNameServerArgs(t *testing.T) {
 	got = strings.Join(NameServer{User: true, With: "net.service", Words: []string{"/lib/net", "enter", "/lib/dns"}}.args("/run/x", []string{"run"}), " ")
 	if !strings.HasPrefix(got, "--user ") || !strings.HasSuffix(got, " --property=PartOf=net.service --property=After=net.service -- /lib/net enter /lib/dns run") {
 		t.Error(got)
+	}
+}
+
+// TestStartAfterAnother: the end of a unit of the same name is waited for; one that runs, and a start that fails by
+// itself, are told at once.
+func TestStartAfterAnother(t *testing.T) {
+	loaded := &proc.ExitError{Program: "systemd-run", Code: 1, Stderr: "Failed to start transient service unit: Unit a.service was already loaded or has a fragment file."}
+	failed := &proc.ExitError{Program: "systemd-run", Code: 1, Stderr: "Job for a.service failed"}
+	for _, tt := range []struct {
+		name, state string
+		first       error
+		want        string // programs that were called
+		ok          bool
+	}{
+		{"nothing in the way", "", nil, "systemd-run", true},
+		{"it is ending", "deactivating", loaded, "systemd-run show stop systemd-run", true},
+		{"it runs", "active", loaded, "systemd-run show", false},
+		{"a unit file", "inactive", loaded, "systemd-run show", false},
+		{"it fails itself", "deactivating", failed, "systemd-run", false},
+	} {
+		var calls []string
+		first := tt.first
+		run := func(_ context.Context, c proc.Command) ([]byte, error) {
+			if filepath.Base(c.Path) == "systemctl" {
+				calls = append(calls, c.Args[0])
+				return []byte(tt.state + "\n"), nil
+			}
+			calls = append(calls, filepath.Base(c.Path))
+			err := first
+			first = nil
+			return nil, err
+		}
+		err := Transient{Unit: "a", Program: "/berth"}.start(context.Background(), run)
+		if got := strings.Join(calls, " "); got != tt.want || (err == nil) != tt.ok {
+			t.Errorf("%s: called %s, %v; want %s", tt.name, got, err, tt.want)
+		}
 	}
 }

@@ -97,15 +97,10 @@ func (d Dirs) loadPod(id string) (Pod, error) {
 	if err != nil {
 		return Pod{}, err
 	}
-	var p Pod
-	if err := json.Unmarshal(data, &p); err != nil {
-		return Pod{}, fmt.Errorf("%s is damaged: %w", path, err)
-	}
-	if p.Version > podVersion {
-		return Pod{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, p.Version, podVersion)
-	}
-	return p, nil
+	return decode[Pod](path, data, podVersion, "")
 }
+
+func (p Pod) version() int { return p.Version }
 
 // Refresh returns the pod as it is now. One whose maker was killed before the state was written, and one that is gone, stay
 // as they are: both can be removed.

@@ -42,23 +42,14 @@ func (d Dirs) keepPod(p Pod) error {
 
 // podRecords lists the IDs of the pods that are kept.
 func (d Dirs) podRecords() ([]string, error) {
-	if d.KeepPods == "" {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(d.KeepPods)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	entries, err := entriesOf(d.KeepPods)
 	var ids []string
 	for _, e := range entries {
 		if id, ok := trimID(e.Name()); ok {
 			ids = append(ids, id)
 		}
 	}
-	return ids, nil
+	return ids, err
 }
 
 // trimID is the ID in the name of a record.

@@ -2,11 +2,10 @@ package engine
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -57,15 +56,9 @@ func (d Dirs) kept(id string) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
 	}
-	var s State
-	if err := json.Unmarshal(data, &s); err != nil {
-		return State{}, fmt.Errorf("%s is damaged: %w; `berth rm %s` removes the container", d.record(id), err, id[:min(12, len(id))])
-	}
-	if s.Version > stateVersion {
-		return State{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", d.record(id), s.Version, stateVersion)
-	}
-	s.atRest = true
-	return s, nil
+	s, err := decode[State](d.record(id), data, stateVersion, fmt.Sprintf("; `berth rm %s` removes the container", id[:min(12, len(id))]))
+	s.atRest = err == nil
+	return s, err
 }
 
 // findKept looks for a record by name, ID, or the beginning of an ID that has enough digits.
@@ -94,23 +87,9 @@ func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
 
 // records reads all records that can be read, but for those of the containers with these IDs.
 func (d Dirs) records(but map[string]bool) ([]State, error) {
-	if d.Keep == "" {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(d.Keep)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, e := range entries {
-		if len(e.Name()) == 64 && !but[e.Name()] {
-			ids = append(ids, e.Name())
-		}
-	}
-	return loadAll(ids, d.kept), nil
+	ids, err := idsIn(d.Keep)
+	ids = slices.DeleteFunc(ids, func(id string) bool { return but[id] })
+	return loadAll(ids, d.kept), err
 }
 
 // All returns the containers of this boot and those that are kept from before, oldest first.

@@ -172,14 +172,21 @@ func (d Dirs) Load(id string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	var s State
-	if err := json.Unmarshal(data, &s); err != nil {
-		return State{}, fmt.Errorf("%s is damaged: %w; kill the container's processes and remove %s, or reboot", path, err, filepath.Dir(path))
+	return decode[State](path, data, stateVersion, fmt.Sprintf("; kill the container's processes and remove %s, or reboot", filepath.Dir(path)))
+}
+
+func (s State) version() int { return s.Version }
+
+// decode reads what a state file says, and refuses one that a newer berth has written. remedy is for one that is damaged.
+func decode[T interface{ version() int }](path string, data []byte, known int, remedy string) (T, error) {
+	var v, none T
+	if err := json.Unmarshal(data, &v); err != nil {
+		return none, fmt.Errorf("%s is damaged: %w%s", path, err, remedy)
 	}
-	if s.Version > stateVersion {
-		return State{}, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, s.Version, stateVersion)
+	if v.version() > known {
+		return none, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, v.version(), known)
 	}
-	return s, nil
+	return v, nil
 }
 
 // List returns the containers of this boot, oldest first. Those that are being made or removed right now, or whose
@@ -224,20 +231,23 @@ func (d Dirs) ids() ([]string, error) { return idsIn(d.Run) }
 
 // idsIn lists the directories whose names are IDs: 64 hexadecimal digits.
 func idsIn(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	entries, err := entriesOf(dir)
 	var ids []string
 	for _, e := range entries {
 		if len(e.Name()) == 64 && e.IsDir() {
 			ids = append(ids, e.Name())
 		}
 	}
-	return ids, nil
+	return ids, err
+}
+
+// entriesOf lists a directory; there is nothing in one that is not there.
+func entriesOf(dir string) ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
 }
 
 // save writes the state file.

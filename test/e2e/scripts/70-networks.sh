@@ -105,6 +105,13 @@ pids="$(property e2e-server MainPID) $(property e2e-client MainPID)"
 kill -9 "$(property berth-dns MainPID)"
 # A second is promised; an emulated machine gets more.
 wait_for "$([ "$BERTH_HOST" = vm ] && echo 20 || echo 1)" ask e2e-server
+outlives property berth-dns ask e2e-server
+spoken=0
+speaks() {
+	spoken=$((spoken + 1))
+	in_server "echo word-$spoken >/proc/1/fd/1" && wait_journal 20 "^word-$spoken\$" -u e2e-server
+}
+outlives property berth-keeper speaks
 assert_eq "the containers" "$(property e2e-server MainPID) $(property e2e-client MainPID)" "$pids"
 
 say "connect and disconnect"

@@ -124,6 +124,9 @@ for unit in berth-dns berth-pasta berth-net; do
 	wait_for 20 ask e2e-server
 	want=10.124.1.1 && wait_for 20 who curl -fsS http://127.0.0.1:18090/cgi-bin/who
 done
+outlives user_property berth-dns ask e2e-server
+outlives user_property berth-pasta curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who
+outlives user_property berth-net curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who
 assert_eq "the containers" "$(pids)" "$before"
 if ip netns list | grep -q outside; then
 	want=192.0.2.1 && wait_for 20 who from_outside curl -fsS http://192.0.2.2:18090/cgi-bin/who

@@ -28,6 +28,25 @@ for how in "nft flush ruleset" "systemctl reload nftables" "systemctl restart nf
 	wait_for 5 curl -fsS --max-time 2 http://127.0.0.1:18095/
 	must_fail curl -fsS --max-time 2 http://127.0.0.1:18096/ >/dev/null
 done
+
+say "again and again, and what is closed is never open"
+# connects PORT tries to connect; the shell does so itself, without any other program.
+connects() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+connects 18095 || die "the control: a port that is open cannot be reached"
+(while :; do ! connects 18096 || echo open; done) >"$tmp/open" &
+prober=$!
+defer eval "kill $prober 2>/dev/null"
+for ((i = $(rounds 8 200); i > 0; i--)); do
+	begin=$EPOCHREALTIME
+	if ((i % 4)); then nft flush ruleset; else systemctl reload nftables; fi
+	wait_for 20 connects 18095
+	took "$begin"
+done >"$tmp/took"
+kill $prober
+longest "the port is back" 20000 <"$tmp/took"
+assert_eq "the port of the container that is gone" "$(cat "$tmp/open")" ""
+rm "$tmp/open" "$tmp/took"
+berth network doctor >/dev/null
 assert_eq "the container" "$(property e2e-fw MainPID)" "$pid"
 
 say "the watcher may be killed"

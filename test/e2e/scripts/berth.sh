@@ -75,3 +75,42 @@ IDLE='trap "exit 0" TERM; echo idle; sleep 100000 & wait $!'
 
 # pods_too: pods over a boot are the same on both kinds of machine, and the emulated one is slow.
 pods_too() { [ "${BERTH_HOST:-local}" != vm ]; }
+
+# rounds SHARE ALL is how often something is done: SHARE times, once where all is emulated, ALL times with BERTH_TORTURE.
+rounds() {
+	[ "${BERTH_HOST:-local}" != vm ] || set -- 1 "$2"
+	[ -z "${BERTH_TORTURE:-}" ] || set -- "$2"
+	echo "$1"
+}
+
+# took BEGIN is how many milliseconds have gone by since $EPOCHREALTIME was that.
+took() { echo $(((${EPOCHREALTIME/./} - ${1/./}) / 1000)); }
+
+# longest WHAT <MILLISECONDS says how long things took. That they take no more than is promised is for who reads it on a quiet
+# machine; here they must not take ten times that.
+longest() {
+	local all worst
+	all=$(sort -n)
+	worst=$(tail -n 1 <<<"$all")
+	say "$1: $(wc -l <<<"$all") times, $(sed -n "$(((($(wc -l <<<"$all")) + 1) / 2))p" <<<"$all") ms in the middle, $worst ms at most"
+	tally "$(wc -l <<<"$all")" 0 0
+	[ "$worst" -lt "$2" ] || die "$1: $worst ms"
+}
+
+# outlives PROPERTY UNIT COMMAND… kills the unit's main process with SIGKILL, again and again, until the command works again.
+# PROPERTY is property or user_property.
+outlives() {
+	local get=$1 unit=$2 old begin i
+	shift 2
+	for ((i = $(rounds 2 100); i > 0; i--)); do
+		old=$($get "$unit" MainPID)
+		kill -9 "$old"
+		begin=$EPOCHREALTIME
+		wait_for 20 another_main "$get" "$unit" "$old"
+		wait_for 20 "$@"
+		took "$begin" >>"$tmp/outlives"
+	done
+	longest "$unit is back" 10000 <"$tmp/outlives"
+	rm "$tmp/outlives"
+}
+another_main() { local new && new=$("$1" "$2" MainPID) && [ "$new" != "$3" ] && [ "$new" -gt 1 ]; }

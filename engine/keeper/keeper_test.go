@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -203,6 +204,59 @@ func TestKeep(t *testing.T) {
 	}
 	if len(b.k.containers) != 0 || len(b.k.watched) != 1 {
 		t.Errorf("left: %d containers, %d watched", len(b.k.containers), len(b.k.watched))
+	}
+}
+
+// TestManyComeAndGo: of containers that have come and gone nothing stays, in memory or open.
+func TestManyComeAndGo(t *testing.T) {
+	b := newBench(t)
+	live := func() (heap uint64, files int) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.HeapAlloc, len(entries)
+	}
+	drain := make([]byte, 1<<16)
+	come := func(n int) {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		r := record()
+		r.ID, r.Name, r.Streams = fmt.Sprintf("%064x", n), fmt.Sprint("web", n), r.Streams[:1]
+		read := os.NewFile(uintptr(fds[0]), "r")
+		if err := b.keep(r, []*os.File{read}); err != nil {
+			t.Fatal(err)
+		}
+		read.Close()
+		unix.Write(fds[1], []byte("a line\n"))
+		unix.Close(fds[1])
+		b.steps()
+		for _, conn := range []*net.UnixConn{b.manager, b.journal} { // three messages: store, line, forget
+			raw, _ := conn.SyscallConn()
+			raw.Control(func(fd uintptr) {
+				for {
+					if _, err := unix.Read(int(fd), drain); err != nil {
+						return
+					}
+				}
+			})
+		}
+	}
+	for n := range 100 {
+		come(n)
+	}
+	heap, files := live()
+	for n := range 1000 {
+		come(100 + n)
+	}
+	heap2, files2 := live()
+	if files2 != files || heap2 > heap+64<<10 || len(b.k.containers) != 0 || len(b.k.watched) != 1 {
+		t.Errorf("after 100 containers %d bytes and %d files, after 1,000 more %d and %d; %d containers, %d watched", heap, files, heap2, files2, len(b.k.containers), len(b.k.watched))
 	}
 }
 

@@ -62,6 +62,22 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestPodFiles(t *testing.T) {
+	files := podFiles(side{name: "berth"})
+	var services []string
+	for name, text := range files {
+		services = append(services, serviceOf(name))
+		if strings.HasSuffix(name, ".container") && !strings.Contains(text, "\nPod=bench-berth-pod.pod\n") {
+			t.Errorf("%s is in no pod:\n%s", name, text)
+		}
+	}
+	slices.Sort(services)
+	want := []string{"bench-berth-member-0.service", "bench-berth-member-1.service", "bench-berth-member-2.service", "bench-berth-pod-pod.service"}
+	if !slices.Equal(services, want) {
+		t.Errorf("got %v, want %v", services, want)
+	}
+}
+
 func TestTable(t *testing.T) {
 	r := report{
 		Machine: map[string]string{"host": "nspawn", "kernel": "6.12"},

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/berth-pods/berth/engine"
@@ -225,7 +227,8 @@ func (v Volumes) List() ([]Volume, error) {
 	return list, nil
 }
 
-// Remove deletes a volume and all that is in it. It is out of sight at once: first it is renamed.
+// Remove deletes a volume and all that is in it. It is out of sight at once: first it is renamed. What a start that was
+// killed has left of one goes too.
 func (v Volumes) Remove(name string) error {
 	root, err := v.root()
 	if err != nil {
@@ -236,7 +239,14 @@ func (v Volumes) Remove(name string) error {
 
 func removeVolume(root, name string) error {
 	if _, err := findVolume(root, name); errors.Is(err, ErrNoVolume) {
-		return err
+		if spec.CheckName(name) != nil {
+			return err
+		}
+		lock, begun := begunVolume(filepath.Join(root, name))
+		if !begun {
+			return err
+		}
+		defer lock.Close()
 	}
 	aside, err := os.MkdirTemp(root, ".removed-")
 	if err != nil {
@@ -249,4 +259,31 @@ func removeVolume(root, name string) error {
 		return fmt.Errorf("remove volume %q: %w", name, err)
 	}
 	return atomicfile.SyncDir(root)
+}
+
+// begunVolume tells whether a volume was begun and not finished: nothing is in its directory but what makeVolume and
+// createVolume put beside the data. It waits for one who is still at work, and holds the lock against others.
+func begunVolume(dir string) (lock *os.File, begun bool) {
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, false
+	}
+	if err := atomicfile.Lock(lock); err == nil {
+		entries, err := os.ReadDir(dir)
+		if err == nil && !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !ofVolume(e.Name()) }) {
+			return lock, true
+		}
+	}
+	lock.Close()
+	return nil, false
+}
+
+// ofVolume: the name is one of those that stand beside a volume's data.
+func ofVolume(name string) bool {
+	return name == recordFile || name == untouchedFile || unfinished(name)
+}
+
+// unfinished: a killed start has left it.
+func unfinished(name string) bool {
+	return strings.HasPrefix(name, newPrefix) || strings.HasPrefix(name, "."+recordFile+".") || strings.HasPrefix(name, "."+untouchedFile+".")
 }

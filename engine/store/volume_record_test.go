@@ -117,3 +117,52 @@ func TestNewerVolume(t *testing.T) {
 		t.Errorf("the record is now %s", got)
 	}
 }
+
+// TestRemoveBegun: what a start that was killed has left of a volume can be removed; a directory of somebody else's stays.
+func TestRemoveBegun(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files []string
+		want  bool // removed
+	}{
+		{"nothing in it yet", nil, true},
+		{"a record that was being written", []string{".volume.json.123"}, true},
+		{"half filled", []string{"volume.json", ".new-12/etc/passwd"}, true},
+		{"made and not filled", []string{"volume.json", ".untouched.7", "untouched"}, true},
+		{"of another program", []string{"volume.json", "opts.json"}, false},
+		{"of another program alone", []string{"db/data"}, false},
+	} {
+		root := t.TempDir()
+		dir := filepath.Join(root, "data")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range tt.files {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, f)), 0o755), os.WriteFile(filepath.Join(dir, f), nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := removeVolume(root, "data")
+		left, _ := os.ReadDir(root)
+		if tt.want != (err == nil && len(left) == 0) || !tt.want && !errors.Is(err, ErrNoVolume) {
+			t.Errorf("%s: %v, left %v", tt.name, err, left)
+		}
+	}
+	if err := removeVolume(t.TempDir(), "../x"); !errors.Is(err, ErrNoVolume) {
+		t.Errorf("a name that is none: %v", err)
+	}
+}
+
+// TestBegunRecord: the next start takes away what lies beside the record that a killed one was writing.
+func TestBegunRecord(t *testing.T) {
+	root := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(root, "data"), 0o755), os.WriteFile(filepath.Join(root, "data/.volume.json.5"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ensure(root, Volume{Name: "data"}, func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "data/.volume.json.5")); err == nil {
+		t.Error("it is still there")
+	}
+}

@@ -187,6 +187,8 @@ type Keeping interface {
 	Keep(r keeper.Record, files ...*os.File) error
 	// Wait returns when the keeper has them and cannot lose them any more; keeper.ErrLost when it ended instead.
 	Wait(ctx context.Context) error
+	// Started says that the container's program runs: the keeper kills a container whose engine ends before it says so.
+	Started() error
 	// AwaitHealthy returns when the container has become healthy.
 	AwaitHealthy(ctx context.Context, id string) error
 	Close() error

@@ -144,7 +144,7 @@ func (o *output) hand(s State, namespace string, rootless bool) error {
 	o.record = keeper.Record{
 		ID: s.ID, Name: s.Name, Image: s.Image, PID: s.Init.PID, Start: s.Init.Start, Unit: s.Unit,
 		Driver: s.Log.Driver, Identifier: identifier, Tag: s.Log.Tag, Fields: s.Log.Fields, Namespace: namespace,
-		Path: s.Log.Path, MaxSize: s.Log.MaxSize, Health: s.probing, Userns: rootless,
+		Path: s.Log.Path, MaxSize: s.Log.MaxSize, Health: s.probing, Userns: rootless, Guard: true,
 	}
 	o.record.Streams = o.streams
 	if err := o.keeping.Keep(o.record, o.pipes...); err != nil && !errors.Is(err, keeper.ErrLost) {
@@ -159,6 +159,13 @@ func (o *output) wait(ctx context.Context) error {
 		return nil
 	}
 	return o.again(ctx, o.keeping.Wait(ctx))
+}
+
+// started releases the keeper from killing the container if we are killed. One that has been killed itself does not care.
+func (o *output) started() {
+	if o.keeping != nil {
+		_ = o.keeping.Started()
+	}
 }
 
 // again hands the pipes to the next keeper when the one before has ended.

@@ -185,6 +185,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		err = fmt.Errorf("start container %q: %w", s.Name, err)
 		return errors.Join(err, e.announce(*s, e.Host.Main))
 	}
+	s.output.started()
 	if s.existing {
 		e.tell(*s, "start")
 	} else {

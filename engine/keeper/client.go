@@ -58,7 +58,7 @@ func (c *Conn) Keep(r Record, files ...*os.File) error {
 		}
 		r.Streams[i].Inode = st.Ino
 	}
-	data, err := json.Marshal(request{Keep: &r})
+	data, err := json.Marshal(request{Keep: &r, Guard: r.Guard})
 	if err != nil {
 		return err
 	}
@@ -115,6 +115,9 @@ func (c *Conn) Probe(ctx context.Context, id string) (status string, code int, e
 	r, err := c.answer(ctx, noLimit)
 	return r.Health, r.Code, err
 }
+
+// Started says that the program of a guarded container runs. There is no answer.
+func (c *Conn) Started() error { return c.send(request{Started: true}) }
 
 func (c *Conn) send(r request) error {
 	data, err := json.Marshal(r)

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -257,6 +259,62 @@ func TestManyComeAndGo(t *testing.T) {
 	heap2, files2 := live()
 	if files2 != files || heap2 > heap+64<<10 || len(b.k.containers) != 0 || len(b.k.watched) != 1 {
 		t.Errorf("after 100 containers %d bytes and %d files, after 1,000 more %d and %d; %d containers, %d watched", heap, files, heap2, files2, len(b.k.containers), len(b.k.watched))
+	}
+}
+
+// TestGuard: a container whose engine is killed between the hand-over and the start is killed too; one that has been started
+// is not, and neither is another process that has its PID.
+func TestGuard(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		started bool
+		other   bool
+		killed  bool
+	}{{"lost", false, false, true}, {"started", true, false, false}, {"another process by now", false, true, false}} {
+		b := newBench(t)
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		r := record()
+		r.PID, r.Start, r.Guard = cmd.Process.Pid, startTime(cmd.Process.Pid), true
+		if tt.other {
+			r.Start++
+		}
+		conn, err := Dial(b.socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, _ := pipes(t)
+		if err := conn.Keep(r, read...); err != nil {
+			t.Fatal(err)
+		}
+		b.steps()
+		if err := conn.Wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if tt.started {
+			if err := conn.Started(); err != nil {
+				t.Fatal(err)
+			}
+			b.steps()
+		}
+		if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
+			t.Errorf("%s: killed too early: %v", tt.name, err)
+		}
+		conn.Close()
+		b.steps()
+		if !tt.killed {
+			cmd.Process.Signal(syscall.SIGTERM)
+		}
+		cmd.Wait()
+		want := syscall.SIGTERM
+		if tt.killed {
+			want = syscall.SIGKILL
+		}
+		if got := cmd.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != want {
+			t.Errorf("%s: ended by %v, want %v", tt.name, got, want)
+		}
 	}
 }
 

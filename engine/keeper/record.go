@@ -69,6 +69,8 @@ type Record struct {
 
 	// Streams tells the files apart: the store does not keep their order.
 	Streams []Stream `json:"streams"`
+
+	Guard bool `json:"-"` // kill the process when the connection ends before Conn.Started
 }
 
 // Stream is the read end of a pipe.
@@ -80,11 +82,13 @@ type Stream struct {
 // request is a message to the keeper; one of its fields is set.
 type request struct {
 	Keep  *Record `json:"keep,omitempty"`
+	Guard bool    `json:"guard,omitempty"` // with Keep: see guard.go
 	Probe string  `json:"probe,omitempty"` // ID: look at the container's health now
 	Await string  `json:"await,omitempty"` // ID: answer when it is healthy
 
-	Attach *Attach `json:"attach,omitempty"`
-	Ended  *Ended  `json:"ended,omitempty"`
+	Attach  *Attach `json:"attach,omitempty"`
+	Ended   *Ended  `json:"ended,omitempty"`
+	Started bool    `json:"started,omitempty"` // what was guarded has been started
 }
 
 // response answers a request.

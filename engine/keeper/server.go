@@ -49,6 +49,7 @@ func (k *Keeper) trusted(fd int) bool {
 type caller struct {
 	fd       int
 	attacher *attacher // what it has become
+	pledge   pledge
 }
 
 func (c *caller) event(k *Keeper, events uint32) {
@@ -78,6 +79,7 @@ func (c *caller) close(k *Keeper) {
 	if c.fd >= 0 {
 		k.closeWatched(c.fd)
 		c.fd = -1
+		c.pledge.broken(k)
 	}
 }
 
@@ -102,6 +104,9 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 		return false, fmt.Errorf("request: %w", err)
 	}
 	if r.Keep != nil {
+		if r.Guard {
+			c.pledge = pledge{r.Keep.PID, r.Keep.Start}
+		}
 		return false, k.keep(r.Keep, files)
 	}
 	closeAll(files)
@@ -112,6 +117,9 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 		return true, k.ask(c, r.Await, true)
 	case r.Attach != nil:
 		return true, k.attach(c, r.Attach)
+	case r.Started:
+		c.pledge = pledge{}
+		return true, nil
 	case r.Ended != nil:
 		k.ended(r.Ended)
 		return false, nil

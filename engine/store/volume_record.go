@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -268,19 +267,15 @@ func begunVolume(dir string) (lock *os.File, begun bool) {
 	if err != nil {
 		return nil, false
 	}
-	if err := atomicfile.Lock(lock); err == nil {
-		entries, err := os.ReadDir(dir)
-		if err == nil && !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !ofVolume(e.Name()) }) {
-			return lock, true
-		}
+	begun = atomicfile.Lock(lock) == nil
+	names, err := lock.Readdirnames(-1)
+	for _, name := range names {
+		begun = begun && (name == recordFile || name == untouchedFile || unfinished(name))
 	}
-	lock.Close()
-	return nil, false
-}
-
-// ofVolume: the name is one of those that stand beside a volume's data.
-func ofVolume(name string) bool {
-	return name == recordFile || name == untouchedFile || unfinished(name)
+	if begun = begun && err == nil; !begun {
+		lock.Close()
+	}
+	return lock, begun
 }
 
 // unfinished: a killed start has left it.

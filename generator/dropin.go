@@ -2,7 +2,7 @@ package generator
 
 import (
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/berth-pods/berth/units"
 )
@@ -39,6 +39,6 @@ func (g *generation) dropinsOf(n units.Name) []Source {
 		}
 	}
 	chosen = slices.DeleteFunc(chosen, func(s Source) bool { return s.Masked })
-	slices.SortFunc(chosen, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(chosen, func(i, j int) bool { return chosen[i].Name < chosen[j].Name })
 	return chosen
 }

@@ -3,6 +3,7 @@ package generator
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/berth-pods/berth/units"
@@ -153,7 +154,7 @@ func (g *generation) collect() {
 		}
 		g.take(s)
 	}
-	slices.SortFunc(g.orphans, func(a, b Output) int { return strings.Compare(a.Source, b.Source) })
+	sort.Slice(g.orphans, func(i, j int) bool { return g.orphans[i].Source < g.orphans[j].Source })
 	slices.SortFunc(g.entries, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(rank(a.name.Kind), rank(b.name.Kind)), strings.Compare(a.name.File, b.name.File))
 	})

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -86,16 +87,15 @@ func (u *Updater) Run(ctx context.Context, list []Container) []Result {
 		}
 		all = append(all, u.group(ctx, group)...)
 	}
-	slices.SortFunc(all, func(a, b Result) int { return strings.Compare(a.Unit+"\x00"+a.Name, b.Unit+"\x00"+b.Name) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Unit+"\x00"+all[i].Name < all[j].Unit+"\x00"+all[j].Name })
 	return all
 }
 
 // groups puts those with the same image and policy together, in the order of unit names.
 func groups(list []Container) [][]Container {
 	sorted := slices.Clone(list)
-	slices.SortFunc(sorted, func(a, b Container) int {
-		return strings.Compare(a.Image+"\x00"+a.Policy+"\x00"+a.Unit, b.Image+"\x00"+b.Policy+"\x00"+b.Unit)
-	})
+	key := func(c Container) string { return c.Image + "\x00" + c.Policy + "\x00" + c.Unit }
+	sort.Slice(sorted, func(i, j int) bool { return key(sorted[i]) < key(sorted[j]) })
 	var all [][]Container
 	for _, c := range sorted {
 		if n := len(all); n > 0 && all[n-1][0].Image == c.Image && all[n-1][0].Policy == c.Policy {

@@ -3,8 +3,8 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -97,7 +97,7 @@ var commonFlags = []runFlag{
 // flagTable joins the parts of the table, sorted by name.
 func flagTable(parts ...[]runFlag) []runFlag {
 	all := slices.Concat(parts...)
-	slices.SortFunc(all, func(a, b runFlag) int { return strings.Compare(a.name, b.name) })
+	sort.Slice(all, func(i, j int) bool { return all[i].name < all[j].name })
 	return all
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 
 	sysuser "github.com/moby/sys/user"
@@ -58,7 +59,7 @@ func freeRange(list []sysuser.SubID, name string) (start, count int64, err error
 	if name == autoUser {
 		start, count = autoStart, autoCount
 	}
-	slices.SortFunc(list, func(a, b sysuser.SubID) int { return int(a.SubID - b.SubID) })
+	sort.Slice(list, func(i, j int) bool { return list[i].SubID < list[j].SubID })
 	for _, s := range list {
 		if s.SubID < start+count && start < s.SubID+s.Count {
 			start = s.SubID + s.Count

@@ -3,8 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"sort"
 
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/archive"
@@ -38,7 +37,7 @@ func (s *Store) Changes(id string) ([]Change, error) {
 		}
 		list = append(list, Change{kind, f.Path})
 	}
-	slices.SortFunc(list, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Path < list[j].Path })
 	return list, nil
 }
 

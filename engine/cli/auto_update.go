@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,6 +19,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/autoupdate"
 	"github.com/berth-pods/berth/engine/format"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/spec"
@@ -229,10 +231,13 @@ func (h updateHost) Restart(ctx context.Context, unit string) error {
 	return h.settled(ctx, unit)
 }
 
-// settled watches a unit that has become ready. A main process that ends soon, to be restarted or not, did not work.
+// settled watches a unit that has become ready. A main process that ends soon, to be restarted or not, did not work, nor did
+// a container that has a health check and is not healthy: what it needs for that is its own matter, as long as its probes
+// have not given it up.
 func (h updateHost) settled(ctx context.Context, unit string) error {
 	started := h.show(ctx, unit)
-	for end := time.Now().Add(h.settle); ; {
+	begin := time.Now()
+	for {
 		now := h.show(ctx, unit)
 		switch {
 		case now["ActiveState"] == "failed", now["Result"] != "success" && now["Result"] != "":
@@ -242,8 +247,13 @@ func (h updateHost) settled(ctx context.Context, unit string) error {
 		case now["ActiveState"] != "active" && now["Type"] != "oneshot":
 			return fmt.Errorf("%s did not stay up: it is %s", unit, now["ActiveState"])
 		}
-		if time.Now().After(end) {
-			return nil
+		states, err := runDirs().List()
+		if err != nil {
+			return err
+		}
+		waiting, err := waitForHealth(ofUnit(states, unit), health, time.Since(begin)-h.settle)
+		if err != nil || !waiting && time.Since(begin) > h.settle {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -251,6 +261,55 @@ func (h updateHost) settled(ctx context.Context, unit string) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// ofUnit are the containers of a unit that run.
+func ofUnit(states []engine.State, unit string) []engine.State {
+	return slices.DeleteFunc(states, func(s engine.State) bool {
+		return !s.Running() || s.Unit != unit && spec.Labels(s.Container.Labels)[autoupdate.LabelUnit] != unit
+	})
+}
+
+// waitForHealth tells whether one of the containers is not healthy yet, and fails when one will not be: it is unhealthy, or
+// has had all the time that its probes give it and more. One that is only probed when somebody asks is not waited for.
+func waitForHealth(states []engine.State, verdict func(engine.State) *keeper.Verdict, waited time.Duration) (bool, error) {
+	waiting := false
+	for _, s := range states {
+		v := verdict(s)
+		if v == nil || s.Health.Interval == 0 || v.Status == keeper.Healthy {
+			continue
+		}
+		if v.Status == keeper.Unhealthy {
+			return false, fmt.Errorf("container %q is unhealthy%s", s.Name, lastProbe(v))
+		}
+		if waited > healthLimit(s.Health) {
+			return false, fmt.Errorf("container %q is still not healthy, it is %s%s", s.Name, v.Status, lastProbe(v))
+		}
+		waiting = true
+	}
+	return waiting, nil
+}
+
+// healthLimit is how long it takes at most until the probes have a verdict.
+func healthLimit(h *spec.Health) time.Duration {
+	limit := h.StartPeriod + time.Duration(h.Retries+1)*(h.Interval+h.Timeout)
+	if s := h.Startup; s != nil {
+		limit += time.Duration(s.Retries+s.Success+1) * (s.Interval + s.Timeout)
+	}
+	return limit
+}
+
+// lastProbe is what the last probe said.
+func lastProbe(v *keeper.Verdict) string {
+	if len(v.Log) == 0 {
+		return ""
+	}
+	p := v.Log[len(v.Log)-1]
+	said := fmt.Sprintf(": the probe ended with status %d", p.ExitCode)
+	if out := strings.TrimSpace(p.Output); out != "" {
+		said += " and said " + strconv.Quote(out[:min(len(out), 200)])
+	}
+	return said
 }
 
 // show reads what systemd knows of a unit.

@@ -9,9 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/autoupdate"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 func TestPrintUpdates(t *testing.T) {
@@ -80,5 +84,37 @@ func TestPin(t *testing.T) {
 	}
 	if err := runUnpin(t.Context(), env, []string{"web"}); err == nil || !strings.Contains(err.Error(), "not pinned") {
 		t.Error(err)
+	}
+}
+
+// A container with a health check has worked when it is healthy.
+func TestWaitForHealth(t *testing.T) {
+	probed := &spec.Health{Interval: time.Second, Timeout: time.Second, Retries: 3, StartPeriod: 10 * time.Second, Startup: &spec.Startup{Interval: time.Second, Success: 2}}
+	failed := []keeper.Probe{{ExitCode: 7, Output: "no answer\n"}}
+	for _, c := range []struct {
+		name    string
+		health  *spec.Health
+		verdict keeper.Verdict
+		waited  time.Duration
+		waiting bool
+		want    string // in the error
+	}{
+		{"no health check", nil, keeper.Verdict{}, time.Hour, false, ""},
+		{"only when asked", &spec.Health{}, keeper.Verdict{Status: keeper.Starting}, time.Hour, false, ""},
+		{"healthy", probed, keeper.Verdict{Status: keeper.Healthy}, 0, false, ""},
+		{"starting", probed, keeper.Verdict{Status: keeper.Starting, Log: failed}, 20 * time.Second, true, ""},
+		{"unhealthy", probed, keeper.Verdict{Status: keeper.Unhealthy, Log: failed}, 0, false, `container "web" is unhealthy: the probe ended with status 7 and said "no answer"`},
+		{"for ever starting", probed, keeper.Verdict{Status: keeper.Starting}, 22 * time.Second, false, "still not healthy, it is starting"},
+	} {
+		verdict := func(s engine.State) *keeper.Verdict {
+			if s.Health == nil {
+				return nil
+			}
+			return &c.verdict
+		}
+		waiting, err := waitForHealth([]engine.State{{Name: "web", Health: c.health}}, verdict, c.waited)
+		if waiting != c.waiting || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %t, %v", c.name, waiting, err)
+		}
 	}
 }

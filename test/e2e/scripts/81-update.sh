@@ -70,11 +70,27 @@ assert_eq "after a restart" "$(runs)" two
 assert_match "history" "$(berth auto-update --history)" 'e2e81.service.*rolled back'
 wait_journal 10 'e2e81.service: .*: rolled back' -t berth-auto-update
 
+say "an image that comes up but is not healthy"
+cat >>/etc/containers/systemd/e2e81.container <<F
+[Container]
+HealthCmd=test -e /well
+HealthInterval=1s
+HealthRetries=2
+F
+systemctl daemon-reload
+publish three "$(sed 's/trap/: >\/well; trap/' <<<"$GOOD")"
+assert_eq "a healthy one" "$(updated --settle 1s)" true
+publish ill "$GOOD"
+assert_eq "an ill one" "$(updated --settle 1s)" "rolled back"
+assert_match "the reason" "$(cat "$tmp/update.err")" 'container "systemd-e2e81" is unhealthy'
+assert_eq "afterwards" "$(runs)" three
+assert_eq "not tried again" "$(updated)" false
+
 say "pin"
 berth pin e2e81 >/dev/null
-publish four "$GOOD"
+publish four "$(sed 's/trap/: >\/well; trap/' <<<"$GOOD")"
 again
-assert_eq "pinned" "$(runs)" two
+assert_eq "pinned" "$(runs)" three
 assert_eq "a pinned unit" "$(updated)" false
 berth unpin e2e81
 again

@@ -49,7 +49,7 @@ func (im *Images) copyIn(ctx context.Context, j job) (string, error) {
 	defer trust.Destroy()
 	events, stop := im.count(label(j.name, j.id), j.meter)
 	var stored types.ImageReference
-	_, err = copy.Image(ctx, trust, dest, j.src, &copy.Options{
+	_, err = copy.Image(ctx, trust, dest, im.bound(j.src), &copy.Options{
 		SourceCtx: j.sys, DestinationCtx: j.sys,
 		Progress: events, ProgressInterval: reportEvery,
 		ReportResolvedReference: &stored,

@@ -51,6 +51,9 @@ func explain(err error) error {
 	if _, digests, found := strings.Cut(err.Error(), "Digest did not match, "); found {
 		return say("a layer is damaged, its digest is not the one that the image names: fetch it again (" + digests + ")")
 	}
+	if strings.Contains(err.Error(), "Would invalidate signatures") {
+		return say("the image has signatures, which are for the form in which it was pulled: give --remove-signatures, and sign it anew")
+	}
 	if strings.Contains(err.Error(), "\n") {
 		return say(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	}
@@ -163,6 +166,10 @@ func pullFailure(asked string, tried []error) error {
 func (im *Images) space(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		return err
+	}
+	var known noRoom
+	if errors.As(err, &known) {
+		return known
 	}
 	var free []string
 	for _, dir := range []string{im.store.GraphRoot(), im.sys.BigFilesTemporaryDir} {

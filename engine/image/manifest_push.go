@@ -223,6 +223,9 @@ func allowed(ctx context.Context, sys *types.SystemContext, img *image.UnparsedI
 	}
 	defer trust.Destroy()
 	if yes, err := trust.IsRunningImageAllowed(ctx, img); err != nil || !yes {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return refusal{err}
 	}
 	return nil

@@ -40,7 +40,8 @@ type PushOptions struct {
 	ForceCompression bool // compress anew what is compressed otherwise
 	RemoveSignatures bool
 	SigstoreKey      string // private key with which to sign
-	Passphrase       []byte // of that key
+	SignBy           string // GPG key with which to sign
+	Passphrase       []byte // of either key
 	All              bool   // of a list, all images and not only this machine's
 	Retry            int
 	RetryDelay       time.Duration
@@ -84,8 +85,15 @@ func (im *Images) Push(ctx context.Context, s, dest string, o PushOptions) (dige
 	if err != nil {
 		return "", fmt.Errorf("push %s: %w", s, err)
 	}
+	signed, err := o.signed(sys, to)
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", s, err)
+	}
 	im.say("Pushing " + transports.ImageName(to))
 	raw, err := im.copyOut(ctx, src, to, options, o)
+	if err == nil && o.SignBy != "" {
+		err = signed.sign(raw, gpg{ctx, o.Passphrase}, o.SignBy)
+	}
 	if err != nil {
 		return "", fmt.Errorf("push %s to %s: %w", s, transports.ImageName(to), explainPull(err, domain(to)))
 	}
@@ -178,6 +186,17 @@ func (im *Images) copyOut(ctx context.Context, src, to types.ImageReference, opt
 			return nil, err
 		}
 	}
+}
+
+// signed is where a signature by a GPG key will be.
+func (o PushOptions) signed(sys *types.SystemContext, to types.ImageReference) (signatures, error) {
+	if o.SignBy == "" {
+		return signatures{}, nil
+	}
+	if to.DockerReference() == nil || to.Transport().Name() != "docker" {
+		return signatures{}, errors.New("--sign-by: only images on registries are signed")
+	}
+	return signatureDir(sys, to, "")
 }
 
 // ReadSecret reads a passphrase from the first line of a file.

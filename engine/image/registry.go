@@ -24,6 +24,9 @@ func OpenAccounts() *Accounts {
 	return &Accounts{Images{sys: types.SystemContext{DockerRegistryUserAgent: "berth"}}}
 }
 
+// UsePolicy makes a file the policy.json instead of the system's.
+func (a *Accounts) UsePolicy(path string) { a.im.sys.SignaturePolicyPath = path }
+
 // DefaultRegistry is the first one that short names are searched in.
 func (a *Accounts) DefaultRegistry() (string, error) {
 	all, err := sysregistriesv2.UnqualifiedSearchRegistries(&a.im.sys)

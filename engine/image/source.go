@@ -71,16 +71,15 @@ func (r *remote) check(ctx context.Context, sys *types.SystemContext) error {
 		r.instance = &d
 	}
 	chosen := image.UnparsedInstance(r.ImageSource, r.instance)
-	trust, err := policy(sys)
-	if err != nil {
+	// All that is asked of the network is asked before the policy is: that something is cut short in a signature is no broken link.
+	if _, _, err := chosen.Manifest(ctx); err != nil {
 		return err
 	}
-	defer trust.Destroy()
-	if allowed, err := trust.IsRunningImageAllowed(ctx, chosen); err != nil || !allowed {
-		if transient(err) || ctx.Err() != nil {
-			return fmt.Errorf("fetch the signatures: %w", err)
-		}
-		return refusal{err}
+	if _, err := chosen.UntrustedSignatures(ctx); err != nil {
+		return fmt.Errorf("fetch the signatures: %w", err)
+	}
+	if err := allowed(ctx, sys, chosen); err != nil {
+		return err
 	}
 	return r.read(ctx, sys, chosen)
 }

@@ -138,7 +138,7 @@ func (e env) do(ctx context.Context, name string, global, flags values, args []s
 		return err
 	}
 	if run := storeless()[name]; run != nil {
-		return run(ctx, call{env: e, flags: flags, args: args})
+		return run(ctx, call{env: e, flags: flags, args: args, policy: global.text("signature-policy")})
 	}
 	w := e.watch(name, flags.yes("quiet"))
 	images, err := image.Open(image.Options{
@@ -172,6 +172,7 @@ type call struct {
 	flags  values
 	args   []string
 	watch  *watch
+	policy string // of --signature-policy, for those who do not open the store
 }
 
 // verbs maps each verb of the table to what it does.
@@ -225,5 +226,9 @@ func storeless() map[string]func(context.Context, call) error {
 		"search": runSearch,
 
 		"image remote-digest": runRemoteDigest,
+		"image scp":           runScp,
+		"image sign":          runSign,
+		"image trust set":     runTrustSet,
+		"image trust show":    runTrustShow,
 	}
 }

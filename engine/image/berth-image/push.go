@@ -48,17 +48,23 @@ func pushOptions(c call) (image.PushOptions, error) {
 	r, err := c.registry()
 	o := image.PushOptions{
 		Registry: r, Format: f.text("format"), Compression: f.text("compression-format"), Level: f.given("compression-level"),
-		ForceCompression: f.yes("force-compression"), RemoveSignatures: f.yes("remove-signatures"), SigstoreKey: f.text("sign-by-sigstore-private-key"),
+		ForceCompression: f.yes("force-compression"), RemoveSignatures: f.yes("remove-signatures"), SigstoreKey: f.text("sign-by-sigstore-private-key"), SignBy: f.text("sign-by"),
 		All: f.yes("all"), Retry: f.number("retry"), RetryDelay: f.duration("retry-delay"),
 	}
 	if err != nil {
 		return o, err
 	}
-	if o.SigstoreKey == "" {
+	if o.SigstoreKey != "" && o.SignBy != "" {
+		return o, errors.New("--sign-by and --sign-by-sigstore-private-key cannot be given together: sign once more with image sign")
+	}
+	if o.SigstoreKey == "" && o.SignBy == "" {
 		return o, nil
 	}
 	if o.Passphrase, err = image.ReadSecret(f.text("sign-passphrase-file")); err != nil {
 		return o, fmt.Errorf("--sign-passphrase-file: %w", err)
+	}
+	if o.SignBy != "" { // without a file gpg's agent asks
+		return o, nil
 	}
 	if o.Passphrase == nil && c.terminal() {
 		s, err := c.askPassword()

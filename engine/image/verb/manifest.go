@@ -63,6 +63,8 @@ func manifestPushFlags() []Flag {
 		switch f.Name {
 		case "all":
 			f.Default, f.Doc = "true", "with its images; otherwise the registry must have them"
+		case "sign-by":
+			f.Kind, f.Doc = Unoffered, "sign the list with image sign --all when it has been pushed"
 		case "format":
 			f.Value, f.Doc = "oci|v2s2", "type of the list and of its images; as they are when not given"
 		}

@@ -146,6 +146,31 @@ func imageVerbs() []Verb {
 				{Name: "filter", Kind: Strings, Value: "KEY=VALUE", Doc: "until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]; all must match"},
 				{Name: "force", Short: "f", Kind: Bool, Doc: "do not ask"},
 			}},
+		{Name: "image sign", Args: "IMAGE…", Min: 1, Max: -1,
+			Doc: "Write signatures with a GPG key for images that a registry has.",
+			Flags: append(registryFlags(), []Flag{
+				{Name: "all", Short: "a", Kind: Bool, Doc: "of a list of images, all, and not only the list and the image for this machine"},
+				{Name: "directory", Short: "d", Kind: String, Value: "DIR", Doc: "where the signatures go, instead of where registries.d says, or of /var/lib/containers/sigstore"},
+				{Name: "sign-by", Kind: String, Value: "KEY", Doc: "name of the key, as gpg knows it"},
+			}...)},
+		{Name: "image trust set", Args: "REGISTRY|default", Min: 1, Max: 1,
+			Doc: "Say in policy.json whose signatures the images of a registry, or of a repository on it, must have to be pulled.",
+			Flags: []Flag{
+				{Name: "pubkeysfile", Short: "f", Kind: Strings, Value: "FILE", Doc: "file with the public key; with several, a signature by each is wanted"},
+				{Name: "type", Short: "t", Kind: String, Value: "accept|reject|signedBy|sigstoreSigned", Default: "signedBy", Doc: "what is wanted"},
+			}},
+		{Name: "image trust show", Args: "[REGISTRY]", Min: 0, Max: 1,
+			Doc: "Show policy.json, or the part of it that decides about the images of a registry or repository.",
+			Flags: []Flag{
+				{Name: "json", Short: "j", Kind: Bool, Doc: "print as JSON"},
+				{Name: "noheading", Short: "n", Kind: Bool, Doc: "leave the header out"},
+				{Name: "raw", Kind: Bool, Doc: "print the file as it is"},
+			}},
+		{Name: "image scp", Args: "[USER@localhost::]IMAGE [USER@localhost::]", Min: 1, Max: 2,
+			Doc: "Copy an image from one user of this machine to another; root may do that.",
+			Flags: []Flag{
+				{Name: "quiet", Short: "q", Kind: Bool, Doc: "print nothing"},
+			}},
 		{Name: "login", Args: "[REGISTRY]", Min: 0, Max: 1,
 			Doc:   "Check a user and password with a registry and store them in auth.json, or with the credential helper that registries.conf names.",
 			Flags: loginFlags()},
@@ -183,10 +208,10 @@ func pushFlags() []Flag {
 		{Name: "remove-signatures", Kind: Bool, Doc: "leave the signatures of the image out"},
 		{Name: "retry", Kind: Int, Value: "N", Default: "3", Doc: "how often to try again when the link or the registry fails"},
 		{Name: "retry-delay", Kind: Duration, Value: "TIME", Doc: "wait this long between tries; 1s, 2s, 4s … with some jitter when not given"},
-		{Name: "sign-by", Kind: Unoffered, Value: "KEY", Doc: "signing with GPG is not supported: sign with --sign-by-sigstore-private-key"},
+		{Name: "sign-by", Kind: String, Value: "KEY", Doc: "sign with this GPG key; the signature goes where registries.d says, /var/lib/containers/sigstore when it does not"},
 		{Name: "sign-by-sigstore", Kind: Unoffered, Value: "FILE", Doc: "parameter files of Fulcio and Rekor are not supported: sign with --sign-by-sigstore-private-key"},
 		{Name: "sign-by-sigstore-private-key", Kind: String, Value: "FILE", Doc: "sign with this private key; registries.d must say use-sigstore-attachments for the registry"},
-		{Name: "sign-passphrase-file", Kind: String, Value: "FILE", Doc: "file whose first line is the passphrase of the private key"},
+		{Name: "sign-passphrase-file", Kind: String, Value: "FILE", Doc: "file whose first line is the passphrase of the key"},
 	}...)
 }
 

@@ -136,6 +136,7 @@ type part struct {
 	instance *digest.Digest
 	raw      []byte
 	mime     string
+	layers   []types.BlobInfo // that the source would rather hand out: the store has layers as they are unpacked
 }
 
 // listSource opens a list to be written to a place, with the images of which it is known where they come from, unless of
@@ -198,6 +199,9 @@ func (im *Images) addPart(ctx context.Context, s *listSource, d digest.Digest, f
 			return err
 		}
 	}
+	if p.layers, err = src.LayerInfosForCopy(ctx, p.instance); err != nil {
+		return err
+	}
 	s.parts[d] = p
 	return s.remember(p)
 }
@@ -239,6 +243,9 @@ func (s *listSource) remember(p part) error {
 	}
 	s.blobs[m.ConfigInfo().Digest] = p.ImageSource
 	for _, l := range m.LayerInfos() {
+		s.blobs[l.Digest] = p.ImageSource
+	}
+	for _, l := range p.layers {
 		s.blobs[l.Digest] = p.ImageSource
 	}
 	return nil
@@ -314,15 +321,11 @@ func (s lentList) GetSignatures(ctx context.Context, instance *digest.Digest) ([
 	return p.GetSignatures(ctx, p.instance)
 }
 
-// LayerInfosForCopy gives what the source would rather hand out: the store has layers as they are unpacked.
-func (s lentList) LayerInfosForCopy(ctx context.Context, instance *digest.Digest) ([]types.BlobInfo, error) {
+// LayerInfosForCopy gives the layers that the source would rather hand out.
+func (s lentList) LayerInfosForCopy(_ context.Context, instance *digest.Digest) ([]types.BlobInfo, error) {
 	if instance == nil {
 		return nil, nil
 	}
 	p, err := s.part(instance)
-	if err != nil {
-		return nil, err
-	}
-	infos, err := p.LayerInfosForCopy(ctx, p.instance)
-	return infos, err
+	return p.layers, err
 }

@@ -195,6 +195,13 @@ func TestManifestListPush(t *testing.T) {
 	if _, err := im.PushList(t.Context(), "far", r.host+"/far:1", all); err != nil {
 		t.Errorf("with the tag moved: %v", err)
 	}
+	if _, err := im.Pull(t.Context(), r.host+"/both:1", r.pull()); err != nil {
+		t.Fatal(err)
+	}
+	mustList(t, im, "pulled", r.host+"/both:1")
+	if _, err := im.PushList(t.Context(), "pulled", r.host+"/pulled:1", all); err != nil {
+		t.Errorf("what was pulled, and is kept unpacked: %v", err)
+	}
 	ours, _ := pushDestination(r.host+"/far", "", nil)
 	other, _ := pushDestination("elsewhere.example/far", "", nil)
 	sys := im.registryContext(r.access())

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -265,9 +264,13 @@ func (h updateHost) settled(ctx context.Context, unit string) error {
 
 // ofUnit are the containers of a unit that run.
 func ofUnit(states []engine.State, unit string) []engine.State {
-	return slices.DeleteFunc(states, func(s engine.State) bool {
-		return !s.Running() || s.Unit != unit && spec.Labels(s.Container.Labels)[autoupdate.LabelUnit] != unit
-	})
+	var list []engine.State
+	for _, s := range states {
+		if s.Running() && (s.Unit == unit || spec.Labels(s.Container.Labels)[autoupdate.LabelUnit] == unit) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // waitForHealth tells whether one of the containers is not healthy yet, and fails when one will not be: it is unhealthy, or

@@ -1,5 +1,5 @@
 # hosts: nspawn
-# timeout: 5m
+# timeout: 8m
 # Pods from the shell: one that is made for a container without a name, and flags of Podman's pods that mean nothing here or
 # that a pod cannot have.
 . "$BERTH_E2E/berth.sh"
@@ -35,7 +35,7 @@ berth pod rm -f e2e-plain >/dev/null
 [ ! -e "$tmp/pid" ] || die "a file of a monitor that is not there"
 leak_check
 
-# prepared LIKE-BERTH… checks init containers, and the others, over starts of a pod.
+# prepared LIKE-BERTH… checks init containers, and the others, over starts of a pod; of a user's only what differs.
 prepared() {
 	local b=("$@")
 	"${b[@]}" pod create e2e-ready >/dev/null
@@ -50,6 +50,12 @@ prepared() {
 	"${b[@]}" pod start e2e-ready >/dev/null
 	assert_match "started" "$("${b[@]}" pod ps)" 'e2e-ready +Running .* 3$'
 	assert_eq "the network is the pod's" "$("${b[@]}" exec e2e-main hostname)" e2e-ready
+	if [ "${b[0]}" != berth ]; then
+		assert_eq "the order" "$("${b[@]}" exec e2e-main cat /v/order | xargs)" "first second third main"
+		"${b[@]}" pod rm -f e2e-ready >/dev/null
+		"${b[@]}" volume rm e2e-ready >/dev/null
+		return
+	fi
 	"${b[@]}" pod stop e2e-ready >/dev/null
 	assert_match "stopped" "$("${b[@]}" pod ps)" 'e2e-ready +Exited .* 3$'
 	"${b[@]}" pod restart e2e-ready >/dev/null

@@ -141,14 +141,17 @@ func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
 }
 
-// loadNamed is Load for a container that is there, though its maker may have been killed between taking the name and
-// writing the state: then all that is known are ID and name.
+// loadNamed is Load for a container that is there, though without a state: it may just have ended, and then its record says
+// how; or its maker was killed between taking the name and writing the state, and then all that is known are ID and name.
 func (d Dirs) loadNamed(id, name string) (State, error) {
 	s, err := d.Load(id)
-	if errors.Is(err, ErrNoContainer) {
-		return State{ID: id, Name: name}, nil
+	if !errors.Is(err, ErrNoContainer) {
+		return s, err
 	}
-	return s, err
+	if s, err := d.kept(id); !errors.Is(err, ErrNoContainer) {
+		return s, err
+	}
+	return State{ID: id, Name: name}, nil
 }
 
 // nameOf is the name that was taken for the container with this ID; "" when there is none.

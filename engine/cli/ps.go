@@ -411,12 +411,15 @@ func (r psRow) statusAndHealth() string {
 	return r.statusText()
 }
 
-// exitCode is the exit status of one that has ended, without looking again whether it has.
+// exitCode is the exit status of one that has ended; 255 when nobody has seen its end, 0 of one that has not.
 func (r psRow) exitCode() int {
-	if r.status == "running" || r.status == "paused" || r.status == "created" {
-		return 0
+	switch {
+	case r.Exit != nil:
+		return r.Exit.Code
+	case r.status == "exited":
+		return 255
 	}
-	return exitCode(r.State)
+	return 0
 }
 
 // status says what the container does.
@@ -432,16 +435,8 @@ func status(s engine.State) string {
 	return "exited"
 }
 
-// exitCode is the exit status of a container that has ended; 255 when nobody has seen its end.
-func exitCode(s engine.State) int {
-	switch {
-	case s.Exit != nil:
-		return s.Exit.Code
-	case s.Started.IsZero() || s.Running():
-		return 0
-	}
-	return 255
-}
+// exitCode is psRow.exitCode for those who have not asked what the container does.
+func exitCode(s engine.State) int { return psRow{State: s, status: status(s)}.exitCode() }
 
 // statusText says what the container does and since when.
 func (r psRow) statusText() string {

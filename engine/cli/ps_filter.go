@@ -45,7 +45,7 @@ func psFilters() []filter[psRow] {
 			if err != nil {
 				return nil, fmt.Errorf("%q is not an exit status", value)
 			}
-			return func(r psRow) bool { return r.status == "exited" && exitCode(r.State) == code }, nil
+			return func(r psRow) bool { return r.status == "exited" && r.exitCode() == code }, nil
 		}},
 		textFilter("ancestor", isImage, func(r psRow) string { return r.Image + " " + r.ImageID }),
 		{key: "before", read: madeBeside(func(r psRow, other engine.State) bool { return r.Created.Before(other.Created) })},

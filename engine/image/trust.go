@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -183,9 +184,9 @@ func (a *Accounts) TrustList(name string) ([]Trust, error) {
 		return nil, fmt.Errorf("read the signature policy %s: %w", path, err)
 	}
 	list := a.trusts(Trust{Transport: "all", Name: "* (default)", Repo: "default"}, p.Default)
-	for _, transport := range sortedKeys(p.Transports) {
+	for _, transport := range slices.Sorted(maps.Keys(p.Transports)) {
 		shown := map[string]string{"docker": "repository"}[transport]
-		for _, scope := range sortedKeys(p.Transports[transport]) {
+		for _, scope := range slices.Sorted(maps.Keys(p.Transports[transport])) {
 			list = append(list, a.trusts(Trust{Transport: orElse(shown, transport), Name: scope, Repo: scope}, p.Transports[transport][scope])...)
 		}
 	}
@@ -193,15 +194,6 @@ func (a *Accounts) TrustList(name string) ([]Trust, error) {
 		return list, nil
 	}
 	return deciding(list, name), nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // deciding leaves the lines of the narrowest scope that a name is in: of a repository, then those above it, then of all.

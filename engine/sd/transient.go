@@ -62,12 +62,8 @@ func (t Transient) ending(ctx context.Context, run proc.Runner, err error) bool 
 		return false
 	}
 	unit := t.Unit + ".service"
-	args := []string{"show", "--property=ActiveState", "--value", unit}
-	if t.User {
-		args = append([]string{"--user"}, args...)
-	}
-	state, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
-	return err == nil && strings.TrimSpace(string(state)) == "deactivating" && Stop(ctx, run, t.User, unit) == nil
+	state, err := property(ctx, run, t.User, unit, "ActiveState")
+	return err == nil && state == "deactivating" && Stop(ctx, run, t.User, unit) == nil
 }
 
 // args are the words of systemd-run(1).

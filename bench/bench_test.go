@@ -143,3 +143,11 @@ func TestWrite(t *testing.T) {
 		t.Errorf("left %v, want out.json alone", entries)
 	}
 }
+
+func TestWithin(t *testing.T) {
+	for path, want := range map[string]string{"bench/out.json": "/repo/bench/out.json", "/tmp/out.json": "/tmp/out.json"} {
+		if got := within("/repo", path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 	set.IntVar(&o.rounds, "rounds", 20, "how often each thing is measured")
 	set.StringVar(&o.machine, "machine", "nspawn", "where: nspawn, vm, or local (this machine: needs systemd, Podman and berth)")
 	set.StringVar(&o.only, "only", "", "a comma-separated choice of: "+strings.Join(suiteNames(), ", "))
-	set.StringVar(&o.out, "out", "bench/out.json", "where the figures go, below the checkout")
+	set.StringVar(&o.out, "out", "bench/out.json", "where the figures go; a relative path is one below the checkout")
 	set.StringVar(&o.plot, "plot", "", "measure nothing: draw the figures of -out into this `FILE` (SVG)")
 	if err := set.Parse(args); err != nil {
 		return o, err
@@ -73,6 +73,14 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 		return o, err
 	}
 	return o, nil
+}
+
+// within is the place of a relative path below a directory; an absolute one is where it says.
+func within(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) error {
@@ -89,7 +97,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return err
 	}
 	if o.plot != "" {
-		return plotFile(filepath.Join(repo, o.out), filepath.Join(repo, o.plot))
+		return plotFile(within(repo, o.out), within(repo, o.plot))
 	}
 	m, err := hosts.Start(ctx, hosts.Options{Kind: kind, Cache: hosts.RepoCache(repo, errOut), Repo: repo})
 	if err != nil {
@@ -100,7 +108,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return err
 	}
 	r.Machine["host"] = o.machine
-	if err := r.write(filepath.Join(repo, o.out)); err != nil {
+	if err := r.write(within(repo, o.out)); err != nil {
 		return err
 	}
 	r.print(out)

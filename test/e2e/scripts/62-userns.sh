@@ -13,6 +13,22 @@ B="berth run --rm --network none"
 M='cat /proc/self/uid_map | tr -s " " | paste -sd,'
 as_tester $B $IMAGE true
 
+say "what a user's containers lack is told, and put right"
+defer eval "rm -f /etc/systemd/system/user@.service.d/berth-delegate.conf; systemctl daemon-reload"
+# A machine may have no controllers to delegate.
+lacking() { (berth setup rootless "$@" --format json || true) | jq -r '.[] | select(.state == "wrong" and .name != "delegation") | .name' | paste -sd' '; }
+assert_eq "lacking" "$(lacking tester)" ""
+sed -i /^tester:/d /etc/subuid /etc/subgid
+rm /var/lib/systemd/linger/tester
+assert_eq "status" "$(exit_code berth setup rootless tester)" 1
+assert_eq "lacking" "$(lacking tester)" "subuid subgid linger"
+assert_match "a line of it" "$(as_tester berth setup rootless || true)" '^wrong +linger +not set: .*; to mend: loginctl enable-linger tester$'
+assert_match "a user's fix" "$(must_fail as_tester berth setup rootless --fix)" "only root can change the machine"
+assert_match "nobody" "$(must_fail berth setup rootless e2e-nobody)" 'no user is named "e2e-nobody"'
+assert_eq "lacking after --fix" "$(lacking tester --fix 2>"$tmp/changed")" ""
+assert_eq "changes" "$(grep -c -e 'the line tester:100000:65536' -e 'tester lingers' "$tmp/changed")" 3
+assert_eq "as the user" "$(as_tester berth setup rootless | grep -c -e '^ok .*XDG_RUNTIME_DIR' -e '^ok .*linger')" 2
+
 say "ranges that are missing are named"
 sed -i /^containers:/d /etc/subuid /etc/subgid
 assert_match "no range" "$(must_fail $B --userns=auto $IMAGE true)" '/etc/subuid gives no range to "containers": add the line "containers:2147483647:2147483648"'

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -38,6 +39,13 @@ type list struct {
 	id        string
 	index     imgspecv1.Index
 	instances map[digest.Digest]string // where each image comes from, with its transport
+	artifacts listArtifacts
+}
+
+// put adds an entry, in the place of one with the same digest.
+func (l *list) put(d imgspecv1.Descriptor) {
+	l.index.Manifests = slices.DeleteFunc(l.index.Manifests, func(o imgspecv1.Descriptor) bool { return o.Digest == d.Digest })
+	l.index.Manifests = append(l.index.Manifests, d)
 }
 
 // Index returns what a list of the store holds.
@@ -72,7 +80,8 @@ func (im *Images) readList(id string) (list, error) {
 	if err != nil {
 		return l, fmt.Errorf("read where the images of the list %s come from: %w", id[:12], err)
 	}
-	return l, nil
+	l.artifacts, err = im.readArtifacts(id)
+	return l, err
 }
 
 // CreateList makes an empty list, or returns the one that is there under amend.
@@ -114,10 +123,12 @@ func (l list) data() ([]storage.ImageBigDataOption, error) {
 		return nil, err
 	}
 	instances, err := json.Marshal(l.instances)
+	artifacts, artifactsErr := json.Marshal(l.artifacts)
 	return []storage.ImageBigDataOption{
 		{Key: instancesKey, Data: instances, Digest: digest.FromBytes(instances)},
+		{Key: artifactsKey, Data: artifacts, Digest: digest.FromBytes(artifacts)},
 		{Key: manifestKey, Data: raw, Digest: digest.FromBytes(raw)},
-	}, err
+	}, errors.Join(err, artifactsErr)
 }
 
 // changeList reads a list, lets change work on it and writes it, under the lock that Podman takes for the same.
@@ -173,13 +184,20 @@ func (p Platform) apply(d *imgspecv1.Descriptor) {
 	if d.Platform != nil {
 		to = *d.Platform
 	}
+	annotate(&d.Annotations, p.Annotations)
+	if d.Platform == nil && p.everywhere() { // an artifact is for no platform
+		return
+	}
 	to.OS, to.Architecture = orElse(p.OS, to.OS), orElse(p.Arch, to.Architecture)
 	to.Variant, to.OSVersion = orElse(p.Variant, to.Variant), orElse(p.OSVersion, to.OSVersion)
 	if len(p.OSFeatures) > 0 {
 		to.OSFeatures = p.OSFeatures
 	}
 	d.Platform = &to
-	annotate(&d.Annotations, p.Annotations)
+}
+
+func (p Platform) everywhere() bool {
+	return p.OS == "" && p.Arch == "" && p.Variant == "" && p.OSVersion == "" && len(p.OSFeatures) == 0
 }
 
 // An Addition is an image that a list is to have.
@@ -208,9 +226,12 @@ func (im *Images) AddToList(ctx context.Context, s string, a Addition) (string, 
 			if !a.All || len(found) == 1 {
 				a.Platform.apply(&f.Descriptor)
 			}
-			l.index.Manifests = slices.DeleteFunc(l.index.Manifests, func(o imgspecv1.Descriptor) bool { return o.Digest == f.Digest })
-			l.index.Manifests = append(l.index.Manifests, f.Descriptor)
-			l.instances[f.Digest] = f.from
+			l.put(f.Descriptor)
+			if f.artifact != nil {
+				l.artifacts.put(f.Digest, *f.artifact)
+			} else {
+				l.instances[f.Digest] = f.from
+			}
 		}
 		return nil
 	})
@@ -219,7 +240,8 @@ func (im *Images) AddToList(ctx context.Context, s string, a Addition) (string, 
 // An entry is one image of a list and where it comes from.
 type entry struct {
 	imgspecv1.Descriptor
-	from string
+	from     string
+	artifact *listArtifacts // that has it, when it is an artifact of another list
 }
 
 // describe finds the image, or the images when it is a list.
@@ -261,7 +283,9 @@ func (im *Images) describeLocal(ctx context.Context, img *storage.Image, sys *ty
 	}
 	found, err := choose(raw, imgspecv1.MediaTypeImageIndex, sys, all)
 	for i := range found {
-		found[i].from = l.instances[found[i].Digest]
+		if found[i].from = l.instances[found[i].Digest]; l.artifacts.Manifests[found[i].Digest] != "" {
+			found[i].artifact = &l.artifacts
+		}
 	}
 	return found, err
 }
@@ -336,9 +360,28 @@ func describeOne(ctx context.Context, src types.ImageSource, sys *types.SystemCo
 	return []entry{{Descriptor: imgspecv1.Descriptor{MediaType: mime, Digest: d, Size: int64(len(raw)), Platform: &platform}}}, err
 }
 
-// AnnotateIndex gives a list itself annotations, and returns its ID.
-func (im *Images) AnnotateIndex(s string, annotations map[string]string) (string, error) {
-	return im.editList(s, func(l *list) error { annotate(&l.index.Annotations, annotations); return nil })
+// An IndexChange is what a list is to say of itself.
+type IndexChange struct {
+	Annotations map[string]string
+	Subject     string // image that the list refers to; empty: as it is
+}
+
+// AnnotateIndex changes what a list says of itself, and returns its ID.
+func (im *Images) AnnotateIndex(ctx context.Context, s string, c IndexChange) (string, error) {
+	var subject *imgspecv1.Descriptor
+	if c.Subject != "" {
+		var err error
+		if subject, err = im.subject(ctx, c.Subject, Registry{}); err != nil {
+			return "", fmt.Errorf("list %s: %w", s, err)
+		}
+	}
+	return im.editList(s, func(l *list) error {
+		annotate(&l.index.Annotations, c.Annotations)
+		if subject != nil {
+			l.index.Subject = subject
+		}
+		return nil
+	})
 }
 
 // AnnotateList changes what a list says of one of its images, and returns the list's ID.
@@ -358,6 +401,7 @@ func (im *Images) RemoveFromList(s, instance string) (string, error) {
 		i, err := im.inList(*l, instance)
 		if err == nil {
 			delete(l.instances, l.index.Manifests[i].Digest)
+			l.artifacts.drop(l.index.Manifests[i].Digest)
 			l.index.Manifests = slices.Delete(l.index.Manifests, i, i+1)
 		}
 		return err
@@ -375,10 +419,15 @@ func (im *Images) editList(s string, change func(*list) error) (string, error) {
 	return "", err
 }
 
-// inList finds an image in a list by its digest, or by the name of an image of the store.
+// inList finds an image in a list by its digest, or by the name of an image of the store, and an artifact by one of its files.
 func (im *Images) inList(l list, instance string) (int, error) {
 	want := []digest.Digest{digest.Digest(instance)}
-	if !strings.HasPrefix(instance, "sha256:") {
+	if path, err := filepath.Abs(instance); err == nil {
+		if d, there := l.artifacts.withFile(path); there {
+			want[0] = d
+		}
+	}
+	if !strings.HasPrefix(want[0].String(), "sha256:") {
 		_, rest := splitTransport(instance)
 		img, _, err := im.lookup(rest)
 		if err != nil {

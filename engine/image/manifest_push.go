@@ -79,8 +79,13 @@ func (im *Images) PushList(ctx context.Context, s, dest string, o ListPushOption
 	if o.All {
 		options.ImageListSelection = copy.CopyAllImages
 	}
+	signed, err := o.signed(sys, to)
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", s, err)
+	}
 	im.say("Pushing " + transports.ImageName(to))
-	if !o.All {
+	whole := o.All
+	if !whole {
 		l.instances = nil
 	}
 	src, err := im.listSource(ctx, l, sys, to)
@@ -89,10 +94,50 @@ func (im *Images) PushList(ctx context.Context, s, dest string, o ListPushOption
 	}
 	o.PushOptions.All = false
 	raw, err := im.copyOut(ctx, src, to, options, o.PushOptions)
-	if err = errors.Join(err, src.close()); err != nil {
+	err = errors.Join(err, src.close())
+	if err == nil && o.SignBy != "" {
+		err = signPushed(ctx, to, sys, pushedList{raw, whole, signed, gpg{ctx, o.Passphrase}, o.SignBy})
+	}
+	if err != nil {
 		return "", fmt.Errorf("push %s to %s: %w", s, transports.ImageName(to), explainPull(err, domain(to)))
 	}
 	return manifest.Digest(raw)
+}
+
+// A pushedList is a list as a registry has it by now, and who is to sign it.
+type pushedList struct {
+	raw   []byte
+	whole bool // with its images
+	where signatures
+	by    gpg
+	key   string
+}
+
+// signPushed signs the images of a list as they were written, and the list last.
+func signPushed(ctx context.Context, to types.ImageReference, sys *types.SystemContext, l pushedList) error {
+	all := [][]byte{l.raw}
+	if l.whole {
+		src, err := to.NewImageSource(ctx, sys)
+		if err != nil {
+			return err
+		}
+		defer src.Close()
+		parsed, err := manifest.ListFromBlob(l.raw, manifest.GuessMIMEType(l.raw))
+		if err != nil {
+			return err
+		}
+		images, err := instances(ctx, src, parsed.Instances())
+		if err != nil {
+			return fmt.Errorf("sign: %w", err)
+		}
+		all = append(images, l.raw)
+	}
+	for _, raw := range all {
+		if err := l.where.sign(raw, l.by, l.key); err != nil {
+			return fmt.Errorf("sign: %w", err)
+		}
+	}
+	return nil
 }
 
 // sourceContext is for the place that an image of a list comes from: credentials that were given for the destination are
@@ -156,6 +201,14 @@ func (im *Images) listSource(ctx context.Context, l list, sys *types.SystemConte
 		return s, nil
 	}
 	for _, m := range l.index.Manifests {
+		if raw, is := l.artifacts.Manifests[m.Digest]; is {
+			p := part{ImageSource: artifactSource{ref, l.artifacts}, instance: &m.Digest, raw: []byte(raw), mime: artifactManifest}
+			s.parts[m.Digest] = p
+			if err := s.remember(p); err != nil {
+				return nil, errors.Join(fmt.Errorf("artifact %s: %w", m.Digest, err), s.close())
+			}
+			continue
+		}
 		if err := im.addPart(ctx, s, m.Digest, l.instances[m.Digest]); err != nil {
 			return nil, errors.Join(fmt.Errorf("image %s: %w", m.Digest, err), s.close())
 		}

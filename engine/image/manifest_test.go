@@ -70,7 +70,7 @@ func TestManifestList(t *testing.T) {
 	if _, err := im.AnnotateList("both", string(arm), Platform{Variant: "v8", OSVersion: "7", Annotations: map[string]string{"a": "b"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := im.AnnotateIndex("both", map[string]string{"whole": "yes"}); err != nil {
+	if _, err := im.AnnotateIndex(t.Context(), "both", IndexChange{Annotations: map[string]string{"whole": "yes"}}); err != nil {
 		t.Fatal(err)
 	}
 	index, _ := im.Index("both")

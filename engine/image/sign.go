@@ -74,16 +74,22 @@ func toSign(ctx context.Context, src types.ImageSource, sys *types.SystemContext
 	if err != nil {
 		return nil, err
 	}
-	instances := list.Instances()
+	wanted := list.Instances()
 	if !every {
 		one, err := list.ChooseInstance(sys)
 		if err != nil {
 			return nil, err
 		}
-		instances = []digest.Digest{one}
+		wanted = []digest.Digest{one}
 	}
-	all := [][]byte{raw}
-	for _, d := range instances {
+	all, err := instances(ctx, src, wanted)
+	return append([][]byte{raw}, all...), err
+}
+
+// instances are the manifests of images in a list.
+func instances(ctx context.Context, src types.ImageSource, wanted []digest.Digest) ([][]byte, error) {
+	var all [][]byte
+	for _, d := range wanted {
 		raw, _, err := src.GetManifest(ctx, &d)
 		if err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	imgspecv1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine/image"
 )
@@ -56,13 +57,52 @@ func (c call) addAll(ctx context.Context, names []string, p image.Platform) erro
 
 func runManifestAdd(ctx context.Context, c call) error {
 	p, err := c.listPlatform()
-	if err == nil {
-		err = c.addAll(ctx, c.args[1:], p)
+	switch {
+	case err != nil:
+		return fmt.Errorf("manifest add: %w", err)
+	case c.flags.yes("artifact"):
+		err = c.addArtifact(ctx, p)
+	default:
+		if err = c.noArtifact(); err == nil {
+			err = c.addAll(ctx, c.args[1:], p)
+		}
 	}
 	if err != nil {
 		return err
 	}
 	return c.printID()
+}
+
+// addArtifact adds the files that are the other arguments to the list.
+func (c call) addArtifact(ctx context.Context, p image.Platform) error {
+	if c.flags.yes("all") {
+		return errors.New("manifest add: --all is about images, not about --artifact")
+	}
+	r, err := c.registry()
+	if err != nil {
+		return fmt.Errorf("manifest add: %w", err)
+	}
+	f := c.flags
+	add := image.ArtifactAddition{
+		Files: c.args[1:], FileType: f.text("artifact-layer-type"), Config: f.text("artifact-config"), ConfigType: f.text("artifact-config-type"),
+		Subject: f.text("artifact-subject"), ExcludeTitles: f.yes("artifact-exclude-titles"), Platform: p, Registry: r,
+	}
+	if t := f.text("artifact-type"); f.set.Changed("artifact-type") {
+		add.Type = &t
+	}
+	_, err = c.images.AddArtifactToList(ctx, c.args[0], add)
+	return err
+}
+
+// noArtifact refuses what is said about an artifact that is none.
+func (c call) noArtifact() error {
+	var err error
+	c.flags.set.Visit(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Name, "artifact-") && err == nil {
+			err = fmt.Errorf("manifest add: --%s is about files that are added with --artifact", f.Name)
+		}
+	})
+	return err
 }
 
 func (c call) printID() error {
@@ -98,7 +138,7 @@ func pairs(flag string, texts []string) (map[string]string, error) {
 	return all, nil
 }
 
-func runManifestAnnotate(_ context.Context, c call) error {
+func runManifestAnnotate(ctx context.Context, c call) error {
 	p, err := c.listPlatform()
 	if err != nil {
 		return fmt.Errorf("manifest annotate: %w", err)
@@ -107,7 +147,9 @@ func runManifestAnnotate(_ context.Context, c call) error {
 	case c.flags.yes("index") && len(c.args) > 1:
 		return errors.New("manifest annotate: --index is about the list itself: name no image with it")
 	case c.flags.yes("index"):
-		_, err = c.images.AnnotateIndex(c.args[0], p.Annotations)
+		_, err = c.images.AnnotateIndex(ctx, c.args[0], image.IndexChange{Annotations: p.Annotations, Subject: c.flags.text("subject")})
+	case c.flags.text("subject") != "":
+		return errors.New("manifest annotate: --subject is about the list itself: give --index, and name no image with it")
 	case len(c.args) < 2:
 		return errors.New("manifest annotate: name the image in the list, or give --index")
 	default:
@@ -131,23 +173,37 @@ type shownList struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
 	Manifests     []shownImage      `json:"manifests"`
+	Subject       *shownImage       `json:"subject,omitempty"`
 	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
 type shownImage struct {
-	MediaType    string              `json:"mediaType"`
-	ArtifactType string              `json:"artifactType,omitempty"`
-	Size         int64               `json:"size"`
-	Digest       digest.Digest       `json:"digest"`
-	Platform     *imgspecv1.Platform `json:"platform,omitempty"`
-	URLs         []string            `json:"urls,omitempty"`
-	Annotations  map[string]string   `json:"annotations,omitempty"`
+	MediaType    string             `json:"mediaType"`
+	Size         int64              `json:"size"`
+	Digest       digest.Digest      `json:"digest"`
+	Platform     imgspecv1.Platform `json:"platform"` // always there, empty for an artifact
+	URLs         []string           `json:"urls,omitempty"`
+	Annotations  map[string]string  `json:"annotations,omitempty"`
+	ArtifactType string             `json:"artifactType,omitempty"`
+	Files        []string           `json:"files,omitempty"`
+}
+
+func shownDescriptor(d imgspecv1.Descriptor, files []string) shownImage {
+	s := shownImage{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest, URLs: d.URLs, Annotations: d.Annotations, ArtifactType: d.ArtifactType, Files: files}
+	if d.Platform != nil {
+		s.Platform = *d.Platform
+	}
+	return s
 }
 
 func runManifestInspect(ctx context.Context, c call) error {
 	index, err := c.images.Index(c.args[0])
 	if err == nil {
-		return c.printIndented(shown(index))
+		files, err := c.images.ListFiles(c.args[0])
+		if err != nil {
+			return err
+		}
+		return c.printIndented(shown(index, files))
 	}
 	if !errors.Is(err, image.ErrMissing) {
 		return err
@@ -168,13 +224,17 @@ func runManifestInspect(ctx context.Context, c call) error {
 		return fmt.Errorf("read the list %s: %w", c.args[0], err)
 	}
 	index.MediaType = mime
-	return c.printIndented(shown(index))
+	return c.printIndented(shown(index, nil))
 }
 
-func shown(index imgspecv1.Index) shownList {
+func shown(index imgspecv1.Index, files map[digest.Digest][]string) shownList {
 	s := shownList{SchemaVersion: index.SchemaVersion, MediaType: index.MediaType, Manifests: []shownImage{}, Annotations: index.Annotations}
 	for _, m := range index.Manifests {
-		s.Manifests = append(s.Manifests, shownImage{m.MediaType, m.ArtifactType, m.Size, m.Digest, m.Platform, m.URLs, m.Annotations})
+		s.Manifests = append(s.Manifests, shownDescriptor(m, files[m.Digest]))
+	}
+	if index.Subject != nil {
+		subject := shownDescriptor(*index.Subject, nil)
+		s.Subject = &subject
 	}
 	return s
 }

@@ -10,18 +10,24 @@ func manifestVerbs() []Verb {
 				{Name: "amend", Short: "a", Kind: Bool, Doc: "add to the list when there is one of that name"},
 				{Name: "annotation", Kind: Strings, Value: "KEY=VALUE", Doc: "annotation of the list"},
 			}...)},
-		{Name: "manifest add", Args: "LIST IMAGE…", Min: 2, Max: -1,
-			Doc: "Add images of the store or of a registry to a list, and print the ID of the list.",
+		{Name: "manifest add", Args: "LIST IMAGE|FILE…", Min: 2, Max: -1,
+			Doc: "Add images of the store or of a registry to a list, or files as one artifact, and print the ID of the list.",
 			Flags: append(append(registryFlags(), platformFlags()...), []Flag{
 				{Name: "all", Kind: Bool, Doc: "of an image that is a list itself, add all images and not only one"},
-				{Name: "artifact", Kind: Unoffered, Value: "FILE", Doc: "files are not added to lists: artifact add makes an artifact of them"},
+				{Name: "artifact", Kind: Bool, Doc: "the arguments are files, which become an artifact; they must stay where they are until the list is pushed"},
+				{Name: "artifact-config", Kind: String, Value: "FILE", Doc: "configuration of the artifact"},
+				{Name: "artifact-config-type", Kind: String, Value: "TYPE", Doc: "media type of the configuration"},
+				{Name: "artifact-exclude-titles", Kind: Bool, Doc: "leave the names of the files out"},
+				{Name: "artifact-layer-type", Kind: String, Value: "TYPE", Doc: "media type of the files; found out from their names or contents when not given"},
+				{Name: "artifact-subject", Kind: String, Value: "IMAGE", Doc: "image that the artifact refers to"},
+				{Name: "artifact-type", Kind: String, Value: "TYPE", Default: "application/vnd.unknown.artifact.v1", Doc: "media type of the artifact"},
 			}...)},
-		{Name: "manifest annotate", Args: "LIST [IMAGE|DIGEST]", Min: 1, Max: 2,
-			Doc: "Change what a list says of one of its images, and print the ID of the list.",
+		{Name: "manifest annotate", Args: "LIST [IMAGE|DIGEST|FILE]", Min: 1, Max: 2,
+			Doc: "Change what a list says of one of its images, or of the artifact with a file, or of itself, and print the ID of the list.",
 			Flags: append(platformFlags(), []Flag{
 				{Name: "index", Kind: Bool, Doc: "give the annotations to the list itself, and name no image"},
 				{Name: "os-features", Kind: String, Value: "NAME,…", Doc: "what the operating system must have"},
-				{Name: "subject", Kind: Unoffered, Value: "IMAGE", Doc: "lists that refer to an image are not supported"},
+				{Name: "subject", Kind: String, Value: "IMAGE", Doc: "with --index: the image that the list refers to"},
 			}...)},
 		{Name: "manifest inspect", Args: "LIST", Min: 1, Max: 1,
 			Doc:   "Print a list of the store as JSON, or the one that a registry has under this name.",
@@ -29,8 +35,8 @@ func manifestVerbs() []Verb {
 		{Name: "manifest push", Args: "LIST [DESTINATION]", Min: 1, Max: 2,
 			Doc:   "Write a list with its images to the registry that is in its name, or in the destination.",
 			Flags: manifestPushFlags()},
-		{Name: "manifest remove", Args: "LIST IMAGE|DIGEST", Min: 2, Max: 2,
-			Doc: "Take an image out of a list, and print the ID of the list."},
+		{Name: "manifest remove", Args: "LIST IMAGE|DIGEST|FILE", Min: 2, Max: 2,
+			Doc: "Take an image or an artifact out of a list, and print the ID of the list."},
 		{Name: "manifest rm", Args: "LIST…", Min: 1, Max: -1,
 			Doc: "Remove lists. The images that they name stay.",
 			Flags: []Flag{
@@ -64,7 +70,7 @@ func manifestPushFlags() []Flag {
 		case "all":
 			f.Default, f.Doc = "true", "with its images; otherwise the registry must have them"
 		case "sign-by":
-			f.Kind, f.Doc = Unoffered, "sign the list with image sign --all when it has been pushed"
+			f.Doc = "sign the list and its images with this GPG key; the signatures go where registries.d says, /var/lib/containers/sigstore when it does not"
 		case "format":
 			f.Value, f.Doc = "oci|v2s2", "type of the list and of its images; as they are when not given"
 		}

@@ -137,7 +137,33 @@ assert_eq "taken out" "$(podman manifest inspect localhost/theirs:1 | platforms)
 assert_match "an image is no list" "$(must_fail berth manifest rm $IMAGE)" 'not a list of images'
 assert_match "an image that is nowhere" "$(must_fail berth manifest create localhost/no:1 $REG/nothing:1)" 'no image of this name'
 assert_eq "makes no list" "$(exit_code berth manifest exists localhost/no:1)" 1
-berth manifest rm localhost/theirs:1 >/dev/null
+echo hello >"$tmp/a.txt"
+echo '{}' >"$tmp/a.json"
+file=(--artifact --artifact-type text/x --artifact-layer-type text/y --artifact-config "$tmp/a.json" --artifact-config-type text/z --annotation k=v)
+berth manifest create localhost/ours:1 >/dev/null
+berth manifest add "${file[@]}" localhost/ours:1 "$tmp/a.txt" "$tmp/arch" >/dev/null
+berth manifest add --artifact --artifact-exclude-titles localhost/ours:1 "$tmp/a.txt" >/dev/null
+berth manifest annotate --index --subject $IMAGE localhost/ours:1 >/dev/null
+podman manifest add "${file[@]}" localhost/theirs:1 "$tmp/a.txt" "$tmp/arch" >/dev/null
+podman manifest add --artifact --artifact-exclude-titles localhost/theirs:1 "$tmp/a.txt" >/dev/null
+podman manifest annotate --index --subject $IMAGE localhost/theirs:1 >/dev/null
+artifacts() { jq -cS '[.subject, (.manifests[] | select(.artifactType))]'; }
+assert_eq "the same artifacts" "$(berth manifest inspect localhost/ours:1 | artifacts)" "$(podman manifest inspect localhost/theirs:1 | artifacts)"
+for list in ours theirs; do
+	assert_eq "artifacts in $list" "$(podman manifest inspect localhost/$list:1 | jq -cS .)" "$(berth manifest inspect localhost/$list:1 | jq -cS .)"
+done
+podman manifest push -q localhost/ours:1 docker://$REG/files:1
+berth manifest push -q localhost/theirs:1 $REG/files:2
+assert_eq "pushed by the other" "$(berth manifest inspect $REG/files:1 | artifacts)" "$(berth manifest inspect $REG/files:2 | artifacts)"
+berth manifest add --artifact --artifact-subject $REG/busybox:1 localhost/ours:1 "$tmp/arch" >/dev/null
+podman manifest push -q localhost/ours:1 "dir:$tmp/files"
+assert_match "an artifact's subject" "$(cat "$tmp"/files/*.manifest.json)" '"subject":.*'"$(berth image remote-digest $REG/busybox:1)"
+berth manifest annotate --annotation a=c localhost/theirs:1 "$tmp/arch" >/dev/null
+berth manifest remove localhost/theirs:1 "$tmp/arch" >/dev/null
+podman manifest push -q localhost/theirs:1 "dir:$tmp/fewer"
+assert_match "what is for artifacts" "$(must_fail berth manifest add --artifact-type x localhost/ours:1 $IMAGE)" '--artifact-type is about files that are added with --artifact'
+assert_match "no list's subject" "$(must_fail berth manifest annotate --subject $IMAGE localhost/ours:1)" 'give --index'
+berth manifest rm localhost/ours:1 localhost/theirs:1 >/dev/null
 assert_eq "rm of one that is gone" "$(exit_code berth manifest rm localhost/theirs:1) $(exit_code berth manifest rm -i localhost/theirs:1)" "1 0"
 podman rmi localhost/arm:1 >/dev/null
 berth logout $REG >/dev/null

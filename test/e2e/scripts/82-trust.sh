@@ -87,6 +87,12 @@ berth manifest push -q --remove-signatures localhost/list:1 $REG/list:1
 refused "an unsigned list" list:1 'A signature was required, but no signature exists'
 berth image sign --all --sign-by me@example.com $REG/list:1
 pull list:1
+berth manifest push -q --remove-signatures --sign-by other@example.com localhost/list:1 $REG/list:2
+refused "a list signed by another" list:2 ''
+berth manifest push -q --remove-signatures --sign-by me@example.com localhost/list:1 $REG/list:3
+pull list:3
+podman pull -q $REG/list:3 >/dev/null
+podman rmi $REG/list:3 >/dev/null
 berth manifest rm localhost/list:1 >/dev/null
 
 say "other rules"

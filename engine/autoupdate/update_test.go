@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -145,4 +146,30 @@ func TestGroups(t *testing.T) {
 	if want := []string{"a+b", "d", "c"}; !slices.Equal(units, want) {
 		t.Errorf("%q, want %q", units, want)
 	}
+}
+
+// FuzzHistory: the file with what was done is read or refused, and one that was read can be added to.
+func FuzzHistory(f *testing.F) {
+	for _, text := range []string{`{"version":1,"events":[{"unit":"web.service"}]}`, `{"version":2}`, `{"events":null}`, `null`, `[]`, ``} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h := History{filepath.Join(t.TempDir(), "history.json")}
+		if err := os.WriteFile(h.Path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, err := h.Load()
+		if err != nil {
+			return
+		}
+		for _, e := range before {
+			_ = e.String()
+		}
+		if err := h.Add(Event{Reason: "one more"}); err != nil {
+			return // a time that cannot be written
+		}
+		if after, err := h.Load(); err != nil || len(after) != min(len(before)+1, keepEvents) || after[len(after)-1].Reason != "one more" {
+			t.Errorf("%s: after one more there are %d, %v", data, len(after), err)
+		}
+	})
 }

@@ -142,3 +142,24 @@ func TestSeccomp(t *testing.T) {
 		t.Errorf("unconfined: %s, %v", got, err)
 	}
 }
+
+// FuzzLoad: a containers.conf is read or refused, and what was read can be asked for.
+func FuzzLoad(f *testing.F) {
+	for _, text := range []string{
+		"[containers]\nseccomp_profile=\"/s\"\n[engine]\nruntime=\"runc\"\n[engine.runtimes]\nrunc=[\"/r\"]\n", "[network]\nnetwork_config_dir=\"/n\"\n",
+		"[containers]\npids_limit=\"x\"", "[engine]\nhelper_binaries_dir={append=true}", "a=", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var c Config
+		if err := c.read(write(t, filepath.Join(t.TempDir(), "c.conf"), text)); err != nil {
+			return
+		}
+		if c.Helper("netavark") == "" || c.Runtime() == "" || len(c.NetworkDirs("/graph", true)) == 0 {
+			t.Errorf("%q: no helper, runtime or directory of networks", text)
+		}
+		c.HookDirs()
+		c.CDIDirs()
+	})
+}

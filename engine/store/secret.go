@@ -91,6 +91,16 @@ func readSecrets(dir string) (secretDB, error) {
 	if err := json.Unmarshal(data, &db); err != nil {
 		return db, fmt.Errorf("%s is damaged: %w", path, err)
 	}
+	// JSON's null takes the map away.
+	if db.Secrets == nil {
+		db.Secrets = map[string]Secret{}
+	}
+	if db.NameToID == nil {
+		db.NameToID = map[string]string{}
+	}
+	if db.IDToName == nil {
+		db.IDToName = map[string]string{}
+	}
 	return db, nil
 }
 
@@ -104,8 +114,8 @@ func (db secretDB) write(dir string) error {
 
 // find looks a secret up by name, ID, or the beginning of an ID that no other has.
 func (db secretDB) find(nameOrID string) (Secret, error) {
-	if id, ok := db.NameToID[nameOrID]; ok {
-		return db.Secrets[id], nil
+	if s, ok := db.Secrets[db.NameToID[nameOrID]]; ok {
+		return s, nil
 	}
 	if s, ok := db.Secrets[nameOrID]; ok {
 		return s, nil

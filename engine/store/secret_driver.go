@@ -78,6 +78,9 @@ func (d fileDriver) read() (map[string][]byte, error) {
 	if json.Unmarshal(data, &values) != nil { // the error would show what is in the file
 		return nil, fmt.Errorf("%s is damaged", d.path())
 	}
+	if values == nil { // it says null
+		values = map[string][]byte{}
+	}
 	return values, nil
 }
 

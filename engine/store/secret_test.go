@@ -145,3 +145,38 @@ func TestDriversKeepQuiet(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// FuzzSecrets: a secrets.json, or the file of the values, that somebody has edited is read or refused. A secret that is found is
+// one of those in the file, and a new one can be added.
+func FuzzSecrets(f *testing.F) {
+	const id = `"0123456789012345678901234"`
+	for _, text := range []string{
+		`{"secrets":{` + id + `:{"name":"db","id":` + id + `,"driver":"file"}},"nameToID":{"db":` + id + `},"idToName":{` + id + `:"db"}}`,
+		`{"secrets":{},"nameToID":{"db":"gone"}}`, `{"secrets":null,"nameToID":null,"idToName":null}`, `null`, `{}`, ``, `[]`,
+	} {
+		f.Add([]byte(text), []byte(`{`+id+`:"dmFsdWU="}`))
+	}
+	f.Add([]byte(`{}`), []byte(`null`))
+	f.Fuzz(func(t *testing.T, secrets, values []byte) {
+		s, dir := secretsAt(t)
+		for name, data := range map[string][]byte{"secrets.json": secrets, "filedriver/secretsdata.json": values} {
+			path := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, data, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := s.List()
+		if err != nil {
+			return
+		}
+		if found, err := s.Find("db"); err == nil && len(list) == 0 {
+			t.Errorf("%s: %+v is found, and there is none", secrets, found)
+		}
+		if _, err := s.Create(context.Background(), Secret{Name: "new", Driver: "file"}, []byte("value"), true); err != nil {
+			return // what is there by that name is another driver's
+		}
+		if got, err := s.Value(context.Background(), "new"); err != nil || string(got) != "value" {
+			t.Errorf("%s: the new secret is %q, %v", secrets, got, err)
+		}
+	})
+}

@@ -176,6 +176,7 @@ func readVolume(dir string) (Volume, error) {
 		return vol, fmt.Errorf("%s is damaged: %w", path, err)
 	}
 	vol.Ours = true
+	vol.Name = filepath.Base(dir) // whatever the record of a copied or renamed directory says
 	if vol.Version > volumeVersion {
 		return vol, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, vol.Version, volumeVersion)
 	}

@@ -166,3 +166,35 @@ func TestBegunRecord(t *testing.T) {
 		t.Error("it is still there")
 	}
 }
+
+// FuzzVolumeRecord: a volume's record is read or refused, and hides no other volume from its owner.
+func FuzzVolumeRecord(f *testing.F) {
+	for _, text := range []string{
+		`{"version":1,"name":"bad","driver":"local","options":{"type":"tmpfs","o":"size=1m"}}`, `{"version":99}`, `{"name":"../x"}`,
+		`{"options":null,"labels":null}`, `null`, `[]`, ``,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		root := t.TempDir()
+		for _, name := range []string{"bad", "good"} {
+			if err := os.MkdirAll(filepath.Join(root, name, "_data"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(root, "bad", recordFile), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if vol, err := findVolume(root, "bad"); err == nil && (vol.Name != "bad" || vol.Path != filepath.Join(root, "bad", "_data")) {
+			t.Errorf("%s: the volume is %q at %s", data, vol.Name, vol.Path)
+		}
+		if vol, err := findVolume(root, "good"); err != nil || vol.Name != "good" {
+			t.Errorf("%s: the other volume is %q, %v", data, vol.Name, err)
+		}
+		for _, name := range []string{"bad", "good"} {
+			if err := removeVolume(root, name); err != nil {
+				t.Errorf("%s: volume %s cannot be removed: %v", data, name, err)
+			}
+		}
+	})
+}

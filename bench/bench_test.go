@@ -151,3 +151,50 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+func TestLastActive(t *testing.T) {
+	const good = "active 5000000\nactive 9500000\nactive 7000000\nmanager 2000000\n"
+	for _, kernel := range []bool{true, false} {
+		want := map[bool]float64{true: 9500, false: 7500}[kernel]
+		if got, err := lastActive(good, kernel); err != nil || got != want {
+			t.Errorf("kernel %v: %v, %v, want %v", kernel, got, err, want)
+		}
+	}
+	for _, bad := range []string{"", "manager 1\n", "active x\nmanager 1\n", "active 5\nfailed 0\nmanager 1\n"} {
+		if got, err := lastActive(bad, true); err == nil {
+			t.Errorf("%q: %v and no error", bad, got)
+		}
+	}
+}
+
+func TestBootOptions(t *testing.T) {
+	for _, bad := range [][]string{{"-boot", "-1"}, {"-boot", "5", "-only", "start"}, {"-boot", "5", "-machine", "local"}} {
+		if _, err := parseOptions(bad, &strings.Builder{}); err == nil {
+			t.Errorf("%v: no error", bad)
+		}
+	}
+	if o, err := parseOptions([]string{"-boot", "5", "-machine", "vm"}, os.Stderr); err != nil || o.boot != 5 {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func TestGrowth(t *testing.T) {
+	var r report
+	for _, c := range []struct {
+		what, side string
+		median     float64
+	}{
+		{"generator, 1 file", "berth", 5}, {"generator, 100 files", "berth", 10}, {"generator, 100 files", "podman", 10},
+		{"generator, 1000 files", "berth", 10}, {"generator, 1000 files", "podman", 100}, {"ps -a, 10 containers", "berth", 1},
+		{"ps -a, 1000 containers", "berth", 10}, {"ps -a, 1000 containers, while others start", "berth", 70}, {"start", "berth", 3},
+	} {
+		r.Rows = append(r.Rows, row{What: c.what, Side: c.side, Unit: "ms", Wall: sum([]float64{c.median})})
+	}
+	want := []string{
+		"generator, files, from 100 to 1000: berth 0.00", "generator, files, from 100 to 1000: podman 1.00",
+		"ps -a, containers, from 10 to 1000: berth 0.50",
+	}
+	if got := r.growth(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -74,9 +74,18 @@ func chooseSuites(only string) ([]suite, error) {
 	return chosen, nil
 }
 
+// insideImage is the argument with which it only brings the image, and prints what the machine is.
+const insideImage = "image"
+
 // runInside measures, and prints the report as JSON. Its arguments are the
 // number of rounds and the choice of suites.
 func runInside(ctx context.Context, args []string, out, progress io.Writer) error {
+	if len(args) == 1 && args[0] == insideImage {
+		if err := (&bench{}).importImage(); err != nil {
+			return err
+		}
+		return json.NewEncoder(out).Encode(facts())
+	}
 	if len(args) != 2 {
 		return fmt.Errorf("%s wants two arguments", insideVerb)
 	}
@@ -97,6 +106,9 @@ func runInside(ctx context.Context, args []string, out, progress io.Writer) erro
 	defer b.clean()
 	if err := b.importImage(); err != nil {
 		return err
+	}
+	if _, err := exec.LookPath("docker"); err != nil {
+		b.note("docker is left out: it is not in the machine, and would need a daemon, a store and firewall rules of its own beside the others'")
 	}
 	for _, s := range chosen {
 		if err := s.run(ctx, b); err != nil {

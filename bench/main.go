@@ -2,6 +2,7 @@
 // one throw-away machine, and prints a table with the ratios.
 //
 //	go run ./bench [-rounds 20] [-machine nspawn|vm|local] [-only start,generator] [-out bench/out.json]
+//	go run ./bench -boot 20 -machine vm -rounds 3 [-out bench/boot.json]
 //	go run ./bench -out bench/figures.json -plot bench/figures.svg
 //
 // It starts the machine, copies itself into it and runs there; the figures
@@ -52,6 +53,7 @@ type options struct {
 	only    string
 	out     string
 	plot    string
+	boot    int
 }
 
 func parseOptions(args []string, errOut io.Writer) (options, error) {
@@ -62,12 +64,16 @@ func parseOptions(args []string, errOut io.Writer) (options, error) {
 	set.StringVar(&o.machine, "machine", "nspawn", "where: nspawn, vm, or local (this machine: needs systemd, Podman and berth)")
 	set.StringVar(&o.only, "only", "", "a comma-separated choice of: "+strings.Join(suiteNames(), ", "))
 	set.StringVar(&o.out, "out", "bench/out.json", "where the figures go; a relative path is one below the checkout")
+	set.IntVar(&o.boot, "boot", 0, "measure nothing else: boot a nspawn or vm machine with `N` enabled units")
 	set.StringVar(&o.plot, "plot", "", "measure nothing: draw the figures of -out into this `FILE` (SVG)")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
 	if o.rounds < 1 || set.NArg() > 0 {
 		return o, errors.New("-rounds must be 1 or more, and nothing may follow the flags")
+	}
+	if o.boot < 0 || o.boot > 0 && (o.only != "" || o.machine == string(hosts.Local)) {
+		return o, errors.New("-boot takes a number of units, stands without -only, and boots no machine that is not its own")
 	}
 	if _, err := chooseSuites(o.only); err != nil {
 		return o, err
@@ -103,7 +109,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := measureIn(ctx, m, o, errOut)
+	measure := measureIn
+	if o.boot > 0 {
+		measure = measureBooting
+	}
+	r, err := measure(ctx, m, o, errOut)
 	if err := errors.Join(err, m.Close()); err != nil {
 		return err
 	}
@@ -118,30 +128,50 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 
 // measureIn copies this program into the machine and runs it there.
 func measureIn(ctx context.Context, m hosts.Machine, o options, errOut io.Writer) (*report, error) {
-	self, err := os.Open("/proc/self/exe")
-	if err != nil {
-		return nil, err
-	}
-	defer self.Close()
-	const program = "/run/berth-bench"
-	copyIn := agent.Command{Args: []string{"sh", "-c", "cat >" + program + " && chmod 0755 " + program}}
-	if code, err := m.Run(ctx, copyIn, agent.Streams{Stdin: self, Stderr: errOut}); err != nil || code != 0 {
-		return nil, fmt.Errorf("copy the program into the machine: exit status %d: %w", code, err)
-	}
-	defer func() { // with a context of its own: also after an interrupt
-		_, _ = m.Run(context.Background(), agent.Command{Args: []string{"rm", "-f", program}}, agent.Streams{})
-	}()
 	var figures bytes.Buffer
-	measure := agent.Command{Args: []string{program, insideVerb, strconv.Itoa(o.rounds), o.only}}
-	code, err := m.Run(ctx, measure, agent.Streams{Stdout: &figures, Stderr: errOut})
-	if err != nil || code != 0 {
-		return nil, errors.Join(fmt.Errorf("measure in the machine: exit status %d", code), err)
+	if err := runCopy(ctx, m, []string{strconv.Itoa(o.rounds), o.only}, agent.Streams{Stdout: &figures, Stderr: errOut}); err != nil {
+		return nil, err
 	}
 	var r report
 	if err := json.Unmarshal(figures.Bytes(), &r); err != nil {
 		return nil, fmt.Errorf("read the figures: %w", err)
 	}
 	return &r, nil
+}
+
+// runCopy copies this program into the machine and runs it there.
+func runCopy(ctx context.Context, m hosts.Machine, args []string, streams agent.Streams) error {
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+	const program = "/run/berth-bench"
+	copyIn := agent.Command{Args: []string{"sh", "-c", "cat >" + program + " && chmod 0755 " + program}}
+	if code, err := m.Run(ctx, copyIn, agent.Streams{Stdin: self, Stderr: streams.Stderr}); err != nil || code != 0 {
+		return fmt.Errorf("copy the program into the machine: exit status %d: %w", code, err)
+	}
+	defer func() { // with a context of its own: also after an interrupt
+		_, _ = m.Run(context.Background(), agent.Command{Args: []string{"rm", "-f", program}}, agent.Streams{})
+	}()
+	code, err := m.Run(ctx, agent.Command{Args: append([]string{program, insideVerb}, args...)}, streams)
+	if err != nil || code != 0 {
+		return errors.Join(fmt.Errorf("measure in the machine: exit status %d", code), err)
+	}
+	return nil
+}
+
+// measureBooting puts the image and the facts together with measureBoots.
+func measureBooting(ctx context.Context, m hosts.Machine, o options, errOut io.Writer) (*report, error) {
+	var facts bytes.Buffer
+	if err := runCopy(ctx, m, []string{insideImage}, agent.Streams{Stdout: &facts, Stderr: errOut}); err != nil {
+		return nil, err
+	}
+	r, err := measureBoots(ctx, boots{m, hosts.Kind(o.machine), o.boot, errOut}, o.rounds)
+	if err != nil {
+		return nil, err
+	}
+	return r, json.Unmarshal(facts.Bytes(), &r.Machine)
 }
 
 // findRepo walks up to the directory that holds go.mod.

@@ -135,6 +135,12 @@ func (r *report) print(out io.Writer) {
 		}
 		fmt.Fprintln(out, line)
 	}
+	for i, line := range r.growth() {
+		if i == 0 {
+			fmt.Fprintln(out, "\ngrowth, the exponent of the number of things (1: twice as many take twice as long; 0: no longer):")
+		}
+		fmt.Fprintln(out, line)
+	}
 	for _, note := range r.Notes {
 		fmt.Fprintln(out, "note:", note)
 	}

@@ -30,10 +30,24 @@ type Summary struct {
 	ReadOnly   bool              `json:"ReadOnly"` // it is in an additional store
 	Arch       string            `json:"Arch"`
 	OS         string            `json:"Os"`
+
+	unfinished bool
 }
 
 // List returns the images that match all filters, the newest first. See the text of the verb images for the filters.
 func (im *Images) List(filters []string) ([]Summary, error) {
+	all, err := im.summaries(filters)
+	return slices.DeleteFunc(all, func(s Summary) bool { return s.unfinished }), err
+}
+
+// unfinished tells of an image that was being stored when the power was cut, or its program killed: the record comes first, then
+// the manifest, under one lock. The next load or pull of the image finishes it, and prune removes it.
+func unfinished(img *storage.Image) bool {
+	return len(img.Names) == 0 && !slices.Contains(img.BigDataNames, storage.ImageDigestBigDataKey)
+}
+
+// summaries is List with the unfinished ones.
+func (im *Images) summaries(filters []string) ([]Summary, error) {
 	match, err := im.matcher(filters)
 	if err != nil {
 		return nil, err
@@ -65,6 +79,7 @@ func (im *Images) summary(img *storage.Image) Summary {
 	s := Summary{
 		ID: img.ID, Names: img.Names, Digest: img.Digest.String(), Digests: repoDigests(img.Names, img.Digests),
 		Created: img.Created, Dangling: len(img.Names) == 0, ReadOnly: img.ReadOnly,
+		unfinished: unfinished(img),
 	}
 	s.Size, _ = im.contentSize(img)
 	c, err := im.config(img)

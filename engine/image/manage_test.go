@@ -4,6 +4,7 @@ package image
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
 
 	"github.com/berth-pods/berth/examples/mkimage/archive"
 )
@@ -195,5 +197,57 @@ func TestTally(t *testing.T) {
 	}
 	if p := tally.progress(start); p.Blobs != 2 || p.Of != 3 || p.Waiting != 999 {
 		t.Errorf("%d of %d blobs and %d bytes waiting, want 2 of 3 and 999", p.Blobs, p.Of, p.Waiting)
+	}
+}
+
+// TestUnfinished: an image whose program was killed before the manifest was stored is in no list, and prune removes it.
+func TestUnfinished(t *testing.T) {
+	im := openStore(t)
+	web, none := loadAs(t, im, "a", "web:1"), loadAs(t, im, "bb")
+	layer := func(id string) string {
+		img, err := im.store.Image(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img.TopLayer
+	}
+	half := strings.Repeat("f", 64)
+	if _, err := im.store.CreateImage(half, nil, layer(web), "", &storage.ImageOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := im.List(nil); err != nil || len(list) != 2 || list[0].ID != none || list[1].ID != web {
+		t.Errorf("listed: %+v, %v", list, err)
+	}
+	if removed, err := im.Prune(PruneOptions{Now: time.Now()}); err != nil || len(removed) != 2 {
+		t.Errorf("pruned: %+v, %v; want the one without a name, and the unfinished one", removed, err)
+	}
+	if list, err := im.List(nil); err != nil || len(list) != 1 || layer(web) == "" {
+		t.Errorf("left: %+v, %v", list, err)
+	}
+}
+
+// TestSettle: what was changed in the lists is synced once, and that it was is seen. That it is on the disk then is for test/powercut
+// to show.
+func TestSettle(t *testing.T) {
+	im := openStore(t)
+	before := im.changed()
+	id := loadAs(t, im, "a", "web:1")
+	if im.changed() == before {
+		t.Error("a load is not seen as a change")
+	}
+	if err := im.settle(); err != nil || im.changed() != im.begun {
+		t.Errorf("after a sync: %v, %v, %v", err, im.changed(), im.begun)
+	}
+	for _, dir := range im.lists() { // a clock of the file system's may stand still for milliseconds
+		if err := os.Chtimes(dir, time.Time{}, time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	im.begun = im.changed()
+	if err := im.Tag(id, []string{"web:2"}); err != nil {
+		t.Fatal(err)
+	}
+	if im.changed() == im.begun {
+		t.Error("a new name is not seen as a change")
 	}
 }

@@ -28,7 +28,7 @@ func (im *Images) Prune(o PruneOptions) ([]Removed, error) {
 		return nil, err
 	}
 	partials{im.partialDir()}.sweep(o.Now.Add(abandonAfter - time.Hour)) // those that nothing was added to for an hour
-	all, err := im.List(nil)
+	all, err := im.summaries(nil)
 	if err != nil {
 		return nil, err
 	}

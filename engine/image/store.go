@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // Options say which store to work on and which of the system's settings to replace. The zero value is the caller's own
@@ -31,6 +35,7 @@ type Images struct {
 	report func(Progress)
 	say    func(string)
 	tmp    temporary
+	begun  [2]time.Time // when the lists were last changed before this store was opened
 }
 
 // Open opens the store, which is made when it does not exist yet. Close it after use.
@@ -52,6 +57,7 @@ func Open(o Options) (*Images, error) {
 		report: o.Report,
 		say:    o.Say,
 	}
+	images.begun = images.changed()
 	// Where no directory can be made the store may still be looked at.
 	if images.tmp, err = newTemporary(BigFiles()); err == nil {
 		images.sys.BigFilesTemporaryDir = images.tmp.dir.Name()
@@ -65,11 +71,44 @@ func Open(o Options) (*Images, error) {
 	return images, nil
 }
 
-// Close ends the use of the store, which it does not touch: the library's own Shutdown would take away the mount on which
-// Podman's containers may stand.
+// Close ends the use of the store and sees to it that what was changed survives a power cut. It does not touch the rest: the
+// library's own Shutdown would take away the mount on which Podman's containers may stand.
 func (im *Images) Close() error {
+	err := im.settle()
 	im.store.Free()
-	return im.tmp.Close()
+	return errors.Join(err, im.tmp.Close())
+}
+
+// lists are the directories with the lists of layers and of images, in the order in which they are written.
+func (im *Images) lists() [2]string {
+	driver := filepath.Join(im.store.GraphRoot(), im.store.GraphDriverName())
+	return [2]string{driver + "-layers", driver + "-images"}
+}
+
+// changed tells when something was last renamed in the directories of lists.
+func (im *Images) changed() (at [2]time.Time) {
+	for i, dir := range im.lists() {
+		if info, err := os.Stat(dir); err == nil {
+			at[i] = info.ModTime()
+		}
+	}
+	return at
+}
+
+// settle syncs the directories of the lists if they were changed: the library syncs each list and renames it, and no more, so
+// that an image which somebody was told of might be gone after a power cut.
+func (im *Images) settle() error {
+	now := im.changed()
+	for i, dir := range im.lists() {
+		if now[i].Equal(im.begun[i]) {
+			continue
+		}
+		if err := atomicfile.SyncDir(dir); err != nil {
+			return fmt.Errorf("sync the image store: %w", err)
+		}
+	}
+	im.begun = now
+	return nil
 }
 
 func storeOptions(o Options) (storage.StoreOptions, error) {

@@ -12,5 +12,5 @@ func (c *conversion) artifact(s *units.Artifact, service *unitfile.Section) {
 	cmd.addWords(s.PodmanArgs)
 	cmd.add(s.Artifact.Text)
 	service.Add("ExecStart", cmd.String())
-	oneshot(service, true)
+	fetching(service)
 }

@@ -13,5 +13,11 @@ func (c *conversion) image(s *units.Image, service *unitfile.Section) {
 	cmd.addWords(s.PodmanArgs)
 	cmd.add(s.Image.Text)
 	service.Add("ExecStart", cmd.String())
+	fetching(service)
+}
+
+// fetching makes the service of what comes from a registry: its start timeout is extended for as long as bytes arrive.
+func fetching(service *unitfile.Section) {
 	oneshot(service, true)
+	service.SetDefault("NotifyAccess", "all")
 }

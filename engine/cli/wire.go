@@ -335,9 +335,11 @@ var imageSummaries = [][2]string{
 	{"search", "ask a registry for images"},
 }
 
-// runImage turns this process into berth-image; for a user, in the user's namespace.
+// runImage turns this process into berth-image; for a user, in the user's namespace. What only starts other programs stays
+// out of that: ssh would take a user who is root there for root, and look for root's keys.
 func runImage(ctx context.Context, env *Env, args []string) error {
-	if rootless.Needed() {
+	storeless := len(args) > 1 && args[0] == "image" && args[1] == "scp"
+	if rootless.Needed() && !storeless {
 		return reexec(ctx, env)
 	}
 	path := helper("berth-image")

@@ -83,6 +83,9 @@ func (im *Images) openDirectory(b *bundle, dir string) error {
 	if !exists(filepath.Join(dir, "manifest.json")) {
 		return errNotImage
 	}
+	if info, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil || !info.Mode().IsRegular() || info.Size() > maxManifest {
+		return errors.Join(fmt.Errorf("%s/manifest.json: it is no file of at most %s", dir, HumanSize(maxManifest)), err)
+	}
 	ref, err := directory.NewReference(dir)
 	if err != nil {
 		return err

@@ -52,12 +52,47 @@ func bomb(t *testing.T, n int64, lies bool) (small []byte, plain archive.Blob) {
 // at the room that the store has, with a sentence. Nothing of it stays, and the images that were there do.
 func TestBomb(t *testing.T) {
 	t.Run("honest", func(t *testing.T) {
-		testBomb(t, false, " free, and the image needs 100.7 MB at least when it is unpacked")
+		testBomb(t, false, writeTar, " free, and the image needs 100.7 MB at least when it is unpacked")
 	})
-	t.Run("lies", func(t *testing.T) { testBomb(t, true, "(now that it was given up, ") })
+	t.Run("lies", func(t *testing.T) { testBomb(t, true, writeTar, "(now that it was given up, ") })
+	t.Run("directory", func(t *testing.T) {
+		testBomb(t, false, writePlain, " free, and the image needs 100.7 MB at least when it is unpacked")
+	})
 }
 
-func testBomb(t *testing.T, lies bool, want string) {
+func writeTar(t *testing.T, f files) string { return writeFile(t, "bomb.tar", string(f.tar(t))) }
+
+// writePlain writes an image as dir: has it.
+func writePlain(t *testing.T, f files) string {
+	plain := files{}
+	for n, data := range f {
+		plain[strings.TrimPrefix(n, "blobs/sha256/")] = data
+	}
+	plain["manifest.json"] = f[manifestOf(t, f)]
+	delete(plain, "index.json")
+	return plain.dir(t)
+}
+
+// An image in a directory that fits is loaded, also when a layer of it is there already, or there twice.
+func TestPlainDirectoryFits(t *testing.T) {
+	im := openStore(t)
+	i := twoLayers(t, "web")
+	i.Layers = append(i.Layers, i.Layers[1])
+	dir := writePlain(t, imageFiles(t, archive.OCI, i))
+	for range 2 {
+		if _, err := im.Load(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/manifest.json", bytes.Repeat([]byte(" "), maxManifest+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := im.Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "no file of at most 4.2 MB") {
+		t.Errorf("a huge manifest: %v", err)
+	}
+}
+
+func testBomb(t *testing.T, lies bool, write func(*testing.T, files) string, want string) {
 	small := smallDisk(t, "64m")
 	im := openStore(t)
 	if !strings.HasPrefix(im.store.GraphRoot(), small) {
@@ -79,7 +114,7 @@ func testBomb(t *testing.T, lies bool, want string) {
 		all := m["layers"].([]any)
 		all[len(all)-1].(map[string]any)["mediaType"] = "application/vnd.oci.image.layer.v1.tar+gzip"
 	})
-	file := writeFile(t, "bomb.tar", string(f.tar(t)))
+	file := write(t, f)
 	before := usedIn(t, small)
 	_, err := im.Load(t.Context(), file)
 	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), im.store.GraphRoot()+" has ") {

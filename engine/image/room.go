@@ -6,11 +6,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+	"go.podman.io/image/v5/directory"
+	"go.podman.io/image/v5/manifest"
 	"go.podman.io/image/v5/types"
 	"golang.org/x/sys/unix"
 )
@@ -27,18 +31,106 @@ type bounded struct {
 }
 
 // bound wraps what an image is read from. A source that may have signatures of a kind that the library does not hand
-// through others is left as it is.
+// through others is left as it is: of a directory the layers are looked at beforehand.
 func (im *Images) bound(ref types.ImageReference) types.ImageReference {
 	_, ours := ref.(verified)
 	free, err := freeIn(im.store.GraphRoot())
-	switch ref.Transport().Name() {
-	case "docker-archive", "oci-archive", "oci":
-		ours = true
-	}
-	if !ours || err != nil {
+	if err != nil {
 		return ref
 	}
-	return &bounded{ImageReference: ref, dir: im.store.GraphRoot(), free: free}
+	b := &bounded{ImageReference: ref, dir: im.store.GraphRoot(), free: free}
+	switch ref.Transport().Name() {
+	case "docker-archive", "oci-archive", "oci":
+		return b
+	case directory.Transport.Name():
+		return measured{b, im.hasLayer}
+	}
+	if ours {
+		return b
+	}
+	return ref
+}
+
+// A measured reference is that of a directory, whose files can be looked at before they are read.
+type measured struct {
+	*bounded
+	stored func(digest.Digest) bool // layers that are there already
+}
+
+// NewImageSource opens the directory when its image fits.
+func (m measured) NewImageSource(ctx context.Context, sys *types.SystemContext) (types.ImageSource, error) {
+	src, err := m.ImageReference.NewImageSource(ctx, sys)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.measure(ctx, src, sys); err != nil {
+		return nil, errors.Join(err, src.Close())
+	}
+	return src, nil
+}
+
+// measure passes over what it does not understand: the copy tells of that.
+func (m measured) measure(ctx context.Context, src types.ImageSource, sys *types.SystemContext) error {
+	raw, mime, err := src.GetManifest(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if manifest.MIMETypeIsMultiImage(mime) {
+		list, err := manifest.ListFromBlob(raw, mime)
+		if err != nil {
+			return err
+		}
+		chosen, err := list.ChooseInstance(sys)
+		if err != nil {
+			return err
+		}
+		if raw, mime, err = src.GetManifest(ctx, &chosen); err != nil {
+			return err
+		}
+	}
+	parsed, err := manifest.FromBlob(raw, mime)
+	if err != nil {
+		return err
+	}
+	seen := map[digest.Digest]bool{}
+	for _, l := range parsed.LayerInfos() {
+		if seen[l.Digest] || m.stored(l.Digest) {
+			continue
+		}
+		seen[l.Digest] = true
+		body, _, err := src.GetBlob(ctx, l.BlobInfo, noCache{})
+		if err != nil {
+			return err
+		}
+		err = m.ends(body)
+		if err = errors.Join(err, body.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ends reads the beginning and the end of a file, and counts how large it says that it is.
+func (m measured) ends(body io.Reader) error {
+	s := &sizing{by: m.bounded}
+	head := make([]byte, zstd.HeaderMaxSize)
+	n, err := io.ReadFull(body, head)
+	short := err == io.EOF || err == io.ErrUnexpectedEOF
+	if err != nil && !short {
+		return err
+	}
+	if file, ok := body.(io.ReadSeeker); ok && !short {
+		if err := s.look(head[:n], false); err != nil {
+			return err
+		}
+		if _, err := file.Seek(-4, io.SeekEnd); err != nil {
+			return err
+		}
+		if n, err = io.ReadFull(file, head[:4]); err != nil {
+			return err
+		}
+	}
+	return s.look(head[:n], true)
 }
 
 // NewImageSource opens what is wrapped.

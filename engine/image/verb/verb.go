@@ -167,8 +167,8 @@ func imageVerbs() []Verb {
 				{Name: "noheading", Short: "n", Kind: Bool, Doc: "leave the header out"},
 				{Name: "raw", Kind: Bool, Doc: "print the file as it is"},
 			}},
-		{Name: "image scp", Args: "[USER@localhost::]IMAGE [USER@localhost::]", Min: 1, Max: 2,
-			Doc: "Copy an image from one user of this machine to another; root may do that.",
+		{Name: "image scp", Args: "[[USER@]HOST::]IMAGE [[USER@]HOST::]", Min: 1, Max: 2,
+			Doc: "Copy an image from one machine to another by ssh, where berth or Podman must be, or with localhost as HOST from one user to another, which root may do.",
 			Flags: []Flag{
 				{Name: "quiet", Short: "q", Kind: Bool, Doc: "print nothing"},
 			}},

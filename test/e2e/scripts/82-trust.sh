@@ -127,6 +127,28 @@ as_tester berth tag $IMAGE localhost/testers:1
 berth image scp -q tester@localhost::localhost/testers:1
 berth image exists localhost/testers:1
 assert_match "a user cannot" "$(must_fail as_tester berth image scp root@localhost::$IMAGE)" 'only root can'
-assert_match "nor over the network" "$(must_fail berth image scp $IMAGE me@elsewhere::)" 'ssh HOST berth load'
 assert_match "an image that is not there" "$(must_fail berth image scp localhost/no:1 tester@localhost::)" 'no such image'
+
+say "from one machine to another"
+mkdir "$tmp/bin" "$tmp/there"
+cat >"$tmp/bin/ssh" <<'F'
+#!/bin/bash
+while [ "$1" != -- ]; do shift; done
+shift 2
+exec runuser -u tester -- env -i HOME=/home/tester USER=tester PATH="${THERE:-/usr/local/bin:/usr/bin:/bin}" XDG_RUNTIME_DIR=/run/user/1000 sh -c "$*"
+F
+chmod +x "$tmp/bin/ssh"
+for p in podman newuidmap newgidmap sh crun; do ln -s "$(command -v $p)" "$tmp/there/$p"; done
+scp() { PATH=$tmp/bin:$PATH berth image scp "$@"; }
+as_tester berth rmi -fa >/dev/null
+assert_match "to berth" "$(scp $IMAGE me@elsewhere::)" "Loaded image: $IMAGE"
+as_tester berth tag $IMAGE localhost/far:1
+scp -q me@elsewhere:22::localhost/far:1
+berth image exists localhost/far:1
+THERE=$tmp/there scp -q localhost/far:1 elsewhere::
+as_tester podman image exists localhost/far:1
+THERE=$tmp/there scp -q elsewhere::localhost/far:1
+assert_match "nothing there" "$(THERE=/nowhere must_fail scp $IMAGE elsewhere::)" 'elsewhere'
+assert_match "no such image there" "$(must_fail scp elsewhere::localhost/no:1)" 'on elsewhere: image "localhost/no:1": no such image'
+assert_match "what ssh would take for a flag" "$(must_fail scp -- -oProxyCommand=id::$IMAGE)" 'write a machine as'
 as_tester berth rmi -fa >/dev/null

@@ -171,15 +171,17 @@ func (im *Images) PushArtifact(ctx context.Context, s, dest string, o PushOption
 	}
 	sys := im.registryContext(o.Registry)
 	sys.OCIAcceptUncompressedLayers = true
-	trust, err := job{checked: true}.policy()
+	signed, err := o.signed(sys, to)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("push artifact %s: %w", s, err)
 	}
-	defer trust.Destroy()
-	raw, err := copy.Image(ctx, trust, to, from, &copy.Options{
-		SourceCtx: sys, DestinationCtx: sys, PreserveDigests: true,
+	raw, err := im.copyOut(ctx, from, to, &copy.Options{
+		SourceCtx: sys, DestinationCtx: sys, PreserveDigests: true, ProgressInterval: reportEvery,
 		SignBySigstorePrivateKeyFile: o.SigstoreKey, SignSigstorePrivateKeyPassphrase: o.Passphrase,
-	})
+	}, o)
+	if err == nil && o.SignBy != "" {
+		err = signed.sign(raw, gpg{ctx, o.Passphrase}, o.SignBy)
+	}
 	if err != nil {
 		return "", fmt.Errorf("push artifact %s: %w", s, explainPull(err, n.Registry))
 	}

@@ -61,9 +61,13 @@ func (im *Images) manifest(img *storage.Image) (imgspecv1.Manifest, error) {
 	return m, nil
 }
 
-// contentSize is the number of bytes in the image's layers as unpacked, each counted once.
+// contentSize is the number of bytes in the image's layers as unpacked, each counted once, and in its manifests and
+// configuration.
 func (im *Images) contentSize(img *storage.Image) (int64, error) {
 	var total int64
+	for _, n := range img.BigDataSizes {
+		total += n
+	}
 	for id := img.TopLayer; id != ""; {
 		l, err := im.store.Layer(id)
 		if err != nil {

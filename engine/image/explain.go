@@ -79,7 +79,7 @@ func explainPull(err error, registry string) error {
 		return say(registry + " does not speak TLS: give --tls-verify=false, or set insecure=true for it in registries.conf")
 	case errors.As(err, &unknown):
 		return say("the certificate of " + registry + " is signed by nobody this machine knows: put the CA into /etc/containers/certs.d/" + registry + "/ca.crt")
-	case errors.Is(err, syscall.ECONNREFUSED) && registry == name.Local:
+	case errors.Is(err, syscall.ECONNREFUSED) && registry == name.Local && !strings.Contains(err.Error(), "at destination"):
 		return say("it is not in the store, and no registry has names of localhost, which are for images loaded or built here: load it with berth load")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return say("nothing answers at " + registry + " (connection refused): is the registry running, and is the port right?")

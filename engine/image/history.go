@@ -5,7 +5,10 @@ package image
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"go.podman.io/storage"
 )
 
 // Step is one line of an image's history, the newest first.
@@ -79,6 +82,50 @@ type Node struct {
 	ID   string
 	Size int64
 	Tops []string // names of the images of which it is the top layer
+	Kids []Node   // layers upon it, as Requires finds them
+}
+
+// Requires returns the top layer of an image with the layers upon it: those of the images that are based on it.
+func (im *Images) Requires(s string) (Summary, []Node, error) {
+	img, _, err := im.lookup(s)
+	if err != nil {
+		return Summary{}, nil, err
+	}
+	owners, err := im.byTopLayer()
+	if err != nil {
+		return Summary{}, nil, err
+	}
+	layers, err := im.store.Layers()
+	if err != nil {
+		return Summary{}, nil, fmt.Errorf("list layers: %w", err)
+	}
+	var above func(match func(storage.Layer) bool) []Node
+	above = func(match func(storage.Layer) bool) (nodes []Node) {
+		for _, l := range layers {
+			if match(l) && (l.ID == img.TopLayer || isImages(l.ID, layers, owners)) {
+				n := node(l.ID, l.UncompressedSize, owners)
+				n.Kids = above(func(k storage.Layer) bool { return k.Parent == l.ID })
+				nodes = append(nodes, n)
+			}
+		}
+		slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+		return nodes
+	}
+	return im.summary(img), above(func(l storage.Layer) bool { return l.ID == img.TopLayer }), nil
+}
+
+// isImages tells whether an image ends at a layer or above it; a container's own layer is no image's.
+func isImages(id string, layers []storage.Layer, owners map[string][]owner) bool {
+	return len(owners[id]) > 0 || slices.ContainsFunc(layers, func(l storage.Layer) bool { return l.Parent == id && isImages(l.ID, layers, owners) })
+}
+
+func node(id string, size int64, owners map[string][]owner) Node {
+	n := Node{ID: id, Size: max(size, 0)}
+	for _, o := range owners[id] {
+		n.Tops = append(n.Tops, o.names...)
+	}
+	slices.Sort(n.Tops)
+	return n
 }
 
 // Tree returns the layers of an image.
@@ -97,12 +144,7 @@ func (im *Images) Tree(s string) (Summary, []Node, error) {
 		if err != nil {
 			return Summary{}, nil, fmt.Errorf("layers of %s: %w", s, err)
 		}
-		n := Node{ID: id, Size: max(l.UncompressedSize, 0)}
-		for _, o := range owners[id] {
-			n.Tops = append(n.Tops, o.names...)
-		}
-		slices.Sort(n.Tops)
-		nodes, id = append(nodes, n), l.Parent
+		nodes, id = append(nodes, node(id, l.UncompressedSize, owners)), l.Parent
 	}
 	return im.summary(img), nodes, nil
 }

@@ -30,8 +30,11 @@ type Summary struct {
 	ReadOnly   bool              `json:"ReadOnly"` // it is in an additional store
 	Arch       string            `json:"Arch"`
 	OS         string            `json:"Os"`
+	History    []string          `json:"History"` // names that it had
 
 	unfinished bool
+	list       bool   // it is a list of images
+	top        string // its top layer
 }
 
 // List returns the images that match all filters, the newest first. See the text of the verb images for the filters.
@@ -78,8 +81,8 @@ func (im *Images) summaries(filters []string) ([]Summary, error) {
 func (im *Images) summary(img *storage.Image) Summary {
 	s := Summary{
 		ID: img.ID, Names: img.Names, Digest: img.Digest.String(), Digests: repoDigests(img.Names, img.Digests),
-		Created: img.Created, Dangling: len(img.Names) == 0, ReadOnly: img.ReadOnly,
-		unfinished: unfinished(img),
+		Created: img.Created, Dangling: len(img.Names) == 0, ReadOnly: img.ReadOnly, History: img.NamesHistory,
+		unfinished: unfinished(img), list: slices.Contains(img.BigDataNames, instancesKey), top: img.TopLayer,
 	}
 	s.Size, _ = im.contentSize(img)
 	c, err := im.config(img)
@@ -141,16 +144,22 @@ func (im *Images) filter(key, value string) (func(Summary) bool, error) {
 		}, nil
 	case "id":
 		return func(s Summary) bool { return strings.HasPrefix(s.ID, strings.TrimPrefix(value, "sha256:")) }, nil
+	case "digest":
+		return func(s Summary) bool {
+			return slices.ContainsFunc(append(s.Digests, s.Digest), func(d string) bool {
+				return strings.HasPrefix(d[strings.IndexByte(d, '@')+1:], value)
+			})
+		}, nil
 	case "label":
 		return hasLabel(value), nil
-	case "dangling", "readonly":
-		want, err := strconv.ParseBool(value)
-		if err != nil {
-			return nil, fmt.Errorf("%q is neither true nor false", value)
-		}
-		return func(s Summary) bool {
-			return map[string]bool{"dangling": s.Dangling, "readonly": s.ReadOnly}[key] == want
-		}, nil
+	case "label!":
+		has := hasLabel(value)
+		return func(s Summary) bool { return !has(s) }, nil
+	case "dangling", "readonly", "containers", "intermediate", "manifest":
+		return im.yesOrNo(key, value)
+	case "until":
+		at, err := when(value, time.Now())
+		return func(s Summary) bool { return s.Created.Before(at) }, err
 	case "before", "since", "after":
 		img, _, err := im.lookup(value)
 		if err != nil {
@@ -162,7 +171,29 @@ func (im *Images) filter(key, value string) (func(Summary) bool, error) {
 		}
 		return func(s Summary) bool { return s.Created.After(than) }, nil
 	}
-	return nil, fmt.Errorf("there is no filter %q; there are reference, id, label, dangling, readonly, before and since", key)
+	return nil, fmt.Errorf("there is no filter %q; there are reference, id, digest, label, label!, dangling, intermediate, readonly, containers, manifest, before, since and until", key)
+}
+
+// yesOrNo are the filters that an image passes or does not.
+func (im *Images) yesOrNo(key, value string) (func(Summary) bool, error) {
+	want, err := strconv.ParseBool(value)
+	if err != nil {
+		return nil, fmt.Errorf("%q is neither true nor false", value)
+	}
+	parents := map[string]bool{}
+	if key == "intermediate" {
+		layers, err := im.store.Layers()
+		if err != nil {
+			return nil, fmt.Errorf("list layers: %w", err)
+		}
+		for _, l := range layers {
+			parents[l.Parent] = true
+		}
+	}
+	return func(s Summary) bool {
+		return want == map[string]bool{"dangling": s.Dangling, "readonly": s.ReadOnly, "containers": s.Containers > 0,
+			"intermediate": s.Dangling && s.top != "" && parents[s.top], "manifest": s.list}[key]
+	}, nil
 }
 
 func hasLabel(want string) func(Summary) bool {

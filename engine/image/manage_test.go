@@ -138,6 +138,15 @@ func TestList(t *testing.T) {
 		{"since=db", []string{none}},
 		{"dangling=false since=web:1", []string{db}},
 		{"readonly=true", nil},
+		{"containers=false manifest=false intermediate=false", []string{none, db, web}},
+		{"containers=true", nil},
+		{"manifest=true", nil},
+		{"intermediate=true", nil},
+		{"until=1960-01-01", nil},
+		{"until=1s", []string{none, db, web}},
+		{"digest=sha256:", []string{none, db, web}},
+		{"digest=sha256:0", nil},
+		{"label!=nothing", []string{none, db, web}},
 	} {
 		list, err := im.List(strings.Fields(c.filters))
 		if err != nil {

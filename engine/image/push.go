@@ -37,6 +37,7 @@ type PushOptions struct {
 	Format           string // oci, v2s2 or v2s1; empty: as the image is
 	Compression      string // gzip, zstd or zstd:chunked; empty: as the layers are, gzip for those that are not
 	Level            *int
+	CompressDir      bool // dir: compress what is not
 	ForceCompression bool // compress anew what is compressed otherwise
 	RemoveSignatures bool
 	SigstoreKey      string // private key with which to sign
@@ -50,13 +51,18 @@ type PushOptions struct {
 // Registry says how to talk to a registry.
 type Registry struct {
 	AuthFile       string
+	CompatAuthFile string // of Docker's form, for logins
 	CertDir        string
 	User, Password string
 	TLSVerify      *bool // nil: registries.conf decides
 }
 
 func (im *Images) registryContext(r Registry) *types.SystemContext {
-	return im.pullContext(PullOptions{AuthFile: r.AuthFile, CertDir: r.CertDir, User: r.User, Password: r.Password, TLSVerify: r.TLSVerify})
+	sys := im.pullContext(PullOptions{AuthFile: r.AuthFile, CertDir: r.CertDir, User: r.User, Password: r.Password, TLSVerify: r.TLSVerify})
+	if r.CompatAuthFile != "" { // which the library takes in the place of the other one
+		sys.DockerCompatAuthFilePath, sys.AuthFilePath = r.CompatAuthFile, r.AuthFile
+	}
+	return sys
 }
 
 // formats are the manifest types by the names that people give them.
@@ -154,7 +160,7 @@ func (o PushOptions) copyOptions(sys *types.SystemContext) (*copy.Options, error
 		}
 		sys.CompressionFormat = &algorithm
 	}
-	sys.CompressionLevel = o.Level
+	sys.CompressionLevel, sys.DirForceCompress = o.Level, o.CompressDir
 	return &copy.Options{
 		SourceCtx: sys, DestinationCtx: sys, ForceManifestMIMEType: mime, RemoveSignatures: o.RemoveSignatures, ForceCompressionFormat: o.ForceCompression,
 		SignBySigstorePrivateKeyFile: o.SigstoreKey, SignSigstorePrivateKeyPassphrase: o.Passphrase,

@@ -183,6 +183,15 @@ func TestHistoryAndTree(t *testing.T) {
 	if err != nil || len(nodes) != 2 || !slices.Equal(nodes[0].Tops, []string{"localhost/web:latest"}) || len(nodes[1].Tops) != 0 {
 		t.Errorf("%+v, %v", nodes, err)
 	}
+	based := twoLayers(t, "based")
+	based.Layers = append(based.Layers, layer(t, "third", "x"))
+	if _, err := im.LoadStream(t.Context(), bytes.NewReader(imageFiles(t, archive.OCI, based).tar(t)), "based"); err != nil {
+		t.Fatal(err)
+	}
+	_, nodes, err = im.Requires("web")
+	if err != nil || len(nodes) != 1 || nodes[0].Tops[0] != "localhost/web:latest" || len(nodes[0].Kids) != 1 || nodes[0].Kids[0].Tops[0] != "localhost/based:latest" {
+		t.Errorf("%+v, %v", nodes, err)
+	}
 	steps, err := im.History("web")
 	if err != nil {
 		t.Fatal(err)

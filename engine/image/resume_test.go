@@ -48,11 +48,19 @@ const parts = 32
 
 // The link is cut at every 32nd of the layer; what had come is not fetched again.
 func TestLinkIsCut(t *testing.T) {
+	cutLink(t, 12<<20)
+}
+
+// With a whole-sized layer: go test -bench CutLink -benchtime 1x.
+func BenchmarkCutLink(b *testing.B) {
+	cutLink(b, 200<<20)
+}
+
+func cutLink(t testing.TB, size int64) {
 	r := startRegistry(t)
-	const size = 12 << 20
-	r.push(t, "noise", "1", noise(t, size))
+	r.push(t, "noise", "1", noise(t, int(size)))
 	link := newBadLink(t, r.host)
-	im := openStore(t)
+	im := openStoreWith(t, Options{})
 	link.gentle = true
 	cuts := 0
 	link.breakAt(size/parts, func() int64 { cuts++; return link.sent.Load() + size/parts })
@@ -60,7 +68,7 @@ func TestLinkIsCut(t *testing.T) {
 	if _, err := im.Pull(t.Context(), link.host()+"/noise:1", o); err != nil {
 		t.Fatal(err)
 	}
-	checkNoise(t, im, link.host()+"/noise:1", size)
+	checkNoise(t, im, link.host()+"/noise:1", int(size))
 	t.Logf("%d cuts, %d bytes of %d", cuts, link.sent.Load(), size)
 	if sent := link.sent.Load(); cuts < parts-1 || sent > size*11/10 {
 		t.Errorf("%d cuts, and %d bytes were sent for a layer of %d", cuts, sent, size)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 
+	units "github.com/docker/go-units"
+
 	"github.com/berth-pods/berth/engine/image"
 )
 
@@ -29,7 +31,7 @@ func runArtifactPull(ctx context.Context, c call) error {
 }
 
 func runArtifactPush(ctx context.Context, c call) error {
-	r, err := c.registry()
+	o, err := pushOptions(c)
 	if err != nil {
 		return fmt.Errorf("artifact push: %w", err)
 	}
@@ -37,7 +39,7 @@ func runArtifactPush(ctx context.Context, c call) error {
 	if len(c.args) > 1 {
 		dest = c.args[1]
 	}
-	d, err := c.images.PushArtifact(ctx, c.args[0], dest, image.PushOptions{Registry: r})
+	d, err := c.images.PushArtifact(ctx, c.args[0], dest, o)
 	if err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func runArtifactList(_ context.Context, c call) error {
 	var rows []any
 	for _, a := range all {
 		repository, tag := splitForList(a.Name)
-		r := artifactRow{repository, tag, strings.TrimPrefix(a.Digest, "sha256:"), image.HumanSize(a.Size())}
+		r := artifactRow{repository, tag, strings.TrimPrefix(a.Digest, "sha256:"), units.HumanSizeWithPrecision(float64(a.Size()), 3)}
 		if !c.flags.yes("no-trunc") {
 			r.Digest = shortID(r.Digest, false)
 		}

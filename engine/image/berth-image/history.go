@@ -49,7 +49,7 @@ func runHistory(_ context.Context, c call) error {
 
 func (c call) step(s image.Step) step {
 	full, human := c.flags.yes("no-trunc"), c.flags.yes("human")
-	r := step{ID: "<missing>", CreatedBy: s.CreatedBy, Size: image.HumanSize(s.Size), Comment: s.Comment, Tags: s.Tags}
+	r := step{ID: "<missing>", CreatedBy: s.CreatedBy, Size: units.HumanSizeWithPrecision(float64(s.Size), 3), Comment: s.Comment, Tags: s.Tags}
 	if s.ID != "" {
 		r.ID = shortID(s.ID, false)
 		if full {
@@ -71,28 +71,37 @@ func (c call) step(s image.Step) step {
 }
 
 func runTree(_ context.Context, c call) error {
-	s, nodes, err := c.images.Tree(c.args[0])
+	find := c.images.Tree
+	if c.flags.yes("whatrequires") {
+		find = c.images.Requires
+	}
+	s, nodes, err := find(c.args[0])
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Out, "Image ID: %s\nTags:     [%s]\nSize:     %s\n", shortID(s.ID, false), strings.Join(s.Names, " "), image.HumanSize(s.Size))
+	fmt.Fprintf(c.Out, "Image ID: %s\nTags:     [%s]\nSize:     %s\n", shortID(s.ID, false), strings.Join(s.Names, " "), units.HumanSizeWithPrecision(float64(s.Size), 4))
 	if len(nodes) == 0 {
 		fmt.Fprintln(c.Out, "No Image Layers")
 		return nil
 	}
 	fmt.Fprintln(c.Out, "Image Layers")
+	c.printNodes("", nodes)
+	return nil
+}
+
+func (c call) printNodes(indent string, nodes []image.Node) {
 	for i, n := range nodes {
-		branch := "├── "
+		branch, below := "├── ", "│   "
 		if i == len(nodes)-1 {
-			branch = "└── "
+			branch, below = "└── ", "    "
 		}
 		top := ""
 		if len(n.Tops) > 0 {
 			top = " Top Layer of: [" + strings.Join(n.Tops, " ") + "]"
 		}
-		fmt.Fprintf(c.Out, "%sID: %s Size: %7s%s\n", branch, shortID(n.ID, false), image.HumanSize(n.Size), top)
+		fmt.Fprintf(c.Out, "%s%sID: %s Size: %7s%s\n", indent, branch, shortID(n.ID, false), units.HumanSizeWithPrecision(float64(n.Size), 4), top)
+		c.printNodes(indent+below, n.Kids)
 	}
-	return nil
 }
 
 func runPrune(_ context.Context, c call) error {

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"text/template"
 	"time"
+	"unicode"
 
 	units "github.com/docker/go-units"
 
@@ -22,6 +23,7 @@ import (
 // A listing says how the verb images prints.
 type listing struct {
 	quiet, full, digests, bare bool
+	history                    bool
 	format, sort               string
 }
 
@@ -31,6 +33,7 @@ type row struct {
 	Size, CreatedSince, CreatedAt   string
 	Created, CreatedTime            string
 	VirtualSize                     int64
+	History                         string
 	Names, RepoTags, RepoDigests    []string
 	Labels                          map[string]string
 	Containers                      int
@@ -62,6 +65,9 @@ func printImages(w io.Writer, all []image.Summary, l listing) error {
 	if l.digests {
 		l.format = strings.Replace(l.format, "\t{{.ID}}", "\t{{.Digest}}\t{{.ID}}", 1)
 	}
+	if l.history {
+		l.format += "\t{{.History}}"
+	}
 	return printTemplate(w, rows, l)
 }
 
@@ -70,7 +76,7 @@ func rows(all []image.Summary, full bool) []row {
 	for _, s := range all {
 		r := row{
 			Digest: s.Digest, Names: s.Names, RepoTags: s.Names, RepoDigests: s.Digests, Labels: s.Labels, Containers: s.Containers,
-			Size: image.HumanSize(s.Size), VirtualSize: s.Size, CreatedAt: s.Created.UTC().Format("2006-01-02 15:04:05 -0700 MST"),
+			Size: sizeOf(s.Size), History: strings.Join(s.History, ", "), VirtualSize: s.Size, CreatedAt: s.Created.UTC().Format("2006-01-02 15:04:05 -0700 MST"),
 			CreatedSince: units.HumanDuration(time.Since(s.Created)) + " ago",
 			Dangling:     s.Dangling, IsDangling: s.Dangling, ReadOnly: s.ReadOnly, IsReadOnly: s.ReadOnly,
 			created: s.Created, size: s.Size, Repository: none, Tag: none,
@@ -86,6 +92,13 @@ func rows(all []image.Summary, full bool) []row {
 		}
 	}
 	return rows
+}
+
+// sizeOf is a size as Podman lists it: 2.18 MB.
+func sizeOf(n int64) string {
+	s := units.HumanSizeWithPrecision(float64(n), 3)
+	i := strings.IndexFunc(s, unicode.IsLetter)
+	return s[:i] + " " + s[i:]
 }
 
 func shortID(id string, full bool) string {
@@ -151,6 +164,9 @@ func printTemplate(w io.Writer, rows []row, l listing) error {
 func printRows(w io.Writer, format string, rows []any, example any, bare bool) error {
 	format, isTable := strings.CutPrefix(format, "table ")
 	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format)
+	if isTable {
+		format = strings.ReplaceAll(format, "}} {{", "}}\t{{")
+	}
 	t, err := newTemplate(format)
 	if err != nil {
 		return err
@@ -160,7 +176,11 @@ func printRows(w io.Writer, format string, rows []any, example any, bare bool) e
 	}
 	tabs := tabwriter.NewWriter(w, 12, 2, 2, ' ', 0)
 	if isTable && !bare {
-		fmt.Fprintln(tabs, header(format))
+		h := header(format)
+		if _, is := example.(step); is {
+			h = strings.ReplaceAll(h, "IMAGE ID", "ID")
+		}
+		fmt.Fprintln(tabs, h)
 	}
 	for _, r := range rows {
 		var line bytes.Buffer
@@ -176,7 +196,7 @@ func header(format string) string {
 	return strings.NewReplacer("{{.Repository}}", "REPOSITORY", "{{.Tag}}", "TAG", "{{.ID}}", "IMAGE ID", "{{.Id}}", "IMAGE ID", "{{.Digest}}", "DIGEST",
 		"{{.CreatedSince}}", "CREATED", "{{.CreatedAt}}", "CREATED AT", "{{.Created}}", "CREATED", "{{.Size}}", "SIZE", "{{.Names}}", "NAMES",
 		"{{.Labels}}", "LABELS", "{{.CreatedBy}}", "CREATED BY", "{{.Comment}}", "COMMENT", "{{.Name}}", "NAME", "{{.Description}}", "DESCRIPTION",
-		"{{.Stars}}", "STARS", "{{.Official}}", "OFFICIAL", "{{.Automated}}", "AUTOMATED", "{{.Index}}", "INDEX", "{{.Containers}}", "CONTAINERS").Replace(format)
+		"{{.Stars}}", "STARS", "{{.Official}}", "OFFICIAL", "{{.Automated}}", "AUTOMATED", "{{.Index}}", "INDEX", "{{.History}}", "HISTORY", "{{.RepoDigests}}", "REPO DIGESTS", "{{.Containers}}", "CONTAINERS").Replace(format)
 }
 
 func newTemplate(format string) (*template.Template, error) {
@@ -208,6 +228,7 @@ type jsonImage struct {
 	Dangling    bool `json:",omitempty"`
 	Arch        string
 	Digest      string
+	History     []string
 	Names       []string
 	Os          string
 	Created     int64 // seconds since 1970
@@ -219,7 +240,7 @@ func jsonList(all []image.Summary) []jsonImage {
 	for _, s := range all {
 		list = append(list, jsonImage{
 			ID: s.ID, RepoTags: s.Names, RepoDigests: s.Digests, Size: s.Size, VirtualSize: s.Size, Labels: s.Labels, Containers: s.Containers,
-			ReadOnly: s.ReadOnly, Dangling: s.Dangling, Arch: s.Arch, Os: s.OS, Digest: s.Digest, Names: s.Names,
+			ReadOnly: s.ReadOnly, Dangling: s.Dangling, Arch: s.Arch, Os: s.OS, Digest: s.Digest, History: s.History, Names: s.Names,
 			Created: s.Created.Unix(), CreatedAt: s.Created,
 		})
 	}

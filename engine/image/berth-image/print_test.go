@@ -26,6 +26,14 @@ func TestPrinting(t *testing.T) {
 		{"history web:1", "CREATED BY", 0},
 		{"history nope", "no such image", 125},
 		{"image tree web:1", "No Image Layers", 0},
+		{"image tree --whatrequires web:1", "No Image Layers", 0},
+		{"history web:1", "ID          CREATED", 0},
+		{"images --history", "HISTORY", 0},
+		{"images --filter until=x", "is no time", 125},
+		{"images --filter manifest=x", "neither true nor false", 125},
+		{"search --list-tags --filter stars=1 x.example/web", "--filter is about what a search finds", 125},
+		{"login --secret x --password y host", "--secret has the password", 125},
+		{"push --encryption-key x web:1", "encrypted images are not supported", 125},
 		{"image prune", "Go on? [y/N]", 0},
 		{"image exists web:1", "", 0},
 		{"push web:1 web:9", "names no registry", 125},
@@ -49,4 +57,20 @@ func TestPrinting(t *testing.T) {
 	}
 	s.want(1, "", "", "image", "exists", "web:1")
 	s.want(0, "Loaded image: localhost/web:1\nLoaded image: localhost/web:2\n", "", "load", "-q", "-i", filepath.Join(dir, "out.tar"))
+}
+
+// Sizes and tables are as Podman prints them.
+func TestPodmansForms(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 11331: "11.3 kB", 2175602: "2.18 MB", 1e9: "1 GB", 123456789: "123 MB"} {
+		if got := sizeOf(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+	var b strings.Builder
+	if err := printRows(&b, "table {{.ID}} {{.Repository}}", []any{row{ID: "e500cddd5270", Repository: "localhost/two"}}, row{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if want := "IMAGE ID      REPOSITORY\ne500cddd5270  localhost/two\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
 }

@@ -48,7 +48,7 @@ func pushOptions(c call) (image.PushOptions, error) {
 	r, err := c.registry()
 	o := image.PushOptions{
 		Registry: r, Format: f.text("format"), Compression: f.text("compression-format"), Level: f.given("compression-level"),
-		ForceCompression: f.yes("force-compression"), RemoveSignatures: f.yes("remove-signatures"), SigstoreKey: f.text("sign-by-sigstore-private-key"), SignBy: f.text("sign-by"),
+		CompressDir: f.yes("compress"), ForceCompression: f.yes("force-compression"), RemoveSignatures: f.yes("remove-signatures"), SigstoreKey: f.text("sign-by-sigstore-private-key"), SignBy: f.text("sign-by"),
 		All: f.yes("all"), Retry: f.number("retry"), RetryDelay: f.duration("retry-delay"),
 	}
 	if err != nil {

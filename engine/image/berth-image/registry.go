@@ -4,14 +4,17 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"strconv"
 	"strings"
 
 	"github.com/berth-pods/berth/engine/image"
+	"github.com/berth-pods/berth/engine/proc"
 )
 
 // which is the registry that an account verb is about.
@@ -35,7 +38,7 @@ func runLogin(ctx context.Context, c call) error {
 	if c.flags.yes("get-login") {
 		return c.printLogin(a, key, r)
 	}
-	if r.User, r.Password, err = c.account(a, key, r); err != nil {
+	if r.User, r.Password, err = c.account(ctx, a, key, r); err != nil {
 		return fmt.Errorf("login: %w", err)
 	}
 	where, err := a.Login(ctx, key, r)
@@ -62,8 +65,15 @@ func (c call) printLogin(a *image.Accounts, key string, r image.Registry) error 
 }
 
 // account finds out user and password, by asking where somebody can be asked.
-func (c call) account(a *image.Accounts, key string, r image.Registry) (user, password string, err error) {
+func (c call) account(ctx context.Context, a *image.Accounts, key string, r image.Registry) (user, password string, err error) {
 	user, password = c.flags.text("username"), c.flags.text("password")
+	if secret := c.flags.text("secret"); secret != "" {
+		if password != "" || c.flags.yes("password-stdin") {
+			return "", "", errors.New("--secret has the password: leave --password and --password-stdin out")
+		}
+		password, err = c.secret(ctx, secret)
+		return cmp.Or(user, secret), password, err
+	}
 	if c.flags.yes("password-stdin") {
 		if user == "" {
 			return "", "", errors.New("--password-stdin needs --username too")
@@ -95,9 +105,22 @@ func (c call) account(a *image.Accounts, key string, r image.Registry) (user, pa
 	return user, password, err
 }
 
+// secret asks berth, which knows the drivers, for the value of a secret.
+func (c call) secret(ctx context.Context, name string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return "", err
+	}
+	out, err := proc.Run(ctx, proc.Command{Path: path, Args: []string{"secret", "inspect", "--showsecret", "--format", "{{.SecretData}}", "--", name}})
+	if err != nil {
+		return "", fmt.Errorf("--secret %s: %w", name, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 func runLogout(_ context.Context, c call) error {
 	a := image.OpenAccounts()
-	r := image.Registry{AuthFile: c.flags.text("authfile")}
+	r := image.Registry{AuthFile: c.flags.text("authfile"), CompatAuthFile: c.flags.text("compat-auth-file")}
 	if c.flags.yes("all") {
 		if len(c.args) > 0 {
 			return errors.New("logout: --all takes no registry")
@@ -131,8 +154,14 @@ func runSearch(ctx context.Context, c call) error {
 		return fmt.Errorf("search: %w", err)
 	}
 	format := "table {{.Name}}\t{{.Description}}"
+	if c.flags.yes("compatible") {
+		format += "\t{{.Stars}}\t{{.Official}}\t{{.Automated}}"
+	}
 	find := a.Search
 	if c.flags.yes("list-tags") {
+		if len(c.flags.texts("filter")) > 0 {
+			return errors.New("search: --filter is about what a search finds, and not about --list-tags")
+		}
 		find, format = a.Tags, "table {{.Name}}\t{{.Tag}}"
 	}
 	found, err := find(ctx, c.args[0], limit, r)

@@ -83,7 +83,7 @@ func credentials(c call, o image.PullOptions) (image.PullOptions, error) {
 // registry is what the flags say about talking to one. The password is asked for on a terminal when --creds has only the
 // user.
 func (c call) registry() (image.Registry, error) {
-	r := image.Registry{AuthFile: c.flags.text("authfile"), CertDir: c.flags.text("cert-dir"), TLSVerify: c.flags.tristate("tls-verify")}
+	r := image.Registry{AuthFile: c.flags.text("authfile"), CompatAuthFile: c.flags.text("compat-auth-file"), CertDir: c.flags.text("cert-dir"), TLSVerify: c.flags.tristate("tls-verify")}
 	user, password, complete := strings.Cut(c.flags.text("creds"), ":")
 	if user == "" && !complete {
 		return r, nil
@@ -148,7 +148,7 @@ func runImages(_ context.Context, c call) error {
 	}
 	return printImages(c.Out, list, listing{
 		quiet: c.flags.yes("quiet"), full: c.flags.yes("no-trunc"), digests: c.flags.yes("digests"),
-		bare: c.flags.yes("noheading"), format: c.flags.text("format"), sort: c.flags.text("sort"),
+		bare: c.flags.yes("noheading"), history: c.flags.yes("history"), format: c.flags.text("format"), sort: c.flags.text("sort"),
 	})
 }
 

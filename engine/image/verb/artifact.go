@@ -1,5 +1,7 @@
 package verb
 
+import "slices"
+
 // artifactVerbs are about files that registries keep beside images.
 func artifactVerbs() []Verb {
 	return []Verb{
@@ -40,10 +42,10 @@ func artifactVerbs() []Verb {
 			}...)},
 		{Name: "artifact push", Args: "ARTIFACT [DESTINATION]", Min: 1, Max: 2,
 			Doc: "Write an artifact to the registry that is in its name, or in the destination.",
-			Flags: append(registryFlags(), []Flag{
+			Flags: slices.Concat(registryFlags(), []Flag{
 				{Name: "digestfile", Kind: String, Value: "FILE", Doc: "write the digest of the manifest into this file"},
 				{Name: "quiet", Short: "q", Kind: Bool, Doc: "print nothing"},
-			}...)},
+			}, againFlags(), signFlags())},
 		{Name: "artifact rm", Aliases: []string{"artifact remove"}, Args: "[ARTIFACT…]", Min: 0, Max: -1,
 			Doc: "Remove artifacts with the files that no other artifact has.",
 			Flags: []Flag{

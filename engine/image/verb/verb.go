@@ -122,7 +122,10 @@ func imageVerbs() []Verb {
 			Doc:   "Print the digest of what the registry has under the name of an image, without fetching it.",
 			Flags: registryFlags()},
 		{Name: "image tree", Args: "IMAGE", Min: 1, Max: 1,
-			Doc: "Show the layers of an image, and which images end at each."},
+			Doc: "Show the layers of an image, and which images end at each.",
+			Flags: []Flag{
+				{Name: "whatrequires", Kind: Bool, Doc: "show the layers upon the image instead, which are of the images based on it"},
+			}},
 		{Name: "image mount", Args: "[IMAGE…]", Min: 0, Max: -1,
 			Doc: "Mount images to be read and print where, or list those that are mounted.",
 			Flags: []Flag{
@@ -144,6 +147,7 @@ func imageVerbs() []Verb {
 			Doc: "Remove images without a name that no container uses, and what is left of pulls that were given up.",
 			Flags: []Flag{
 				{Name: "all", Short: "a", Kind: Bool, Doc: "every image that no container uses, except for the last good ones of auto-update"},
+				{Name: "build-cache", Kind: Bool, Doc: "accepted: there is no cache of builds"},
 				{Name: "filter", Kind: Strings, Value: "KEY=VALUE", Doc: "until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]; all must match"},
 				{Name: "force", Short: "f", Kind: Bool, Doc: "do not ask"},
 			}},
@@ -180,6 +184,7 @@ func imageVerbs() []Verb {
 			Flags: []Flag{
 				{Name: "all", Short: "a", Kind: Bool, Doc: "those for all registries"},
 				{Name: "authfile", Kind: String, Value: "FILE", Doc: "credentials file, instead of auth.json and of $REGISTRY_AUTH_FILE"},
+				{Name: "compat-auth-file", Kind: String, Value: "FILE", Doc: "Docker's configuration file, in which the credentials are"},
 			}},
 		{Name: "search", Aliases: []string{"image search"}, Args: "TERM", Min: 1, Max: 1,
 			Doc:   "Ask a registry, or the search registries of registries.conf, for images.",
@@ -198,22 +203,38 @@ func registryFlags() []Flag {
 }
 
 func pushFlags() []Flag {
-	return append(registryFlags(), []Flag{
+	return slices.Concat(registryFlags(), []Flag{
 		{Name: "all", Kind: Bool, Doc: "of a list of images, all, and not only the one for this machine"},
+		{Name: "compress", Kind: Bool, Doc: "dir: compress the layers"},
 		{Name: "compression-format", Kind: String, Value: "gzip|zstd|zstd:chunked", Doc: "compress layers so; as they are when not given, gzip for those that are not compressed"},
 		{Name: "compression-level", Kind: Int, Value: "N", Doc: "how hard to compress: 1 to 9 for gzip, 1 to 20 for zstd"},
 		{Name: "digestfile", Kind: String, Value: "FILE", Doc: "write the digest of the manifest that the registry has into this file"},
+		{Name: "disable-content-trust", Kind: Bool, Doc: "accepted, as Docker has it: policy.json decides"},
+		{Name: "encrypt-layer", Kind: Unoffered, Value: "N", Doc: "encrypted images are not supported"},
+		{Name: "encryption-key", Kind: Unoffered, Value: "KEY", Doc: "encrypted images are not supported"},
 		{Name: "force-compression", Kind: Bool, Doc: "compress layers anew that are compressed in another way"},
 		{Name: "format", Short: "f", Kind: String, Value: "oci|v2s2|v2s1", Doc: "type of the manifest; as the image has it when not given"},
 		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print nothing"},
 		{Name: "remove-signatures", Kind: Bool, Doc: "leave the signatures of the image out"},
+	}, againFlags(), signFlags())
+}
+
+// againFlags say how often a registry is tried.
+func againFlags() []Flag {
+	return []Flag{
 		{Name: "retry", Kind: Int, Value: "N", Default: "3", Doc: "how often to try again when the link or the registry fails"},
 		{Name: "retry-delay", Kind: Duration, Value: "TIME", Doc: "wait this long between tries; 1s, 2s, 4s … with some jitter when not given"},
+	}
+}
+
+// signFlags say who signs what is pushed.
+func signFlags() []Flag {
+	return []Flag{
 		{Name: "sign-by", Kind: String, Value: "KEY", Doc: "sign with this GPG key; the signature goes where registries.d says, /var/lib/containers/sigstore when it does not"},
 		{Name: "sign-by-sigstore", Kind: Unoffered, Value: "FILE", Doc: "parameter files of Fulcio and Rekor are not supported: sign with --sign-by-sigstore-private-key"},
 		{Name: "sign-by-sigstore-private-key", Kind: String, Value: "FILE", Doc: "sign with this private key; registries.d must say use-sigstore-attachments for the registry"},
 		{Name: "sign-passphrase-file", Kind: String, Value: "FILE", Doc: "file whose first line is the passphrase of the key"},
-	}...)
+	}
 }
 
 func saveFlags() []Flag {
@@ -242,17 +263,20 @@ func loginFlags() []Flag {
 	return []Flag{
 		{Name: "authfile", Kind: String, Value: "FILE", Doc: "credentials file, instead of auth.json and of $REGISTRY_AUTH_FILE"},
 		{Name: "cert-dir", Kind: String, Value: "DIR", Doc: "directory with *.crt, *.cert and *.key for the registry"},
+		{Name: "compat-auth-file", Kind: String, Value: "FILE", Doc: "Docker's configuration file, in which the credentials are to be instead"},
 		{Name: "get-login", Kind: Bool, Doc: "print the user whose credentials are stored, and do nothing"},
 		{Name: "password", Short: "p", Kind: String, Value: "PASSWORD", Doc: "password; others can see it while the command runs, so prefer --password-stdin"},
 		{Name: "password-stdin", Kind: Bool, Doc: "read the password from standard input"},
 		{Name: "tls-verify", Kind: Tristate, Doc: "false: also accept plain HTTP and certificates that cannot be verified"},
 		{Name: "username", Short: "u", Kind: String, Value: "USER", Doc: "user"},
+		{Name: "secret", Kind: String, Value: "NAME", Doc: "take the password from this secret of berth secret; the user is that of --username, else NAME"},
 		{Name: "verbose", Short: "v", Kind: Bool, Doc: "say where the credentials are stored"},
 	}
 }
 
 func searchFlags() []Flag {
 	return append(registryFlags(), []Flag{
+		{Name: "compatible", Kind: Bool, Doc: "with the columns of Docker: stars, official and automated too"},
 		{Name: "filter", Short: "f", Kind: Strings, Value: "KEY=VALUE", Doc: "stars=N, is-official=BOOL, is-automated=BOOL; all must match"},
 		{Name: "format", Kind: String, Value: "json|TEMPLATE", Doc: "JSON, or a Go template per answer"},
 		{Name: "limit", Kind: Int, Value: "N", Default: "25", Doc: "so many answers of each registry at most"},
@@ -269,6 +293,7 @@ func pullFlags() []Flag {
 		{Name: "cert-dir", Kind: String, Value: "DIR", Doc: "directory with *.crt, *.cert and *.key for the registry"},
 		{Name: "creds", Kind: String, Value: "USER:PASSWORD", Doc: "credentials for this pull; the password is asked for on a terminal when it is left out"},
 		{Name: "decryption-key", Kind: Unoffered, Value: "KEY", Doc: "encrypted images are not supported: decrypt the image when it is copied to your registry"},
+		{Name: "disable-content-trust", Kind: Bool, Doc: "accepted, as Docker has it: policy.json decides"},
 		{Name: "os", Kind: String, Value: "OS", Doc: "take the image for this operating system"},
 		{Name: "platform", Kind: String, Value: "OS/ARCH[/VARIANT]", Doc: "the same in one flag"},
 		{Name: "policy", Kind: String, Value: "always|missing|newer|never", Default: "always", Doc: "when to ask the registry: always, when the image is missing here, when the registry's is another one, or never"},
@@ -291,8 +316,9 @@ func listFlags() []Flag {
 	return []Flag{
 		{Name: "all", Short: "a", Kind: Bool, Doc: "also list images without a name that another image is based on"},
 		{Name: "digests", Kind: Bool, Doc: "add a column with the digest of the manifest"},
-		{Name: "filter", Short: "f", Kind: Strings, Value: "KEY=VALUE", Doc: "reference=GLOB, id=PREFIX, dangling=BOOL, label=KEY[=VALUE], readonly=BOOL, before=IMAGE, since=IMAGE; all must match"},
+		{Name: "filter", Short: "f", Kind: Strings, Value: "KEY=VALUE", Doc: "reference=GLOB, id=PREFIX, digest=PREFIX, label=KEY[=VALUE], label!=KEY[=VALUE], dangling=BOOL, intermediate=BOOL, readonly=BOOL, containers=BOOL, manifest=BOOL, before=IMAGE, since=IMAGE, until=TIME; all must match"},
 		{Name: "format", Kind: String, Value: "json|TEMPLATE", Doc: "JSON, or a Go template per image; \"table …\" keeps the header"},
+		{Name: "history", Kind: Bool, Doc: "add a column with the names that the image had"},
 		{Name: "no-trunc", Kind: Bool, Doc: "print IDs in full"},
 		{Name: "noheading", Short: "n", Kind: Bool, Doc: "leave the header out"},
 		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print IDs only"},

@@ -36,10 +36,10 @@ man: ## render the manual pages into bin/man
 # as those of systemd are, so that no container's unit need name it.
 define keeper_units
 install -d $(2)/sockets.target.wants
-install -m 0644 engine/keeper/berth-keeper/$(1)/berth-keeper.socket $(2)/berth-keeper.socket
+install -m 0644 engine/keeper/berth-keeper/$(1)/*.socket $(2)
 sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|' engine/keeper/berth-keeper/$(1)/berth-keeper.service >$(2)/berth-keeper.service
 chmod 0644 $(2)/berth-keeper.service
-ln -sf ../berth-keeper.socket $(2)/sockets.target.wants/berth-keeper.socket
+for s in engine/keeper/berth-keeper/$(1)/*.socket; do ln -sf ../$${s##*/} $(2)/sockets.target.wants/$${s##*/} || exit 1; done
 endef
 
 .PHONY: install
@@ -77,7 +77,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-firewall.service $(DESTDIR)$(SYSTEM_UNITS)/{firewalld,nftables}.service.wants/berth-firewall.service
 	rm -rf $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.service.d
 	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.* $(DESTDIR)$(USER_UNITS)/berth-auto-update.*
-	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper.socket $$d/sockets.target.wants/berth-keeper.socket; done
+	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper*.socket $$d/sockets.target.wants/berth-keeper*.socket; done
 	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8 $(DESTDIR)$(MANDIR)/man8/berth-keeper.8
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 

@@ -238,6 +238,7 @@ type Host struct {
 	UID, GID    uint32 // of the user whose containers these are, on the machine
 	UserName    string
 	Rootless    bool
+	Service     bool     // of a user, by units of the system's manager: its keeper reads what they write, and does no more for them
 	Main        int      // the process that the manager has started: this one, or the one that started it in a namespace
 	Cgroup      string   // the caller's own cgroup, below the root of the cgroup2 file system; "" when it may not be divided
 	Controllers []string // of the caller's cgroup

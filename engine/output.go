@@ -35,6 +35,9 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 		return nil, err
 	}
 	o := &output{stdout: os.Stdout, stderr: os.Stderr, dial: e.Keeper}
+	if err := e.refuseGuest(*s); err != nil {
+		return nil, err
+	}
 	piped := e.pipes(*s)
 	if s.Container.TTY && s.Container.Detach && !piped {
 		return nil, errors.New("a terminal in a unit needs the keeper of the manager whose unit it is")
@@ -83,11 +86,25 @@ func (s *State) connectable() bool {
 	return s.Container.Detach && (s.Container.TTY || s.Container.Interactive)
 }
 
+// refuseGuest refuses what the system's keeper does not do for a user.
+func (e *Engine) refuseGuest(s State) error {
+	const instead = "; where that is needed, put the file into the user's own unit directory, and let his manager run it"
+	switch {
+	case !e.Host.Service || !s.Container.Detach || s.Unit == "":
+		return nil
+	case s.Log.Driver == spec.LogK8sFile:
+		return errors.New("a unit of the system's with User= writes to the journal: leave LogDriver= out" + instead)
+	case s.connectable():
+		return errors.New("a unit of the system's with User= can have no terminal and no standard input" + instead)
+	}
+	return nil
+}
+
 // pipes reports whether the keeper reads the container's output. In the foreground the output is the caller's. A user's
-// keeper can write into the journal of the user's own units only: one that the system's manager runs for a user keeps the
-// journal's socket.
+// keeper can write into the journal of the user's own units only: one that the system's manager runs for a user, with the
+// state of the user's session, keeps the journal's socket.
 func (e *Engine) pipes(s State) bool {
-	here := s.Container.Detach && s.Unit != "" && (!e.Host.Rootless || strings.Contains(e.Host.Cgroup, "/user@"))
+	here := s.Container.Detach && s.Unit != "" && (!e.Host.Rootless || e.Host.Service || strings.Contains(e.Host.Cgroup, "/user@"))
 	switch {
 	case e.Keeper == nil, s.Container.TTY && !s.Container.Detach:
 		return false

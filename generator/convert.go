@@ -36,6 +36,7 @@ func (c *conversion) run() {
 	case *units.Build:
 		c.build(s, service)
 	}
+	c.inName(service)
 }
 
 // The unit that a user's manager waits for in place of the system's network-online.target, which it cannot see.

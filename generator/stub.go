@@ -34,6 +34,9 @@ func (c *conversion) stub(buf []byte, stop []unitfile.Entry, findings []units.Fi
 		report.add(strings.ReplaceAll(noSpecifiers(clip(e, 500)), "$", "$$"))
 	}
 	service.Add("ExecStart", report.String())
+	if len(stop) > 0 {
+		stop = append(stop, c.inNameStub()...)
+	}
 	service.Entries = append(service.Entries, stop...)
 	service.Add("SyslogIdentifier", "berth-generator")
 	return f.Append(buf)

@@ -36,6 +36,7 @@ message in the journal says so.`
 
 var keeperFiles = [][2]string{
 	{"/run/berth/keeper.sock, $XDG_RUNTIME_DIR/berth/keeper.sock", "The sockets that berth hands pipes over through."},
+	{"/run/berth-users/keeper.sock", "The same for units of the system's that have User=, see berth.unit(5). What they say of a container counts only as far as it is in a unit of that user's."},
 	{"GRAPHROOT/overlay-containers/ID/userdata/ctr.log", "The file of the log driver k8s-file when no path= is given; it ends with the container."},
 	{"ctr.log.1", "The one before it. When a file has reached max-size= it gets this name, and another is begun."},
 }

@@ -163,7 +163,15 @@ service is then started after theirs and uses what they made.`
 
 const unitSystemd = `[Unit], [Service] and [Install] are passed on to systemd, so that After=, Restart=, OnFailure=, WantedBy= and all else
 work as in any unit. Dependencies may name unit files: After=db.container. Limits such as MemoryMax= and CPUQuota= in
-[Service] hold for the container. User= and Group= do not belong there, but into [Container].`
+[Service] hold for the container.
+
+User= in [Container] is whom the processes in the container run as. User= in the [Service] of a file of the system's makes the whole
+container that user's: images, volumes and secrets are those of his home, and root in the container is he. He needs subordinate
+IDs, see subuid(5), and a home, but no session, no lingering and no manager. The system's manager supervises the container, its limits
+hold, and the system's journal has its lines. Such a container is on no bridge: its Network= is none, host or pasta, which is what it
+has without one; it can have no terminal, and writes to the journal. What he is to see of his containers he asks for
+as himself: sudo -u USER berth ps. Give such a user no containers of a manager of his own beside these. With DynamicUser= nothing
+of this works.`
 
 const unitExample = `A web server with a volume, started at boot, in /etc/containers/systemd/web.container:
 

@@ -110,8 +110,12 @@ func (u *Unit) checkSystemdKey(section, known string, e *unitfile.Entry) {
 
 func (u *Unit) checkService(e *unitfile.Entry) {
 	switch e.Key {
-	case "User", "Group", "DynamicUser":
-		// The engine itself must run as the manager's user: it makes namespaces and mounts.
+	case "Group", "DynamicUser":
+		// With User= the container is that user's, who needs subordinate IDs and a home. The others alone leave the engine to work as
+		// somebody who has neither.
+		if e.Key == "Group" && u.File.Section("Service").Value("User") != "" {
+			return
+		}
 		u.add(Finding{At: e.At, Severity: Warning, Message: "using key " + e.Key + " in the Service group is not supported",
 			Hint: serviceUserHint(e.Key)})
 	case "Restart":
@@ -129,9 +133,9 @@ func (u *Unit) checkService(e *unitfile.Entry) {
 
 func serviceUserHint(key string) string {
 	if key == "DynamicUser" {
-		return "use UserNS= in [Container]"
+		return "use UserNS= in [Container], or User= with a user who has subordinate IDs"
 	}
-	return "use " + key + "= in [Container], or put the file into a user's own unit directory"
+	return "use " + key + "= in [Container]"
 }
 
 // checkDependency finds x.network.service, where x-network.service is meant.

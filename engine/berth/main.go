@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ func main() {
 	debug.SetMemoryLimit(256 << 20)
 	// A container is set up in a mount namespace of this thread's own.
 	runtime.LockOSThread()
-	if err := rootless.Init(); err != nil {
+	if err := errors.Join(rootless.Init(), rootless.FindRuntimeDir()); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(125)
 	}

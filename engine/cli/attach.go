@@ -108,7 +108,7 @@ type link struct {
 
 // open connects with the container.
 func (l *link) open(ctx context.Context) error {
-	conn, err := keeper.Dial(keeper.SocketIn(runDirs().Run))
+	conn, err := keeper.Dial(keeperSocket())
 	if err != nil {
 		return fmt.Errorf("attach to container %q: %w; `systemctl start berth-keeper.socket` helps", l.name, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/tty"
@@ -64,7 +63,7 @@ const failLimit = 2 * time.Second
 func (l *link) failed(ctx context.Context, env *Env, err error) error {
 	if ctx.Err() != nil { // nobody waits for it any more
 		if s, findErr := runDirs().Find(l.id); findErr == nil && sd.IsService(s.Unit) {
-			return errors.Join(err, sd.Stop(context.WithoutCancel(ctx), env.Run, rootless.Needed(), s.Unit))
+			return errors.Join(err, sd.Stop(context.WithoutCancel(ctx), env.Run, userManaged(), s.Unit))
 		}
 		return err
 	}

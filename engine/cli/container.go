@@ -178,7 +178,7 @@ func tell(e keeper.Ended) {
 	if e.ID == "" && e.Unit == "" {
 		return
 	}
-	if conn, err := keeper.Dial(keeper.SocketIn(runDirs().Run)); err == nil {
+	if conn, err := keeper.Dial(keeperSocket()); err == nil {
 		conn.TellEnd(e)
 		conn.Close()
 	}

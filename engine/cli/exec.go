@@ -89,7 +89,7 @@ func parseExec(args []string) (engine.State, execOptions, error) {
 }
 
 // beforeExec goes to where the container can be reached from: for a user, into the namespace that it was set up in.
-func beforeExec(_ context.Context, _ *Env, args []string) error {
+func beforeExec(ctx context.Context, _ *Env, args []string) error {
 	if !rootless.Needed() {
 		return nil
 	}
@@ -97,7 +97,7 @@ func beforeExec(_ context.Context, _ *Env, args []string) error {
 	if err != nil || !s.Running() {
 		return nil // the run itself says so
 	}
-	if err := enterManager(s, append([]string{"exec"}, args...)); err != nil {
+	if err := enterManager(ctx, s, append([]string{"exec"}, args...)); err != nil {
 		return err
 	}
 	return rootless.Enter(s.Init)
@@ -106,7 +106,7 @@ func beforeExec(_ context.Context, _ *Env, args []string) error {
 // enterManager starts the command line again in a scope of the user's manager, if need be: a process may be moved into a
 // container's cgroup only by who may write to the nearest group that both are in (cgroups(7), "Delegation Containment"),
 // and a login session has none in common with the manager that is the user's to write to.
-func enterManager(s engine.State, args []string) error {
+func enterManager(ctx context.Context, s engine.State, args []string) error {
 	own := ownCgroupPath()
 	if s.Cgroup == "" || strings.Contains(own, "/user@") {
 		return nil
@@ -114,7 +114,23 @@ func enterManager(s engine.State, args []string) error {
 	if unix.Access(filepath.Join("/sys/fs/cgroup", commonPath(own, s.Cgroup), "cgroup.procs"), unix.W_OK) == nil {
 		return nil
 	}
+	if rootless.InService() {
+		return joinUnit(ctx, s)
+	}
 	return sd.ExecScope(sd.Scope{User: true, Program: selfPath(), Args: args})
+}
+
+// joinUnit has the keeper take this process into the unit of a container that the system's manager runs in the user's name.
+func joinUnit(ctx context.Context, s engine.State) error {
+	conn, err := keeper.Dial(keeperSocket())
+	if err != nil {
+		return fmt.Errorf("go to where container %q is: %w; `systemctl start berth-keeper-users.socket` helps", s.Name, err)
+	}
+	defer conn.Close()
+	if err := conn.Join(ctx, s.Init.PID, s.Init.Start); err != nil {
+		return fmt.Errorf("go to where container %q is: %w", s.Name, err)
+	}
+	return nil
 }
 
 // commonPath is the longest path that both begin with.

@@ -55,7 +55,7 @@ func runHealthcheck(ctx context.Context, env *Env, args []string) error {
 	case !s.Running():
 		return fmt.Errorf("%w: %q", engine.ErrNotRunning, s.Name)
 	}
-	conn, err := keeper.Dial(keeper.SocketIn(runDirs().Run))
+	conn, err := keeper.Dial(keeperSocket())
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 
 	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/format"
-	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
 )
@@ -179,7 +179,7 @@ func runInfo(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	i.Plugins = infoPlugins{Log: spec.LogDrivers(), Network: []string{"bridge", "macvlan", "ipvlan"}, Volume: []string{"local"}}
-	i.Berth = map[string]string{"runDir": runDirs().Run, "keeperSocket": keeper.SocketIn(runDirs().Run), "libexecDir": LibexecDir}
+	i.Berth = map[string]string{"runDir": runDirs().Run, "keeperSocket": keeperSocket(), "libexecDir": LibexecDir}
 	i.Berth["keeper"] = "nobody listens for it"
 	if exists(i.Berth["keeperSocket"]) { // to connect would start it
 		i.Berth["keeper"] = "listens"
@@ -223,7 +223,7 @@ func hostInfo(ctx context.Context, env *Env, conf config.Config) infoHost {
 	h.memory()
 	h.RemoteSocket.Path = "/run/podman/podman.sock"
 	if rootlessMode() {
-		h.RemoteSocket.Path = filepath.Join(runtimeDir(), "podman/podman.sock")
+		h.RemoteSocket.Path = filepath.Join(rootless.RuntimeDir(), "podman/podman.sock")
 		h.IDMappings = infoMaps{GIDMap: idMap("/proc/self/gid_map"), UIDMap: idMap("/proc/self/uid_map")}
 	}
 	h.RemoteSocket.Exists = exists(h.RemoteSocket.Path)

@@ -68,7 +68,7 @@ func (i inspection) inspect(s engine.State) inspected {
 		out.HostnamePath, out.OCIConfigPath = filepath.Join(dir, "hostname"), filepath.Join(dir, "config.json")
 	}
 	if sd.IsService(s.Unit) {
-		out.RestartCount = sd.Restarts(i.ctx, i.env.Run, rootlessMode(), s.Unit)
+		out.RestartCount = sd.Restarts(i.ctx, i.env.Run, userManaged(), s.Unit)
 	}
 	if i.o.size {
 		if written, whole, err := i.images.Sizes(s.ID); err == nil {

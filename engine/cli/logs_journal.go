@@ -24,7 +24,7 @@ func printJournal(ctx context.Context, env *Env, s engine.State, p *logPrinter) 
 		defer cancel()
 	}
 	entries := &entryWriter{s: s, p: p, begins: true}
-	_, err := env.Run(ctx, proc.Command{Path: "/usr/bin/journalctl", Args: journalArgs(s, p.o, rootlessMode()), Stdout: entries})
+	_, err := env.Run(ctx, proc.Command{Path: "/usr/bin/journalctl", Args: journalArgs(s, p.o, userManaged()), Stdout: entries})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("journalctl is not there; install systemd")

@@ -225,10 +225,10 @@ func stopMember(ctx context.Context, env *Env, e *engine.Engine, s engine.State,
 		return nil
 	}
 	if strings.HasSuffix(s.Unit, ".service") && timeout == nil {
-		return sd.Stop(ctx, env.Run, rootlessMode(), s.Unit)
+		return sd.Stop(ctx, env.Run, userManaged(), s.Unit)
 	}
 	if strings.HasSuffix(s.Unit, ".service") { // the manager knows from the job that the end was wanted
-		if err := sd.StopLater(ctx, env.Run, rootlessMode(), s.Unit); err != nil {
+		if err := sd.StopLater(ctx, env.Run, userManaged(), s.Unit); err != nil {
 			return err
 		}
 	}

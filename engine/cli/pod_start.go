@@ -181,7 +181,7 @@ func runPodRestart(ctx context.Context, env *Env, args []string) error {
 	}
 	return eachPod(env, list, func(p engine.Pod) error {
 		if p.Unit != "" && runDirs().Live(p) {
-			if err := sd.Restart(ctx, env.Run, rootlessMode(), p.Unit); err != nil || !p.Spec.Kept {
+			if err := sd.Restart(ctx, env.Run, userManaged(), p.Unit); err != nil || !p.Spec.Kept {
 				return err
 			}
 		} else if err := stopPod(ctx, env, p, nil); err != nil {

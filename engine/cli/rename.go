@@ -38,7 +38,7 @@ func beforeRename(ctx context.Context, env *Env, args []string) error {
 	if err != nil || rootless.Inside() {
 		return nil
 	}
-	if s.Running() && sd.IsService(s.Unit) && !sd.IsTransient(ctx, env.Run, rootless.Needed(), s.Unit) {
+	if s.Running() && sd.IsService(s.Unit) && !sd.IsTransient(ctx, env.Run, userManaged(), s.Unit) {
 		return fmt.Errorf("container %q is named by the file of %s: write ContainerName=%s there, and start the unit again", s.Name, s.Unit, name)
 	}
 	return nil

@@ -166,10 +166,10 @@ func leavePods(ctx context.Context, env *Env, names []string) {
 		if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.OnItsWay()) }) {
 			continue
 		}
-		if strings.HasSuffix(s.Unit, ".service") && sd.Returns(ctx, env.Run, rootlessMode(), s.Unit) {
+		if strings.HasSuffix(s.Unit, ".service") && sd.Returns(ctx, env.Run, userManaged(), s.Unit) {
 			continue
 		}
-		if err := sd.StopLater(ctx, env.Run, rootlessMode(), p.Unit); err != nil {
+		if err := sd.StopLater(ctx, env.Run, userManaged(), p.Unit); err != nil {
 			fmt.Fprintf(env.Err, "pod %q has lost its last container, but: %v\n", p.Name, err)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
@@ -318,8 +317,8 @@ func awakeKeeper(ctx context.Context, env *Env, c spec.Container) {
 	if log, err := spec.ParseLog(c, spec.LogFacts{}); err != nil || log.Driver != spec.LogJournald && log.Driver != spec.LogK8sFile {
 		return
 	}
-	if _, err := os.Lstat(keeper.SocketIn(runDirs().Run)); errors.Is(err, fs.ErrNotExist) {
-		sd.StartUnit(ctx, env.Run, rootless.Needed(), "berth-keeper.socket")
+	if _, err := os.Lstat(keeperSocket()); errors.Is(err, fs.ErrNotExist) && !rootless.InService() {
+		sd.StartUnit(ctx, env.Run, userManaged(), "berth-keeper.socket")
 	}
 }
 

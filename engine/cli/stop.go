@@ -11,7 +11,6 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/events"
-	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 )
 
@@ -92,7 +91,7 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 				return err
 			}
 		}
-		return sd.Systemctl(ctx, env.Run, rootless.Needed(), "stop", s.Unit)
+		return sd.Systemctl(ctx, env.Run, userManaged(), "stop", s.Unit)
 	}
 	return e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
 }
@@ -149,5 +148,5 @@ func restartOne(ctx context.Context, env *Env, s engine.State, timeout *time.Dur
 			return err
 		}
 	}
-	return sd.Systemctl(ctx, env.Run, rootless.Needed(), "restart", s.Unit)
+	return sd.Systemctl(ctx, env.Run, userManaged(), "restart", s.Unit)
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/cgroup"
-	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -168,7 +167,7 @@ func updateLive(ctx context.Context, env *Env, s engine.State, properties []stri
 		}
 	}
 	if len(properties) > 0 && s.Unit != "" {
-		if err := sd.SetProperties(ctx, env.Run, rootless.Needed(), s.Unit, properties); err != nil {
+		if err := sd.SetProperties(ctx, env.Run, userManaged(), s.Unit, properties); err != nil {
 			return fmt.Errorf("update container %q: %w", s.Name, err)
 		}
 	}

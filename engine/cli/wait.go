@@ -12,7 +12,6 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
-	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 )
 
@@ -145,7 +144,7 @@ func exitOf(ctx context.Context, env *Env, s engine.State, tries int) (int, erro
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	if code, ok := sd.ExitOf(ctx, env.Run, rootless.Needed(), s.Unit); ok {
+	if code, ok := sd.ExitOf(ctx, env.Run, userManaged(), s.Unit); ok {
 		return code, nil
 	}
 	return -1, nil

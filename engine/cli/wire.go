@@ -39,7 +39,7 @@ func rootlessMode() bool { return os.Getuid() != 0 || rootless.Inside() }
 func runDirs() engine.Dirs {
 	d := engine.Dirs{Run: "/run/berth"}
 	if rootlessMode() {
-		d.Run = filepath.Join(runtimeDir(), "berth")
+		d.Run = filepath.Join(rootless.RuntimeDir(), "berth")
 	}
 	if root, err := (&store.Store{}).Root(); err == nil {
 		d.Keep, d.KeepPods = filepath.Join(root, "overlay-containers"), filepath.Join(root, "berth-pods")
@@ -47,12 +47,15 @@ func runDirs() engine.Dirs {
 	return d
 }
 
-// runtimeDir is the user's directory below /run.
-func runtimeDir() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return dir
+// userManaged reports whether the units of these containers are of a user's manager, not of the system's.
+func userManaged() bool { return rootlessMode() && !rootless.InService() }
+
+// keeperSocket is the way to the keeper of the manager whose units these are: root's has another door for users.
+func keeperSocket() string {
+	if rootless.InService() {
+		return keeper.SocketIn(rootless.ServiceDirs)
 	}
-	return "/run/user/" + strconv.Itoa(rootless.UID())
+	return keeper.SocketIn(runDirs().Run)
 }
 
 // newEngine wires the engine to the system.
@@ -94,7 +97,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 	}
 	e.Logs = func(id string) string { return filepath.Join(graphRoot, "overlay-containers", id, "userdata") }
 	e.Keeper = func() (engine.Keeping, error) {
-		conn, err := keeper.Dial(keeper.SocketIn(dirs.Run))
+		conn, err := keeper.Dial(keeperSocket())
 		if err != nil {
 			return nil, err // a nil *Conn would be no nil Keeping
 		}
@@ -203,7 +206,7 @@ func orNumber(name string, uid uint32) string {
 
 // hostFacts reads what the configuration of a container depends on.
 func hostFacts() (engine.Host, error) {
-	h := engine.Host{Rootless: rootlessMode(), Main: mainProcess(), Environment: map[string]string{}}
+	h := engine.Host{Rootless: rootlessMode(), Service: rootless.InService(), Main: mainProcess(), Environment: map[string]string{}}
 	for _, e := range os.Environ() {
 		if name, value, ok := strings.Cut(e, "="); ok {
 			h.Environment[name] = value

@@ -116,6 +116,16 @@ func (c *Conn) Probe(ctx context.Context, id string) (status string, code int, e
 	return r.Health, r.Code, err
 }
 
+// Join asks root's keeper to take this process into the unit of a container of the same user's: into the part of its control
+// group from where programs are added to the container.
+func (c *Conn) Join(ctx context.Context, pid int, start uint64) error {
+	if err := c.send(request{Join: &Join{PID: pid, Start: start}}); err != nil {
+		return err
+	}
+	_, err := c.answer(ctx, waitLimit)
+	return err
+}
+
 // Started says that the program of a guarded container runs. There is no answer.
 func (c *Conn) Started() error { return c.send(request{Started: true}) }
 

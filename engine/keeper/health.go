@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -122,7 +123,11 @@ func (k *Keeper) watchHealth(c *container) {
 		return
 	}
 	c.health = &health{c: c, h: h, started: time.Now(), counted: time.Now(), fast: firstLook, startup: h.Startup != nil, pidfd: -1, output: -1}
-	if v, err := ReadVerdict(h.Dir); err == nil && v.Version == verdictVersion {
+	v, err := Verdict{}, error(nil)
+	if !c.record.guest() { // whose file is his
+		v, err = ReadVerdict(h.Dir)
+	}
+	if err == nil && v.Version == verdictVersion {
 		c.health.verdict = v // an earlier keeper has seen it
 		c.health.startup = c.health.startup && v.Status == Starting
 	} else {
@@ -184,7 +189,7 @@ func (k *Keeper) lookAfter() {
 		switch {
 		case h.pid > 0 && !h.limit.IsZero() && now.After(h.limit):
 			h.late, h.limit = true, time.Time{}
-			h.kill()
+			h.kill(k)
 		case h.pid == 0 && !h.due.IsZero() && !now.Before(h.due):
 			k.probe(h)
 		}
@@ -206,7 +211,9 @@ func (k *Keeper) probe(h *health) {
 		k.result(h, -1, err.Error())
 		return
 	}
-	os.Remove(h.pidFile())
+	if !h.c.record.guest() {
+		os.Remove(h.pidFile())
+	}
 	pid, pidfd, err := k.start(h.c, args, fds[1])
 	unix.Close(fds[1])
 	if err != nil {
@@ -226,27 +233,38 @@ func (h *health) pidFile() string { return filepath.Join(h.h.Dir, "probe.pid") }
 // start starts this program again, in the namespace of the container's user, with its output into a pipe.
 func (k *Keeper) start(c *container, args []string, output int) (pid, pidfd int, err error) {
 	words := append([]string{k.Self}, args...)
-	if k.User && c.record.Userns {
+	if (k.User || c.record.guest()) && c.record.Userns {
 		words = append([]string{"/usr/bin/nsenter", "--preserve-credentials", fmt.Sprintf("--user=/proc/%d/ns/user", c.record.PID), "--"}, words...)
 	}
-	return k.fork(words, output)
+	return k.fork(errand{words: words, output: output, guest: c.record})
 }
 
-func (k *Keeper) fork(words []string, output int) (pid, pidfd int, err error) {
+// errand is a program that the keeper starts: as it runs itself, or in the name of a guest, if the record is one's.
+type errand struct {
+	words         []string
+	input, output int // 0 for none
+	guest         *Record
+}
+
+func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, -1, err
 	}
 	defer unix.Close(null)
-	if output < 0 {
-		output = null
-	}
+	in, out := uintptr(cmp.Or(e.input, null)), uintptr(cmp.Or(e.output, null))
 	pidfd = -1
-	pid, err = syscall.ForkExec(words[0], words, &syscall.ProcAttr{
-		Env: environment(), Files: []uintptr{uintptr(null), uintptr(output), uintptr(output)}, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
-	})
+	attr := &syscall.ProcAttr{Env: environment(), Files: []uintptr{in, out, out}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+	if e.guest != nil && e.guest.guest() {
+		group, err := k.becomeGuest(attr, e.guest)
+		if err != nil {
+			return 0, -1, err
+		}
+		defer unix.Close(group)
+	}
+	pid, err = syscall.ForkExec(e.words[0], e.words, attr)
 	if err != nil {
-		return 0, -1, fmt.Errorf("start %s: %w", words[0], err)
+		return 0, -1, fmt.Errorf("start %s: %w", e.words[0], err)
 	}
 	if pidfd < 0 {
 		pidfd, err = unix.PidfdOpen(pid, 0)
@@ -266,15 +284,24 @@ func environment() []string {
 }
 
 // kill ends a probe: what runs in the container, and the runtime that waits for it.
-func (h *health) kill() {
+func (h *health) kill(k *Keeper) {
+	if h.c.record.guest() {
+		k.run(h.c, errand{words: []string{k.Self, "--kill", "", h.pidFile()}, guest: h.c.record})
+	} else {
+		killByFile(h.pidFile())
+	}
+	unix.PidfdSendSignal(h.pidfd, unix.SIGKILL, nil, 0)
+}
+
+// killByFile kills the process whose number is in a file.
+func killByFile(path string) {
 	var pid int
-	if data, err := os.ReadFile(h.pidFile()); err == nil {
+	if data, err := os.ReadFile(path); err == nil {
 		fmt.Sscan(string(data), &pid)
 	}
 	if pid > 1 {
 		unix.Kill(pid, unix.SIGKILL)
 	}
-	unix.PidfdSendSignal(h.pidfd, unix.SIGKILL, nil, 0)
 }
 
 // event: the probe has ended.
@@ -394,15 +421,21 @@ func (k *Keeper) saveVerdict(h *health) {
 	if err != nil {
 		return
 	}
-	for _, dir := range []string{h.h.Dir, h.h.LogDir} {
-		if dir == "" {
-			continue
-		}
-		path := filepath.Join(dir, HealthFile)
-		if dir == h.h.LogDir {
-			path = filepath.Join(dir, h.c.record.ID+"-healthcheck.log")
-		}
-		if os.WriteFile(path+".new", append(data, '\n'), 0o600) == nil {
+	paths := []string{filepath.Join(h.h.Dir, HealthFile)}
+	if h.h.LogDir != "" {
+		paths = append(paths, filepath.Join(h.h.LogDir, h.c.record.ID+"-healthcheck.log"))
+	}
+	data = append(data, '\n')
+	if h.c.record.guest() {
+		k.saveForGuest(h.c, data, paths)
+		return
+	}
+	save(data, paths)
+}
+
+func save(data []byte, paths []string) {
+	for _, path := range paths {
+		if os.WriteFile(path+".new", data, 0o600) == nil {
 			os.Rename(path+".new", path)
 		}
 	}
@@ -413,7 +446,7 @@ func (k *Keeper) tell(h *health) {
 	if h.h.Cgroup == "" || k.Notify.Socket == "" {
 		return
 	}
-	k.run(h.c, []string{k.Self, "--status", h.h.Cgroup, k.Notify.Socket, "STATUS=" + h.verdict.Status})
+	k.run(h.c, errand{words: []string{k.Self, "--status", h.h.Cgroup, k.Notify.Socket, "STATUS=" + h.verdict.Status}, guest: h.c.record})
 }
 
 // act does what is to be done with an unhealthy container.
@@ -431,13 +464,13 @@ func (k *Keeper) act(h *health, action string) {
 		if k.User {
 			words = append(words, "--user")
 		}
-		k.run(h.c, words)
+		k.run(h.c, errand{words: words})
 	}
 }
 
 // run starts a program that nobody waits for; it is reaped when it has ended.
-func (k *Keeper) run(c *container, words []string) {
-	pid, pidfd, err := k.fork(words, -1)
+func (k *Keeper) run(c *container, e errand) {
+	pid, pidfd, err := k.fork(e)
 	if err != nil {
 		k.warn("container %s: %v", c.record.Name, err)
 		return
@@ -474,7 +507,7 @@ func (k *Keeper) endHealth(c *container) {
 		return
 	}
 	if h.pid > 0 {
-		h.kill()
+		h.kill(k)
 		k.closeWatched(h.pidfd)
 		unix.Wait4(h.pid, nil, 0, nil)
 		unix.Close(h.output)
@@ -489,7 +522,7 @@ func (k *Keeper) endHealth(c *container) {
 // ask lets a caller wait for a container's health.
 func (k *Keeper) ask(c *caller, id string, first bool) error {
 	target := k.containers[id]
-	if target == nil || target.health == nil {
+	if target == nil || target.health == nil || c.peer.guest && (!target.record.guest() || c.peer.uid != target.record.Guest.UID) {
 		return fmt.Errorf("container %.12s has no health check, or has ended", id)
 	}
 	h := target.health

@@ -15,6 +15,8 @@ import (
 type Keeper struct {
 	Notify  Notifier
 	Journal string // directory of the journals' sockets
+	Cgroups string // where the control groups are
+	Proc    string // where the processes are
 	User    bool   // a user's keeper: it may not speak in the name of other processes
 	Warn    io.Writer
 	Self    string // path of this program
@@ -26,6 +28,7 @@ type Keeper struct {
 	null       int
 	journals   map[string]*journal
 	containers map[string]*container
+	guests     map[uint32]int // their connections
 	watched    map[int32]watched
 	probed     map[*container]bool
 	attached   map[*attacher]bool
@@ -92,7 +95,7 @@ const (
 // New makes a keeper that takes connections from the listening socket.
 func New(listener int) (*Keeper, error) {
 	k := &Keeper{
-		Journal: "/run/systemd", Warn: io.Discard, listener: listener,
+		Journal: "/run/systemd", Cgroups: cgroupMount, Proc: "/proc", guests: map[uint32]int{}, Warn: io.Discard, listener: listener,
 		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
 		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{},
 		buf: make([]byte, window),
@@ -117,7 +120,7 @@ func New(listener int) (*Keeper, error) {
 	if err := unix.SetNonblock(listener, true); err != nil {
 		return nil, err
 	}
-	return k, k.watch(listener, door{}, unix.EPOLLIN)
+	return k, k.watch(listener, door{fd: listener}, unix.EPOLLIN)
 }
 
 func (k *Keeper) watch(fd int, w watched, events uint32) error {
@@ -612,8 +615,12 @@ func (k *Keeper) forget(c *container) {
 }
 
 // keep is the request of an engine: the files go into the store before it is answered.
-func (k *Keeper) keep(r *Record, files []int) error {
-	if err := r.check(len(files)); err != nil {
+func (k *Keeper) keep(p peer, r *Record, files []int) error {
+	err := r.check(len(files))
+	if err == nil {
+		err = k.vet(p, r, files)
+	}
+	if err != nil {
 		closeAll(files)
 		return err
 	}

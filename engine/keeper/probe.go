@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +17,8 @@ const cgroupMount = "/sys/fs/cgroup"
 //
 //	--probe CGROUP RUNTIME WORD…   become the runtime, in the container's cgroup
 //	--status CGROUP SOCKET TEXT    tell the service manager something, from within the container's cgroup
+//	--save CGROUP FILE…            write what is on the standard input into the files
+//	--kill CGROUP FILE             kill the process whose number is in the file
 func Errand(args []string) error {
 	if len(args) < 3 {
 		return errors.New("this program is started by systemd")
@@ -28,6 +31,15 @@ func Errand(args []string) error {
 	switch args[0] {
 	case "--probe":
 		return becomeRuntime(args[1], args[2:])
+	case "--save":
+		data, err := io.ReadAll(os.Stdin)
+		if err == nil {
+			save(data, args[2:])
+		}
+		return err
+	case "--kill":
+		killByFile(args[2])
+		return nil
 	case "--status":
 		if len(args) == 4 {
 			return tellStatus(args[2], args[3])

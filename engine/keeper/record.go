@@ -66,6 +66,7 @@ type Record struct {
 
 	Health *Health `json:"health,omitempty"`
 	Userns bool    `json:"userns,omitempty"` // it was set up in a user namespace
+	Guest  *Guest  `json:"guest,omitempty"`  // whose it is, of one who has no keeper of his own; see guest.go
 
 	// Streams tells the files apart: the store does not keep their order.
 	Streams []Stream `json:"streams"`
@@ -89,6 +90,13 @@ type request struct {
 	Attach  *Attach `json:"attach,omitempty"`
 	Ended   *Ended  `json:"ended,omitempty"`
 	Started bool    `json:"started,omitempty"` // what was guarded has been started
+	Join    *Join   `json:"join,omitempty"`
+}
+
+// Join names the PID 1 of a container into whose unit the one who asks wants to be taken.
+type Join struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"`
 }
 
 // response answers a request.

@@ -8,46 +8,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// door is the listening socket.
-type door struct{}
+// door is a listening socket.
+type door struct {
+	fd     int
+	guests bool
+}
 
-func (door) event(k *Keeper, _ uint32) {
+func (d door) event(k *Keeper, _ uint32) {
 	for {
-		fd, _, err := unix.Accept4(k.listener, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		fd, _, err := unix.Accept4(d.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		if err != nil {
 			return
 		}
-		if !k.trusted(fd) {
+		p, ok := k.whose(fd, d.guests)
+		if !ok || !k.admit(p) {
 			unix.Close(fd)
 			continue
 		}
-		c := &caller{fd: fd}
+		c := &caller{fd: fd, peer: p}
 		if err := k.watch(fd, c, unix.EPOLLIN); err != nil {
 			unix.Close(fd)
+			k.leave(p)
 			continue
 		}
 		c.event(k, unix.EPOLLIN) // it has sent its request by now, more often than not
 	}
 }
 
-// trusted tells whether the one who connects is root or the user whose keeper this is. The socket lies where nobody else gets to;
-// what can be asked for is too much to rest on that alone: to type into a container is to be root in it.
-func (k *Keeper) trusted(fd int) bool {
-	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+// whose tells who connects: root or the user whose keeper this is, or at the other door a guest. The socket lies where nobody
+// else gets to; what can be asked for is too much to rest on that alone: to type into a container is to be root in it.
+func (k *Keeper) whose(fd int, guests bool) (p peer, ok bool) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		k.warn("who connects: %v", err)
-		return false
+		return p, false
 	}
-	if peer.Uid != 0 && int(peer.Uid) != unix.Geteuid() {
-		k.warn("process %d of user %d is not let in", peer.Pid, peer.Uid)
-		return false
+	p = peer{guest: guests, uid: cred.Uid, gid: cred.Gid, pid: int(cred.Pid)}
+	if guests {
+		return p, p.uid != 0
 	}
-	return true
+	if p.uid != 0 && int(p.uid) != unix.Geteuid() {
+		k.warn("process %d of user %d is not let in", p.pid, p.uid)
+		return p, false
+	}
+	return p, true
 }
 
 // caller is a connection of an engine.
 type caller struct {
 	fd       int
+	peer     peer
 	attacher *attacher // what it has become
 	pledge   pledge
 }
@@ -79,6 +89,7 @@ func (c *caller) close(k *Keeper) {
 	if c.fd >= 0 {
 		k.closeWatched(c.fd)
 		c.fd = -1
+		k.leave(c.peer)
 		c.pledge.broken(k)
 	}
 }
@@ -104,13 +115,18 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 		return false, fmt.Errorf("request: %w", err)
 	}
 	if r.Keep != nil {
-		if r.Guard {
+		err := k.keep(c.peer, r.Keep, files)
+		if r.Guard && (err == nil || !c.peer.guest) {
 			c.pledge = pledge{r.Keep.PID, r.Keep.Start}
 		}
-		return false, k.keep(r.Keep, files)
+		return false, err
 	}
 	closeAll(files)
 	switch {
+	case c.peer.guest && (r.Attach != nil || r.Ended != nil):
+		return false, errors.New("users may not ask this keeper for that")
+	case r.Join != nil:
+		return false, k.join(c.peer, r.Join)
 	case r.Probe != "":
 		return true, k.ask(c, r.Probe, false)
 	case r.Await != "":

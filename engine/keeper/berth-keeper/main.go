@@ -38,7 +38,7 @@ func main() {
 }
 
 func run() error {
-	listener, stored, err := given()
+	listener, guests, stored, err := given()
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,11 @@ func run() error {
 		return err
 	}
 	k.Self = strings.TrimSuffix(k.Self, " (deleted)") // a newer one has been installed
+	if guests > 0 {
+		if err := k.Admit(guests); err != nil {
+			return err
+		}
+	}
 	k.Prepare()
 	k.Restore(stored)
 	if err := k.Notify.Ready(); err != nil {
@@ -62,13 +67,13 @@ func run() error {
 }
 
 // given sorts the descriptors that the service manager has passed on (sd_listen_fds_with_names(3)).
-func given() (listener int, stored map[string][]int, err error) {
+func given() (listener, guests int, stored map[string][]int, err error) {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		return 0, nil, errors.New("no socket; systemd starts this program, through berth-keeper.socket")
+		return 0, 0, nil, errors.New("no socket; systemd starts this program, through berth-keeper.socket")
 	}
 	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	if err != nil {
-		return 0, nil, fmt.Errorf("LISTEN_FDS: %w", err)
+		return 0, 0, nil, fmt.Errorf("LISTEN_FDS: %w", err)
 	}
 	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 	stored = map[string][]int{}
@@ -79,14 +84,17 @@ func given() (listener int, stored map[string][]int, err error) {
 		if i < len(names) {
 			name = names[i]
 		}
-		if name == "berth-keeper.socket" {
+		switch name {
+		case "berth-keeper.socket":
 			listener = fd
-			continue
+		case "berth-keeper-users.socket":
+			guests = fd
+		default:
+			stored[name] = append(stored[name], fd)
 		}
-		stored[name] = append(stored[name], fd)
 	}
 	if listener == 0 {
-		return 0, nil, errors.New("no socket; systemd starts this program, through berth-keeper.socket")
+		return 0, 0, nil, errors.New("no socket; systemd starts this program, through berth-keeper.socket")
 	}
-	return listener, stored, nil
+	return listener, guests, stored, nil
 }

@@ -6,6 +6,8 @@
 
 load_image
 load_user_image
+add_svc
+svc_image
 mkdir -p /etc/containers/systemd /home/tester/.config/containers/systemd
 cat >/etc/containers/systemd/e2e-boot.container <<F
 [Container]
@@ -21,6 +23,17 @@ cat >/etc/containers/systemd/e2e-none.container <<F
 Image=$IMAGE
 Network=none
 Exec=sh -c '$IDLE'
+[Install]
+WantedBy=multi-user.target
+F
+cat >/etc/containers/systemd/e2e-svc.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=sh -c '$IDLE'
+[Service]
+User=svc
+MemoryMax=64M
 [Install]
 WantedBy=multi-user.target
 F

@@ -114,3 +114,13 @@ outlives() {
 	rm "$tmp/outlives"
 }
 another_main() { local new && new=$("$1" "$2" MainPID) && [ "$new" != "$3" ] && [ "$new" -gt 1 ]; }
+
+# add_svc makes svc, a user for services: with subordinate IDs and a home, but no way to log in.
+add_svc() {
+	id svc >/dev/null 2>&1 || useradd -r -m -d /var/lib/svc -s /usr/sbin/nologin svc
+	grep -q ^svc: /etc/subuid || usermod --add-subuids 300000-365535 --add-subgids 300000-365535 svc
+}
+# as_svc runs a command as svc, as sudo would.
+as_svc() { (cd / && setpriv --reuid svc --regid svc --init-groups env -i HOME=/var/lib/svc USER=svc PATH="$PATH" "$@"); }
+# svc_image brings the test image into svc's store.
+svc_image() { as_svc berth load --quiet <"$IMAGES/busybox.tar" >/dev/null; }

@@ -7,10 +7,13 @@ user_running() { [ "$(user_property "$1" ActiveState)" = active ]; }
 all_run() {
 	wait_for 120 running e2e-boot
 	wait_for 120 running e2e-none
+	wait_for 120 running e2e-svc
 	wait_for 120 user_running e2e-user
 	assert_init e2e-boot "$(property e2e-boot MainPID)"
 	assert_init e2e-none "$(property e2e-none MainPID)"
+	assert_init e2e-svc "$(property e2e-svc MainPID)"
 	assert_init e2e-user "$(user_property e2e-user MainPID)"
+	service_user
 	wait_for 30 curl -fsS http://127.0.0.1:18090/
 	wait_for 30 curl -fsS http://127.0.0.1:18091/
 	assert_eq "sessions of people" "$(loginctl list-sessions --no-legend | grep -v -c manager || true)" 0
@@ -21,6 +24,20 @@ all_run() {
 	local user=/home/tester/.local/share/containers/storage
 	[ "$(layers $user)" = 1 ] || tail -n +1 $user/overlay-*/volatile-*.json <(ls -l --time-sort $user/overlay; as_tester berth ps -a; uptime; date) || true
 	assert_eq "tester's writable layers" "$(layers $user)" 1
+}
+
+# service_user: the container of a unit with User= is that user's, who has no manager; systemd's limits hold for it, and the system's
+# journal has its lines.
+service_user() {
+	local pid
+	pid=$(property e2e-svc MainPID)
+	assert_match "user of e2e-svc" "$(grep ^Uid: "/proc/$pid/status")" "[[:space:]]$(id -u svc)[[:space:]]"
+	assert_eq "managers of svc" "$(systemctl is-active "user@$(id -u svc).service" || true)" inactive
+	wait_journal 30 '^idle$' _SYSTEMD_UNIT=e2e-svc.service
+	assert_match "svc's containers" "$(as_svc berth ps)" 'systemd-e2e-svc$'
+	if grep -q memory /sys/fs/cgroup/cgroup.controllers; then
+		assert_eq "limit of e2e-svc" "$(cat /sys/fs/cgroup/system.slice/e2e-svc.service/memory.max)" $((64 << 20))
+	fi
 }
 
 # by_hand LIKE-BERTH… checks a pod that was made by hand in an earlier boot, and removes it.

@@ -1,0 +1,294 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A guest is a user whose containers are run by units of the system's manager (User= in a unit file). Root's keeper reads what
+// they write, for only root may write into the journal in their name, and looks after their health. A guest may be hostile:
+// what he says of a container counts only where the kernel says the same, no file is opened that he can name, nothing that he
+// has handed over is used in a way that can block, he cannot use up what others need, and what has to be done with his files
+// is done by a process of his own, in his unit's control group.
+
+const (
+	guestContainers  = 512 // that one guest may have looked after
+	guestConnections = 64  // at the same time
+)
+
+// Guest is a user, and the control group of the unit that runs in his name.
+type Guest struct {
+	UID   uint32 `json:"uid"`
+	GID   uint32 `json:"gid"`
+	Group string `json:"group"` // of the engine that made the container, below the root of all
+}
+
+// guest reports whether the container is a guest's.
+func (r *Record) guest() bool { return r.Guest != nil }
+
+// peer is who has connected.
+type peer struct {
+	guest    bool
+	uid, gid uint32
+	pid      int
+}
+
+// Admit makes the keeper take connections of guests from another listening socket.
+func (k *Keeper) Admit(listener int) error {
+	if err := unix.SetNonblock(listener, true); err != nil {
+		return err
+	}
+	return k.watch(listener, door{fd: listener, guests: true}, unix.EPOLLIN)
+}
+
+// admit counts a guest's connections; leave takes one off.
+func (k *Keeper) admit(p peer) bool {
+	if !p.guest {
+		return true
+	}
+	if k.guests[p.uid] >= guestConnections {
+		k.warn("user %d has %d connections already", p.uid, k.guests[p.uid])
+		return false
+	}
+	k.guests[p.uid]++
+	return true
+}
+
+func (k *Keeper) leave(p peer) {
+	if !p.guest {
+		return
+	}
+	if k.guests[p.uid]--; k.guests[p.uid] <= 0 {
+		delete(k.guests, p.uid)
+	}
+}
+
+// vet refuses what a guest may not ask for, and says itself what the kernel knows better than he.
+func (k *Keeper) vet(p peer, r *Record, files []int) error {
+	r.Guest = nil
+	if !p.guest {
+		return nil
+	}
+	if err := r.vetOutput(files); err != nil {
+		return err
+	}
+	if r.Health != nil {
+		if err := r.Health.bound(); err != nil {
+			return err
+		}
+	}
+	count := 0
+	for _, c := range k.containers {
+		if c.record.guest() && c.record.Guest.UID == p.uid {
+			count++
+		}
+	}
+	if count >= guestContainers {
+		return fmt.Errorf("user %d has %d containers already", p.uid, count)
+	}
+	at, err := k.unitOf(p.pid, p.uid)
+	if err != nil {
+		return err
+	}
+	// One that has ended meanwhile is nobody any more: it is not followed.
+	its, err := k.unitOf(r.PID, p.uid)
+	if startTime(r.PID) == r.Start && (err != nil || its.top != at.top) {
+		return fmt.Errorf("process %d is not in %s", r.PID, at.unit)
+	}
+	r.Unit, r.Guest = at.unit, &Guest{UID: p.uid, GID: p.gid, Group: at.group}
+	return nil
+}
+
+// vetOutput refuses all but pipes for the journal.
+func (r *Record) vetOutput(files []int) error {
+	if r.Driver != Journald || r.Path != "" {
+		return errors.New("what a user's container writes goes into the journal by this keeper, and nowhere else")
+	}
+	for _, f := range r.Fields {
+		if name, _, _ := strings.Cut(f, "="); !harmless(name) {
+			return fmt.Errorf("log option: the field %q of the journal is not for users", name)
+		}
+	}
+	if r.Namespace != "" && !isNamespace(r.Namespace) {
+		return fmt.Errorf("%q is no namespace of the journal", r.Namespace)
+	}
+	for i, s := range r.Streams {
+		if s.Name != streamStdout && s.Name != streamStderr {
+			return fmt.Errorf("stream %q is not for users", s.Name)
+		}
+		// Of a pipe, and of nothing else, is known that one can look into it without waiting (tee(2)).
+		var st unix.Stat_t
+		if err := unix.Fstat(files[i], &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+			return fmt.Errorf("stream %q is no pipe", s.Name)
+		}
+	}
+	return nil
+}
+
+// bound keeps what a guest's probes cost the keeper small.
+func (h *Health) bound() error {
+	if len(h.Runtime) == 0 || !filepath.IsAbs(h.Runtime[0]) || !filepath.IsAbs(h.Dir) {
+		return errors.New("health check without a runtime or a directory")
+	}
+	atLeast := func(d *time.Duration) {
+		if *d != 0 {
+			*d = max(*d, time.Second)
+		}
+	}
+	atLeast(&h.Interval)
+	h.Timeout, h.Retries = max(h.Timeout, time.Second), max(h.Retries, 1)
+	within := func(n, most int) int {
+		if n <= 0 {
+			return most
+		}
+		return min(n, most)
+	}
+	h.LogCount, h.LogSize = within(h.LogCount, 32), within(h.LogSize, 4096)
+	if s := h.Startup; s != nil {
+		atLeast(&s.Interval)
+		s.Timeout = max(s.Timeout, time.Second)
+	}
+	return nil
+}
+
+// place is where a process is: a unit of the system's, its control group, and the process's own below that, both below the root of
+// all.
+type place struct{ unit, top, group string }
+
+// unitOf finds the unit that a process is in, if its control group is the user's: the manager gives it to the user in whose name
+// the unit runs (Delegate=, systemd.resource-control(5)).
+func (k *Keeper) unitOf(pid int, uid uint32) (place, error) {
+	data, err := os.ReadFile(filepath.Join(k.Proc, strconv.Itoa(pid), "cgroup"))
+	if pid <= 1 || err != nil {
+		return place{}, fmt.Errorf("process %d has ended", pid)
+	}
+	none := fmt.Errorf("process %d is in no unit of the system's that runs in the name of user %d", pid, uid)
+	group, ok := cgroup2(string(data))
+	if !ok || !filepath.IsLocal(group) {
+		return place{}, none
+	}
+	parts := strings.Split(group, "/")
+	i := slices.IndexFunc(parts, func(s string) bool { return strings.HasSuffix(s, ".service") })
+	// Only the first counts: below it the user makes groups as he likes, and below user@.service he is his own manager.
+	if i < 0 || strings.HasPrefix(parts[i], "user@") {
+		return place{}, none
+	}
+	top := filepath.Join(parts[:i+1]...)
+	if st, err := os.Stat(filepath.Join(k.Cgroups, top)); err != nil || st.Sys().(*syscall.Stat_t).Uid != uid {
+		return place{}, none
+	}
+	return place{unit: parts[i], top: top, group: group}, nil
+}
+
+// cgroup2 is the control group in the text of /proc/PID/cgroup, where other hierarchies may stand too (cgroups(7)). The kernel
+// escapes line ends in names.
+func cgroup2(text string) (group string, ok bool) {
+	for line := range strings.Lines(text) {
+		if group, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::/"); ok {
+			return group, true
+		}
+	}
+	return "", false
+}
+
+// becomeGuest makes a process one of the guest's, in his unit's control group; the file is to be closed after its start.
+func (k *Keeper) becomeGuest(attr *syscall.ProcAttr, r *Record) (group int, err error) {
+	group, err = unix.Open(filepath.Join(k.Cgroups, r.Guest.Group), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("control group of %s: %w", r.Unit, err)
+	}
+	attr.Dir, attr.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	attr.Sys.UseCgroupFD, attr.Sys.CgroupFD, attr.Sys.Setsid = true, group, true
+	attr.Sys.Credential = &syscall.Credential{Uid: r.Guest.UID, Gid: r.Guest.GID}
+	return group, nil
+}
+
+// saveForGuest writes files in the guest's name.
+func (k *Keeper) saveForGuest(c *container, data []byte, paths []string) {
+	fd, err := unix.MemfdCreate("berth-health", unix.MFD_CLOEXEC)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, data); err != nil {
+		return
+	}
+	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err == nil {
+		k.run(c, errand{words: append([]string{k.Self, "--save", ""}, paths...), input: fd, guest: c.record})
+	}
+}
+
+// join takes the guest's process that has connected into the unit of a container of his: he may not move it there himself, for
+// the nearest group that both are in is root's (cgroups(7), "Delegation Containment").
+func (k *Keeper) join(p peer, j *Join) error {
+	if !p.guest {
+		return errors.New("only users have to be taken into units")
+	}
+	at, err := k.unitOf(j.PID, p.uid)
+	if err != nil {
+		return err
+	}
+	if j.Start == 0 || startTime(j.PID) != j.Start {
+		return fmt.Errorf("process %d has ended", j.PID)
+	}
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		return fmt.Errorf("process %d has ended", p.pid)
+	}
+	defer unix.Close(fd)
+	st, err := os.Stat(filepath.Join(k.Proc, strconv.Itoa(p.pid)))
+	if err != nil || st.Sys().(*syscall.Stat_t).Uid != p.uid {
+		return fmt.Errorf("process %d has ended", p.pid)
+	}
+	// Had it ended between the two, it would have, now: then the number has not been another's meanwhile.
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); n != 0 || err != nil {
+		return fmt.Errorf("process %d has ended", p.pid)
+	}
+	to := filepath.Join(k.Cgroups, at.top, engineGroup, "cgroup.procs")
+	if err := os.WriteFile(to, []byte(strconv.Itoa(p.pid)), 0); err != nil {
+		return fmt.Errorf("take process %d into %s: %w", p.pid, at.unit, err)
+	}
+	return nil
+}
+
+// engineGroup is the part of a unit's control group that is for the engine's own processes (package cgroup).
+const engineGroup = "berth"
+
+// harmless reports whether a field says nothing that the journal's readers would believe root (systemd.journal-fields(7)).
+func harmless(name string) bool {
+	if name == "" || name[0] < 'A' || name[0] > 'Z' || len(name) > 64 {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	for _, prefix := range []string{
+		"CODE_", "CONTAINER_", "COREDUMP", "DOCUMENTATION", "ERRNO", "IMAGE_NAME", "INVOCATION_", "JOB_", "MESSAGE", "OBJECT_", "PRIORITY", "SYSLOG_", "TID", "UNIT", "USER_",
+	} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// isNamespace: it becomes a part of a path.
+func isNamespace(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return len(s) <= 64 && s[0] != '.'
+}

@@ -1,0 +1,222 @@
+package keeper
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// guestBench is a keeper for which this process, and its parent, are in units: the parent is a container's PID 1.
+type guestBench struct {
+	*bench
+	peer      peer
+	container int
+}
+
+func newGuestBench(t *testing.T) *guestBench {
+	b := &guestBench{bench: newBench(t), container: os.Getppid()}
+	b.k.Proc, b.k.Cgroups = filepath.Join(b.dir, "proc"), filepath.Join(b.dir, "cgroup")
+	b.peer = peer{guest: true, uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), pid: os.Getpid()}
+	b.place(os.Getpid(), "/system.slice/web.service/berth")
+	b.place(b.container, "/system.slice/web.service/container")
+	return b
+}
+
+// place says where a process is.
+func (b *guestBench) place(pid int, group string) {
+	b.t.Helper()
+	dir := filepath.Join(b.k.Proc, strconv.Itoa(pid))
+	text := "9:name=systemd:/\n0::" + group + "\n"
+	for _, d := range []string{dir, filepath.Join(b.k.Cgroups, group)} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cgroup"), []byte(text), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *guestBench) record() *Record {
+	return &Record{
+		ID: strings.Repeat("a", 64), Name: "web", PID: b.container, Start: startTime(b.container), Unit: "sshd.service", Driver: Journald,
+		Streams: []Stream{{Name: streamStdout}},
+	}
+}
+
+func (b *guestBench) pipe() int {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { closeAll(fds[:]) })
+	return fds[0]
+}
+
+func (b *guestBench) file() int {
+	f, err := os.Create(filepath.Join(b.t.TempDir(), "file"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { f.Close() })
+	return int(f.Fd())
+}
+
+func TestGuestMayHaveHisOutputRead(t *testing.T) {
+	b := newGuestBench(t)
+	r := b.record()
+	r.Fields, r.Namespace = []string{"APP=x"}, "web"
+	r.Health = &Health{Runtime: []string{"/usr/bin/crun"}, Dir: "/run/x", Interval: 1, LogCount: 0, LogSize: 1 << 30}
+	if err := b.k.vet(b.peer, r, []int{b.pipe()}); err != nil {
+		t.Fatal(err)
+	}
+	if r.Unit != "web.service" || r.Guest == nil || r.Guest.UID != b.peer.uid || r.Guest.Group != "system.slice/web.service/berth" {
+		t.Errorf("taken as %q of %+v", r.Unit, r.Guest)
+	}
+	if h := r.Health; h.Interval != time.Second || h.Timeout != time.Second || h.Retries != 1 || h.LogCount != 32 || h.LogSize != 4096 {
+		t.Errorf("probed as %+v", h)
+	}
+	// One that has ended meanwhile: its last lines are still the unit's.
+	r = b.record()
+	r.PID, r.Start = 1<<22+1, 5
+	if err := b.k.vet(b.peer, r, []int{b.pipe()}); err != nil || r.Unit != "web.service" {
+		t.Errorf("one that has ended: %q, %v", r.Unit, err)
+	}
+	// Root may say what it likes, but not that it is a guest.
+	r = b.record()
+	r.Guest = &Guest{UID: 5}
+	if err := b.k.vet(peer{}, r, []int{b.pipe()}); err != nil || r.Guest != nil || r.Unit != "sshd.service" {
+		t.Errorf("root: %+v, %v", r, err)
+	}
+}
+
+func TestGuestIsRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		spoil func(b *guestBench, r *Record)
+		want  string
+	}{
+		"a file to be written": {func(_ *guestBench, r *Record) { r.Driver, r.Path = K8sFile, "/etc/passwd" }, "and nowhere else"},
+		"a path":               {func(_ *guestBench, r *Record) { r.Path = "/etc/passwd" }, "and nowhere else"},
+		"another unit's lines": {func(_ *guestBench, r *Record) { r.Fields = []string{"OBJECT_SYSTEMD_UNIT=sshd.service"} }, "is not for users"},
+		"a field in a field":   {func(_ *guestBench, r *Record) { r.Fields = []string{"A\nOBJECT_SYSTEMD_UNIT=sshd.service"} }, "is not for users"},
+		"a trusted field":      {func(_ *guestBench, r *Record) { r.Fields = []string{"_UID=0"} }, "is not for users"},
+		"a path as namespace":  {func(_ *guestBench, r *Record) { r.Namespace = "../../home/x" }, "no namespace"},
+		"a terminal":           {func(_ *guestBench, r *Record) { r.Streams[0].Name = streamTerminal }, "is not for users"},
+		"an input":             {func(_ *guestBench, r *Record) { r.Streams[0].Name = streamStdin }, "is not for users"},
+		"another's unit":       {func(b *guestBench, _ *Record) { b.peer.uid++ }, "in no unit of the system's"},
+		"no unit":              {func(b *guestBench, _ *Record) { b.place(b.peer.pid, "/user.slice/session-1.scope") }, "in no unit of the system's"},
+		"his own manager": {func(b *guestBench, _ *Record) {
+			b.place(b.peer.pid, "/user.slice/user@5.service/app.slice/web.service")
+		}, "in no unit of the system's"},
+		"out of the tree":     {func(b *guestBench, _ *Record) { b.place(b.peer.pid, "/../web.service") }, "in no unit of the system's"},
+		"a process elsewhere": {func(b *guestBench, _ *Record) { b.place(b.container, "/system.slice/other.service/container") }, "is not in web.service"},
+		"PID 1":               {func(_ *guestBench, r *Record) { r.PID, r.Start = 1, startTime(1) }, "is not in web.service"},
+		"a runtime anywhere":  {func(_ *guestBench, r *Record) { r.Health = &Health{Runtime: []string{"crun"}, Dir: "/run/x"} }, "without a runtime"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newGuestBench(t)
+			r := b.record()
+			tt.spoil(b, r)
+			if err := b.k.vet(b.peer, r, []int{b.pipe()}); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+	b := newGuestBench(t)
+	if err := b.k.vet(b.peer, b.record(), []int{b.file()}); err == nil || !strings.Contains(err.Error(), "is no pipe") {
+		t.Errorf("a file as output: %v", err)
+	}
+	for i := range guestContainers {
+		id := fmt.Sprintf("%064d", i)
+		b.k.containers[id] = &container{record: &Record{ID: id, Guest: &Guest{UID: b.peer.uid}}}
+	}
+	if err := b.k.vet(b.peer, b.record(), []int{b.pipe()}); err == nil || !strings.Contains(err.Error(), "containers already") {
+		t.Errorf("one too many: %v", err)
+	}
+}
+
+// What only root, or a user's own keeper, does is not done for a guest; the same is done for the others.
+func TestGuestMayNotAsk(t *testing.T) {
+	b := newGuestBench(t)
+	const refused = "users may not ask"
+	for _, request := range []string{`{"attach":{"id":"x"}}`, `{"ended":{"id":"x"}}`} {
+		_, err := b.k.serve(&caller{fd: -1, peer: b.peer}, []byte(request), nil)
+		if err == nil || !strings.Contains(err.Error(), refused) {
+			t.Errorf("%s: %v", request, err)
+		}
+		if _, err = b.k.serve(&caller{fd: -1}, []byte(request), nil); err != nil && strings.Contains(err.Error(), refused) {
+			t.Errorf("%s is refused to all", request)
+		}
+	}
+	other := &container{record: &Record{ID: "o", Guest: &Guest{UID: b.peer.uid + 1}}, health: &health{}}
+	b.k.containers["o"] = other
+	if err := b.k.ask(&caller{fd: -1, peer: b.peer}, "o", true); err == nil {
+		t.Error("a guest may ask for another's health")
+	}
+	if err := b.k.ask(&caller{fd: -1, peer: peer{guest: true, uid: b.peer.uid + 1}}, "o", true); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuestConnections(t *testing.T) {
+	b := newGuestBench(t)
+	for range guestConnections {
+		if !b.k.admit(b.peer) {
+			t.Fatal("one of those that are allowed is not let in")
+		}
+	}
+	if b.k.admit(b.peer) {
+		t.Error("one too many is let in")
+	}
+	if !b.k.admit(peer{guest: true, uid: b.peer.uid + 1}) || !b.k.admit(peer{}) {
+		t.Error("others have to wait for that")
+	}
+	for range guestConnections {
+		b.k.leave(b.peer)
+	}
+	if b.k.leave(peer{guest: true, uid: b.peer.uid + 1}); len(b.k.guests) != 0 {
+		t.Errorf("counted still: %v", b.k.guests)
+	}
+}
+
+func TestJoin(t *testing.T) {
+	b := newGuestBench(t)
+	procs := filepath.Join(b.k.Cgroups, "system.slice/web.service/berth/cgroup.procs")
+	j := &Join{PID: b.container, Start: startTime(b.container)}
+	b.place(b.peer.pid, "/user.slice/session-1.scope")
+	if err := os.WriteFile(procs, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.k.join(b.peer, j); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := os.ReadFile(procs); string(data) != strconv.Itoa(b.peer.pid) {
+		t.Errorf("moved %q", data)
+	}
+	if err := os.Truncate(procs, 0); err != nil {
+		t.Fatal(err)
+	}
+	for name, try := range map[string]func() error{
+		"another's container":        func() error { p := b.peer; p.uid++; return b.k.join(p, j) },
+		"a container that has ended": func() error { return b.k.join(b.peer, &Join{PID: j.PID, Start: j.Start + 1}) },
+		"a process that has ended":   func() error { p := b.peer; p.pid = 1<<22 + 1; return b.k.join(p, j) },
+		"one who is no guest":        func() error { return b.k.join(peer{}, j) },
+	} {
+		if err := try(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	b.place(b.container, "/user.slice/session-2.scope")
+	if err := b.k.join(b.peer, j); err == nil {
+		t.Error("a container in no unit: no error")
+	}
+	if data, _ := os.ReadFile(procs); len(data) != 0 {
+		t.Errorf("moved %q", data)
+	}
+}

@@ -81,32 +81,3 @@ func FuzzHook(f *testing.F) {
 		h.Applies(&specs.Spec{Process: &specs.Process{}}, true)
 	})
 }
-
-// FuzzIDMapOption: the maps of a volume's owners are read or refused; those read are such that the kernel takes them.
-func FuzzIDMapOption(f *testing.F) {
-	for _, s := range []string{
-		"uids=0-1000-1;gids=0-1000-1", "uids=@0-0-10#10-20-5;gids=0-0-1", "uids=0-0-4294967295;gids=1-1-1", "uids=0-0-1", "gids=;uids=", "x=0-0-1", "uids=0-0-0;gids=0-0-0",
-		"uids=4294967295-0-2;gids=0-0-1", "uids=0-@5-1;gids=0-@5-1", "",
-	} {
-		f.Add(s)
-	}
-	container := IDMaps{UIDs: []IDMap{{Inside: 0, Outside: 100000, Count: 65536}}, GIDs: []IDMap{{Inside: 0, Outside: 100000, Count: 65536}}}
-	f.Fuzz(func(t *testing.T, s string) {
-		maps, err := ParseIDMapOption(s, container)
-		if err != nil {
-			return
-		}
-		for _, list := range [][]IDMap{maps.UIDs, maps.GIDs} {
-			for i, m := range list {
-				if m.Count == 0 || uint64(m.Inside)+uint64(m.Count) > 1<<32 || uint64(m.Outside)+uint64(m.Count) > 1<<32 {
-					t.Errorf("%q: %+v goes beyond what there is", s, m)
-				}
-				for _, o := range list[:i] {
-					if uint64(m.Inside) < uint64(o.Inside)+uint64(o.Count) && uint64(o.Inside) < uint64(m.Inside)+uint64(m.Count) {
-						t.Errorf("%q: %+v and %+v are for the same IDs", s, m, o)
-					}
-				}
-			}
-		}
-	})
-}

@@ -290,8 +290,14 @@ func joined(list []IDMap) []IDMap {
 	return out
 }
 
-// CheckMap refuses a map in which an ID stands twice, inside or outside.
+// maxMaps is how many lines the kernel takes for one map (user_namespaces(7)).
+const maxMaps = 340
+
+// CheckMap refuses a map in which an ID stands twice, inside or outside, and one that the kernel finds too long.
 func CheckMap(maps []IDMap) error {
+	if len(maps) > maxMaps {
+		return fmt.Errorf("%d ranges of IDs are mapped; the kernel takes %d at most: join those that follow each other", len(maps), maxMaps)
+	}
 	for i, a := range maps {
 		for _, b := range maps[:i] {
 			overlap := func(x, y uint32) bool {

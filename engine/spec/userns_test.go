@@ -79,6 +79,16 @@ func TestFillMap(t *testing.T) {
 			t.Errorf("%v was taken", bad)
 		}
 	}
+	var many []IDMap
+	for i := range uint32(maxMaps) {
+		many = append(many, IDMap{2 * i, 100000 + 2*i, 1})
+	}
+	if err := CheckMap(many); err != nil {
+		t.Errorf("what the kernel takes: %v", err)
+	}
+	if err := CheckMap(append(many, IDMap{5000, 5000, 1})); err == nil || !strings.Contains(err.Error(), "341 ranges") {
+		t.Errorf("one more than the kernel takes: %v", err)
+	}
 }
 
 func FuzzFillMap(f *testing.F) {

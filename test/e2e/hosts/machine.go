@@ -62,6 +62,10 @@ type Options struct {
 
 	// Cold boots a virtual machine from the start, instead of waking one that has booted before.
 	Cold bool
+
+	// Record is a directory with a file disk.img, which a virtual machine has as its third disk, /dev/vdc. What it writes
+	// there is recorded beside it, in writes.log (see test/powercut). Such a machine boots from the start.
+	Record string
 }
 
 // Start makes a machine and boots it.
@@ -72,6 +76,9 @@ func Start(ctx context.Context, o Options) (Machine, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("a %s machine needs root", o.Kind)
 	}
+	if o.Record != "" && o.Kind != VM {
+		return nil, fmt.Errorf("a %s machine has no disk whose writes could be recorded", o.Kind)
+	}
 	base, err := o.Cache.Setup(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("set up the test machines: %w", err)
@@ -81,7 +88,7 @@ func Start(ctx context.Context, o Options) (Machine, error) {
 		return nil, err
 	}
 	begin := m.startCold
-	if o.Kind == VM && !o.Cold {
+	if o.Kind == VM && !o.Cold && o.Record == "" {
 		begin = m.startWarm
 	}
 	if err := begin(ctx, o, base); err != nil {
@@ -110,7 +117,7 @@ func (m *machine) startCold(ctx context.Context, o Options, base Base) error {
 	case Nspawn:
 		m.power, err = newNspawn(base, m.dir)
 	case VM:
-		m.power, err = newVM(base, m.dir, p.dir)
+		m.power, err = newVM(base, m.dir, p.dir, o.Record)
 	}
 	if err != nil {
 		return err

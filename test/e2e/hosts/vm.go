@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ import (
 type vm struct {
 	base    Base
 	dir     string
+	record  string   // where the recorded disk lies, see Options; "" for none
 	first   []string // QEMU's arguments for the first start only
 	mailbox *mailbox
 	process *process
@@ -50,9 +52,23 @@ exec chroot "$tree" qemu-system-x86_64 -M q35 -accel "$accel" -smp 2 -m 4096 -cp
 // wakes up looks at the disk of another; the file is sparse.
 const payloadSize = 1 << 30
 
-// newVM makes a machine with the payload, a directory, on its second disk. The first boot copies it to the first disk.
-func newVM(base Base, dir, payload string) (*vm, error) {
-	v := &vm{base: base, dir: dir}
+// showRecorded comes before launchVM on a machine with a recorded disk.
+const showRecorded = `mount --bind "$BERTH_RECORD" "$1/tree/media" || exit 1
+`
+
+// recordedDisk are QEMU's arguments for the third disk. The log is begun anew at each start. The guest's flushes are in it, for
+// its order is what matters; that they go no further than the host's page cache saves time.
+var recordedDisk = []string{
+	"-blockdev", "driver=file,node-name=recorded-file,filename=/media/disk.img,cache.no-flush=on",
+	"-blockdev", "driver=file,node-name=recorded-log,filename=/media/writes.log,cache.no-flush=on",
+	"-blockdev", "driver=blklogwrites,node-name=recorded,file=recorded-file,log=recorded-log",
+	"-device", "virtio-blk-pci,drive=recorded,addr=0x1e", // after the other disks
+}
+
+// newVM makes a machine with the payload, a directory, on its second disk, and a recorded disk if record is not "". The first
+// boot copies the payload to the first disk.
+func newVM(base Base, dir, payload, record string) (*vm, error) {
+	v := &vm{base: base, dir: dir, record: record}
 	if err := writeInitrd(filepath.Join(dir, "initrd"), base.Tree()); err != nil {
 		return nil, err
 	}
@@ -86,8 +102,16 @@ func (v *vm) on(ctx context.Context) (io.ReadWriteCloser, error) {
 		return nil, err
 	}
 	defer log.Close()
-	args := []string{"--mount", "--propagation", "private", "sh", "-c", launchVM, "launch", v.base.Dir, v.dir, accelerator()}
-	cmd := exec.Command("unshare", append(args, v.first...)...)
+	launch, more := launchVM, v.first
+	if v.record != "" {
+		launch, more = showRecorded+launchVM, slices.Concat(recordedDisk, v.first)
+		if err := os.WriteFile(filepath.Join(v.record, "writes.log"), nil, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	args := []string{"--mount", "--propagation", "private", "sh", "-c", launch, "launch", v.base.Dir, v.dir, accelerator()}
+	cmd := exec.Command("unshare", append(args, more...)...)
+	cmd.Env = append(os.Environ(), "BERTH_RECORD="+v.record)
 	cmd.Stdout, cmd.Stderr = log, log
 	if v.process, err = start(cmd); err != nil {
 		return nil, err

@@ -134,3 +134,18 @@ say "the others were not touched"
 assert_eq "main process of the good unit" "$(property e2e-good MainPID)" "$good"
 leak_check
 systemctl stop e2e-good
+
+say "a stop while nothing can be written to the store"
+leak_snapshot
+systemctl start e2e-good
+good=$(property e2e-good MainPID)
+mount --bind /var/lib/containers /var/lib/containers
+mount -o remount,bind,ro /var/lib/containers
+systemctl stop e2e-good
+[ ! -e "/proc/$good" ] || die "the container runs on"
+assert_match "what it says" "$(journalctl --no-pager -b -o cat -u e2e-good)" 'read-only file system'
+wait_for 10 umount /var/lib/containers
+systemctl start e2e-good # what was left is no hindrance
+assert_init e2e-good "$(property e2e-good MainPID)"
+systemctl stop e2e-good
+leak_check

@@ -114,6 +114,20 @@ Exec=sh -c '$IDLE'
 F
 systemctl start e2e63q
 assert_eq "commands before the start" "$(property e2e63q ExecStartPre)" ""
+
+say "what others may write to, and what a container on the machine's network may speak to"
+open_to_all() { find /run/berth /var/lib/containers/storage -xdev -path '*/diff' -prune -o ! -type l -perm /o+w ! -perm -1000 -print; }
+assert_eq "files of berth's that others may write to" "$(open_to_all)" ""
+install -m 666 /dev/null /run/berth/e2e63-control
+assert_eq "control" "$(open_to_all)" /run/berth/e2e63-control
+rm /run/berth/e2e63-control
+reachable() { berth run --rm --network host $IMAGE grep -Eo '@.*(berth|podman|container).*' /proc/net/unix || true; }
+assert_eq "sockets without a file" "$(reachable)" ""
+systemd-run --quiet --unit=e2e63-listener socat ABSTRACT-LISTEN:berth-control,fork /dev/null
+abstract() { grep -q @berth-control /proc/net/unix; }
+wait_for 20 abstract
+assert_eq "control" "$(reachable)" @berth-control
+systemctl stop e2e63-listener
 systemctl stop e2e63q
 assert_intact "lines in labels and variables"
 printf '[Service]\nType=oneshot\nEnvironment=E=%s\nExecStart=/bin/true\n' "$evil" >/run/systemd/system/e2e63c.service # the control: a careless text

@@ -149,11 +149,22 @@ func (b *bench) result(t *testing.T, s script.Script) script.Result {
 		b.start(t)
 	}
 	where := hosts.ScriptDir(b.options(t))
-	r := script.Runner{Machine: b.machine, Kind: b.kind, Where: where, Torture: *torture}
+	r := script.Runner{Machine: b.machine, Kind: b.kind, Where: where, Torture: *torture, Settings: settings()}
 	if *torture {
 		r.Echo = os.Stderr
 	}
 	return r.Run(context.Background(), s)
+}
+
+// settings are the variables that the scripts may be given.
+func settings() []string {
+	var list []string
+	for _, name := range []string{"BERTH_ROUNDS", "BERTH_SEED", "BERTH_SOAK"} {
+		if value := os.Getenv(name); value != "" {
+			list = append(list, name+"="+value)
+		}
+	}
+	return list
 }
 
 func (b *bench) start(t *testing.T) {

@@ -46,6 +46,8 @@ type Runner struct {
 	Echo    io.Writer // sees the output as it comes; may be nil
 	// Torture tells scripts, by BERTH_TORTURE=1, to take every case instead of some, and gives them the time for it.
 	Torture bool
+	// Settings are NAME=VALUE, for the scripts: how much of what they do is to be done.
+	Settings []string
 }
 
 // tortureTime is how many times as long a script may take then.
@@ -76,7 +78,7 @@ func (r Runner) Run(ctx context.Context, s Script) Result {
 }
 
 func (r Runner) part(ctx context.Context, p Part, out *bytes.Buffer) (int, error) {
-	env := []string{"BERTH_E2E=" + r.Where, "BERTH_HOST=" + string(r.Kind)}
+	env := append([]string{"BERTH_E2E=" + r.Where, "BERTH_HOST=" + string(r.Kind)}, r.Settings...)
 	limit := p.Timeout
 	if r.Torture {
 		env = append(env, "BERTH_TORTURE=1")

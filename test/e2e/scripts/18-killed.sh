@@ -36,7 +36,7 @@ ended() { [ "$(property e2e-killed ActiveState)" = failed ] || [ "$(property e2e
 
 rounds=40
 [ "$BERTH_HOST" != vm ] || rounds=6 # emulated
-[ -z "${BERTH_TORTURE:-}" ] || rounds=1000
+[ -z "${BERTH_TORTURE:-}" ] || rounds=${BERTH_ROUNDS:-1000}
 killed=0
 # The moments are spread over somewhat more than a start takes on this machine.
 begin=$(date +%s%N)

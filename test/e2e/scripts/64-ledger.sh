@@ -7,8 +7,7 @@
 
 load_image
 warm_up
-rounds=12
-[ -z "${BERTH_TORTURE:-}" ] || rounds=200
+rounds=$(rounds 12 200)
 seed=${BERTH_SEED:-$$}
 RANDOM=$seed
 say "$rounds kills, seed $seed (BERTH_SEED)"

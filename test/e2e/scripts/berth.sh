@@ -76,10 +76,11 @@ IDLE='trap "exit 0" TERM; echo idle; sleep 100000 & wait $!'
 # pods_too: pods over a boot are the same on both kinds of machine, and the emulated one is slow.
 pods_too() { [ "${BERTH_HOST:-local}" != vm ]; }
 
-# rounds SHARE ALL is how often something is done: SHARE times, once where all is emulated, ALL times with BERTH_TORTURE.
+# rounds SHARE ALL is how often something is done: SHARE times, once where all is emulated, ALL times with BERTH_TORTURE, or then
+# BERTH_ROUNDS times.
 rounds() {
 	[ "${BERTH_HOST:-local}" != vm ] || set -- 1 "$2"
-	[ -z "${BERTH_TORTURE:-}" ] || set -- "$2"
+	[ -z "${BERTH_TORTURE:-}" ] || set -- "${BERTH_ROUNDS:-$2}"
 	echo "$1"
 }
 

@@ -86,7 +86,7 @@ interrupt() {
 	nothing_left "$1, uninterrupted"
 	for what in "${kinds[@]}"; do
 		n=${what##* } what=${what% *}
-		[ -z "${BERTH_TORTURE:-}" ] || n=$total
+		[ -z "${BERTH_TORTURE:-}" ] || n=$((${BERTH_ROUNDS:-total} < total ? ${BERTH_ROUNDS:-total} : total))
 		for ((i = 0; i < n; i++)); do
 			now="$1 ${what/\#/$((1 + total * (2 * i + 1) / (2 * n)))}"
 			plan "$now"

@@ -32,9 +32,10 @@ func runNetworkWatch(ctx context.Context, env *Env, args []string) error {
 		return errors.New("a user's containers have no rules in the host's firewall")
 	}
 	ready := false
-	return network.WatchTables(ctx, func() {
-		if err := putBack(ctx, env); err != nil && ctx.Err() == nil {
-			fmt.Fprintln(env.Err, "Error:", err)
+	return network.WatchTables(ctx, func() error {
+		failed := putBack(ctx, env)
+		if failed != nil && ctx.Err() == nil {
+			fmt.Fprintln(env.Err, "Error:", failed)
 		}
 		if !ready {
 			ready = true
@@ -42,6 +43,7 @@ func runNetworkWatch(ctx context.Context, env *Env, args []string) error {
 				fmt.Fprintln(env.Err, "Error:", err)
 			}
 		}
+		return failed
 	})
 }
 

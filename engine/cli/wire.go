@@ -119,7 +119,7 @@ func newAdapter(env *Env, conf config.Config, graphRoot string) network.Adapter 
 	a := network.Adapter{
 		Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: nameServer(conf), Pasta: conf.Helper("pasta"),
 		Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
-		Live: liveIn(dirs), StateDir: "/run/containers/networks", Rootless: rootlessMode(),
+		Live: liveIn(dirs), StateDir: "/run/containers/networks", Rootless: rootlessMode(), Firewall: conf.Network.FirewallDriver,
 		Machine:   strings.TrimSpace(string(machine)),
 		StartDHCP: func(ctx context.Context) error { return sd.StartDHCP(ctx, env.Run, conf.Helper("netavark")) },
 	}

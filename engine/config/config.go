@@ -31,6 +31,7 @@ type Config struct {
 	} `toml:"engine"`
 	Network struct {
 		NetworkConfigDir string `toml:"network_config_dir"`
+		FirewallDriver   string `toml:"firewall_driver"`
 	} `toml:"network"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/berth-pods/berth/engine"
@@ -19,7 +20,8 @@ type Rule struct {
 	Text    string // what it does, for people
 	Present bool
 
-	words []string // all of them stand in one line of the firewall's listing
+	words     []string // all of them stand in one line of the firewall's listing
+	firewalld bool     // it is of firewalld's table, and wanted where that is
 }
 
 // Rules compares the rules that the containers and pods need with those that are there.
@@ -52,10 +54,17 @@ func (a Adapter) Rules(ctx context.Context, list []engine.NetworkRequest) ([]Rul
 	return compare(wanted, string(text)), nil
 }
 
+// firewalldTable begins the listing of firewalld's own rules, which let nothing from a subnet through that is in none of its zones.
+const firewalldTable = "table inet firewalld {"
+
 // rules are those that netavark makes for the plan: one for each subnet that may leave the host, and one for each published
 // port and kind of address on the first network that has it.
 func (p *plan) rules(owner string) []Rule {
 	var list []Rule
+	if p.Options.Firewall == "none" {
+		return nil
+	}
+	chain := map[string]string{"": "jump nv_", "nftables": "jump nv_", "iptables": "jump NETAVARK-", "firewalld": "netavark_zone"}[p.Options.Firewall]
 	published := map[string]bool{}
 	for _, name := range p.Order {
 		d := p.Options.NetworkInfo[name]
@@ -64,7 +73,8 @@ func (p *plan) rules(owner string) []Rule {
 		}
 		for _, s := range d.Subnets {
 			if !d.Internal {
-				list = append(list, Rule{Owner: owner, Text: "traffic of " + s.Subnet, words: []string{"saddr " + s.Subnet, "jump nv_"}})
+				list = append(list, Rule{Owner: owner, Text: "traffic of " + s.Subnet, words: []string{"saddr " + s.Subnet, chain}},
+					Rule{Owner: owner, Text: "zone of " + s.Subnet + " in firewalld", words: []string{"saddr " + s.Subnet, "jump filter_FWD_"}, firewalld: true})
 			}
 		}
 		if d.Internal { // nothing is published there
@@ -104,6 +114,9 @@ func portRules(owner, ip string, m spec.PortMapping) []Rule {
 
 // compare looks each rule's words up in the listing's lines.
 func compare(wanted []Rule, listing string) []Rule {
+	if !strings.Contains(listing, firewalldTable) {
+		wanted = slices.DeleteFunc(wanted, func(r Rule) bool { return r.firewalld })
+	}
 	lines := strings.Split(listing, "\n")
 	for i := range wanted {
 		for _, line := range lines {

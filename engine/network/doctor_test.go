@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,6 +44,25 @@ missing web: port 54/udp to 10.71.0.9:54
 missing web: port 8080/tcp to [fd71::9]:80`
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	p.Options.PortMappings = nil
+	for _, tt := range []struct{ driver, listing, want string }{
+		{"", "table inet firewalld {\n}\n" + listing, "true traffic of 10.71.0.0/24,false zone of 10.71.0.0/24 in firewalld,false traffic of fd71::/64,false zone of fd71::/64 in firewalld"},
+		{"nftables", listing + "\ntable inet firewalld {\nip saddr 10.71.0.0/24 jump filter_FWD_trusted\nip6 saddr fd71::/64 jump filter_IN_trusted\n}\n",
+			"true traffic of 10.71.0.0/24,true zone of 10.71.0.0/24 in firewalld,false traffic of fd71::/64,false zone of fd71::/64 in firewalld"},
+		{"firewalld", "table inet firewalld {\nip saddr 10.71.0.0/24 jump filter_FWD_netavark_zone\n",
+			"true traffic of 10.71.0.0/24,true zone of 10.71.0.0/24 in firewalld,false traffic of fd71::/64,false zone of fd71::/64 in firewalld"},
+		{"iptables", "ip saddr 10.71.0.0/24 counter jump NETAVARK-1D8721804F16F", "true traffic of 10.71.0.0/24,false traffic of fd71::/64"},
+		{"none", listing, ""},
+	} {
+		p.Options.Firewall = tt.driver
+		var got []string
+		for _, r := range compare(p.rules("web"), tt.listing) {
+			got = append(got, fmt.Sprint(r.Present, " ", r.Text))
+		}
+		if text := strings.Join(got, ","); text != tt.want {
+			t.Errorf("driver %q: got %s, want %s", tt.driver, text, tt.want)
+		}
 	}
 	if list, err := (Adapter{}).Rules(context.Background(), nil); err != nil || len(list) > 0 {
 		t.Errorf("%v, %v", list, err)

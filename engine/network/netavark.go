@@ -31,6 +31,8 @@ type netavarkOptions struct {
 	NetworkInfo   map[string]definition `json:"network_info"`
 	PortMappings  []spec.PortMapping    `json:"port_mappings,omitempty"`
 	DNSServers    []string              `json:"dns_servers,omitempty"`
+	// Firewall is the driver that makes the rules, and must take them away: not for netavark, which reads it elsewhere.
+	Firewall string `json:"berth_firewall,omitempty"`
 }
 
 type perNetwork struct {
@@ -106,12 +108,14 @@ func missingInterfaces(netns string, o *netavarkOptions) map[string]bool {
 
 // netavark runs `netavark ACTION NAMESPACE`.
 func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavarkOptions) error {
-	input, err := json.Marshal(o)
+	words := *o
+	words.Firewall = ""
+	input, err := json.Marshal(words)
 	if err != nil {
 		return err
 	}
 	err = a.inPlace(func() error {
-		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Env: a.environment(), Stdin: bytes.NewReader(input)})
+		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Env: a.environment(o.Firewall), Stdin: bytes.NewReader(input)})
 		return err
 	})
 	var exit *proc.ExitError
@@ -121,10 +125,14 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	return err
 }
 
-// environment lets netavark find nft, which a user's PATH need not have, and iptables a lock that a user may take.
-func (a Adapter) environment() []string {
-	if a.Place == nil {
+// environment lets netavark find nft, which a user's PATH need not have, and iptables a lock that a user may take. A driver of the
+// firewall is named where it is not netavark's own choice.
+func (a Adapter) environment(driver string) []string {
+	switch {
+	case a.Place == nil && driver == "":
 		return nil
+	case a.Place == nil:
+		return append(os.Environ(), "NETAVARK_FW="+driver)
 	}
 	return append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin", "XTABLES_LOCKFILE="+filepath.Join(a.StateDir, "xtables.lock"))
 }

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
@@ -30,6 +32,8 @@ type Adapter struct {
 	// StateDir is netavark's own directory, shared with Podman so that one aardvark-dns serves both.
 	StateDir string
 	Rootless bool
+	// Firewall is the driver of netavark's that makes the rules of root's bridges; "" lets netavark choose.
+	Firewall string
 	// Machine tells this machine's containers from those of the same names elsewhere: hardware addresses come from it.
 	Machine string
 	// Place is where a user's bridges are; nil for root's, which are on the host.
@@ -63,6 +67,9 @@ type plan struct {
 
 const planVersion = 1
 
+// firewalls are the drivers that netavark has.
+var firewalls = []string{"firewalld", "iptables", "nftables", "none"}
+
 func planFile(dir string) string { return filepath.Join(dir, "network.json") }
 
 // Plan picks addresses and ports and leases them.
@@ -89,6 +96,11 @@ func (a Adapter) planBridges(r engine.NetworkRequest, list []spec.Attachment) (e
 		return engine.NetworkStatus{}, fmt.Errorf("netavark is not at %s; install the package netavark, or use Network=host or none", a.Netavark)
 	}
 	p := &plan{Version: planVersion, Options: newOptions(r)}
+	if !a.Rootless { // in a user's own network there is no firewall but netavark's
+		if p.Options.Firewall = a.Firewall; a.Firewall != "" && !slices.Contains(firewalls, a.Firewall) {
+			return engine.NetworkStatus{}, fmt.Errorf("firewall_driver = %q in containers.conf: known are %s", a.Firewall, strings.Join(firewalls, ", "))
+		}
+	}
 	for _, at := range list {
 		if err := a.attach(r, p, at); err != nil {
 			return engine.NetworkStatus{}, err

@@ -13,9 +13,12 @@ import (
 // quiet is how long the firewall must be left alone before it is looked at: who reloads it makes many changes in a row.
 const quiet = 100 * time.Millisecond
 
+// again is how long a failure to put things back is left alone: the firewall's own program may be away for a moment.
+const again = time.Second
+
 // WatchTables calls lost at once, and then each time that tables of the kernel's firewall have been deleted, as by a reload
-// or by `nft flush ruleset`, until ctx is done.
-func WatchTables(ctx context.Context, lost func()) error {
+// or by `nft flush ruleset`, until ctx is done. After a failure it is called again soon.
+func WatchTables(ctx context.Context, lost func() error) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return err
@@ -34,13 +37,10 @@ func WatchTables(ctx context.Context, lost func()) error {
 		}
 		if n <= 0 {
 			if pending {
-				pending = false
-				lost()
+				pending = lost() != nil
 			}
-			if !pending {
-				if err := waitFor(ctx, fd); err != nil {
-					return err
-				}
+			if err := waitFor(ctx, fd, pending); err != nil {
+				return err
 			}
 			continue
 		}
@@ -58,12 +58,12 @@ func WatchTables(ctx context.Context, lost func()) error {
 	return nil
 }
 
-// waitFor returns when the socket has something to say, or ctx is done.
-func waitFor(ctx context.Context, fd int) error {
+// waitFor returns when the socket has something to say, or ctx is done, or, with briefly, after a while.
+func waitFor(ctx context.Context, fd int, briefly bool) error {
 	for ctx.Err() == nil {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, 1000)
-		if n > 0 {
+		n, err := unix.Poll(fds, int(again/time.Millisecond))
+		if n > 0 || n == 0 && briefly {
 			return nil
 		}
 		if err != nil && !errors.Is(err, unix.EINTR) {

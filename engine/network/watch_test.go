@@ -1,7 +1,9 @@
 package network
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -25,5 +27,24 @@ func TestDeletesTable(t *testing.T) {
 		if got := deletesTable(tt.datagram); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestWatchTablesAgain: after a failure rules are put back a moment later, with nobody saying anything.
+func TestWatchTablesAgain(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	err := WatchTables(ctx, func() error {
+		if calls++; calls < 3 {
+			return errors.New("the firewall is away")
+		}
+		cancel()
+		return nil
+	})
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("only root may listen to the firewall")
+	}
+	if err != nil || calls != 3 {
+		t.Errorf("%d calls, %v", calls, err)
 	}
 }

@@ -49,6 +49,19 @@ rm "$tmp/open" "$tmp/took"
 berth network doctor >/dev/null
 assert_eq "the container" "$(property e2e-fw MainPID)" "$pid"
 
+say "firewalld lets nothing through from a subnet that is in none of its zones"
+nft -f - <<F
+table inet firewalld {
+	chain filter_FWD_trusted { }
+	chain filter_FORWARD { ip saddr 10.88.0.0/16 jump filter_FWD_trusted; }
+}
+F
+berth network doctor | grep -q 'zone of 10.88.0.0/16 in firewalld *present' || die "a zone that is there is not seen"
+nft flush chain inet firewalld filter_FORWARD
+assert_match "after its restart" "$(must_fail berth network doctor)" 'zone of 10.88.0.0/16 in firewalld *missing'
+nft delete table inet firewalld
+wait_for 20 berth network doctor
+
 say "the watcher may be killed"
 kill -9 "$(property berth-firewall MainPID)"
 systemctl reload nftables

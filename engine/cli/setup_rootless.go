@@ -65,7 +65,7 @@ func runSetupRootless(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	m := rootless.Machine{Root: "/", Runtime: "-", FileSystem: rootless.FileSystem}
+	m := &rootless.Machine{Root: "/", Runtime: "-", FileSystem: rootless.FileSystem}
 	if m.User, err = findUser(ctx, env, o.user); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func findUser(ctx context.Context, env *Env, name string) (sysuser.User, error) 
 }
 
 // fixRootless does what can be done for the checks that are not ok, and tells each change.
-func fixRootless(ctx context.Context, env *Env, m rootless.Machine, checks []rootless.Check) error {
+func fixRootless(ctx context.Context, env *Env, m *rootless.Machine, checks []rootless.Check) error {
 	tell := func(text string, args ...any) { fmt.Fprintf(env.Err, "changed: "+text+"\n", args...) }
 	var errs []error
 	linger := false
@@ -165,7 +165,7 @@ func fixRootless(ctx context.Context, env *Env, m rootless.Machine, checks []roo
 }
 
 // fixDelegation writes a drop-in for the managers of users. It is asked for anew: a manager may run only now.
-func fixDelegation(ctx context.Context, env *Env, m rootless.Machine, tell func(string, ...any)) error {
+func fixDelegation(ctx context.Context, env *Env, m *rootless.Machine, tell func(string, ...any)) error {
 	if !m.LacksDelegation() {
 		return nil
 	}

@@ -10,7 +10,7 @@ func systemVerb() Verb {
 	events.Name, info.Name = "system events", "system info"
 	return Verb{
 		Name: "system", Usage: "COMMAND", Summary: "look at all of berth at once, and clean up",
-		Sub: []Verb{systemDfVerb(), events, info, systemPruneVerb()},
+		Sub: []Verb{systemDfVerb(), events, info, systemPruneVerb(), systemResetVerb()},
 		Run: func(context.Context, *Env, []string) error {
 			return errors.New("name a command: `berth system --help` lists them")
 		},

@@ -39,31 +39,32 @@ type Machine struct {
 }
 
 // Examine makes all checks, in an order in which they can be mended.
-func (m Machine) Examine() []Check {
+func (m *Machine) Examine() []Check {
 	checks := []Check{m.subIDs("subuid"), m.subIDs("subgid"), m.mapper("newuidmap"), m.mapper("newgidmap")}
 	checks = append(checks, m.userNamespaces()...)
 	return append(checks, m.linger(), m.runtimeDir(), m.delegation(), m.home(), m.overlay(), m.tun(), m.program("pasta", "passt"),
 		m.program("nsenter", "util-linux"), m.ports())
 }
 
-func (m Machine) path(p string) string { return filepath.Join(m.Root, p) }
+func (m *Machine) path(p string) string { return filepath.Join(m.Root, p) }
 
 // read returns what a file says, without the end of its line; "" when it cannot be read.
-func (m Machine) read(p string) string {
+func (m *Machine) read(p string) string {
 	text, _ := os.ReadFile(m.path(p))
 	return strings.TrimSpace(string(text))
 }
 
-func ok(name, found string, args ...any) Check {
-	return Check{Name: name, State: CheckOK, Found: fmt.Sprintf(found, args...)}
-}
+func ok(name, found string) Check { return Check{Name: name, State: CheckOK, Found: found} }
 
+// wrong is a check that something must be mended for. It is not laid into its many callers: berth is to stay small.
+//
+//go:noinline
 func wrong(name, mend, found string, args ...any) Check {
 	return Check{Name: name, State: CheckWrong, Mend: mend, Found: fmt.Sprintf(found, args...)}
 }
 
 // subIDs looks at the user's ranges in /etc/subuid or /etc/subgid.
-func (m Machine) subIDs(name string) Check {
+func (m *Machine) subIDs(name string) Check {
 	file := "/etc/" + name
 	all, err := sysuser.ParseSubIDFile(m.path(file))
 	if err != nil && !os.IsNotExist(err) {
@@ -91,14 +92,14 @@ func (m Machine) subIDs(name string) Check {
 	case count < userCount:
 		return wrong(name, "give the line of "+m.User.Name+" in "+file+" 65536 IDs", "%d IDs: images with files of higher owners cannot be unpacked", count)
 	}
-	return ok(name, "%s", strings.Join(texts, ","))
+	return ok(name, strings.Join(texts, ","))
 }
 
 // binDirs are those of a usual PATH: root's own may be another than the user's.
 var binDirs = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 // find returns where a program is; "" for nowhere.
-func (m Machine) find(program string) string {
+func (m *Machine) find(program string) string {
 	for _, dir := range binDirs {
 		p := filepath.Join(dir, program)
 		if st, err := os.Stat(m.path(p)); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
@@ -109,7 +110,7 @@ func (m Machine) find(program string) string {
 }
 
 // install is the command that installs a package on this kind of machine.
-func (m Machine) install(debian, fedora string) string {
+func (m *Machine) install(debian, fedora string) string {
 	for _, line := range strings.Split(m.read("/etc/os-release"), "\n") {
 		key, value, _ := strings.Cut(line, "=")
 		words := strings.Fields(strings.Trim(value, `"'`))
@@ -125,7 +126,7 @@ func (m Machine) install(debian, fedora string) string {
 }
 
 // mapper looks at one of the two programs that may map more than the user's own ID.
-func (m Machine) mapper(name string) Check {
+func (m *Machine) mapper(name string) Check {
 	p := m.find(name)
 	if p == "" {
 		return wrong(name, m.install("uidmap", "shadow-utils"), "the program is not there")
@@ -135,17 +136,17 @@ func (m Machine) mapper(name string) Check {
 		return wrong(name, m.install("uidmap", "shadow-utils"), "%v", err)
 	}
 	if st.Mode()&fs.ModeSetuid != 0 {
-		return ok(name, "%s, set-user-ID", p)
+		return ok(name, p+", set-user-ID")
 	}
 	// A file with capabilities has the attribute, whatever they are: the packages set the right ones.
 	if n, err := unix.Getxattr(m.path(p), "security.capability", nil); err == nil && n > 0 {
-		return ok(name, "%s, with file capabilities", p)
+		return ok(name, p+", with file capabilities")
 	}
 	return wrong(name, "chmod u+s "+p, "%s is neither set-user-ID nor has it capabilities: it may map no IDs", p)
 }
 
 // userNamespaces looks at the three settings that can forbid them. The first and the last are of some kernels only.
-func (m Machine) userNamespaces() []Check {
+func (m *Machine) userNamespaces() []Check {
 	var list []Check
 	for _, s := range []struct{ key, good, found string }{
 		{"kernel.unprivileged_userns_clone", "1", "users may make no user namespaces"},
@@ -164,14 +165,14 @@ func (m Machine) userNamespaces() []Check {
 		case value == "":
 			list = append(list, ok(s.key, "not of this kernel"))
 		default:
-			list = append(list, ok(s.key, "%s", value))
+			list = append(list, ok(s.key, value))
 		}
 	}
 	return list
 }
 
 // profile tells whether AppArmor has a profile that lets berth make user namespaces.
-func (m Machine) profile() bool {
+func (m *Machine) profile() bool {
 	files, _ := filepath.Glob(m.path("/etc/apparmor.d/*"))
 	for _, f := range files {
 		text, _ := os.ReadFile(f)
@@ -182,7 +183,7 @@ func (m Machine) profile() bool {
 	return false
 }
 
-func (m Machine) linger() Check {
+func (m *Machine) linger() Check {
 	if _, err := os.Stat(m.path("/var/lib/systemd/linger/" + m.User.Name)); err != nil {
 		return wrong("linger", "loginctl enable-linger "+m.User.Name,
 			"not set: containers are stopped when the user logs out, and not started at boot")
@@ -191,7 +192,7 @@ func (m Machine) linger() Check {
 }
 
 // runtimeDir looks for the directory that the user's service manager makes.
-func (m Machine) runtimeDir() Check {
+func (m *Machine) runtimeDir() Check {
 	const name = "XDG_RUNTIME_DIR"
 	dir := fmt.Sprintf("/run/user/%d", m.User.Uid)
 	st, err := os.Stat(m.path(dir))
@@ -207,7 +208,7 @@ func (m Machine) runtimeDir() Check {
 	if _, err := os.Stat(m.path(dir + "/bus")); err != nil {
 		return wrong(name, m.install("dbus-user-session", "dbus-daemon"), "%s has no bus: the user's service manager cannot be asked", dir)
 	}
-	return ok(name, "%s", dir)
+	return ok(name, dir)
 }
 
 // delegated are the controllers that limits need, and those that only some need.
@@ -224,7 +225,7 @@ const (
 )
 
 // delegation tells which controllers of control groups the user's service manager may use.
-func (m Machine) delegation() Check {
+func (m *Machine) delegation() Check {
 	machine, err := os.ReadFile(m.path("/sys/fs/cgroup/cgroup.controllers"))
 	if err != nil {
 		return wrong(delegationKey, "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line", "control groups are not those of version 2")
@@ -247,15 +248,15 @@ func (m Machine) delegation() Check {
 		return wrong(delegationKey, mend, "the user's manager has no %s: such limits of containers are not kept", strings.Join(missing, " "))
 	}
 	if missing := without(delegatedToo, has); len(missing) > 0 && len(without(missing, there)) == 0 {
-		c := ok(delegationKey, "%s; no %s: limits of these are not kept", strings.Join(has, " "), strings.Join(missing, " "))
+		c := ok(delegationKey, strings.Join(has, " ")+"; no "+strings.Join(missing, " ")+": limits of these are not kept")
 		c.State, c.Mend = CheckNote, mend
 		return c
 	}
-	return ok(delegationKey, "%s", strings.Join(has, " "))
+	return ok(delegationKey, strings.Join(has, " "))
 }
 
 // LacksDelegation tells whether a drop-in would give the user's manager controllers that it has not, and is not there yet.
-func (m Machine) LacksDelegation() bool {
+func (m *Machine) LacksDelegation() bool {
 	c := m.delegation()
 	return c.State != CheckOK && strings.HasPrefix(c.Mend, "write ")
 }
@@ -279,7 +280,7 @@ var unfit = map[string]string{
 }
 
 // home looks at where the images and containers are.
-func (m Machine) home() Check {
+func (m *Machine) home() Check {
 	dir := m.storage()
 	p := dir
 	for p != "/" {
@@ -299,14 +300,14 @@ func (m Machine) home() Check {
 		return wrong("storage", fmt.Sprintf("write graphroot = \"/var/lib/containers-%s\" below [storage] into %s, and make that directory for %[1]s",
 			m.User.Name, filepath.Join(m.User.Home, storageConf)), "%s is on %s: %s", p, kind, why)
 	}
-	return ok("storage", "%s, on %s", dir, kind)
+	return ok("storage", dir+", on "+kind)
 }
 
 const storageConf = ".config/containers/storage.conf"
 
 // storage is the user's directory of images and containers. Another's configuration is not loaded but looked through for the
 // one line: the library would read that of who asks.
-func (m Machine) storage() string {
+func (m *Machine) storage() string {
 	dir := filepath.Join(m.User.Home, ".local/share/containers/storage")
 	for _, line := range strings.Split(m.read(filepath.Join(m.User.Home, storageConf)), "\n") {
 		key, value, found := strings.Cut(line, "=")
@@ -318,25 +319,25 @@ func (m Machine) storage() string {
 }
 
 // overlay: Linux lets users mount it since 5.11.
-func (m Machine) overlay() Check {
+func (m *Machine) overlay() Check {
 	release := m.read("/proc/sys/kernel/osrelease")
 	var major, minor int
 	fmt.Sscanf(release, "%d.%d", &major, &minor)
 	fuse := m.find("fuse-overlayfs")
 	switch {
 	case major > 5 || major == 5 && minor >= 11:
-		return ok("overlay", "Linux %s lets users mount it", release)
+		return ok("overlay", "Linux "+release+" lets users mount it")
 	case fuse == "":
 		return wrong("overlay", m.install("fuse-overlayfs", "fuse-overlayfs"), "Linux %s does not let users mount it, and there is no fuse-overlayfs", release)
 	}
 	if _, err := os.Stat(m.path("/dev/fuse")); err != nil {
 		return wrong("overlay", "modprobe fuse", "%s needs /dev/fuse, which is not there", fuse)
 	}
-	return ok("overlay", "by %s", fuse)
+	return ok("overlay", "by "+fuse)
 }
 
 // tun looks for the device by which pasta makes an interface.
-func (m Machine) tun() Check {
+func (m *Machine) tun() Check {
 	st, err := os.Stat(m.path("/dev/net/tun"))
 	switch {
 	case err != nil:
@@ -347,19 +348,19 @@ func (m Machine) tun() Check {
 	return ok("/dev/net/tun", "there")
 }
 
-func (m Machine) program(name, pkg string) Check {
+func (m *Machine) program(name, pkg string) Check {
 	if p := m.find(name); p != "" {
-		return ok(name, "%s", p)
+		return ok(name, p)
 	}
 	return wrong(name, m.install(pkg, pkg), "the program is not there")
 }
 
 // ports explains which ports a user may publish: nothing is wrong with the kernel's own setting.
-func (m Machine) ports() Check {
+func (m *Machine) ports() Check {
 	const name = "net.ipv4.ip_unprivileged_port_start"
 	value := m.read("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	if n, err := strconv.Atoi(value); err != nil || n <= 80 {
-		return ok(name, "%s", value)
+		return ok(name, value)
 	}
 	return Check{
 		Name: name, State: CheckNote, Found: "ports below " + value + " cannot be published",

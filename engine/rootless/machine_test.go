@@ -58,8 +58,8 @@ func plant(t *testing.T, files map[string]string) string {
 	return root
 }
 
-func machine(root string) Machine {
-	return Machine{
+func machine(root string) *Machine {
+	return &Machine{
 		Root: root, User: sysuser.User{Name: "bob", Uid: 1000, Gid: 1000, Home: "/home/bob"}, Runtime: "-",
 		FileSystem: func(p string) (string, error) {
 			if strings.HasPrefix(p, filepath.Join(root, "home")) {
@@ -128,7 +128,7 @@ func TestExamine(t *testing.T) {
 
 // TestExamineMore is about what takes more than one file.
 func TestExamineMore(t *testing.T) {
-	one := func(m Machine, name string) Check {
+	one := func(m *Machine, name string) Check {
 		for _, c := range m.Examine() {
 			if c.Name == name {
 				return c

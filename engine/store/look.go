@@ -24,7 +24,7 @@ func (s *Store) Others() ([]engine.State, error) {
 	names := map[string]string{}
 	var list []engine.State
 	for _, c := range containers {
-		if c.Metadata == mark("", false) || strings.HasPrefix(c.Metadata, volatileMark) {
+		if marked(c.Metadata) {
 			continue
 		}
 		o := engine.State{ID: c.ID, Name: strings.Join(c.Names, ","), ImageID: c.ImageID, Created: c.Created, Command: []string{"storage"}}

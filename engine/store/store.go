@@ -246,6 +246,11 @@ func mark(boot string, volatile bool) string {
 
 const volatileMark = "berth volatile, boot "
 
+// marked tells whether a record's metadata is ours.
+func marked(metadata string) bool {
+	return metadata == mark("", false) || strings.HasPrefix(metadata, volatileMark)
+}
+
 // sweep removes the volatile containers of earlier boots. After a power cut their records and layers are still there,
 // but no container can be.
 func sweep(st storage.Store, boot string) error {

@@ -69,6 +69,56 @@ assert_match "now the image goes" "$out" "^Deleted Images$"
 assert_match "and the other volume" "$out" '^e2e-used$'
 assert_eq "images" "$(berth images -q)" ""
 
+say "reset, for a user who has just been made ready"
+useradd -m -s /bin/bash e2e-reset
+id=$(id -u e2e-reset) store=/home/e2e-reset/.local/share/containers/storage
+leave() {
+	loginctl disable-linger e2e-reset
+	loginctl terminate-user e2e-reset 2>/dev/null
+	(wait_for 30 test ! -e "/run/user/$id")
+	userdel -rf e2e-reset 2>/dev/null
+}
+defer eval "! id -u e2e-reset >/dev/null 2>&1 || leave"
+berth setup rootless --fix e2e-reset >/dev/null 2>&1 || true # the machine may have no controllers
+as_reset() {
+	(cd / && runuser -u e2e-reset -- env -i HOME=/home/e2e-reset USER=e2e-reset LOGNAME=e2e-reset PATH=/usr/local/bin:/usr/bin:/bin \
+		XDG_RUNTIME_DIR=/run/user/$id DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$id/bus "$@")
+}
+assert_eq "the user is ready" "$( (as_reset berth setup rootless || true) | grep -c -e '^ok .*subuid' -e '^ok .*linger' -e '^ok .*XDG_RUNTIME_DIR')" 3
+fill() {
+	as_reset berth load --quiet -i "$IMAGES/busybox.tar" >/dev/null
+	as_reset berth network create e2e-net >/dev/null
+	echo x | as_reset berth secret create e2e-secret - >/dev/null
+	as_reset berth pod create --name e2e-pod >/dev/null
+	as_reset berth run -d --pod e2e-pod --name e2e-in -v e2e-vol:/data $IMAGE sh -c "chown 5 /data; $IDLE" >/dev/null
+	as_reset berth create --name e2e-made --network none $IMAGE true >/dev/null
+}
+fill
+assert_match "a question" "$(as_reset berth system reset </dev/null 2>&1)" 'those of Podman too. Go on\? \[y/N\] $'
+assert_eq "no answer is no" "$(as_reset berth ps --format '{{.Names}}')" e2e-in
+as_reset mkdir -p /home/e2e-reset/.config/containers/systemd
+as_reset tee /home/e2e-reset/.config/containers/systemd/e2e-unit.container >/dev/null <<F
+[Container]
+Image=$IMAGE
+Network=none
+Exec=sh -c 'trap "exit 0" TERM; sleep 100000 & wait'
+F
+as_reset systemctl --user daemon-reload
+as_reset systemctl --user start e2e-unit
+assert_match "a unit's container" "$(must_fail as_reset berth system reset <<<y)" 'containers of units run: e2e-unit.service; stop the units'
+as_reset touch $store/mine
+as_reset podman create --name e2e-podmans --network none $IMAGE true >/dev/null
+assert_match "Podman's container" "$(must_fail as_reset berth system reset -f)" "Podman's are in the store: e2e-podmans"
+as_reset podman rm e2e-podmans >/dev/null
+assert_match "reset" "$(as_reset berth system reset --force 2>&1)" "^$store/mine stays: it is not the store's$"
+assert_eq "what is left" "$(ls $store)" mine
+assert_eq "the unit" "$(as_reset systemctl --user is-active e2e-unit || true)" inactive
+assert_eq "nothing of it" "$(as_reset berth ps -aq)$(as_reset berth pod ps -q)$(as_reset berth images -q)$(as_reset berth volume ls -q)$(as_reset berth secret ls -q) $(as_reset berth network ls -q)" " podman"
+fill
+as_reset berth system reset <<<y 2>/dev/null
+assert_eq "after a yes" "$(as_reset berth ps -aq)$(as_reset berth images -q)" ""
+leave || true
+
 say "nothing is left"
 load_image
 wait_for 20 no_scope

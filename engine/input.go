@@ -234,13 +234,51 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 
 // networkFiles writes the files that say who is who on the network.
 func (e *Engine) networkFiles(s State, dir string, netHost bool, status NetworkStatus) error {
-	hosts, err := spec.HostsFile(s.Container, s.ID, e.Host.HostsFile, status.Addresses, status.Gateways)
+	base, err := e.hostsBase(s, dir)
+	if err != nil {
+		return err
+	}
+	hosts, err := spec.HostsFile(s.Container, s.ID, base, status.Addresses, status.Gateways)
 	if err != nil {
 		return err
 	}
 	names := spec.NameService{Servers: status.DNSServers, Search: status.Search}
 	resolv := spec.ResolvConf(s.Container, e.Host.ResolvConf, names, netHost)
 	return errors.Join(writeInPlace(filepath.Join(dir, "hosts"), hosts), writeInPlace(filepath.Join(dir, "resolv.conf"), resolv))
+}
+
+// maxHosts is how large an image's /etc/hosts may be.
+const maxHosts = 1 << 20
+
+// hostsBase is what the container's /etc/hosts begins with. The image's own is covered by ours once the container runs, so a copy is
+// kept for those who write it anew.
+func (e *Engine) hostsBase(s State, dir string) (string, error) {
+	switch s.Container.HostsBase {
+	case "":
+		return e.Host.HostsFile, nil
+	case "none":
+		return "", nil
+	case "image":
+		kept := filepath.Join(dir, "hosts.image")
+		if text, err := os.ReadFile(kept); err == nil {
+			return string(text), nil
+		}
+		root, err := inroot.Open(s.files)
+		if err != nil {
+			return "", fmt.Errorf("root file system: %w", err)
+		}
+		defer root.Close()
+		text, err := root.ReadFile("/etc/hosts", maxHosts)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("--hosts-file=image: %w", err)
+		}
+		return string(text), os.WriteFile(kept, text, 0o644)
+	}
+	text, err := os.ReadFile(s.Container.HostsBase)
+	if err != nil {
+		return "", fmt.Errorf("--hosts-file: %w", err)
+	}
+	return string(text), nil
 }
 
 // writeInPlace writes a file that containers have mounted: a new one in its place would not be seen.

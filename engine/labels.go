@@ -7,6 +7,9 @@ import (
 	"github.com/berth-pods/berth/engine/spec"
 )
 
+// PodLabels are the labels of a pod, those of files first.
+func PodLabels(c spec.Container) ([]string, error) { return labels(c) }
+
 // labels are those of files, then those given one by one, which win.
 func labels(c spec.Container) ([]string, error) {
 	var all []string

@@ -50,6 +50,15 @@ func (d Dirs) HoldPod(p Pod, holder proc.ID) (Pod, error) {
 
 // StartPod makes the pod's namespaces, or takes those of its holder, and connects them. One that is there already stays.
 func (e *Engine) StartPod(ctx context.Context, p Pod) (Pod, error) {
+	unit := ""
+	if e.Host.Environment["NOTIFY_SOCKET"] != "" {
+		unit = UnitOf(e.Host.Cgroup)
+	}
+	return e.startPod(ctx, p, unit)
+}
+
+// startPod is StartPod for a pod's own unit, or for none: that of a container which starts its pod is not the pod's.
+func (e *Engine) startPod(ctx context.Context, p Pod, unit string) (Pod, error) {
 	if err := e.Dirs.wakePod(p); err != nil {
 		return p, err
 	}
@@ -67,14 +76,14 @@ func (e *Engine) StartPod(ctx context.Context, p Pod) (Pod, error) {
 		return p, err
 	}
 	p.Ready, p.Networked, p.Holder = false, false, fresh
-	if err := e.setUp(ctx, &p); err != nil {
+	if err := e.setUp(ctx, &p, unit); err != nil {
 		return p, errors.Join(fmt.Errorf("pod %q: %w", p.Name, err), e.takeDown(context.WithoutCancel(ctx), p, false))
 	}
 	e.tellOf(p.event("start"))
 	return p, nil
 }
 
-func (e *Engine) setUp(ctx context.Context, p *Pod) error {
+func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) error {
 	if pinnable() {
 		if err := pinNamespaces(e.Dirs, *p); err != nil {
 			return err
@@ -107,10 +116,7 @@ func (e *Engine) setUp(ctx context.Context, p *Pod) error {
 			return err
 		}
 	}
-	p.Unit, p.Ready = "", true
-	if e.Host.Environment["NOTIFY_SOCKET"] != "" {
-		p.Unit = UnitOf(e.Host.Cgroup)
-	}
+	p.Unit, p.Ready = unit, true
 	return e.Dirs.savePod(*p)
 }
 
@@ -343,7 +349,7 @@ func (e *Engine) enterPod(ctx context.Context, s *State) error {
 		if HolderFlags(p) != 0 {
 			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
 		}
-		if p, err = e.StartPod(ctx, p); err != nil {
+		if p, err = e.startPod(ctx, p, ""); err != nil {
 			return err
 		}
 	}

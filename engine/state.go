@@ -51,7 +51,8 @@ type State struct {
 	Exit      *Exit          `json:"exit,omitempty"` // nil while it has not ended, or nobody has seen its end
 	Log       spec.Log       `json:"log"`
 	Health    *spec.Health   `json:"health,omitempty"`
-	Kept      bool           `json:"kept,omitempty"` // the keeper reads its output
+	Kept      bool           `json:"kept,omitempty"`    // the keeper reads its output
+	Checked   bool           `json:"checked,omitempty"` // it has been seen since its last end that it can be started
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 

@@ -135,6 +135,9 @@ func runCleanup(ctx context.Context, env *Env, args []string) error {
 		if err == nil {
 			err = e.Cleanup(ctx, s, exitOfUnit(os.Getenv))
 		}
+		if err == nil {
+			err = leavePlainPod(ctx, env.Run, e, s)
+		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -31,6 +31,9 @@ values now. start starts the container.`,
 					return err
 				}
 			}
+			if _, err := required(c.Requires); err != nil {
+				return err
+			}
 			if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {
 				return startNamed("create", args)
 			}

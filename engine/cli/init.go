@@ -25,7 +25,7 @@ func initVerb() Verb {
 	return Verb{
 		Name: "init", Usage: "[OPTION…] CONTAINER…", Summary: "see to it that containers can be started, without starting them",
 		Text: `The root file system and the volumes are mounted as the start will mount them, and taken away again: what is missing is told now.
-Nothing of a container that does not run stays behind, so that there is no state "initialized".`,
+The container's state is then "initialized", until it is started.`,
 		Flags: o.flags, Run: runInit, Userns: func([]string) bool { return rootless.Needed() },
 	}
 }
@@ -56,6 +56,12 @@ func runInit(_ context.Context, env *Env, args []string) error {
 		if err == nil {
 			files.Close()
 			err = missingSources(s)
+		}
+		if err == nil {
+			s.Checked = true
+			if err = e.Dirs.Change(s); err == nil {
+				s.Tell("init")
+			}
 		}
 		if err != nil {
 			errs = append(errs, err)

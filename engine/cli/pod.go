@@ -118,7 +118,7 @@ func podState(p engine.Pod, members []engine.State) string {
 			paused++
 		case s.Running(), s.OnItsWay():
 			running++
-		case status(s) == "created":
+		case status(s) == "created" || status(s) == "initialized":
 			created++
 		}
 	}

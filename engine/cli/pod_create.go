@@ -30,7 +30,7 @@ var podRunFlags = []runFlag{
 
 // sharedWithPods are the flags of run that pods have too.
 var sharedWithPods = []string{
-	"add-host", "dns", "dns-option", "dns-search", "hostname", "ip", "ip6", "label", "mac-address", "network", "network-alias", "no-hosts",
+	"add-host", "dns", "dns-option", "dns-search", "hostname", "hosts-file", "ip", "ip6", "label", "label-file", "mac-address", "network", "network-alias", "no-hostname", "no-hosts",
 	"publish", "shm-size", "sysctl", "volume",
 }
 
@@ -115,6 +115,9 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	var err error
+	if o.Common.Labels, err = engine.PodLabels(o.Common); err != nil {
+		return err
+	}
 	if o.Share, err = spec.ParseShare(o.share); err != nil {
 		return err
 	}

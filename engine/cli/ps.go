@@ -429,6 +429,8 @@ func status(s engine.State) string {
 		return "paused"
 	case s.Running():
 		return "running"
+	case s.Checked:
+		return "initialized"
 	case s.Started.IsZero() && s.Exit == nil:
 		return "created"
 	}
@@ -443,6 +445,8 @@ func (r psRow) statusText() string {
 	switch r.status {
 	case "created":
 		return "Created"
+	case "initialized":
+		return "Initialized"
 	case "running":
 		return "Up " + age(time.Since(r.Started))
 	case "paused":

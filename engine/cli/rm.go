@@ -13,6 +13,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/events"
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 )
@@ -159,20 +160,40 @@ func leavePods(ctx context.Context, env *Env, names []string) {
 			continue
 		}
 		p, err := dirs.FindPod(s.Pod)
-		if err != nil || p.Spec.ExitPolicy != "stop" || p.Unit == "" {
-			continue
-		}
-		members, err := dirs.Members(p)
-		if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.OnItsWay()) }) {
-			continue
-		}
-		if strings.HasSuffix(s.Unit, ".service") && sd.Returns(ctx, env.Run, userManaged(), s.Unit) {
+		if err != nil || p.Unit == "" || !stopsWith(ctx, env.Run, p, s) {
 			continue
 		}
 		if err := sd.StopLater(ctx, env.Run, userManaged(), p.Unit); err != nil {
 			fmt.Fprintf(env.Err, "pod %q has lost its last container, but: %v\n", p.Name, err)
 		}
 	}
+}
+
+// stopsWith tells whether a pod is to stop because this container of it ends: it is the last, will not be started again, and the
+// pod's exit policy is so.
+func stopsWith(ctx context.Context, run proc.Runner, p engine.Pod, s engine.State) bool {
+	if p.Spec.ExitPolicy != "stop" {
+		return false
+	}
+	members, err := runDirs().Members(p)
+	if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.OnItsWay()) }) {
+		return false
+	}
+	return !sd.IsService(s.Unit) || !sd.Returns(ctx, run, userManaged(), s.Unit)
+}
+
+// leavePlainPod is leavePods for a pod that root has made by hand: files hold what is shared, and no unit is there to be stopped. It comes
+// after the container's end has been seen to, for the container may run until then.
+func leavePlainPod(ctx context.Context, run proc.Runner, e *engine.Engine, s engine.State) error {
+	if s.Pod == "" || os.Getenv(podGoesVariable) != "" || rootlessMode() {
+		return nil
+	}
+	dirs := runDirs()
+	p, err := dirs.FindPod(s.Pod)
+	if err != nil || p.Unit != "" || !dirs.Live(p) || !stopsWith(ctx, run, p, s) {
+		return nil // without the pod there is nothing to stop
+	}
+	return e.StopPod(ctx, p)
 }
 
 // stopOutside stops the containers of these names that run.
@@ -213,6 +234,9 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 		}
 		if err == nil {
 			err = e.Remove(ctx, s.ID, options)
+		}
+		if err == nil {
+			err = leavePlainPod(ctx, env.Run, e, s)
 		}
 		if err != nil {
 			errs = append(errs, err)

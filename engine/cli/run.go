@@ -73,6 +73,9 @@ func checkRun(c spec.Container) error {
 	if err := errors.Join(checkTerminal(c), checkInit(c)); err != nil {
 		return err
 	}
+	if c.NoHosts && c.HostsBase != "" {
+		return errors.New("--no-hosts and --hosts-file exclude each other")
+	}
 	if err := spec.CheckNamespaces(c); err != nil {
 		return err
 	}
@@ -273,6 +276,9 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 		if err := stopOutside(ctx, env, []string{c.Name}, engine.RemoveOptions{Force: true, Ignore: true}); err != nil {
 			return err
 		}
+	}
+	if err := startRequired(ctx, env, c.Requires); err != nil {
+		return err
 	}
 	if c.Pod != "" {
 		if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {

@@ -95,6 +95,13 @@ func beforeStart(ctx context.Context, env *Env, args []string) error {
 	if err != nil || rootless.Inside() {
 		return nil
 	}
+	if !o.attach || !connects(list[0]) {
+		for _, s := range list {
+			if err := startRequired(ctx, env, s.Container.Requires); err != nil {
+				return err
+			}
+		}
+	}
 	inScope := unitOfSelf() == "" || strings.HasSuffix(unitOfSelf(), ".scope") && strings.HasPrefix(unitOfSelf(), "run-")
 	if o.attach && !inScope && !list[0].Running() && !connects(list[0]) {
 		if err := sd.ExecScope(sd.Scope{User: rootless.Needed(), Program: selfPath(), Args: append([]string{"start"}, args...)}); err != nil {
@@ -146,6 +153,37 @@ func runStart(ctx context.Context, env *Env, args []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// required finds the containers that another one requires.
+func required(words []string) (list []engine.State, err error) {
+	for _, names := range words {
+		for _, name := range strings.Split(names, ",") {
+			s, err := findContainer(name)
+			if err != nil {
+				return nil, fmt.Errorf("--requires=%s: %w", name, err)
+			}
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+// startRequired starts the containers that another one requires. Each starts those that it requires itself.
+func startRequired(ctx context.Context, env *Env, words []string) error {
+	list, err := required(words)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if s.Running() || s.OnItsWay() {
+			continue
+		}
+		if err := startUnit(ctx, env, s); err != nil {
+			return fmt.Errorf("--requires=%s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // startUnit lets systemd start the container as a unit of its own.
@@ -244,6 +282,7 @@ func finish(ctx context.Context, e *engine.Engine, s engine.State, sigProxy bool
 	code, err := watch(s.Init.PID, sigProxy, s.Container.Timeout)
 	shown()
 	s.Network.NetNS = "" // it has ended with the container
-	err = errors.Join(err, e.Cleanup(context.WithoutCancel(ctx), s, engine.Exit{Code: code}))
+	ctx = context.WithoutCancel(ctx)
+	err = errors.Join(err, e.Cleanup(ctx, s, engine.Exit{Code: code}), leavePlainPod(ctx, proc.Run, e, s))
 	return exitWith(code, err)
 }

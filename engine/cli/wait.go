@@ -37,7 +37,7 @@ func waitVerb() Verb {
 	}
 }
 
-var waitStates = []string{"stopped", "exited", "running", "created", "paused", "removing"}
+var waitStates = []string{"stopped", "exited", "running", "created", "initialized", "paused", "removing"}
 
 func runWait(ctx context.Context, env *Env, args []string) error {
 	var o waitOptions

@@ -54,7 +54,9 @@ type Container struct {
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	DNSOptions []string `json:"dnsOptions,omitempty"`
 	NoHosts    bool     `json:"noHosts,omitempty"`
-	Aliases    []string `json:"aliases,omitempty"` // other names on the networks
+	HostsBase  string   `json:"hostsBase,omitempty"` // what /etc/hosts begins with: a file of the host's, image or none
+	Requires   []string `json:"requires,omitempty"`  // containers that must run when it starts
+	Aliases    []string `json:"aliases,omitempty"`   // other names on the networks
 
 	CapAdd       []string `json:"capAdd,omitempty"`
 	CapDrop      []string `json:"capDrop,omitempty"`

@@ -75,6 +75,9 @@ func CheckPod(p Pod) error {
 	if _, err := Slice(c.CgroupParent); err != nil {
 		return err
 	}
+	if c.HostsBase == "image" {
+		return fmt.Errorf("--hosts-file=image: pod %q has no image; name a file, or none", p.Name)
+	}
 	return CheckDNS(c)
 }
 
@@ -87,7 +90,7 @@ func (p Pod) Join(c Container) (Container, error) {
 		}{
 			{len(c.Publish) > 0 || c.PublishAll, "published ports"}, {len(c.Networks) > 0, "networks"},
 			{c.IP != "" || c.IP6 != "" || c.MAC != "", "addresses"}, {len(c.Aliases) > 0, "network aliases"},
-			{len(c.AddHosts) > 0, "added hosts"}, {len(c.DNS)+len(c.DNSSearch)+len(c.DNSOptions) > 0, "name servers"},
+			{len(c.AddHosts) > 0, "added hosts"}, {c.HostsBase != "", "the hosts that /etc/hosts begins with"}, {len(c.DNS)+len(c.DNSSearch)+len(c.DNSOptions) > 0, "name servers"},
 		} {
 			if own.given {
 				return c, fmt.Errorf("container %q is in pod %q, which has the network: %s are given to the pod", c.Name, p.Name, own.what)
@@ -97,6 +100,7 @@ func (p Pod) Join(c Container) (Container, error) {
 	if p.Shares("net") {
 		c.Publish, c.Networks, c.IP, c.IP6, c.MAC, c.Aliases, c.PublishAll = nil, nil, "", "", "", nil, false
 		c.NoHosts = c.NoHosts || p.Common.NoHosts
+		c.NoHostName = c.NoHostName || p.Common.NoHostName
 		c.DNS = nil
 		if p.Common.ImageDNS() {
 			c.DNS = p.Common.DNS

@@ -65,6 +65,11 @@ life() {
 	assert_eq "start -a" "$out $code" "out 9"
 	assert_eq "state" "$(state)" "Exited (9)"
 	b rm e2e-life >/dev/null
+	b create --name e2e-first --network none $IMAGE sh -c "$IDLE" >/dev/null
+	b run -d --rm --requires e2e-first --name e2e-life --network none $IMAGE sh -c "$IDLE" >/dev/null
+	assert_eq "--requires" "$(b ps --format '{{.Names}}' | sort | paste -sd' ')" "e2e-first e2e-life"
+	assert_match "--requires nobody" "$(must_fail b create --requires e2e-none --network none $IMAGE true)" '--requires=e2e-none: no such container|--requires=e2e-none:'
+	b rm -f e2e-life e2e-first >/dev/null
 	assert_eq "no program" "$(exit_code b run -d --name e2e-life --network none $IMAGE /no/such)" 127
 	assert_match "why" "$(b inspect e2e-life)" '"Error": ".*/no/such'
 	b rm e2e-life >/dev/null

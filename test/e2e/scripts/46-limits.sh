@@ -47,6 +47,7 @@ works() {
 	assert_eq "those that do not run" "$(b stats -a --no-stream --format '{{.Name}} {{.PIDS}}' | sort | xargs)" "e2e-c -- e2e-u 2"
 	assert_eq "one that does not run" "$(exit_code b stats --no-stream e2e-c)" 125
 	assert_eq "init" "$(b init -a)" e2e-c
+	assert_eq "its state then" "$(b ps -a --filter status=initialized --format '{{.Names}} {{.State}} {{.Status}}') $(b inspect -f '{{.State.Status}}' e2e-c)" "e2e-c initialized Initialized initialized"
 	assert_eq "init of one that runs" "$(exit_code b init e2e-u)" 125
 
 	say "update: ${as[*]:-root}"

@@ -32,6 +32,32 @@ berth pod create --userns=host --infra=false --infra-command=/pause --infra-imag
 	--share-parent=false e2e-plain >/dev/null
 berth run --rm --pod e2e-plain $IMAGE true
 berth pod rm -f e2e-plain >/dev/null
+echo from=file >"$tmp/labels"
+assert_match "a pod has no image" "$(must_fail berth pod create --hosts-file image e2e-plain)" 'pod "e2e-plain" has no image'
+berth pod create --hosts-file /etc/os-release --no-hostname --label-file "$tmp/labels" e2e-plain >/dev/null
+assert_match "--hosts-file" "$(berth run --rm --pod e2e-plain $IMAGE cat /etc/hosts)" '^ID=debian$'
+assert_eq "--no-hostname" "$(berth run --rm --pod e2e-plain $IMAGE grep -c ' /etc/hostname ' /proc/mounts || true)" 0
+assert_eq "--label-file" "$(berth pod ps --filter label=from=file --format '{{.Name}}')" e2e-plain
+berth pod rm -f e2e-plain >/dev/null
+rm "$tmp/labels"
+
+say "the exit policy of a pod that no unit is of"
+pod_is() { [ "$(berth pod ps --filter name=e2e-policy --format '{{.Status}}')" = "$1" ]; }
+pins() { grep -c ' /run/berth/pods/' /proc/self/mountinfo || true; }
+for policy in continue stop; do
+	berth pod create --exit-policy $policy e2e-policy >/dev/null
+	berth run -d --pod e2e-policy --name e2e-kept $IMAGE sh -c "$IDLE" >/dev/null
+	berth run --rm --pod e2e-policy $IMAGE true
+	wait_for 20 pod_is Running
+	held=$(pins)
+	berth stop e2e-kept >/dev/null
+	wait_for 20 pod_is Exited
+	[ $policy = stop ] || assert_eq "with continue it holds what is shared" "$(pins)" "$held"
+	[ $policy = continue ] || wait_for 20 eval '[ "$(pins)" = 0 ]'
+	berth start e2e-kept >/dev/null
+	wait_for 20 pod_is Running
+	berth pod rm -f e2e-policy >/dev/null
+done
 [ ! -e "$tmp/pid" ] || die "a file of a monitor that is not there"
 leak_check
 

@@ -174,13 +174,24 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 		return err
 	}
 	start := func() error {
-		return sd.StartTransient(ctx, env.Run, sd.Transient{
+		return unitTaken(name, sd.StartTransient(ctx, env.Run, sd.Transient{
 			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 			Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon", "--detach"}, args...),
 			Stop:  []string{"rm", "-v", "-f", "-i", id}, Setenv: append(copied(c), engine.IDVariable+"="+id),
-		})
+		}))
 	}
 	return startOrConnect(ctx, env, c, id, start)
+}
+
+// unitTaken says of a unit that could not be made when it is that of a container which had the unit's name before.
+func unitTaken(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if s, findErr := findContainer(name); findErr == nil && s.Name != name && s.Running() {
+		return fmt.Errorf("the unit %s is that of container %q until that is started again: it had this name before", s.Unit, s.Name)
+	}
+	return err
 }
 
 // startOrConnect lets systemd start a container, and prints its ID or, when it is to be in the foreground, connects with it.

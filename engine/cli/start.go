@@ -206,7 +206,7 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 		Properties: properties, User: rootless.Needed(), Unit: s.Name, Program: selfPath(),
 		Start: []string{"start", s.ID}, Stop: []string{"stop", "-i", s.ID}, StopPost: cleanup, Setenv: copied(s.Container),
 	})
-	if err == nil {
+	if err = unitTaken(s.Name, err); err == nil {
 		return nil
 	}
 	// Why is in the container's record: the unit's own berth has written it there.

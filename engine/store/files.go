@@ -41,7 +41,8 @@ func (s *Store) Changes(id string) ([]Change, error) {
 	return list, nil
 }
 
-// Rename gives a container another name, unless somebody has it.
+// Rename sees to it that a container may have another name: nobody else's container of the store has it. The record keeps the first name, for
+// the library changes names of the layer when that has the ID of the container.
 func (s *Store) Rename(id, name string) error {
 	st, err := s.open()
 	if err != nil {
@@ -49,12 +50,12 @@ func (s *Store) Rename(id, name string) error {
 	}
 	other, err := st.Container(name)
 	switch {
-	case err == nil && other.ID != id:
+	case err == nil && other.ID != id && !marked(other.Metadata):
 		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
 	case err != nil && !errors.Is(err, storage.ErrContainerUnknown):
 		return err
 	}
-	return st.SetNames(id, []string{name})
+	return nil
 }
 
 // Unmount takes a mount of a container's root file system away, all of them with force, where Mount was called in this

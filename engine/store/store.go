@@ -226,7 +226,14 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 		options.IDMappingOptions.UIDMap, options.IDMappingOptions.GIDMap = libraryMaps(o.IDs.UIDs), libraryMaps(o.IDs.GIDs)
 	}
 	// The layer has the container's ID: the library makes it before the record, and without one it must be found too.
-	_, err = st.CreateContainer(id, []string{name}, image.ID, id, mark(boot, o.Volatile), options)
+	create := func(names ...string) error {
+		_, err := st.CreateContainer(id, names, image.ID, id, mark(boot, o.Volatile), options)
+		return err
+	}
+	err = create(name)
+	if errors.Is(err, storage.ErrDuplicateName) && renamed(st, name) {
+		err = create()
+	}
 	if errors.Is(err, storage.ErrDuplicateName) {
 		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
 	}
@@ -234,6 +241,13 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 		return fmt.Errorf("container %q: make its file system: %w", name, err)
 	}
 	return nil
+}
+
+// renamed tells whether the container that has a name in the store is one of ours. It has another by now: which names are taken the
+// engine knows.
+func renamed(st storage.Store, name string) bool {
+	c, err := st.Container(name)
+	return err == nil && marked(c.Metadata)
 }
 
 // mark is the metadata of our records. It tells them from Podman's and says which boot they are of.

@@ -61,8 +61,16 @@ func (d Dirs) kept(id string) (State, error) {
 	return s, err
 }
 
+// wholeID is how many digits an ID has.
+const wholeID = 64
+
 // findKept looks for a record by name, ID, or the beginning of an ID that has enough digits.
 func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
+	if len(nameOrID) == wholeID { // the others need not be read
+		if s, err := d.kept(nameOrID); err == nil {
+			return s, nil
+		}
+	}
 	list, err := d.records(nil)
 	if err != nil {
 		return State{}, err

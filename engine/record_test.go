@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,5 +34,28 @@ func TestFindWhileItIsPutAway(t *testing.T) {
 		if got, err := d.Find(name); err != nil || got.Exit == nil || got.Exit.Code != 7 || !got.Lasting() {
 			t.Errorf("%s: %+v, %v", name, got.Exit, err)
 		}
+	}
+}
+
+// TestFindByWholeID: a name that looks like an ID is a name, when no container has that ID.
+func TestFindByWholeID(t *testing.T) {
+	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+	ids := []string{strings.Repeat("a", wholeID), strings.Repeat("b", wholeID)}
+	for i, name := range []string{"web", strings.Repeat("c", wholeID)} {
+		s := State{ID: ids[i], Name: name, ImageID: "i", Started: time.Now(), Container: spec.Container{Name: name}, Exit: &Exit{Code: i}}
+		if err := os.Mkdir(filepath.Join(d.Keep, s.ID), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.keep(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{ids[0]: ids[0], ids[1]: ids[1], strings.Repeat("c", wholeID): ids[1], "web": ids[0], "aa": ids[0]} {
+		if s, err := d.Find(name); err != nil || s.ID != want {
+			t.Errorf("%s: %q, %v", name, s.ID, err)
+		}
+	}
+	if s, err := d.Find(strings.Repeat("d", wholeID)); !errors.Is(err, ErrNoContainer) {
+		t.Errorf("one that is not there: %+v, %v", s, err)
 	}
 }

@@ -112,6 +112,29 @@ func (o rmOptions) names(words []string) ([]string, error) {
 	return words, nil
 }
 
+// byID puts the IDs in the place of names, where there are many: to find one that does not run by its name, all are read.
+func byID(names []string) []string {
+	const many = 4
+	if len(names) < many {
+		return names
+	}
+	list, err := runDirs().All()
+	if err != nil {
+		return names
+	}
+	known := map[string]string{}
+	for _, s := range list {
+		known[s.Name] = s.ID
+	}
+	ids := slices.Clone(names)
+	for i, name := range names {
+		if id := known[name]; id != "" {
+			ids[i] = id
+		}
+	}
+	return ids
+}
+
 // beforeRm stops containers before the user's namespace is entered, where it could not be done. One that is a unit's is stopped by
 // systemd, so that the unit has ended, and its name is free, when the container is gone. Where systemd cannot, the removal does.
 func beforeRm(ctx context.Context, env *Env, args []string) error {
@@ -122,8 +145,9 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return nil // it is reported by the removal itself
 	}
-	for _, name := range names {
-		s, err := runDirs().Find(name)
+	ids := byID(names)
+	for i, name := range names {
+		s, err := runDirs().Find(ids[i])
 		if err != nil || !options.Force || !ruledByUnit(s) {
 			continue
 		}
@@ -134,11 +158,11 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 			tellRemoved(env, name)
 		}
 	}
-	leavePods(ctx, env, names)
+	leavePods(ctx, env, ids)
 	if !rootless.Needed() {
 		return nil
 	}
-	if err := stopOutside(ctx, env, names, options); err != nil {
+	if err := stopOutside(ctx, env, ids, options); err != nil {
 		return &ExitError{Code: rmStatus(err), Err: err}
 	}
 	return nil
@@ -224,8 +248,9 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 	if options.Ignore {
 		find = runDirs().FindSurely
 	}
-	for _, name := range names {
-		s, err := find(name)
+	ids := byID(names)
+	for i, name := range names {
+		s, err := find(ids[i])
 		if errors.Is(err, engine.ErrNoContainer) && options.Ignore {
 			continue
 		}

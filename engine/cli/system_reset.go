@@ -82,7 +82,7 @@ func refuseUnits(ctx context.Context, env *Env) error {
 	}
 	var units []string
 	for _, s := range list {
-		if s.Running() && sd.IsService(s.Unit) && !sd.IsTransient(ctx, env.Run, rootlessMode(), s.Unit) {
+		if s.Running() && sd.IsService(s.Unit) && !sd.IsTransient(ctx, env.Run, userManaged(), s.Unit) {
 			units = append(units, s.Unit)
 		}
 	}

@@ -135,6 +135,9 @@ func (im *Images) fetchArtifact(ctx context.Context, ref types.ImageReference, n
 	})
 	stop()
 	if err != nil {
+		if damaged(err) {
+			src.forget()
+		}
 		return "", im.space(err)
 	}
 	src.forget()

@@ -82,7 +82,7 @@ func (im *Images) copyRemote(ctx context.Context, ref types.ImageReference, n na
 	if err == nil && src.extra {
 		id, err = im.copyIn(ctx, job{src: ref, sys: sys, name: n})
 	}
-	if err == nil {
+	if err == nil || damaged(err) { // what was damaged on its way is not taken up again
 		src.forget()
 	}
 	return id, err

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,8 +26,8 @@ const (
 	slowest      = 512
 	stallAfter   = 30 * time.Second
 	answerWithin = 3 * time.Minute
-	flushEvery   = 32 << 20 // bytes after which what has come is flushed to the disk
-	goodProgress = 64 << 10 // bytes after which a broken link does not count as a failed try
+	flushEvery   = 10 * time.Second // of a download that a power cut costs at most; a layer that is here sooner is not flushed
+	goodProgress = 64 << 10         // bytes after which a broken link does not count as a failed try
 )
 
 // errStalled says that a link has gone quiet.
@@ -51,13 +52,14 @@ type download struct {
 	arrived func(int)
 	stall   time.Duration
 
-	at, have  int64 // where the reader is, and where the file ends
-	replayed  bool  // some of it came from an earlier process
-	sum       hash.Hash
-	link      *link
-	linkFrom  int64 // where the link began
-	tries     int   // in a row, without progress
-	unflushed int64
+	at, have int64     // where the reader is, and where the file ends
+	replayed bool      // some of it came from an earlier process
+	sum      hash.Hash // of one that is replayed; others the copy checks, which reads all of it too
+	link     *link
+	linkFrom int64 // where the link began
+	tries    int   // in a row, without progress
+	flushed  time.Time
+	flushing sync.WaitGroup
 }
 
 func newDownload(ctx context.Context, f *os.File, info types.BlobInfo, retry PullOptions) (*download, error) {
@@ -65,7 +67,7 @@ func newDownload(ctx context.Context, f *os.File, info types.BlobInfo, retry Pul
 	if err != nil {
 		return nil, err
 	}
-	d := &download{ctx: ctx, file: f, info: info, retry: retry, have: st.Size(), sum: info.Digest.Algorithm().Hash(), stall: cmp.Or(retry.stall, stallAfter),
+	d := &download{ctx: ctx, file: f, info: info, retry: retry, have: st.Size(), sum: info.Digest.Algorithm().Hash(), flushed: time.Now(), stall: cmp.Or(retry.stall, stallAfter),
 		say: func(string) {}, arrived: func(int) {}}
 	if d.have > info.Size {
 		d.have = 0
@@ -75,7 +77,8 @@ func newDownload(ctx context.Context, f *os.File, info types.BlobInfo, retry Pul
 	return d, err
 }
 
-// Read implements io.Reader. The last bytes are only given away when the digest is right.
+// Read implements io.Reader. The last bytes of a layer that was begun by an earlier process are only given away when the
+// digest is right: there it can help to begin anew.
 func (d *download) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -87,9 +90,11 @@ func (d *download) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	d.sum.Write(p[:n])
+	if d.replayed {
+		d.sum.Write(p[:n])
+	}
 	d.at += int64(n)
-	if d.at == d.info.Size {
+	if d.replayed && d.at == d.info.Size {
 		if err := d.verify(); err != nil {
 			return 0, err
 		}
@@ -113,16 +118,23 @@ func (d *download) next(p []byte) (int, error) {
 		return 0, err
 	}
 	d.have += int64(n)
-	if d.unflushed += int64(n); d.unflushed >= flushEvery {
-		d.flush()
+	if time.Since(d.flushed) >= flushEvery {
+		d.flushBeside()
 	}
 	return n, nil
+}
+
+// flushBeside does not let the link wait for the disk, unless the disk has fallen behind by flushEvery.
+func (d *download) flushBeside() {
+	d.flushing.Wait()
+	d.flushed = time.Now()
+	d.flushing.Go(func() { _ = d.file.Sync() })
 }
 
 // flush makes a power cut cost no more than flushEvery. What it does cost is found out by the digest.
 func (d *download) flush() {
 	_ = d.file.Sync()
-	d.unflushed = 0
+	d.flushed = time.Now()
 }
 
 // fetch reads from the link until some bytes have come.
@@ -176,22 +188,17 @@ func (d *download) again(err error) error {
 	return pause(d.ctx, wait)
 }
 
-// verify throws a damaged layer away, so that the next try begins anew. When a part of it came from an earlier process,
-// that part may have been spoilt by a power cut, and a next try makes sense.
+// verify throws a damaged layer away, so that the next try begins anew: what came from an earlier process may have been
+// spoilt by a power cut.
 func (d *download) verify() error {
 	got := digest.NewDigest(d.info.Digest.Algorithm(), d.sum)
 	if got == d.info.Digest {
 		return nil
 	}
-	err := d.file.Truncate(0)
-	what := errDamaged
-	if d.replayed {
-		what = errSpoilt
-	}
-	return errors.Join(fmt.Errorf("layer %s has the digest %s: %w", d.info.Digest, got, what), err)
+	return errors.Join(fmt.Errorf("layer %s has the digest %s: %w", d.info.Digest, got, errSpoilt), d.file.Truncate(0))
 }
 
-// errSpoilt is errDamaged of a layer that was not fetched in one go.
+// errSpoilt is errDamaged of a layer that an earlier process had begun.
 var errSpoilt = fmt.Errorf("what was fetched before is spoilt: %w", errDamaged)
 
 func (d *download) unlink() {
@@ -204,7 +211,8 @@ func (d *download) unlink() {
 // Close keeps the file for the next try.
 func (d *download) Close() error {
 	d.unlink()
-	if d.at < d.info.Size && d.unflushed > 0 {
+	d.flushing.Wait()
+	if d.at < d.info.Size && d.have > 0 {
 		d.flush()
 	}
 	return d.file.Close()

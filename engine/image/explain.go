@@ -60,6 +60,11 @@ func explain(err error) error {
 	return err
 }
 
+// damaged tells of a layer that is not what its digest says.
+func damaged(err error) bool {
+	return errors.Is(err, errDamaged) || strings.Contains(err.Error(), "Digest did not match, ")
+}
+
 // explainPull does the same for what registries answer.
 func explainPull(err error, registry string) error {
 	say := func(s string) error { return sentence{s, err} }

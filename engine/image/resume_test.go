@@ -269,6 +269,9 @@ func TestWrongBytes(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "a layer is damaged") {
 		t.Errorf("%v", err)
 	}
+	if left, _ := filepath.Glob(im.partialDir() + "/*"); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
 	if n := r.count("blobs"); n > 2 {
 		t.Errorf("%d blobs were asked for, want the config and the layer once", n)
 	}

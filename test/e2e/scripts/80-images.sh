@@ -27,6 +27,10 @@ assert_match "without a password" "$(must_fail berth push -q $IMAGE $REG/busybox
 assert_match "wrong password" "$(echo wrong | must_fail berth login -u me --password-stdin $REG)" 'does not take this user and password'
 echo secret | berth login -u me --password-stdin $REG >/dev/null
 assert_eq "who" "$(berth login --get-login $REG)" me
+printf secret | berth secret create e2e80 - >/dev/null
+defer berth secret rm e2e80
+berth login --secret e2e80 -u me --compat-auth-file "$tmp/docker.json" $REG >/dev/null
+assert_eq "who, by a secret" "$(berth login --get-login --compat-auth-file "$tmp/docker.json" $REG)" me
 berth push -q --digestfile "$tmp/digest" $IMAGE $REG/busybox:1
 assert_eq "digest" "$(berth image remote-digest $REG/busybox:1)" "$(cat "$tmp/digest")"
 assert_match "search" "$(berth search --list-tags $REG/busybox)" '1$'

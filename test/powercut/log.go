@@ -96,10 +96,15 @@ func readEntry(r io.Reader, sector int64) (write, error) {
 	case discard:
 		w.discard = int64(h.Sectors) * sector
 	case h.Sectors > 0:
-		w.data = make([]byte, int64(h.Sectors)*sector)
-		if _, err := io.ReadFull(r, w.data); err != nil {
+		n := int64(h.Sectors) * sector
+		data, err := io.ReadAll(io.LimitReader(r, n)) // no more memory than there is data, whatever the entry says
+		if err == nil && int64(len(data)) < n {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return write{}, err
 		}
+		w.data = data
 	}
 	return w, nil
 }

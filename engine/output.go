@@ -65,12 +65,12 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 	o.keeping, err = o.dial()
 	switch {
 	case errors.Is(err, keeper.ErrNone) && s.Log.Driver == spec.LogJournald && s.Health == nil && !s.connectable():
-		fmt.Fprintf(e.Warn, "container %q: its output is the journal's socket, which cannot be opened as /dev/stdout: %v; `systemctl start berth-keeper.socket` helps\n", s.Name, err)
+		fmt.Fprintf(e.Warn, "container %q: its output is the journal's socket, which cannot be opened as /dev/stdout: %v; %s helps\n", s.Name, err, e.keeperHint())
 		return o, nil
 	case err != nil && s.Health != nil:
-		return nil, fmt.Errorf("health check: %w; `systemctl start berth-keeper.socket` helps", err)
+		return nil, fmt.Errorf("health check: %w; %s helps", err, e.keeperHint())
 	case err != nil:
-		return nil, fmt.Errorf("log driver %s: %w; `systemctl start berth-keeper.socket` helps", s.Log.Driver, err)
+		return nil, fmt.Errorf("log driver %s: %w; %s helps", s.Log.Driver, err, e.keeperHint())
 	case !piped:
 		return o, nil
 	}
@@ -84,6 +84,14 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 // connectable tells whether people can be connected with what a container in a unit reads, by the keeper.
 func (s *State) connectable() bool {
 	return s.Container.Detach && (s.Container.TTY || s.Container.Interactive)
+}
+
+// keeperHint says how a keeper that is not there comes to be there. Of one that runs already systemd opens no other socket.
+func (e *Engine) keeperHint() string {
+	if e.Host.Service {
+		return "`systemctl restart berth-keeper.service`, by root,"
+	}
+	return "`systemctl start berth-keeper.socket`"
 }
 
 // refuseGuest refuses what the system's keeper does not do for a user.

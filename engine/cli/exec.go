@@ -124,7 +124,7 @@ func enterManager(ctx context.Context, s engine.State, args []string) error {
 func joinUnit(ctx context.Context, s engine.State) error {
 	conn, err := keeper.Dial(keeperSocket())
 	if err != nil {
-		return fmt.Errorf("go to where container %q is: %w; `systemctl start berth-keeper-users.socket` helps", s.Name, err)
+		return fmt.Errorf("go to where container %q is: %w; `systemctl restart berth-keeper.service`, by root, helps", s.Name, err)
 	}
 	defer conn.Close()
 	if err := conn.Join(ctx, s.Init.PID, s.Init.Start); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless"
 )
 
 // printJournal prints what the journal has of a container.
@@ -30,6 +31,8 @@ func printJournal(ctx context.Context, env *Env, s engine.State, p *logPrinter) 
 		return errors.New("journalctl is not there; install systemd")
 	case p.o.follow && ctx.Err() != nil && outer.Err() == nil: // the container has ended
 		return nil
+	case err != nil && rootless.InService():
+		return fmt.Errorf("what container %q has written is in the system's journal, which root may read and the group systemd-journal: `sudo journalctl -u %s`: %w", s.Name, s.Unit, err)
 	}
 	return err
 }

@@ -158,6 +158,9 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	if err := sd.Available(); err != nil {
 		return err
 	}
+	if rootless.InService() {
+		return errors.New("run -d needs a manager of the user's to look after the container, who has none here; write a unit file with User=, see berth.unit(5), or leave -d out")
+	}
 	if !c.Remove && engine.Outlives(c) {
 		return runKept(ctx, env, c, args)
 	}

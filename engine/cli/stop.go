@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/events"
+	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 )
 
@@ -91,9 +92,18 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 				return err
 			}
 		}
-		return sd.Systemctl(ctx, env.Run, userManaged(), "stop", s.Unit)
+		return controlUnit(ctx, env, "stop", s)
 	}
 	return e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
+}
+
+// controlUnit lets the manager do something with the container's unit, which is the system's when it has User=.
+func controlUnit(ctx context.Context, env *Env, what string, s engine.State) error {
+	err := sd.Systemctl(ctx, env.Run, userManaged(), what, s.Unit)
+	if err != nil && rootless.InService() {
+		return fmt.Errorf("container %q is that of %s, a unit of the system's, which is root's to %s: `sudo systemctl %s %s`: %w", s.Name, s.Unit, what, what, s.Unit, err)
+	}
+	return err
 }
 
 // stopAll stops those of these names that run.
@@ -148,5 +158,5 @@ func restartOne(ctx context.Context, env *Env, s engine.State, timeout *time.Dur
 			return err
 		}
 	}
-	return sd.Systemctl(ctx, env.Run, userManaged(), "restart", s.Unit)
+	return controlUnit(ctx, env, "restart", s)
 }

@@ -40,6 +40,9 @@ wait_for 20 has_property e2e23-web StatusText unhealthy
 as_svc berth exec systemd-e2e23-web touch /ok
 wait_for 20 has_property e2e23-web StatusText healthy
 assert_match "healthcheck run" "$(as_svc berth ps)" '\(healthy\)'
+assert_match "stop by hand" "$(must_fail as_svc berth stop systemd-e2e23-web)" 'sudo systemctl stop e2e23-web.service'
+assert_match "logs by hand" "$(must_fail as_svc berth logs systemd-e2e23-web)" 'sudo journalctl -u e2e23-web.service'
+assert_match "run -d by hand" "$(must_fail as_svc berth run -d $IMAGE true)" 'unit file with User='
 systemctl reload-or-restart e2e23-web
 assert_init e2e23-web "$(property e2e23-web MainPID)"
 systemctl stop e2e23-web

@@ -45,7 +45,7 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 	if err := a.record(r, p); err != nil {
 		return undo(err)
 	}
-	if err := a.netavark(ctx, "setup", r.NetNS, options); err != nil {
+	if err := a.setUp(ctx, r.NetNS, options); err != nil {
 		return undo(err)
 	}
 	return p.status(), a.publish(r, p)

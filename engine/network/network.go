@@ -227,7 +227,7 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 	if err := a.record(r, p); err != nil {
 		return err
 	}
-	if err := a.netavark(ctx, "setup", r.NetNS, p.Options); err != nil {
+	if err := a.setUp(ctx, r.NetNS, p.Options); err != nil {
 		return err
 	}
 	return a.publish(r, p)

@@ -94,6 +94,9 @@ assert_eq "what is masked" "$($B $IMAGE sh -c "$masked")" 0
 assert_eq "control" "$($B --security-opt unmask=ALL $IMAGE sh -c "$masked")" 3
 assert_match "a sysctl of the host" "$($B $IMAGE sh -c '(echo x >/proc/sys/kernel/core_pattern) 2>&1 || true')" 'Read-only'
 
+assert_eq "router advertisements on a bridge" "$(berth run --rm --network bridge $IMAGE cat /proc/sys/net/ipv6/conf/eth0/accept_ra)" 0
+assert_eq "control: what the kernel begins with" "$($B $IMAGE cat /proc/sys/net/ipv6/conf/default/accept_ra)" 1
+
 say "words of labels and variables stay words"
 evil=$'x\nExecStartPre=/bin/touch '$canary/pwned
 berth run -d --name e2e63 --network none --label "l=$evil" --env "E=$evil" localhost/e2e63-env sh -c "$IDLE" >/dev/null

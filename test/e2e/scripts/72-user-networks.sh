@@ -84,6 +84,7 @@ pids() { echo "$(user_property e2e-server MainPID) $(user_property e2e-client Ma
 say "addresses that were asked for, and names"
 assert_match "addresses" "$(on_server ip addr show dev eth0)" 'inet 10\.124\.1\.77/24'
 assert_match "addresses" "$(on_server ip addr show dev eth0)" 'inet6 fd12:4::77/64'
+assert_eq "router advertisements" "$(on_server cat /proc/sys/net/ipv6/conf/eth0/accept_ra)" 0
 wait_for 20 ask e2e-server
 wait_for 20 ask www
 assert_match "inspect" "$(me network inspect e2e-front)" '10\.124\.1\.77/24'

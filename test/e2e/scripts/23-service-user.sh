@@ -59,7 +59,7 @@ wait_journal 20 'last words' _SYSTEMD_UNIT=e2e23-seven.service + OBJECT_SYSTEMD_
 assert_match "journalctl -u" "$(journalctl -b -u e2e23-seven -o cat)" '^last words$'
 
 say "the keeper may be killed"
-service e2e23-talk $'Network=none\nExec=sh -c "while read -r line </talk; do echo $line; done"\nVolume=/run/e2e23-talk:/talk'
+service e2e23-talk $'Network=none\nExec=sh -c "while :; do read -r line </talk && echo $line; done"\nVolume=/run/e2e23-talk:/talk'
 mkfifo -m 0666 /run/e2e23-talk
 systemctl start e2e23-talk
 kill -9 "$(property berth-keeper MainPID)"

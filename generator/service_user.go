@@ -32,10 +32,16 @@ func (c *conversion) inName(service *unitfile.Section) {
 	if user == "" {
 		return
 	}
-	// First, so that the file's own Environment= wins.
-	service.Prepend(unitfile.Entry{Key: "Environment", Value: "XDG_RUNTIME_DIR=/run/" + serviceDirs + "/" + user})
-	service.Add("RuntimeDirectory", serviceDirs+"/"+user)
+	environment, directory := userState(user)
+	service.Prepend(environment) // first, so that the file's own Environment= wins
+	service.Entries = append(service.Entries, directory)
 	service.SetDefault("RuntimeDirectoryPreserve", "yes")
+}
+
+// userState says where the state of a user's containers is, and has systemd make the directory.
+func userState(user string) (environment, directory unitfile.Entry) {
+	dir := serviceDirs + "/" + user
+	return unitfile.Entry{Key: "Environment", Value: "XDG_RUNTIME_DIR=/run/" + dir}, unitfile.Entry{Key: "RuntimeDirectory", Value: dir}
 }
 
 // inNameStub is what the stub of a service with errors needs to stop what still runs: it is the user's.
@@ -44,10 +50,8 @@ func (c *conversion) inNameStub() []unitfile.Entry {
 	if user == "" {
 		return nil
 	}
-	return []unitfile.Entry{
-		{Key: "User", Value: user}, {Key: "Environment", Value: "XDG_RUNTIME_DIR=/run/" + serviceDirs + "/" + user},
-		{Key: "RuntimeDirectory", Value: serviceDirs + "/" + user}, {Key: "RuntimeDirectoryPreserve", Value: "yes"},
-	}
+	environment, directory := userState(user)
+	return []unitfile.Entry{{Key: "User", Value: user}, environment, directory, {Key: "RuntimeDirectoryPreserve", Value: "yes"}}
 }
 
 // isUserName is what systemd takes as the name or number of a user, with specifiers (systemd's "User/Group Name Syntax").

@@ -60,22 +60,14 @@ func ownBridges(o *netavarkOptions) []string {
 // setAdvertisements says whether an interface of the network namespace, or "default" for those to come, takes routes and addresses
 // from router advertisements (accept_ra in the kernel's networking/ip-sysctl), and returns what was said before; "" without IPv6.
 func setAdvertisements(netns, name, value string) (before string, err error) {
-	_, err = inNewThread(func() (*os.File, error) {
-		ns, err := os.Open(netns)
-		if err != nil {
-			return nil, err
-		}
-		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return nil, err
-		}
+	err = inNetwork(netns, func() error {
 		file := "/proc/sys/net/ipv6/conf/" + name + "/accept_ra"
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		before = string(data)
-		return nil, os.WriteFile(file, []byte(value), 0)
+		return os.WriteFile(file, []byte(value), 0)
 	})
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EROFS) { // netavark's own could not be set either
 		return before, nil

@@ -77,28 +77,20 @@ func (o netavarkOptions) byInterface(netns string) (there, gone *netavarkOptions
 // missingInterfaces says which of the interfaces a network namespace lacks.
 func missingInterfaces(netns string, o *netavarkOptions) map[string]bool {
 	missing := map[string]bool{}
-	_, err := inNewThread(func() (*os.File, error) {
-		ns, err := os.Open(netns)
-		if err != nil {
-			return nil, err
-		}
-		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return nil, err
-		}
+	err := inNetwork(netns, func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer unix.Close(fd)
 		for _, n := range o.Networks {
 			index, err := unix.NewIfreq(n.InterfaceName)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			missing[n.InterfaceName] = errors.Is(unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, index), unix.ENODEV)
 		}
-		return nil, nil
+		return nil
 	})
 	if err != nil {
 		return nil
@@ -360,6 +352,22 @@ func standIn(o *netavarkOptions) (*os.File, error) {
 		}
 		return os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 	})
+}
+
+// inNetwork calls f in a network namespace.
+func inNetwork(netns string, f func() error) error {
+	_, err := inNewThread(func() (*os.File, error) {
+		ns, err := os.Open(netns)
+		if err != nil {
+			return nil, err
+		}
+		defer ns.Close()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return nil, err
+		}
+		return nil, f()
+	})
+	return err
 }
 
 // inNewThread calls f in a thread that ends with it, with the namespaces that f has moved it into.

@@ -383,3 +383,58 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// TestRest gives snapshots of a machine on which something is there for a moment.
+func TestRest(t *testing.T) {
+	picture := func(collector string, lines ...string) *Snapshot {
+		s := &Snapshot{Version: snapshotVersion, Collectors: map[string]*Collected{}}
+		for _, c := range collectors() {
+			s.Collectors[c.name] = &Collected{}
+		}
+		s.Collectors[collector].Lines = lines
+		return s
+	}
+	still := picture("units", "web.service active running")
+	tests := []struct {
+		name   string
+		before []*Snapshot // what is seen before the machine is still
+		moving string      // what is told when it never is
+	}{
+		{name: "still"},
+		{"a file for a moment", []*Snapshot{picture("files", "-0600 0:0 /run/x.tmp")}, "files - -0600 0:0 /run/x.tmp"},
+		{"a job", slices.Repeat([]*Snapshot{picture("units", "clean.service activating start")}, 5), "units ! clean.service activating start"},
+		{"a job of a user's", slices.Repeat([]*Snapshot{picture("units", "user 1000 x.service deactivating stop")}, 5),
+			"units ! user 1000 x.service deactivating stop"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			seen := 0
+			s, moving := rest(func() *Snapshot {
+				seen++
+				if seen <= len(tt.before) {
+					return tt.before[seen-1]
+				}
+				return still
+			}, time.Hour)
+			if s != still || len(moving) != 0 {
+				t.Errorf("rest after %d snapshots: %v, moving %v", seen, s, moving)
+			}
+			if seen != len(tt.before)+2 {
+				t.Errorf("rest took %d snapshots, want %d", seen, len(tt.before)+2)
+			}
+			if tt.moving == "" {
+				return
+			}
+			// The control: with no time to wait, what moves is told.
+			next := append(slices.Clone(tt.before), still)
+			_, moving = rest(func() *Snapshot {
+				first := next[0]
+				next = next[1:]
+				return first
+			}, 0)
+			if len(moving) == 0 || moving[0].String() != tt.moving {
+				t.Errorf("with no time: moving %v, want %s", moving, tt.moving)
+			}
+		})
+	}
+}

@@ -30,7 +30,8 @@ const (
 	exitTrouble   = 2
 )
 
-const usage = `usage: leakcheck snap                                 write a snapshot to standard output
+const usage = `usage: leakcheck snap [--within 10s]                   write a snapshot to standard output, when the
+                                                      machine is at rest or time is up
        leakcheck diff A B [--allow FILE] [--expect E] compare two snapshots
        leakcheck check A [--within 3s] [--allow FILE] [--expect E]
                                                       compare A with the machine as it is now,
@@ -74,11 +75,19 @@ func run(args []string, out, errOut io.Writer) int {
 	return code
 }
 
+// runSnap waits for rest, because what is there for a moment only (a job of systemd's, a temporary file that is about
+// to be renamed) would be missed in every later snapshot.
 func runSnap(args []string, out, errOut io.Writer) (int, error) {
-	if len(args) != 0 {
+	set := flag.NewFlagSet("leakcheck", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	within := set.Duration("within", 10*time.Second, "")
+	if set.Parse(args) != nil || set.NArg() != 0 {
 		return exitTrouble, flag.ErrHelp
 	}
-	s := take()
+	s, moving := rest(take, *within)
+	for _, d := range moving {
+		fmt.Fprintf(errOut, "leakcheck: not at rest after %v: %v\n", *within, d)
+	}
 	warnSkipped(errOut, s)
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", " ")
@@ -194,6 +203,23 @@ func settle(a *Snapshot, j judge, within time.Duration) (*Snapshot, []difference
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// rest takes snapshots until one is like that before it and no unit is on its way up or down, or the time is up. It
+// returns the last snapshot, and what was still moving.
+func rest(take func() *Snapshot, within time.Duration) (*Snapshot, []difference) {
+	deadline := time.Now().Add(within)
+	for last := take(); ; {
+		time.Sleep(restInterval)
+		s := take()
+		moving := append(judge{}.compare(last, s), unitsInMotion(s)...)
+		if len(moving) == 0 || time.Now().After(deadline) {
+			return s, moving
+		}
+		last = s
+	}
+}
+
+const restInterval = 50 * time.Millisecond // between two snapshots that must be alike
 
 func report(out io.Writer, found []difference) int {
 	for _, d := range found {

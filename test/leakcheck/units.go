@@ -74,6 +74,19 @@ func managerUnits(own string, uid *int) ([]string, error) {
 	return append(lines, stored...), err
 }
 
+// unitsInMotion returns the units of a snapshot that are on their way to another state.
+func unitsInMotion(s *Snapshot) []difference {
+	var found []difference
+	for _, line := range s.Collectors["units"].Lines {
+		if unitInMotion.MatchString(line) {
+			found = append(found, difference{"units", '!', line})
+		}
+	}
+	return found
+}
+
+var unitInMotion = regexp.MustCompile(`^(user \d+ )?\S+ (activating|deactivating|reloading|refreshing)\b`)
+
 // unitLine tells the finer state only where it lasts: sockets and automounts
 // change theirs when somebody knocks, timers when they elapse.
 func unitLine(f []string) string {

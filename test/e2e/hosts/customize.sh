@@ -50,7 +50,8 @@ systemctl --root="$tree" -q disable nginx.service redis-server.service docker-re
 	netavark-dhcp-proxy.service
 systemctl --root="$tree" -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 	e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service console-getty.service \
-	podman-auto-update.timer podman-restart.service podman-clean-transient.service
+	podman-auto-update.timer podman-restart.service podman-clean-transient.service systemd-tmpfiles-clean.timer
+ln -s /dev/null "$tree/etc/systemd/user/systemd-tmpfiles-clean.timer"
 
 # Podman is here to be measured beside berth; its generator would take the same files. A benchmark removes the links.
 for manager in system user; do

@@ -203,6 +203,12 @@ func (d Dirs) CreatePod(s spec.Pod) (Pod, error) {
 		return Pod{}, fmt.Errorf("pod %q: a pod has a network of its own or the host's, not that of %s", s.Name, s.Common.Networks[0])
 	}
 	p.Network.Dir = d.Pod(id)
+	for _, word := range s.Common.VolumesFrom {
+		name, _, _ := strings.Cut(word, ":")
+		if _, err := d.Find(name); err != nil {
+			return Pod{}, fmt.Errorf("pod %q: volumes from %q: %w", s.Name, name, err)
+		}
+	}
 	if _, err := d.Find(s.Name); err == nil {
 		return Pod{}, fmt.Errorf("pod %q: a container of that name is there; names are unique over both", s.Name)
 	}
@@ -260,9 +266,11 @@ func (d Dirs) Live(p Pod) bool {
 	return true
 }
 
-// kinds are the namespaces that the pod has: all that are shared, but not the host's network.
+// kinds are the namespaces that the pod has: all that are shared, but not the host's network or what else is not its own.
 func (p Pod) kinds() []string {
-	return slices.DeleteFunc(slices.Clone(p.Spec.Share), func(kind string) bool { return kind == "net" && p.Network.host() })
+	return slices.DeleteFunc(slices.Clone(p.Spec.Share), func(kind string) bool {
+		return kind == "net" && p.Network.host() || p.Spec.Elsewhere(kind) != ""
+	})
 }
 
 // held reports whether a process holds the namespace, and not a file.

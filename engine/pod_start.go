@@ -28,7 +28,7 @@ var cloneFlags = []struct {
 // and a user has no place for files that hold one. 0 when none is needed.
 func HolderFlags(p Pod) uintptr {
 	flags := 0
-	if p.Spec.Shares("pid") {
+	if slices.Contains(p.kinds(), "pid") {
 		flags |= unix.CLONE_NEWPID
 	}
 	for _, c := range cloneFlags {
@@ -291,7 +291,7 @@ func isMount(dir string) bool {
 
 // FurnishPod sets what new namespaces lack, in those of the calling thread: the host name, and a loopback device that is up.
 func FurnishPod(p Pod) error {
-	if p.Spec.Shares("uts") {
+	if slices.Contains(p.kinds(), "uts") {
 		if err := unix.Sethostname([]byte(p.Spec.HostName())); err != nil {
 			return fmt.Errorf("set host name: %w", err)
 		}
@@ -333,6 +333,9 @@ func (e *Engine) joinPod(c spec.Container) (Pod, spec.Container, error) {
 		return p, c, err
 	}
 	c, err = p.Spec.Join(c)
+	if mode := p.Spec.Elsewhere("uts"); mode != "" {
+		c.HostName = e.sharedHostName(spec.Container{Namespaces: spec.Namespaces{UTS: mode}})
+	}
 	return p, c, err
 }
 
@@ -356,6 +359,10 @@ func (e *Engine) enterPod(ctx context.Context, s *State) error {
 	s.NetFiles = ""
 	for _, kind := range p.Spec.Share {
 		path := e.Dirs.Namespace(p, kind)
+		mode := "ns:" + path
+		if other := p.Spec.Elsewhere(kind); other != "" {
+			mode = other
+		}
 		switch kind {
 		case "net":
 			s.NetFiles = e.Dirs.Pod(p.ID)
@@ -364,14 +371,14 @@ func (e *Engine) enterPod(ctx context.Context, s *State) error {
 				s.Network.NetNS = path
 			}
 		case "ipc":
-			s.Container.IPC = "ns:" + path
+			s.Container.IPC = mode
 			if !p.held(kind) {
 				s.podShm = e.Dirs.pin(p, podShm)
 			}
 		case "pid":
-			s.Container.PID = "ns:" + path
+			s.Container.PID = mode
 		case "uts":
-			s.Container.UTS = "ns:" + path
+			s.Container.UTS = mode
 		}
 	}
 	return nil

@@ -127,8 +127,15 @@ func (f runFlag) usage() string {
 
 // podUsage is the usage of the same flag for a pod.
 func (f runFlag) podUsage() string {
-	if f.name == "cgroup-parent" {
-		f.doc = "the pod's own slice, which its containers are in, is below this one"
+	for name, doc := range map[string]string{
+		"cgroup-parent": "the pod's own slice, which its containers are in, is below this one",
+		"pid":           "with --share=+pid, the processes that the containers see: private (their own), host or ns:PATH",
+		"restart":       "the --restart of the containers that say nothing themselves, and have no unit file",
+		"uts":           "the containers' host name: private (the pod's), host or ns:PATH",
+	} {
+		if f.name == name {
+			f.doc = doc
+		}
 	}
 	return f.usage()
 }

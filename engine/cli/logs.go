@@ -17,20 +17,24 @@ import (
 )
 
 type logsOptions struct {
-	follow, timestamps, names, latest bool
-	tail                              int
-	since, until                      string
+	follow, timestamps, names, latest, color bool
+	tail                                     int
+	since, until                             string
 
 	from, to time.Time // since and until
 	prefixed bool
 }
 
-func (o *logsOptions) flags(set *pflag.FlagSet) {
+func (o *logsOptions) flags(set *pflag.FlagSet) { o.lettered(set, "n", "") }
+
+// lettered adds the flags. Docker's -n is the number of lines, and that of Podman's pods the names.
+func (o *logsOptions) lettered(set *pflag.FlagSet, tail, names string) {
+	set.BoolVar(&o.color, "color", false, "print the lines of each container in a colour of its own")
 	set.BoolVarP(&o.follow, "follow", "f", false, "go on printing new lines until the container ends")
 	set.BoolVarP(&o.timestamps, "timestamps", "t", false, "print the time of each line")
-	set.BoolVar(&o.names, "names", false, "print the container's name before each line")
+	set.BoolVarP(&o.names, "names", names, false, "print the container's name before each line")
 	set.BoolVarP(&o.latest, "latest", "l", false, "print those of the container made last")
-	set.IntVarP(&o.tail, "tail", "n", -1, "print the last `N` lines of each container only")
+	set.IntVarP(&o.tail, "tail", tail, -1, "print the last `N` lines of each container only")
 	set.StringVar(&o.since, "since", "", "print lines from this `TIME` on: 2026-01-31T12:00:00, seconds since 1970, or a time ago, as 10m")
 	set.StringVar(&o.until, "until", "", "print lines up to this `TIME`")
 }
@@ -56,7 +60,12 @@ func runLogs(ctx context.Context, env *Env, args []string) error {
 
 // printAll prints the lines of several containers: of one after the other, or as they come.
 func printAll(ctx context.Context, env *Env, list []engine.State, o logsOptions) error {
-	p := &logPrinter{o: o, out: env.Out, err: env.Err}
+	p := &logPrinter{o: o, out: env.Out, err: env.Err, colors: map[string]string{}}
+	for i, s := range list {
+		if o.color {
+			p.colors[s.ID] = fmt.Sprintf("\x1b[3%dm", 1+i%6) // red to cyan (console_codes(4))
+		}
+	}
 	if !o.follow {
 		for _, s := range list {
 			if err := printLogs(ctx, env, s, p); err != nil {
@@ -165,6 +174,7 @@ type logLine struct {
 type logPrinter struct {
 	o        logsOptions
 	out, err io.Writer
+	colors   map[string]string // what begins each container's own, by their IDs
 	mu       sync.Mutex
 	buf      []byte
 	last     time.Time
@@ -177,7 +187,9 @@ func (p *logPrinter) print(s engine.State, l logLine, begins bool) error {
 	defer p.mu.Unlock()
 	p.last = time.Now()
 	p.buf = p.buf[:0]
+	color := p.colors[s.ID]
 	if begins {
+		p.buf = append(p.buf, color...)
 		switch {
 		case p.o.names:
 			p.buf = append(append(p.buf, s.Name...), ' ')
@@ -189,6 +201,9 @@ func (p *logPrinter) print(s engine.State, l logLine, begins bool) error {
 		}
 	}
 	p.buf = append(p.buf, l.text...)
+	if !l.partial && color != "" {
+		p.buf = append(p.buf, "\x1b[m"...)
+	}
 	if !l.partial {
 		p.buf = append(p.buf, '\n')
 	}

@@ -78,6 +78,13 @@ func TestPrintJournal(t *testing.T) {
 	if out.String() != "web one\nweb long\nweb \n" || errs.String() != "web \xff\nB\n" {
 		t.Errorf("%q and %q", out.String(), errs.String())
 	}
+	out.Reset()
+	if err := printAll(context.Background(), env, []engine.State{{ID: "cd", Log: spec.Log{Driver: spec.LogK8sFile}}, s}, logsOptions{tail: -1, color: true}); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "\x1b[32mone\x1b[m\n\x1b[32mlong\x1b[m\n\x1b[32m\x1b[m\n" {
+		t.Errorf("in the second colour: %q", out.String())
+	}
 }
 
 func TestPrintFile(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/network"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 type networkLsOptions struct{ listing }
@@ -42,10 +43,31 @@ func runNetworkLs(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	return printList(env.Out, o.listing, list, table[network.Network]{
-		key: network.Network.Name, headings: []string{"NETWORK ID", "NAME", "DRIVER"}, names: map[string]string{"ID": "NETWORK ID"},
-		cells: func(n network.Network) []string { return []string{shortID(n.ID, o.noTrunc), n.Name(), n.Driver()} },
+	rows := make([]networkRow, 0, len(list))
+	for _, n := range list {
+		rows = append(rows, networkRow{n, o.noTrunc})
+	}
+	return printList(env.Out, o.listing, rows, table[networkRow]{
+		key: networkRow.Name, headings: []string{"NETWORK ID", "NAME", "DRIVER"}, names: map[string]string{"ID": "NETWORK ID"},
+		cells: func(n networkRow) []string { return []string{shortID(n.ID, o.noTrunc), n.Name(), n.Driver()} },
 	})
+}
+
+// networkRow is a network as it is listed.
+type networkRow struct {
+	network.Network
+	whole bool // the ID is shown whole
+}
+
+// Fields are Podman's fields of templates: IDs are short ones, and labels a text.
+func (r networkRow) Fields() map[string]any {
+	fields := r.Network.Fields()
+	labels := []string{}
+	for _, name := range spec.SortedKeys(r.Labels) {
+		labels = append(labels, name+"="+r.Labels[name])
+	}
+	fields["ID"], fields["Labels"] = shortID(r.ID, r.whole), strings.Join(labels, ",")
+	return fields
 }
 
 // filteredNetworks lists the networks that pass the filters.

@@ -67,7 +67,10 @@ that the networks' name server knows. The containers and their connections are l
 	}
 }
 
-func networkReloadFlags(set *pflag.FlagSet) { set.BoolP("all", "a", false, "of all containers") }
+func networkReloadFlags(set *pflag.FlagSet) {
+	set.BoolP("all", "a", false, "of all containers")
+	set.BoolP("latest", "l", false, "of the container that was made last")
+}
 
 func runNetworkReload(ctx context.Context, env *Env, args []string) error {
 	set := newFlagSet("reload")
@@ -76,10 +79,19 @@ func runNetworkReload(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	all, _ := set.GetBool("all")
-	if all == (set.NArg() > 0) {
-		return errors.New("name containers, or all of them with --all")
+	latest, _ := set.GetBool("latest")
+	names := set.Args()
+	switch {
+	case latest && (all || len(names) > 0), all == (len(names) > 0) && !latest:
+		return errors.New("name containers, or all of them with --all, or the latest with --latest")
+	case latest:
+		s, err := latestContainer()
+		if err != nil {
+			return err
+		}
+		names = []string{s.ID}
 	}
-	list, err := toReload(set.Args())
+	list, err := toReload(names)
 	if err != nil {
 		return err
 	}

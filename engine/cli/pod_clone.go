@@ -15,12 +15,15 @@ import (
 )
 
 // changedByClone are the flags of pod create that pod clone has, too: one value replaces that of the pod, a list is added to.
-var changedByClone = append([]string{"hostname", "label", "shm-size", "sysctl", "volume"}, units.LimitFlags...)
+var changedByClone = append([]string{
+	"device", "gpus", "hostname", "label", "label-file", "pid", "restart", "security-opt", "shm-size", "shm-size-systemd", "sysctl", "uts", "volume", "volumes-from",
+}, units.LimitFlags...)
 
 type podCloneOptions struct {
-	common         spec.Container // of the new pod
-	name           string
-	destroy, start bool
+	podOtherFlags
+	common          spec.Container // of the new pod
+	name, infraName string
+	destroy, start  bool
 }
 
 func (o *podCloneOptions) flags(set *pflag.FlagSet) {
@@ -29,6 +32,7 @@ func (o *podCloneOptions) flags(set *pflag.FlagSet) {
 			set.VarPF(f.bind(&o.common), f.name, f.short, f.podUsage())
 		}
 	}
+	o.podOtherFlags.flags(set, &o.infraName)
 	set.StringVarP(&o.name, "name", "n", "", "`NAME` of the new pod (default: that of the other with -clone)")
 	set.BoolVar(&o.destroy, "destroy", false, "remove the pod that was cloned, with its containers")
 	set.BoolVar(&o.start, "start", false, "start the new pod")
@@ -67,7 +71,9 @@ func parsePodClone(args []string) (podCloneOptions, engine.Pod, error) {
 	o, name := podCloneOptions{common: p.Spec.Common}, p.Name+cloneSuffix
 	set = newFlagSet("clone")
 	o.flags(set)
-	err = set.Parse(args)
+	if err = set.Parse(args); err == nil {
+		o.common, err = o.checked(o.common)
+	}
 	if o.name == "" {
 		o.name = append(words[1:], name)[0]
 	}
@@ -81,6 +87,9 @@ func runPodClone(ctx context.Context, env *Env, args []string) error {
 	}
 	s := p.Spec
 	s.Name, s.Common, s.Maker, s.Kept = o.name, o.common, "", byHand()
+	if o.infraName != "" {
+		s.InfraName = o.infraName
+	}
 	fresh, err := runDirs().CreatePod(s)
 	if err != nil {
 		return err

@@ -30,8 +30,8 @@ var podRunFlags = []runFlag{
 
 // sharedWithPods are the flags of run that pods have too.
 var sharedWithPods = []string{
-	"add-host", "dns", "dns-option", "dns-search", "hostname", "hosts-file", "ip", "ip6", "label", "label-file", "mac-address", "network", "network-alias", "no-hostname", "no-hosts",
-	"publish", "shm-size", "sysctl", "volume",
+	"add-host", "device", "dns", "dns-option", "dns-search", "gpus", "hostname", "hosts-file", "ip", "ip6", "label", "label-file", "mac-address", "network", "network-alias",
+	"no-hostname", "no-hosts", "pid", "publish", "restart", "security-opt", "shm-size", "shm-size-systemd", "sysctl", "uts", "volume", "volumes-from",
 }
 
 // ofPods reports whether pods have that flag of run, too.
@@ -41,20 +41,34 @@ func ofPods(flag string) bool {
 
 type podCreateOptions struct {
 	spec.Pod
-	share         string
-	idFile        string
-	replace       bool
-	infra         bool
-	shareParent   bool
-	infraImage    string
-	infraCommand  string
-	infraPIDFile  string
-	restartPolicy string
-	userns        string
-	maps          [4]string // of the IDs of a user namespace
+	podOtherFlags
+	share       string
+	idFile      string
+	replace     bool
+	infra       bool
+	shareParent bool
+	infraImage  string
 }
 
-// mapFlags are the flags of Podman that map IDs, one for each of podCreateOptions.maps.
+// podOtherFlags are flags of Podman's pods that mean nothing here, or that a pod cannot have.
+type podOtherFlags struct {
+	infraCommand string
+	infraPIDFile string
+	userns       string
+	maps         [4]string // of the IDs of a user namespace
+}
+
+func (o *podOtherFlags) flags(set *pflag.FlagSet, infraName *string) {
+	set.StringVar(&o.infraCommand, "infra-command", "", "no effect: a pod has no infra container (`COMMAND`)")
+	set.StringVar(&o.infraPIDFile, "infra-conmon-pidfile", "", "no effect: a pod has no monitor (`FILE`)")
+	set.StringVar(infraName, "infra-name", "", "no effect: a pod has no infra container (`NAME`)")
+	set.StringVar(&o.userns, "userns", "", "`MODE` host: each container has the user namespace that its own --userns asks for")
+	for i, name := range mapFlags {
+		set.StringVar(&o.maps[i], name, "", "not for pods: give it to the containers (`MAP`)")
+	}
+}
+
+// mapFlags are the flags of Podman that map IDs, one for each of podOtherFlags.maps.
 var mapFlags = [4]string{"uidmap", "gidmap", "subuidname", "subgidname"}
 
 func (o *podCreateOptions) flags(set *pflag.FlagSet) {
@@ -73,16 +87,9 @@ func (o *podCreateOptions) flags(set *pflag.FlagSet) {
 	set.StringVar(&o.idFile, "pod-id-file", "", "write the pod's ID to a `FILE`")
 	set.BoolVar(&o.replace, "replace", false, "remove a pod of the same name first")
 	set.StringVar(&o.share, "share", strings.Join(spec.DefaultShare, ","), "`KINDS` of namespaces that the containers share: ipc, net, pid, uts; +KIND for one more; none")
-	set.StringVar(&o.restartPolicy, "restart", "", "no effect: the containers' units say when they are started again (`POLICY`)")
 	set.BoolVar(&o.infra, "infra", true, "no effect: a pod has no infra container")
 	set.StringVar(&o.infraImage, "infra-image", "", "no effect: a pod has no infra container (`IMAGE`)")
-	set.StringVar(&o.infraCommand, "infra-command", "", "no effect: a pod has no infra container (`COMMAND`)")
-	set.StringVar(&o.infraPIDFile, "infra-conmon-pidfile", "", "no effect: a pod has no monitor (`FILE`)")
-	set.StringVar(&o.InfraName, "infra-name", "", "no effect: a pod has no infra container (`NAME`)")
-	set.StringVar(&o.userns, "userns", "", "`MODE` host: each container has the user namespace that its own --userns asks for")
-	for i, name := range mapFlags {
-		set.StringVar(&o.maps[i], name, "", "not for pods: give it to the containers (`MAP`)")
-	}
+	o.podOtherFlags.flags(set, &o.InfraName)
 	set.BoolVar(&o.shareParent, "share-parent", true, "no effect: containers are in the control groups of their units")
 }
 
@@ -111,11 +118,8 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 	if set.NArg() == 1 {
 		o.Name = set.Arg(0)
 	}
-	if err := o.checkUserns(); err != nil {
-		return err
-	}
 	var err error
-	if o.Common.Labels, err = engine.PodLabels(o.Common); err != nil {
+	if o.Common, err = o.checked(o.Common); err != nil {
 		return err
 	}
 	if o.Share, err = spec.ParseShare(o.share); err != nil {
@@ -159,8 +163,22 @@ func checkInit(c spec.Container) error {
 	return nil
 }
 
+// checked reads the files with labels of what the pod is to have, and refuses what it cannot have.
+func (o *podOtherFlags) checked(common spec.Container) (spec.Container, error) {
+	if err := o.checkUserns(); err != nil {
+		return common, err
+	}
+	if _, err := restartProperties(common.Restart); err != nil {
+		return common, err
+	}
+	var err error
+	common.Labels, err = engine.PodLabels(common)
+	common.LabelFiles = nil
+	return common, err
+}
+
 // checkUserns refuses a user namespace for the pod.
-func (o *podCreateOptions) checkUserns() error {
+func (o *podOtherFlags) checkUserns() error {
 	refuse := func(flag, value string) error {
 		return fmt.Errorf("--%s=%s: the containers of a pod have a user namespace each: give it to them, with --userns or UserNS=", flag, value)
 	}

@@ -10,13 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/format"
 	"github.com/berth-pods/berth/engine/proc"
 )
 
@@ -120,7 +118,8 @@ type podLogsOptions struct {
 }
 
 func (o *podLogsOptions) flags(set *pflag.FlagSet) {
-	o.logsOptions.flags(set)
+	o.logsOptions.lettered(set, "", "n")
+	set.Lookup("latest").Usage = "print those of the pod that was made last"
 	set.StringVarP(&o.container, "container", "c", "", "of this `CONTAINER` only")
 }
 
@@ -139,16 +138,17 @@ func runPodLogs(ctx context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if set.NArg() != 1 || o.latest {
+	if set.NArg() > 1 {
 		return errors.New("name one pod")
 	}
 	if err := o.times(time.Now()); err != nil {
 		return err
 	}
-	p, err := runDirs().FindPod(set.Arg(0))
+	list, err := (&podTargets{latest: o.latest}).find(set.Args())
 	if err != nil {
 		return err
 	}
+	p := list[0]
 	members, err := runDirs().Members(p)
 	if err != nil {
 		return err
@@ -233,94 +233,4 @@ func processes(s engine.State) []string {
 		pids = []string{strconv.Itoa(s.Init.PID)}
 	}
 	return pids
-}
-
-type podStatsOptions struct {
-	podTargets
-	format          string
-	noStream, reset bool
-}
-
-func (o *podStatsOptions) flags(set *pflag.FlagSet) {
-	o.podTargets.flags(set)
-	set.StringVar(&o.format, "format", "table", "`FORM` of the output: table, json, or a template such as {{.Name}}")
-	set.BoolVar(&o.noStream, "no-stream", false, "no effect: the figures are printed once")
-	set.BoolVar(&o.reset, "no-reset", false, "no effect: the figures are printed once")
-}
-
-// find takes all pods when none is named.
-func (o *podStatsOptions) find(names []string) ([]engine.Pod, error) {
-	o.all = o.all || len(names) == 0 && !o.latest && len(o.idFiles) == 0
-	return o.podTargets.find(names)
-}
-
-func podStatsVerb() Verb {
-	var o podStatsOptions
-	return Verb{
-		Name: "pod stats", Usage: "[OPTION…] [POD…]", Summary: "show what the containers of pods use",
-		Text:  "The figures are those of the control groups since the containers were started, printed once.",
-		Flags: o.flags, Run: runPodStats,
-	}
-}
-
-type podStat struct {
-	Pod  string
-	CID  string
-	Name string
-	CPU  string // time used
-	Mem  string `json:"MemUsage"`
-	PIDS string
-}
-
-func runPodStats(_ context.Context, env *Env, args []string) error {
-	var o podStatsOptions
-	list, err := parseTargets("stats", args, &o)
-	if err != nil {
-		return err
-	}
-	rows := []podStat{}
-	for _, p := range list {
-		err := eachMember(p, func(s engine.State) error {
-			if s.Running() {
-				rows = append(rows, statOf(p, s))
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	switch o.format {
-	case "json":
-		return printJSON(env.Out, rows)
-	case "table":
-	default:
-		return format.Rows(env.Out, o.format, rows)
-	}
-	table := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "POD\tCID\tNAME\tCPU TIME\tMEM USAGE\tPIDS")
-	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Pod, r.CID, r.Name, r.CPU, r.Mem, r.PIDS)
-	}
-	return table.Flush()
-}
-
-func statOf(p engine.Pod, s engine.State) podStat {
-	read := func(file string) string {
-		text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", s.Cgroup, file))
-		if err != nil || s.Cgroup == "" {
-			return ""
-		}
-		return strings.TrimSpace(string(text))
-	}
-	r := podStat{Pod: shortID(p.ID, false), CID: shortID(s.ID, false), Name: s.Name, CPU: "--", Mem: "--", PIDS: strconv.Itoa(len(processes(s)))}
-	if fields := strings.Fields(read("cpu.stat")); len(fields) > 1 && fields[0] == "usage_usec" {
-		if usec, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-			r.CPU = fmt.Sprintf("%.2fs", float64(usec)/1e6)
-		}
-	}
-	if n, err := strconv.ParseFloat(read("memory.current"), 64); err == nil {
-		r.Mem = fmt.Sprintf("%.1fMB", n/1e6)
-	}
-	return r
 }

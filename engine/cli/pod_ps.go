@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 
 type podPsOptions struct {
 	listing
-	ids, names, status bool
+	ids, names, status, latest, namespaces bool
+	sort                                   string
 }
 
 func (o *podPsOptions) flags(set *pflag.FlagSet) {
@@ -26,6 +28,9 @@ func (o *podPsOptions) flags(set *pflag.FlagSet) {
 	set.BoolVar(&o.ids, "ctr-ids", false, "print the IDs of the containers too")
 	set.BoolVar(&o.names, "ctr-names", false, "print the names of the containers too")
 	set.BoolVar(&o.status, "ctr-status", false, "print the states of the containers too")
+	set.BoolVarP(&o.latest, "latest", "l", false, "list the pod that was made last only")
+	set.BoolVar(&o.namespaces, "ns", false, "print the pod's slice and the kinds of namespaces that its containers share")
+	set.StringVar(&o.sort, "sort", "created", "`ORDER`: created (the newest first), id, name, number (of containers) or status")
 }
 
 func podPsVerb() Verb {
@@ -49,6 +54,38 @@ type podRow struct {
 	Labels             map[string]string `json:"Labels"`
 	NumberOfContainers int               `json:"NumberOfContainers"`
 	Unit               string            `json:"Unit,omitempty"`
+
+	share string // kinds of namespaces
+	o     podPsOptions
+}
+
+// Fields are Podman's fields of templates, where they are not those of JSON.
+func (r podRow) Fields() map[string]any {
+	ids, names, states := r.members()
+	return map[string]any{
+		"ID": shortID(r.ID, r.o.noTrunc), "Id": shortID(r.ID, r.o.noTrunc), "InfraID": r.InfraID, "Created": age(time.Since(r.Created)) + " ago", "Labels": r.Labels,
+		"ContainerIds": ids, "ContainerNames": names, "ContainerStatuses": states, "Networks": strings.Join(r.Networks, ","), "Restarts": 0, "Namespace": "",
+	}
+}
+
+// members are the IDs, names and states of the containers, each in a list.
+func (r podRow) members() (ids, names, states string) {
+	var list [3][]string
+	for _, m := range r.Containers {
+		for i, text := range []string{shortID(m.ID, r.o.noTrunc), m.Names, m.Status} {
+			list[i] = append(list[i], text)
+		}
+	}
+	return strings.Join(list[0], ","), strings.Join(list[1], ","), strings.Join(list[2], ",")
+}
+
+// podOrders are the orders of --sort.
+var podOrders = map[string]func(a, b podRow) bool{
+	"created": func(a, b podRow) bool { return a.Created.After(b.Created) },
+	"id":      func(a, b podRow) bool { return a.ID < b.ID },
+	"name":    func(a, b podRow) bool { return a.Name < b.Name },
+	"number":  func(a, b podRow) bool { return a.NumberOfContainers < b.NumberOfContainers },
+	"status":  func(a, b podRow) bool { return a.Status < b.Status },
 }
 
 type podRowMember struct {
@@ -76,7 +113,11 @@ func runPodPs(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	headings := append([]string{"POD ID", "NAME", "STATUS", "CREATED", "INFRA ID"}, o.more("IDS", "NAMES", "STATUS")...)
+	headings := []string{"POD ID", "NAME", "STATUS", "CREATED", "INFRA ID"}
+	if o.namespaces {
+		headings = append(headings, "CGROUP", "NAMESPACES")
+	}
+	headings = append(headings, o.more("IDS", "NAMES", "STATUS")...)
 	return printList(env.Out, o.listing, rows, table[podRow]{
 		key: func(r podRow) string { return shortID(r.ID, o.noTrunc) }, cells: o.cells, headings: append(headings, "# OF CONTAINERS"),
 		names: map[string]string{"ID": "POD ID", "Id": "POD ID", "NumberOfContainers": "# OF CONTAINERS"},
@@ -84,13 +125,11 @@ func runPodPs(_ context.Context, env *Env, args []string) error {
 }
 
 func (o podPsOptions) cells(r podRow) []string {
-	var ids, names, states []string
-	for _, m := range r.Containers {
-		ids, names, states = append(ids, shortID(m.ID, o.noTrunc)), append(names, m.Names), append(states, m.Status)
-	}
 	cells := []string{shortID(r.ID, o.noTrunc), r.Name, r.Status, age(time.Since(r.Created)) + " ago", r.InfraID}
-	cells = append(cells, o.more(strings.Join(ids, ","), strings.Join(names, ","), strings.Join(states, ","))...)
-	return append(cells, fmt.Sprint(r.NumberOfContainers))
+	if o.namespaces {
+		cells = append(cells, r.Cgroup, r.share)
+	}
+	return append(append(cells, o.more(r.members())...), fmt.Sprint(r.NumberOfContainers))
 }
 
 // more picks the columns that were asked for.
@@ -107,9 +146,16 @@ func (o podPsOptions) more(ids, names, states string) (list []string) {
 }
 
 func podRows(o podPsOptions) ([]podRow, error) {
+	order, known := podOrders[o.sort]
+	if !known {
+		return nil, fmt.Errorf("--sort=%s is not known; created, id, name, number and status are", o.sort)
+	}
 	pods, err := runDirs().Pods()
 	if err != nil {
 		return nil, err
+	}
+	if o.latest && len(pods) > 0 {
+		pods = pods[len(pods)-1:]
 	}
 	rows := []podRow{}
 	for _, p := range pods {
@@ -117,8 +163,10 @@ func podRows(o podPsOptions) ([]podRow, error) {
 		if err != nil {
 			return nil, err
 		}
+		r.o = o
 		rows = append(rows, r)
 	}
+	sort.SliceStable(rows, func(i, j int) bool { return order(rows[i], rows[j]) })
 	return filtered(rows, o.filters, podFilters())
 }
 
@@ -130,6 +178,7 @@ func podRowOf(p engine.Pod) (podRow, error) {
 	r := podRow{
 		ID: p.ID, Name: p.Name, Created: p.Created, Status: podState(p, members), Labels: spec.Labels(p.Spec.Common.Labels),
 		Cgroup: podSlice(p), Networks: []string{}, Containers: []podRowMember{}, NumberOfContainers: len(members), Unit: p.Unit,
+		share: strings.Join(p.Spec.Share, ","),
 	}
 	for _, at := range p.Attached {
 		r.Networks = append(r.Networks, at.Network)
@@ -173,6 +222,7 @@ func podInspectVerb() Verb {
 
 func podInspectFlags(set *pflag.FlagSet) {
 	set.StringP("format", "f", "json", "`FORM` of the output: json, or a template such as {{.Name}}")
+	set.BoolP("latest", "l", false, "the pod that was made last")
 }
 
 // inspectedPod has the names of Podman's `pod inspect`, as far as there is something to say.
@@ -222,24 +272,20 @@ func runPodInspect(_ context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if set.NArg() == 0 {
-		return errors.New("no pod is named")
+	latest, _ := set.GetBool("latest")
+	pods, err := (&podTargets{latest: latest}).find(set.Args())
+	if err != nil && len(pods) == 0 {
+		return err
 	}
 	list := []inspectedPod{}
-	var errs []error
-	for _, name := range set.Args() {
-		p, err := runDirs().FindPod(name)
-		if err == nil {
-			var i inspectedPod
-			if i, err = inspectPod(p); err == nil {
-				list = append(list, i)
-			}
+	for _, p := range pods {
+		i, failed := inspectPod(p)
+		if failed == nil {
+			list = append(list, i)
 		}
-		if err != nil {
-			errs = append(errs, err)
-		}
+		err = errors.Join(err, failed)
 	}
-	return errors.Join(append(errs, printInspected(env.Out, set.Lookup("format").Value.String(), list))...)
+	return errors.Join(err, printInspected(env.Out, set.Lookup("format").Value.String(), list))
 }
 
 func inspectPod(p engine.Pod) (inspectedPod, error) {
@@ -260,7 +306,7 @@ func inspectPod(p engine.Pod) (inspectedPod, error) {
 			IPAddresses: p.Addresses, Attached: p.Attached, DNSServer: p.Spec.Common.DNS, HostAdd: p.Spec.Common.AddHosts,
 		},
 	}
-	if p.Spec.Shares("uts") {
+	if p.Spec.Shares("uts") && p.Spec.Elsewhere("uts") == "" {
 		i.Hostname = p.Spec.HostName()
 	}
 	if p.Holder.Running() {

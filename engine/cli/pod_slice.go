@@ -45,7 +45,8 @@ func unlimitPod(p engine.Pod) error {
 	return nil
 }
 
-// inSlice places a container that is to be in a pod with limits in the pod's slice.
+// inSlice gives a container that is to be in a pod what the unit of the container has from the pod: the slice of one with limits,
+// and when it is started again.
 func inSlice(c spec.Container) (spec.Container, error) {
 	p, in, err := podNamed(c)
 	if errors.Is(err, engine.ErrNoPod) {
@@ -53,6 +54,9 @@ func inSlice(c spec.Container) (spec.Container, error) {
 	}
 	if in && c.CgroupParent == "" {
 		c.CgroupParent = podSlice(p)
+	}
+	if in && c.Restart == "" && !c.Remove && c.InitCtr == "" {
+		c.Restart = p.Spec.Common.Restart
 	}
 	return c, err
 }

@@ -88,33 +88,59 @@ func runStats(ctx context.Context, env *Env, args []string) error {
 	case o.latest && set.NArg() > 0, o.all && (set.NArg() > 0 || o.latest):
 		return errors.New("name containers, or take all or the latest: not both")
 	}
-	out, isFile := env.Out.(*os.File)
-	clears := isFile && term.IsTerminal(int(out.Fd())) && !o.noReset && !o.noStream
-	before := map[string]used.Sample{}
-	for {
+	before := samples{}
+	return looks{o.noStream, o.noReset, o.interval}.each(ctx, env, func() (func() error, error) {
 		list, err := o.containers(set.Args())
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rows := []statsRow{}
 		for _, s := range list {
-			now := used.Read(placesOf(s), time.Now())
-			last, there := before[s.ID]
-			if !there {
-				last = used.Sample{At: s.Started}
-			}
-			rows, before[s.ID] = append(rows, statsRowOf(s, last, now, o.noTrunc)), now
+			rows = append(rows, before.row(s, o.noTrunc))
+		}
+		return func() error { return printStats(env, rows, o.format) }, nil
+	})
+}
+
+// samples are what was seen of containers at the look before, by their IDs.
+type samples map[string]used.Sample
+
+// row looks at a container.
+func (before samples) row(s engine.State, whole bool) statsRow {
+	now := used.Read(placesOf(s), time.Now())
+	last, there := before[s.ID]
+	if !there {
+		last = used.Sample{At: s.Started}
+	}
+	before[s.ID] = now
+	return statsRowOf(s, last, now, whole)
+}
+
+// looks is how often something is looked at.
+type looks struct {
+	once, noReset bool
+	interval      int // in seconds
+}
+
+// each calls look, and then what that returns, which prints, until ctx is done. A terminal is cleared in between.
+func (l looks) each(ctx context.Context, env *Env, look func() (func() error, error)) error {
+	out, isFile := env.Out.(*os.File)
+	clears := isFile && term.IsTerminal(int(out.Fd())) && !l.noReset && !l.once
+	for {
+		show, err := look()
+		if err != nil {
+			return err
 		}
 		if clears {
 			fmt.Fprint(env.Out, "\x1b[H\x1b[2J") // to the upper left, and clear (console_codes(4))
 		}
-		if err := printStats(env, rows, o.format); err != nil || o.noStream {
+		if err := show(); err != nil || l.once {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Duration(o.interval) * time.Second):
+		case <-time.After(time.Duration(l.interval) * time.Second):
 		}
 	}
 }

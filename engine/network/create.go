@@ -51,6 +51,20 @@ func (n Network) Name() string { return n.definition.Name }
 // Driver returns the name of its driver.
 func (n Network) Driver() string { return n.definition.Driver }
 
+// Fields are Podman's fields of templates that JSON leaves out when they are empty, or names otherwise.
+func (n Network) Fields() map[string]any {
+	filled := func(m map[string]string) map[string]string {
+		if m == nil {
+			m = map[string]string{}
+		}
+		return m
+	}
+	return map[string]any{
+		"Labels": filled(n.Labels), "Options": filled(n.Options), "IPAMOptions": filled(n.IPAMOptions), "Subnets": append([]subnet{}, n.Subnets...),
+		"Routes": append([]route{}, n.Routes...), "NetworkDNSServers": append([]string{}, n.NetworkDNS...), "NetworkInterface": n.NetworkInterface,
+	}
+}
+
 // Errors that are named after what they say.
 var (
 	ErrExists = errors.New("network exists")

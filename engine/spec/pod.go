@@ -51,6 +51,33 @@ func ParseShare(s string) ([]string, error) {
 // Shares reports whether the containers of the pod share that kind of namespace.
 func (p Pod) Shares(kind string) bool { return slices.Contains(p.Share, kind) }
 
+// Elsewhere is how the containers' namespace of that kind is said when it is not the pod's own: host or ns:PATH, from --pid and
+// --uts; "" when the pod has one.
+func (p Pod) Elsewhere(kind string) string {
+	mode := map[string]string{"pid": p.Common.PID, "uts": p.Common.UTS}[kind]
+	if mode == "private" {
+		return ""
+	}
+	return mode
+}
+
+// checkElsewhere refuses namespaces that containers would not be in, and names that would be others' too.
+func (p Pod) checkElsewhere() error {
+	for _, kind := range []string{"pid", "uts"} {
+		mode := p.Elsewhere(kind)
+		switch path, other := strings.CutPrefix(mode, "ns:"); {
+		case mode == "":
+		case mode != "host" && (!other || !strings.HasPrefix(path, "/")):
+			return fmt.Errorf("--%s=%s: known for a pod are private, host and ns:PATH", kind, mode)
+		case !p.Shares(kind):
+			return fmt.Errorf("--%s=%s: the containers of pod %q have such a namespace each; --share=+%s lets them share one", kind, mode, p.Name, kind)
+		case kind == "uts" && p.Common.HostName != "":
+			return fmt.Errorf("--hostname=%s with --uts=%s would rename others too; leave one of them out", p.Common.HostName, mode)
+		}
+	}
+	return nil
+}
+
 // CheckPod refuses what no later step would look at.
 func CheckPod(p Pod) error {
 	if err := CheckName(p.Name); err != nil {
@@ -67,6 +94,15 @@ func CheckPod(p Pod) error {
 		return fmt.Errorf("pod %q shares no host name (--share=uts), so it can be given none", p.Name)
 	}
 	if err := checkHostName(c.HostName); err != nil {
+		return err
+	}
+	if err := p.checkElsewhere(); err != nil {
+		return err
+	}
+	if _, err := parseSecurity(c); err != nil {
+		return err
+	}
+	if _, err := sysctls(c, slices.Equal(c.Networks, []string{"host"})); err != nil {
 		return err
 	}
 	if _, err := p.SliceProperties(); err != nil {
@@ -112,11 +148,45 @@ func (p Pod) Join(c Container) (Container, error) {
 		}
 		c.HostName = p.HostName()
 	}
-	if c.ShmSize == "" {
-		c.ShmSize = p.Common.ShmSize
+	for _, f := range p.handedOn(&c) {
+		if *f.own == "" {
+			*f.own = f.pods
+		}
 	}
-	c.Volumes = append(slices.Clone(p.Common.Volumes), c.Volumes...)
+	for _, l := range p.added(&c) {
+		*l.own = append(slices.Clone(l.pods), *l.own...)
+	}
 	return c, nil
+}
+
+// handedOn are the values of the pod's that a container has unless it has one of its own.
+func (p Pod) handedOn(c *Container) []struct {
+	own  *string
+	pods string
+} {
+	type value = struct {
+		own  *string
+		pods string
+	}
+	list := []value{{&c.ShmSize, p.Common.ShmSize}, {&c.ShmSizeSystemd, p.Common.ShmSizeSystemd}}
+	if !c.Remove && c.InitCtr == "" { // those do not go together with a restart
+		list = append(list, value{&c.Restart, p.Common.Restart})
+	}
+	return list
+}
+
+// added are the lists of the pod's that come before a container's own, which so has the last word.
+func (p Pod) added(c *Container) []struct {
+	own  *[]string
+	pods []string
+} {
+	return []struct {
+		own  *[]string
+		pods []string
+	}{
+		{&c.Volumes, p.Common.Volumes}, {&c.VolumesFrom, p.Common.VolumesFrom}, {&c.Devices, p.Common.Devices}, {&c.GPUs, p.Common.GPUs},
+		{&c.SecurityOpts, p.Common.SecurityOpts}, {&c.Sysctls, p.Common.Sysctls},
+	}
 }
 
 // Part undoes Join: the container as it was asked for, to be made in another pod.
@@ -130,11 +200,15 @@ func (p Pod) Part(c Container) Container {
 	if p.Shares("pid") {
 		c.PID = ""
 	}
-	if c.ShmSize == p.Common.ShmSize {
-		c.ShmSize = ""
+	for _, f := range p.handedOn(&c) {
+		if *f.own == f.pods {
+			*f.own = ""
+		}
 	}
-	if n := len(p.Common.Volumes); n <= len(c.Volumes) && slices.Equal(c.Volumes[:n], p.Common.Volumes) {
-		c.Volumes = slices.Clone(c.Volumes[n:])
+	for _, l := range p.added(&c) {
+		if n := len(l.pods); n <= len(*l.own) && slices.Equal((*l.own)[:n], l.pods) {
+			*l.own = slices.Clone((*l.own)[n:])
+		}
 	}
 	if p.Shares("net") {
 		c.NoHosts, c.DNS = c.NoHosts && !p.Common.NoHosts, nil

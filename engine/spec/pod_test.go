@@ -42,6 +42,20 @@ func TestPodJoin(t *testing.T) {
 		}
 		p.Maker = ""
 	}
+	p.Common = Container{
+		Devices: []string{"/dev/fuse"}, SecurityOpts: []string{"seccomp=unconfined"}, VolumesFrom: []string{"store"}, Sysctls: []string{"net.ipv4.ip_forward=1"},
+		DeviceFlags: DeviceFlags{GPUs: []string{"all"}}, SystemdFlags: SystemdFlags{ShmSizeSystemd: "3m"}, Restart: "always",
+	}
+	c, err = p.Join(Container{Name: "a", Devices: []string{"/dev/null"}, SecurityOpts: []string{"seccomp=/p.json"}})
+	if err != nil || fmt.Sprint(c.Devices, c.SecurityOpts, c.VolumesFrom, c.Sysctls, c.GPUs) != "[/dev/fuse /dev/null] [seccomp=unconfined seccomp=/p.json] [store] [net.ipv4.ip_forward=1] [all]" ||
+		c.ShmSizeSystemd != "3m" || c.Restart != "always" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, c := range []Container{{Name: "a", Remove: true}, {Name: "a", InitCtr: "once"}, {Name: "a", Restart: "no"}} {
+		if got, err := p.Join(c); err != nil || got.Restart != c.Restart {
+			t.Errorf("%+v: restarted %q, %v", c, got.Restart, err)
+		}
+	}
 	alone := Pod{Name: "stack", Share: []string{"ipc"}}
 	if c, err := alone.Join(Container{Publish: []string{"80"}, HostName: "x"}); err != nil || len(c.Publish) != 1 || c.HostName != "x" {
 		t.Errorf("%+v, %v", c, err)
@@ -58,10 +72,24 @@ func TestCheckPod(t *testing.T) {
 		"shares no host name": {Name: "a", Common: Container{HostName: "x"}},
 		"has ' '":             {Name: "a", Share: DefaultShare, Common: Container{HostName: "a b"}},
 		"name server":         {Name: "a", Common: Container{DNS: []string{"x"}}},
+		"--pid=host":          {Name: "a", Share: DefaultShare, Common: Container{Namespaces: Namespaces{PID: "host"}}},
+		"private, host and":   {Name: "a", Share: DefaultShare, Common: Container{Namespaces: Namespaces{UTS: "container:x"}}},
+		"--uts=ns:net":        {Name: "a", Share: DefaultShare, Common: Container{Namespaces: Namespaces{UTS: "ns:net"}}},
+		"rename others":       {Name: "a", Share: DefaultShare, Common: Container{HostName: "h", Namespaces: Namespaces{UTS: "host"}}},
+		"security":            {Name: "a", Common: Container{SecurityOpts: []string{"no-new-privs"}}},
+		"would change":        {Name: "a", Common: Container{Sysctls: []string{"kernel.panic=1"}}},
+		"the host's network":  {Name: "a", Share: DefaultShare, Common: Container{Networks: []string{"host"}, Sysctls: []string{"net.core.somaxconn=1"}}},
 	} {
 		if err := CheckPod(p); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q", p, err, want)
 		}
+	}
+}
+
+func TestPodElsewhere(t *testing.T) {
+	p := Pod{Name: "a", Share: []string{"pid", "uts"}, Common: Container{Namespaces: Namespaces{PID: "private", UTS: "ns:/run/x"}}}
+	if err := CheckPod(p); err != nil || p.Elsewhere("pid") != "" || p.Elsewhere("uts") != "ns:/run/x" || p.Elsewhere("net") != "" {
+		t.Errorf("%v, %q, %q", err, p.Elsewhere("pid"), p.Elsewhere("uts"))
 	}
 }
 
@@ -96,10 +124,13 @@ func TestSliceProperties(t *testing.T) {
 
 // TestPodPart: what Join gives a container is not the container's when it is to be made in another pod.
 func TestPodPart(t *testing.T) {
-	p := Pod{Name: "stack", Share: []string{"ipc", "net", "pid", "uts"}, Common: Container{Volumes: []string{"data:/data"}, ShmSize: "1m", NoHosts: true}}
+	p := Pod{Name: "stack", Share: []string{"ipc", "net", "pid", "uts"}, Common: Container{
+		Volumes: []string{"data:/data"}, ShmSize: "1m", NoHosts: true, Devices: []string{"/dev/fuse"}, SecurityOpts: []string{"seccomp=unconfined"},
+		VolumesFrom: []string{"store"}, Sysctls: []string{"net.ipv4.ip_forward=1"}, DeviceFlags: DeviceFlags{GPUs: []string{"all"}}, Restart: "always",
+	}}
 	for _, c := range []Container{
 		{Name: "a", Image: "i", Command: []string{"x"}, Limits: Limits{Memory: "1g"}},
-		{Name: "a", Volumes: []string{"/srv:/srv"}, ShmSize: "2m"},
+		{Name: "a", Volumes: []string{"/srv:/srv"}, ShmSize: "2m", Devices: []string{"/dev/null"}, Restart: "on-failure", VolumesFrom: []string{"b"}},
 	} {
 		joined, err := p.Join(c)
 		if err != nil {

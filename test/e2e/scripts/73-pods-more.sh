@@ -41,6 +41,31 @@ assert_eq "--label-file" "$(berth pod ps --filter label=from=file --format '{{.N
 berth pod rm -f e2e-plain >/dev/null
 rm "$tmp/labels"
 
+say "what its containers have of the pod"
+berth run -d --name e2e-store -v /stored --network none $IMAGE sh -c "echo kept >/stored/f; $IDLE" >/dev/null
+berth pod create --device /dev/fuse --security-opt no-new-privileges --volumes-from e2e-store:ro --sysctl net.ipv4.conf.default.forwarding=1 \
+	--shm-size-systemd 3m --restart always --uts host --pid host --share +pid e2e-plain >/dev/null
+seen() { berth run --rm --pod e2e-plain "$@" $IMAGE sh -c 'ls /dev/fuse; grep NoNewPrivs /proc/self/status; cat /stored/f
+	cat /proc/sys/net/ipv4/conf/default/forwarding; readlink /proc/self/ns/uts; readlink /proc/self/ns/pid' 2>&1 | xargs; }
+wait_for 20 eval 'seen | grep kept'
+assert_eq "what is seen" "$(seen)" "/dev/fuse NoNewPrivs: 1 kept 1 $(readlink /proc/self/ns/uts /proc/self/ns/pid | xargs)"
+assert_match "a container's own word is the last" "$(seen --security-opt no-new-privileges=false --sysctl net.ipv4.conf.default.forwarding=0)" 'NoNewPrivs: 0 kept 0'
+assert_match "for a systemd" "$(berth run --rm --pod e2e-plain --systemd always --pid private $IMAGE df -m /run 2>&1 || true)" '(^|[^0-9])3 '
+berth run -d --pod e2e-plain --name e2e-again $IMAGE sh -c "$IDLE" >/dev/null
+assert_eq "--restart" "$(property e2e-again Restart)" always
+assert_match "the latest" "$(berth pod inspect --latest | jq -r '.[0].Name')" e2e-plain
+assert_eq "--ns and --sort" "$(berth pod ps --latest --ns --sort name --noheading | grep -c 'ipc,net,pid,uts')" 1
+assert_eq "a template" "$(berth pod ps --format '{{.Name}} {{.ContainerNames}} {{.ContainerStatuses}} {{.Restarts}}')" "e2e-plain e2e-again running 0"
+wait_for 20 eval 'berth pod logs -n --color e2e-plain | grep "e2e-again idle"'
+assert_match "stats" "$(berth pod stats --no-stream e2e-plain)" 'e2e-again +.*%'
+assert_eq "reload" "$(berth network reload --latest 2>&1 | grep -c e2e-again || true)" 0
+berth pod clone --uts private --restart no e2e-plain e2e-other >/dev/null
+assert_eq "a clone's host name" "$(berth run --rm --pod e2e-other $IMAGE hostname)" e2e-other
+assert_eq "the newest first" "$(berth pod ps --format '{{.Name}}' | xargs)" "e2e-other e2e-plain"
+berth pod rm -f e2e-other e2e-plain >/dev/null
+berth rm -f -v e2e-store >/dev/null
+assert_match "--pid without sharing" "$(must_fail berth pod create --pid host e2e-plain)" '--share=\+pid'
+
 say "the exit policy of a pod that no unit is of"
 pod_is() { [ "$(berth pod ps --filter name=e2e-policy --format '{{.Status}}')" = "$1" ]; }
 pins() { grep -c ' /run/berth/pods/' /proc/self/mountinfo || true; }

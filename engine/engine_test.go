@@ -428,7 +428,6 @@ func TestRunRefuses(t *testing.T) {
 	}{
 		{"name", func(c *spec.Container) { c.Name = "../x" }, "name"},
 		{"port", func(c *spec.Container) { c.Publish = []string{"x"} }, "published port"},
-		{"port without network", func(c *spec.Container) { c.Networks = []string{"none"} }, "published ports have no meaning with network none"},
 		{"two networks, one alone", func(c *spec.Container) { c.Publish, c.Networks = nil, []string{"host", "b"} }, "stands alone"},
 		{"stop signal", func(c *spec.Container) { c.StopSignal = "NOPE" }, "stop signal"},
 		{"sysctl", func(c *spec.Container) { c.Sysctls = []string{"kernel.panic=1"} }, "change the host"},

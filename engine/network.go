@@ -33,8 +33,9 @@ func networkRequest(id string, c spec.Container) (r NetworkRequest, note string,
 		}
 		r.Publish = append(r.Publish, mappings...)
 	}
-	if !r.connected() && len(r.Publish) > 0 {
-		return r, "", fmt.Errorf("published ports have no meaning with network %s; take them out, or choose another network", c.Networks[0])
+	if !r.connected() && len(r.Publish) > 0 { // as in Podman, files that work there have it
+		r.Publish = nil
+		return r, fmt.Sprintf("published ports have no effect with network %s: the container has no network of its own to forward them to", c.Networks[0]), nil
 	}
 	return r, n.Note, nil
 }

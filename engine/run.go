@@ -119,7 +119,7 @@ func (e *Engine) complete(id string, c spec.Container) (spec.Container, error) {
 
 // sharedHostName is the host name of whom the container shares it with, "" when it has one of its own.
 func (e *Engine) sharedHostName(c spec.Container) string {
-	if c.UTS == "host" {
+	if c.UTS == "host" || c.UTS != "private" && slices.Contains(c.Networks, "host") { // whose addresses have that name
 		name, _ := os.Hostname()
 		return name
 	}
@@ -255,7 +255,9 @@ func (e *Engine) image(ctx context.Context, c spec.Container) (Image, error) {
 	if c.Rootfs {
 		return Image{Name: c.Image}, nil
 	}
-	if c.Pull == "always" || c.Pull == "newer" {
+	// What platform an image of the store is for, the helper knows.
+	platform := c.Pull != "never" && c.Platform+c.OS+c.Arch+c.Variant != ""
+	if c.Pull == "always" || c.Pull == "newer" || platform {
 		if err := e.Pull(ctx, c); err != nil {
 			return Image{}, err
 		}

@@ -36,6 +36,25 @@ func connect(ctx context.Context, env *Env, c spec.Container, id string, start f
 	return l.run(ctx, env, s)
 }
 
+// startHeard lets systemd start a container, and says of a failure what its own berth has told the keeper. Where there is
+// none, the unit's log has it.
+func startHeard(ctx context.Context, env *Env, c spec.Container, id string, start func() error) error {
+	l, err := linkOf(c, id)
+	if err != nil {
+		return err
+	}
+	l.waits, l.out = true, false
+	awakeKeeper(ctx, env, c)
+	if l.open(ctx) != nil {
+		return start()
+	}
+	defer l.close()
+	if err := start(); err != nil {
+		return l.failed(ctx, env, err)
+	}
+	return nil
+}
+
 // linkOf is the connection that a container's options ask for.
 func linkOf(c spec.Container, id string) (*link, error) {
 	word := tty.DefaultDetachKeys

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -64,6 +65,7 @@ func runDiff(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return fmt.Errorf("diff of container %q: %w", s.Name, err)
 	}
+	list = slices.DeleteFunc(list, func(c store.Change) bool { return slices.Contains(furnished, c.Path) })
 	if o.format == "json" {
 		return printJSON(env.Out, changesByKind(list))
 	}
@@ -71,6 +73,11 @@ func runDiff(_ context.Context, env *Env, args []string) error {
 		fmt.Fprintln(env.Out, c.Kind, printable(c.Path))
 	}
 	return nil
+}
+
+// furnished are the places that every container gets something mounted at, in whose image they need not be.
+var furnished = []string{
+	"/dev", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf", "/proc", "/run", "/run/.containerenv", "/run/secrets", "/sys",
 }
 
 // diffed has the names of Podman's `diff --format json`.

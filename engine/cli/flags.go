@@ -2,9 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -91,7 +93,7 @@ var commonFlags = []runFlag{
 	{"ulimit", "", "NAME=SOFT[:HARD]", "set a resource limit", list(func(c *spec.Container) *[]string { return &c.Ulimits })},
 	{"umask", "", "MODE", "umask of the container's program", text(func(c *spec.Container) *string { return &c.Umask })},
 	{"user", "u", "USER[:GROUP]", "run as this user", text(func(c *spec.Container) *string { return &c.User })},
-	{"volume", "v", "[SOURCE:]PATH[:OPTIONS]", "show a volume or a path of the host", list(func(c *spec.Container) *[]string { return &c.Volumes })},
+	{"volume", "v", "[SOURCE:]PATH[:OPTIONS]", "show a volume or a path of the host; one that begins with a dot is below the working directory", func(c *spec.Container) pflag.Value { return volumeValue{listValue{&c.Volumes}} }},
 	{"volumes-from", "", "CONTAINER[:OPTIONS]", "show the volumes of another container; ro makes them read-only", list(func(c *spec.Container) *[]string { return &c.VolumesFrom })},
 	{"workdir", "w", "PATH", "start in this directory", text(func(c *spec.Container) *string { return &c.WorkDir })},
 }
@@ -242,12 +244,28 @@ func (v mountValue) Set(s string) error {
 	case tmpfs != "":
 		v.c.Tmpfs = append(v.c.Tmpfs, tmpfs)
 	default:
-		v.c.Volumes = append(v.c.Volumes, volume)
+		return volumeValue{listValue{&v.c.Volumes}}.Set(volume)
 	}
 	return nil
 }
 func (v mountValue) String() string { return "" }
 func (v mountValue) Type() string   { return "string" }
+
+// volumeValue is a list of --volume words. A path that begins with a dot, which no name of a volume does, is one of the
+// caller's working directory.
+type volumeValue struct{ listValue }
+
+func (v volumeValue) Set(s string) error {
+	source, rest, ok := strings.Cut(s, ":")
+	if ok && strings.HasPrefix(source, ".") {
+		path, err := filepath.Abs(source)
+		if err != nil {
+			return fmt.Errorf("volume %q: %w", s, err)
+		}
+		s = path + ":" + rest
+	}
+	return v.listValue.Set(s)
+}
 
 // ignored is a flag that never had or no longer has a meaning here.
 func ignored(*spec.Container) pflag.Value { return ignoredValue{} }

@@ -165,21 +165,36 @@ func TestMountFlag(t *testing.T) {
 	}
 }
 
+func TestRelativeVolume(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "here"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join(dir, "here"))
+	c, err := parse(t, "-v=./a:/a", "-v=.:/b:ro", "-v=../c:/c", "-v=name:/d", "-v=/e:/e", "-v=/f", "--mount=type=bind,src=g,dst=/g")
+	want := []string{dir + "/here/a:/a", dir + "/here:/b:ro", dir + "/c:/c", "name:/d", "/e:/e", "/f", dir + "/here/g:/g"}
+	if err != nil || !slices.Equal(c.Volumes, want) {
+		t.Errorf("volumes %q, %v; want %q", c.Volumes, err, want)
+	}
+}
+
 func TestParseRunRefuses(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                          "no image is named: `berth run [OPTION…] IMAGE [COMMAND…]`",
-		"--rm":                      "no image is named",
-		"--no-such-flag image":      "unknown flag: --no-such-flag",
-		"--name":                    "flag needs an argument",
-		"--rm=maybe image":          `"maybe" is neither true nor false`,
-		"--stop-timeout=soon image": `"soon" is not a number of seconds`,
-		"--stop-timeout=-2 image":   "-1 means no limit",
-		"--oom-score-adj=x image":   `"x" is not a number`,
-		"--pull=often image":        "--pull=often: known are always, missing, newer, never",
-		"--sdnotify=me image":       "known are conmon, container, healthy, ignore",
-		"--cgroups=many image":      "known are split, enabled, disabled",
-		"--log-driver=paper image":  "known are journald, k8s-file",
-		"--log-opt=paper image":     "write NAME=VALUE",
+		"":                                  "no image is named: `berth run [OPTION…] IMAGE [COMMAND…]`",
+		"--rm":                              "no image is named",
+		"--no-such-flag image":              "unknown flag: --no-such-flag",
+		"--name":                            "flag needs an argument",
+		"--rm=maybe image":                  `"maybe" is neither true nor false`,
+		"--stop-timeout=soon image":         `"soon" is not a number of seconds`,
+		"--stop-timeout=-2 image":           "-1 means no limit",
+		"--oom-score-adj=x image":           `"x" is not a number`,
+		"--pull=often image":                "--pull=often: known are always, missing, newer, never",
+		"--sdnotify=me image":               "known are conmon, container, healthy, ignore",
+		"--cgroups=many image":              "known are split, enabled, disabled",
+		"--restart=often image":             "known are no, always",
+		"--rm --restart=on-failure:2 image": "exclude each other",
+		"--log-driver=paper image":          "known are journald, k8s-file",
+		"--log-opt=paper image":             "write NAME=VALUE",
 		"--annotation org.systemd.property.ExecStart=x image": "[Service] section",
 	} {
 		if c, err := parseRun(strings.Fields(words)); err == nil || !strings.Contains(err.Error(), want) {

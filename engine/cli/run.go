@@ -76,6 +76,13 @@ func checkRun(c spec.Container) error {
 	if c.NoHosts && c.HostsBase != "" {
 		return errors.New("--no-hosts and --hosts-file exclude each other")
 	}
+	restart, err := restartProperties(c.Restart)
+	if err != nil {
+		return err
+	}
+	if c.Remove && len(restart) > 0 {
+		return fmt.Errorf("--rm and --restart=%s exclude each other: a container that goes with its end cannot start again", c.Restart)
+	}
 	if err := spec.CheckNamespaces(c); err != nil {
 		return err
 	}
@@ -203,7 +210,7 @@ func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, 
 		awakeKeeper(ctx, env, c)
 		return connect(ctx, env, c, id, start)
 	}
-	err := start()
+	err := startHeard(ctx, env, c, id, start)
 	if err == nil {
 		_, err = fmt.Fprintln(env.Out, id)
 	}

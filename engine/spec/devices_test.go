@@ -72,6 +72,8 @@ func TestParseMount(t *testing.T) {
 	for in, want := range map[string][2]string{
 		"type=bind,source=/a,target=/b":                                 {"/a:/b", ""},
 		"type=bind,src=/a,dst=/b,readonly":                              {"/a:/b:ro", ""},
+		"type=bind,src=a,dst=/b":                                        {"./a:/b", ""},
+		"type=bind,src=../a,dst=/b":                                     {"../a:/b", ""},
 		"type=bind,src=/a,dst=/b,ro=false,bind-propagation=rshared":     {"/a:/b:rw,rshared", ""},
 		"type=bind,src=/a,dst=/b,bind-nonrecursive,relabel=private":     {"/a:/b:bind,Z", ""},
 		"source=data,destination=/b,U":                                  {"data:/b:U", ""},
@@ -89,7 +91,7 @@ func TestParseMount(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"type=bind,source=/a":             "no target=",
-		"type=bind,source=a,target=/b":    "absolute path",
+		"type=bind,target=/b":             "no source=",
 		"type=volume,source=/a,target=/b": "type=bind",
 		"type=npipe,source=a,target=/b":   "not supported",
 		"source=a,target=/b,volume-opt=x": "berth volume create",

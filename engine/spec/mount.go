@@ -32,8 +32,11 @@ func ParseMount(s string) (volume, tmpfs string, err error) {
 	case "tmpfs":
 		return "", m.word(m.target, m.tmpfs), nil
 	case "bind":
-		if !strings.HasPrefix(m.source, "/") {
-			return "", "", wrong("source= of a bind mount is an absolute path")
+		if m.source == "" {
+			return "", "", wrong("it has no source=")
+		}
+		if !strings.HasPrefix(m.source, "/") && !strings.HasPrefix(m.source, ".") {
+			m.source = "./" + m.source // or it would be the name of a volume
 		}
 	case "volume":
 		if strings.HasPrefix(m.source, "/") {

@@ -129,6 +129,14 @@ assert_eq "rm -f" "$(exit_code berth rm -f not-there)" 0
 assert_eq "rm" "$(exit_code berth rm not-there)" 1
 assert_eq "exit code of a command" "$(exit_code berth run --rm --network none $IMAGE sh -c 'exit 9')" 9
 assert_eq "exit code of no command" "$(exit_code berth run --rm --network none $IMAGE /no/such)" 127
+assert_match "run -d" "$(must_fail berth run -d --network none $IMAGE /no/such)" 'no such command in the container'
+assert_eq "exit code of run -d" "$(exit_code berth run -d --rm --network none $IMAGE /no/such)" 127
+assert_match "run -d without an image" "$(must_fail berth run -d --rm --name e2e-none --network none not-there:1)" 'image "not-there:1" is not in the store'
+assert_match "an image for another machine" "$(must_fail berth run --rm --network none --platform linux/s390x $IMAGE true)" 'cannot be fetched'
+berth container prune --force >/dev/null
+assert_match "ports that nothing can reach" "$(berth run --rm --network host -p 18085:80 $IMAGE cat /etc/hostname 2>&1)" '^published ports have no effect with network host'
+assert_eq "whose name a container on the host's network has" "$(berth run --rm --network host $IMAGE cat /etc/hostname)" "$(cat /proc/sys/kernel/hostname)"
+assert_eq "a path below the working directory" "$(cd "$tmp" && berth run --rm --network none -v .:/d $IMAGE sh -c "test -e /d/wait_for && echo seen")" seen
 
 say "the others were not touched"
 assert_eq "main process of the good unit" "$(property e2e-good MainPID)" "$good"

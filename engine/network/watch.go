@@ -13,8 +13,13 @@ import (
 // quiet is how long the firewall must be left alone before it is looked at: who reloads it makes many changes in a row.
 const quiet = 100 * time.Millisecond
 
-// again is how long a failure to put things back is left alone: the firewall's own program may be away for a moment.
+// again is the longest time that a failure to put things back is left alone: the firewall's own program may be away for a
+// moment, or for good.
 const again = time.Second
+
+// pauseAfter is how long to wait, besides quiet, after one more failure: it grows, so that a program that is restarting is
+// not waited for longer than it takes.
+func pauseAfter(last time.Duration) time.Duration { return min(last+quiet/2, again) }
 
 // WatchTables calls lost at once, and then each time that tables of the kernel's firewall have been deleted, as by a reload
 // or by `nft flush ruleset`, until ctx is done. After a failure it is called again soon.
@@ -28,7 +33,7 @@ func WatchTables(ctx context.Context, lost func() error) error {
 		return fmt.Errorf("listen to changes of the firewall: %w", err)
 	}
 	buf := make([]byte, 1<<16)
-	pending := true
+	pending, pause := true, time.Duration(0)
 	for ctx.Err() == nil {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, int(quiet/time.Millisecond))
@@ -36,10 +41,14 @@ func WatchTables(ctx context.Context, lost func() error) error {
 			return err
 		}
 		if n <= 0 {
-			if pending {
-				pending = lost() != nil
+			wait := again
+			if pending = pending && lost() != nil; pending {
+				pause = pauseAfter(pause)
+				wait = pause
+			} else {
+				pause = 0
 			}
-			if err := waitFor(ctx, fd, pending); err != nil {
+			if err := waitFor(ctx, fd, wait, pending); err != nil {
 				return err
 			}
 			continue
@@ -58,11 +67,11 @@ func WatchTables(ctx context.Context, lost func() error) error {
 	return nil
 }
 
-// waitFor returns when the socket has something to say, or ctx is done, or, with briefly, after a while.
-func waitFor(ctx context.Context, fd int, briefly bool) error {
+// waitFor returns when the socket has something to say, or ctx is done, or, with briefly, after that time.
+func waitFor(ctx context.Context, fd int, wait time.Duration, briefly bool) error {
 	for ctx.Err() == nil {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int(again/time.Millisecond))
+		n, err := unix.Poll(fds, int(wait/time.Millisecond))
 		if n > 0 || n == 0 && briefly {
 			return nil
 		}

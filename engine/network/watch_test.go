@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,24 @@ func TestDeletesTable(t *testing.T) {
 		if got := deletesTable(tt.datagram); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestPauseAfter: a program that is back after a second or two is noticed within half a second more, and one that stays away
+// is asked for once a second.
+func TestPauseAfter(t *testing.T) {
+	var at, pause time.Duration
+	for tries := 0; at < 2*time.Second; tries++ {
+		pause = pauseAfter(pause)
+		if at += pause + quiet; pause+quiet > time.Second/2 || tries > 10 {
+			t.Errorf("try %d is %v after the one before, at %v", tries, pause+quiet, at)
+		}
+	}
+	for range 30 {
+		pause = pauseAfter(pause)
+	}
+	if pause != again {
+		t.Errorf("%v in the end", pause)
 	}
 }
 

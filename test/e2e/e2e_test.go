@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 			shared := bench{t: t, kind: kind}
 			defer shared.discard()
 			for _, s := range scripts {
-				if s.RunsOn(kind) {
+				if s.RunsOn(kind, *torture) {
 					t.Run(s.Name, func(t *testing.T) { shared.run(t, s) })
 				}
 			}

@@ -2,6 +2,7 @@
 // it runs in comment lines at its top:
 //
 //	# hosts: nspawn vm      the kinds of machine it is for
+//	# torture-hosts: vm     those that it is for too when every case is taken
 //	# machine: fresh        a machine of its own; without this line scripts share one
 //	# timeout: 3m           how long it may take, 2m unless it says
 //	# then: reboot          between two parts: what happens to the machine after this part (reboot or poweroff)
@@ -25,10 +26,11 @@ import (
 
 // Script is one test.
 type Script struct {
-	Name  string
-	Hosts []hosts.Kind
-	Fresh bool // wants a machine of its own
-	Parts []Part
+	Name    string
+	Hosts   []hosts.Kind
+	Torture []hosts.Kind // more of them, when every case is taken
+	Fresh   bool         // wants a machine of its own
+	Parts   []Part
 }
 
 // Part is one file of a test.
@@ -49,13 +51,13 @@ const (
 	PowerOff Then = "poweroff"
 )
 
-// RunsOn says whether the script is for this kind of machine. On the local one run those that neither switch it off nor
-// want it fresh.
-func (s Script) RunsOn(kind hosts.Kind) bool {
+// RunsOn says whether the script is for this kind of machine, with torture or without. On the local one run those that
+// neither switch it off nor want it fresh.
+func (s Script) RunsOn(kind hosts.Kind, torture bool) bool {
 	if kind == hosts.Local {
 		return len(s.Parts) == 1 && !s.Fresh
 	}
-	return slices.Contains(s.Hosts, kind)
+	return slices.Contains(s.Hosts, kind) || torture && slices.Contains(s.Torture, kind)
 }
 
 // LoadDir reads all scripts of a directory, sorted by name. A file whose name does not begin with a digit is no script:
@@ -154,13 +156,9 @@ func (s *Script) add(file, text string) error {
 func (s *Script) set(p *Part, key, value string) (err error) {
 	switch key {
 	case "hosts":
-		for _, word := range strings.Fields(value) {
-			kind, err := hosts.ParseKind(word)
-			if err != nil {
-				return err
-			}
-			s.Hosts = append(s.Hosts, kind)
-		}
+		s.Hosts, err = parseKinds(value)
+	case "torture-hosts":
+		s.Torture, err = parseKinds(value)
 	case "machine":
 		if value != "fresh" {
 			return fmt.Errorf(`"machine: %s": only "fresh" can stand there`, value)
@@ -175,6 +173,18 @@ func (s *Script) set(p *Part, key, value string) (err error) {
 		}
 	}
 	return err
+}
+
+func parseKinds(words string) ([]hosts.Kind, error) {
+	var list []hosts.Kind
+	for _, word := range strings.Fields(words) {
+		kind, err := hosts.ParseKind(word)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, kind)
+	}
+	return list, nil
 }
 
 func (s *Script) check() error {

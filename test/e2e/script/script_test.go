@@ -29,7 +29,7 @@ func write(t *testing.T, files map[string]string) string {
 func TestLoadDir(t *testing.T) {
 	dir := write(t, map[string]string{
 		"lib.sh":     "no script, for its name begins with no digit",
-		"10-one.sh":  "# hosts: nspawn vm\n# timeout: 3m\n# says: what it likes\n\n# machine: nonsense below the top\n",
+		"10-one.sh":  "# hosts: nspawn vm\n# torture-hosts: local\n# timeout: 3m\n# says: what it likes\n\n# machine: nonsense below the top\n",
 		"20-own.sh":  "# hosts: vm\n# machine: fresh\n",
 		"30-p.1.sh":  "# hosts: vm\n# then: reboot\n",
 		"30-p.2.sh":  "# then: poweroff\n",
@@ -42,9 +42,9 @@ func TestLoadDir(t *testing.T) {
 	}
 	both, vm := []hosts.Kind{hosts.Nspawn, hosts.VM}, []hosts.Kind{hosts.VM}
 	want := []Script{
-		{"10-one", both, false, []Part{{"10-one.sh", "", 3 * time.Minute, Nothing}}},
-		{"20-own", vm, true, []Part{{"20-own.sh", "", 2 * time.Minute, Nothing}}},
-		{"30-p", vm, true, []Part{
+		{"10-one", both, []hosts.Kind{hosts.Local}, false, []Part{{"10-one.sh", "", 3 * time.Minute, Nothing}}},
+		{"20-own", vm, nil, true, []Part{{"20-own.sh", "", 2 * time.Minute, Nothing}}},
+		{"30-p", vm, nil, true, []Part{
 			{"30-p.1.sh", "", 2 * time.Minute, Reboot},
 			{"30-p.2.sh", "", 2 * time.Minute, PowerOff},
 			{"30-p.3.sh", "", 2 * time.Minute, Nothing},
@@ -57,6 +57,18 @@ func TestLoadDir(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestRunsOn(t *testing.T) {
+	s := Script{Hosts: []hosts.Kind{hosts.Nspawn}, Torture: []hosts.Kind{hosts.VM}, Parts: []Part{{}}}
+	for _, tt := range []struct {
+		kind          hosts.Kind
+		torture, want bool
+	}{{hosts.Nspawn, false, true}, {hosts.Nspawn, true, true}, {hosts.VM, false, false}, {hosts.VM, true, true}, {hosts.Local, false, true}} {
+		if got := s.RunsOn(tt.kind, tt.torture); got != tt.want {
+			t.Errorf("%s, torture %v: %v", tt.kind, tt.torture, got)
+		}
 	}
 }
 

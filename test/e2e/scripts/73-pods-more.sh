@@ -1,5 +1,6 @@
 # hosts: nspawn
-# timeout: 8m
+# torture-hosts: vm
+# timeout: 15m
 # Pods from the shell: one that is made for a container without a name, and flags of Podman's pods that mean nothing here or
 # that a pod cannot have.
 . "$BERTH_E2E/berth.sh"

@@ -1,5 +1,6 @@
 # hosts: nspawn
-# timeout: 5m
+# torture-hosts: vm
+# timeout: 15m
 # Rules of containers come back by themselves when a firewall is reloaded, and nobody else's port is opened by that.
 . "$BERTH_E2E/berth.sh"
 

@@ -1,4 +1,4 @@
-# hosts: nspawn
+# hosts: nspawn vm
 # timeout: 5m
 # Containers on a device of the host: macvlan with an address by DHCP, and ipvlan. The neighbour is a network namespace with
 # a DHCP server in it.

@@ -218,7 +218,7 @@ func runTest(ctx context.Context, in invocation) (int, error) {
 }
 
 func runScript(ctx context.Context, o hosts.Options, s script.Script) (script.Result, error) {
-	if !s.RunsOn(o.Kind) {
+	if !s.RunsOn(o.Kind, true) { // who names a script wants all of it
 		return script.Result{Outcome: script.Skipped, Reason: "not for " + string(o.Kind)}, nil
 	}
 	m, err := hosts.Start(ctx, o)

@@ -2,6 +2,7 @@ package network
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -98,6 +99,13 @@ func missingInterfaces(netns string, o *netavarkOptions) map[string]bool {
 	return missing
 }
 
+// patience is how long netavark may take. It needs some hundredths of a second, and on a very busy machine a few seconds; what it
+// asks may answer never, and all other containers wait for their turn.
+const patience = 20 * time.Second
+
+// errStuck says that netavark was killed when its time was over.
+var errStuck = errors.New("netavark is stuck")
+
 // netavark runs `netavark ACTION NAMESPACE`.
 func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavarkOptions) error {
 	words := *o
@@ -106,11 +114,17 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	if err != nil {
 		return err
 	}
+	limit := cmp.Or(a.Patience, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errStuck)
+	defer cancel()
 	err = a.inPlace(func() error {
 		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Env: a.environment(o.Firewall), Stdin: bytes.NewReader(input)})
 		return err
 	})
 	var exit *proc.ExitError
+	if err != nil && errors.Is(context.Cause(ctx), errStuck) {
+		return fmt.Errorf("netavark %s has not ended within %v and was killed; see whether `nft list tables` answers, and firewalld where that runs", action, limit)
+	}
 	if errors.As(err, &exit) {
 		return fmt.Errorf("netavark %s: %s", action, netavarkError(exit))
 	}

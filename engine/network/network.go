@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
@@ -34,6 +35,8 @@ type Adapter struct {
 	Rootless bool
 	// Firewall is the driver of netavark's that makes the rules of root's bridges; "" lets netavark choose.
 	Firewall string
+	// Patience is how long netavark may take; patience when it is 0.
+	Patience time.Duration
 	// Machine tells this machine's containers from those of the same names elsewhere: hardware addresses come from it.
 	Machine string
 	// Place is where a user's bridges are; nil for root's, which are on the host.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -346,6 +347,29 @@ func TestConnectFails(t *testing.T) {
 	if p, err := a.recorded(r); err != nil || fmt.Sprint(p.Order, len(p.Leases)) != "[front] 2" {
 		t.Errorf("%+v, %v", p, err)
 	}
+}
+
+// TestNetavarkHangs: it is killed when its time is over, with what it has started, and others get their turn.
+func TestNetavarkHangs(t *testing.T) {
+	a, _ := machine(t)
+	addNetwork(t, a, frontFile)
+	if err := os.WriteFile(a.Netavark, []byte("#!/bin/sh\nsleep 100000 & wait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := request(t, a, "c1")
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
+	if _, err := a.Plan(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	a.Run, a.Patience = proc.Run, 100*time.Millisecond
+	if err := a.Setup(t.Context(), r); err == nil || !strings.Contains(err.Error(), "netavark setup has not ended within 100ms and was killed") {
+		t.Error(err)
+	}
+	unlock, err := a.lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
 }
 
 func TestHardwareAddress(t *testing.T) {

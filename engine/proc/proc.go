@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Command is a program to run.
@@ -51,8 +52,11 @@ func lastLine(s string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
+// afterKill is how long what a program has started may hold its output open when its time is over, or it has ended before that.
+const afterKill = time.Second
+
 // Run is the Runner that starts real processes. It forks from the calling thread, so that a caller who has locked its
-// thread passes that thread's namespaces on.
+// thread passes that thread's namespaces on. When ctx has a deadline, nothing that the program leaves behind makes Run wait.
 func Run(ctx context.Context, c Command) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Env, cmd.Stdin, cmd.ExtraFiles, cmd.SysProcAttr = c.Env, c.Stdin, c.Extra, c.Attr
@@ -64,7 +68,13 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	if c.Stderr == nil {
 		cmd.Stderr = &stderr
 	}
+	if _, limited := ctx.Deadline(); limited {
+		cmd.WaitDelay = afterKill
+	}
 	err := cmd.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it has ended well
+	}
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -47,6 +48,26 @@ func TestRun(t *testing.T) {
 				t.Errorf("status %d, want %d", exit.Code, tt.code)
 			}
 		})
+	}
+}
+
+// TestRunInTime: a program that hangs is killed when its time is over, and what it has started makes nobody wait.
+func TestRunInTime(t *testing.T) {
+	for _, tt := range []struct {
+		script string
+		limit  time.Duration
+		want   string
+	}{
+		{"sleep 1000 & wait", 200 * time.Millisecond, "sh ended with status 137"},
+		{"sleep 1000 & true", time.Hour, "<nil>"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+		started := time.Now()
+		_, err := Run(ctx, Command{Path: "/bin/sh", Args: []string{"-c", tt.script + "; exit"}})
+		cancel()
+		if fmt.Sprint(err) != tt.want || time.Since(started) > time.Minute {
+			t.Errorf("%s: %v after %v, want %s", tt.script, err, time.Since(started), tt.want)
+		}
 	}
 }
 

@@ -1,4 +1,5 @@
-# hosts: nspawn vm
+# hosts: nspawn
+# torture-hosts: vm
 # timeout: 15m
 # Bridges of a user: names, both kinds of addresses, chosen ones, published ports with the client's own address; networks and
 # pods by units; what holds it all together comes back when it is killed, and nothing is left when it is stopped.
@@ -125,48 +126,44 @@ for unit in berth-dns berth-pasta berth-net; do
 	wait_for 20 ask e2e-server
 	want=10.124.1.1 && wait_for 20 who curl -fsS http://127.0.0.1:18090/cgi-bin/who
 done
-if all_of_it; then
-	outlives user_property berth-dns ask e2e-server
-	outlives user_property berth-pasta curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who
-	outlives user_property berth-net curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who
-fi
+outlives user_property berth-dns ask e2e-server
+outlives user_property berth-pasta curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who
+outlives user_property berth-net curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who
 assert_eq "the containers" "$(pids)" "$before"
 if ip netns list | grep -q outside; then
 	want=192.0.2.1 && wait_for 20 who from_outside curl -fsS http://192.0.2.2:18090/cgi-bin/who
 	wait_for 20 in_client "wget -T 5 -q -O - http://192.0.2.1:18099/"
 fi
 
-if all_of_it; then
-	say "several networks, changed while the container runs; the rules"
-	me network create --internal e2e-back >/dev/null
-	me network connect --alias later e2e-back e2e-server
-	me network connect e2e-back e2e-client
-	wait_for 20 ask later
-	me network disconnect e2e-front e2e-server
-	must_fail curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who >/dev/null
-	me network connect --ip 10.124.1.78 e2e-front e2e-server
-	me network doctor >/dev/null
-	me network reload --all >/dev/null
-	me network doctor >/dev/null
-	wait_for 20 ask e2e-server
-	wait_for 20 curl -fsS http://127.0.0.1:18090/cgi-bin/who
-	out=$(me run --rm --network e2e-front --ip 10.124.1.42 $IMAGE ip addr show dev eth0)
-	assert_match "in the foreground" "$out" 'inet 10\.124\.1\.42/24'
-	assert_match "the one that is always there" "$(me run --rm --network bridge $IMAGE ip addr show dev eth0)" 'inet 10\.88\.'
+say "several networks, changed while the container runs; the rules"
+me network create --internal e2e-back >/dev/null
+me network connect --alias later e2e-back e2e-server
+me network connect e2e-back e2e-client
+wait_for 20 ask later
+me network disconnect e2e-front e2e-server
+must_fail curl -fsS --max-time 5 http://127.0.0.1:18090/cgi-bin/who >/dev/null
+me network connect --ip 10.124.1.78 e2e-front e2e-server
+me network doctor >/dev/null
+me network reload --all >/dev/null
+me network doctor >/dev/null
+wait_for 20 ask e2e-server
+wait_for 20 curl -fsS http://127.0.0.1:18090/cgi-bin/who
+out=$(me run --rm --network e2e-front --ip 10.124.1.42 $IMAGE ip addr show dev eth0)
+assert_match "in the foreground" "$out" 'inet 10\.124\.1\.42/24'
+assert_match "the one that is always there" "$(me run --rm --network bridge $IMAGE ip addr show dev eth0)" 'inet 10\.88\.'
 
-	say "a pod on a bridge"
-	sc start e2e-pod
-	wait_for 60 curl -fsS http://127.0.0.1:18092/
-	wait_for 20 in_client "wget -T 5 -q -O - http://e2e-stack/"
-	sc stop e2e-pod
-	must_fail curl -fsS --max-time 5 http://127.0.0.1:18092/ >/dev/null
+say "a pod on a bridge"
+sc start e2e-pod
+wait_for 60 curl -fsS http://127.0.0.1:18092/
+wait_for 20 in_client "wget -T 5 -q -O - http://e2e-stack/"
+sc stop e2e-pod
+must_fail curl -fsS --max-time 5 http://127.0.0.1:18092/ >/dev/null
 
-	say "what is refused"
-	assert_match "low port" "$(must_fail me run --rm --network e2e-front -p 80:80 $IMAGE true)" "port 80/tcp: ports below 1024 are root's"
-	assert_match "port twice" "$(must_fail me run --rm --network e2e-front -p 18090:80 $IMAGE true)" 'is published by another container'
-	assert_match "address twice" "$(must_fail me run --rm --network e2e-front --ip 10.124.1.78 $IMAGE true)" 'is in use by another container'
-	assert_match "no manager" "$(must_fail as_tester env XDG_RUNTIME_DIR="$tmp/none" berth run --rm --network podman $IMAGE true)" "looked after by the user's service manager"
-fi
+say "what is refused"
+assert_match "low port" "$(must_fail me run --rm --network e2e-front -p 80:80 $IMAGE true)" "port 80/tcp: ports below 1024 are root's"
+assert_match "port twice" "$(must_fail me run --rm --network e2e-front -p 18090:80 $IMAGE true)" 'is published by another container'
+assert_match "address twice" "$(must_fail me run --rm --network e2e-front --ip 10.124.1.78 $IMAGE true)" 'is in use by another container'
+assert_match "no manager" "$(must_fail as_tester env XDG_RUNTIME_DIR="$tmp/none" berth run --rm --network podman $IMAGE true)" "looked after by the user's service manager"
 
 say "a container whose network was stopped is removed all the same"
 sc stop berth-net

@@ -76,9 +76,6 @@ IDLE='trap "exit 0" TERM; echo idle; sleep 100000 & wait $!'
 # pods_too: pods over a boot are the same on both kinds of machine, and the emulated one is slow.
 pods_too() { [ "${BERTH_HOST:-local}" != vm ]; }
 
-# all_of_it: what is the same on both kinds of machine is not done again on the emulated one, but with BERTH_TORTURE.
-all_of_it() { [ "${BERTH_HOST:-local}" != vm ] || [ -n "${BERTH_TORTURE:-}" ]; }
-
 # rounds SHARE ALL is how often something is done: SHARE times, once where all is emulated, ALL times with BERTH_TORTURE, or then
 # BERTH_ROUNDS times.
 rounds() {

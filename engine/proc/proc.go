@@ -56,7 +56,8 @@ func lastLine(s string) string {
 const afterKill = time.Second
 
 // Run is the Runner that starts real processes. It forks from the calling thread, so that a caller who has locked its
-// thread passes that thread's namespaces on. When ctx has a deadline, nothing that the program leaves behind makes Run wait.
+// thread passes that thread's namespaces on. When ctx has a deadline, what the program has started is killed with it when that is
+// over, and nothing that it leaves behind makes Run wait.
 func Run(ctx context.Context, c Command) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Env, cmd.Stdin, cmd.ExtraFiles, cmd.SysProcAttr = c.Env, c.Stdin, c.Extra, c.Attr
@@ -70,6 +71,7 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	}
 	if _, limited := ctx.Deadline(); limited {
 		cmd.WaitDelay = afterKill
+		inGroup(cmd)
 	}
 	err := cmd.Run()
 	if errors.Is(err, exec.ErrWaitDelay) {
@@ -83,6 +85,23 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 		return nil, fmt.Errorf("program %s is not there: %w", c.Path, err)
 	}
 	return stdout.Bytes(), err
+}
+
+// inGroup makes the program the first of a process group, which is killed as a whole.
+func inGroup(cmd *exec.Cmd) {
+	attr := syscall.SysProcAttr{}
+	if cmd.SysProcAttr != nil {
+		attr = *cmd.SysProcAttr
+	}
+	attr.Setpgid = !attr.Setsid // a session has a group of its own
+	cmd.SysProcAttr = &attr
+	cmd.Cancel = func() error {
+		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		if errors.Is(err, syscall.ESRCH) {
+			return os.ErrProcessDone
+		}
+		return err
+	}
 }
 
 func base(p string) string { return p[strings.LastIndexByte(p, '/')+1:] }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,24 +53,52 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunInTime: a program that hangs is killed when its time is over, and what it has started makes nobody wait.
+// TestRunInTime: a program that hangs is killed with what it has started when its time is over, and what it leaves when it ends
+// well makes nobody wait.
 func TestRunInTime(t *testing.T) {
 	for _, tt := range []struct {
 		script string
 		limit  time.Duration
 		want   string
 	}{
-		{"sleep 1000 & wait", 200 * time.Millisecond, "sh ended with status 137"},
-		{"sleep 1000 & true", time.Hour, "<nil>"},
+		{"wait", 200 * time.Millisecond, "sh ended with status 137"},
+		{"true", time.Hour, "<nil>"},
 	} {
+		file := filepath.Join(t.TempDir(), "pid")
 		ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
 		started := time.Now()
-		_, err := Run(ctx, Command{Path: "/bin/sh", Args: []string{"-c", tt.script + "; exit"}})
+		_, err := Run(ctx, Command{Path: "/bin/sh", Args: []string{"-c", "sleep 100 & echo $! >" + file + "; " + tt.script + "; exit"}})
 		cancel()
-		if fmt.Sprint(err) != tt.want || time.Since(started) > time.Minute {
+		if fmt.Sprint(err) != tt.want || time.Since(started) > 50*time.Second {
 			t.Errorf("%s: %v after %v, want %s", tt.script, err, time.Since(started), tt.want)
 		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.script == "true" {
+			if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+				t.Error("the control: it was killed, too")
+			}
+			continue
+		}
+		for syscall.Kill(child, 0) == nil && time.Since(started) < 50*time.Second && !dead(child) {
+			time.Sleep(time.Millisecond) // the kernel ends it by and by
+		}
+		if syscall.Kill(child, 0) == nil && !dead(child) {
+			t.Errorf("%s: process %d goes on", tt.script, child)
+		}
 	}
+}
+
+// dead says of a process that has ended and was not waited for.
+func dead(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 func TestRunPassesFilesOn(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 func pauseVerb() Verb {
-	o := selection{of: "running containers"}
+	o := selection{of: "running containers", filter: "f"}
 	return Verb{
 		Name: "pause", Usage: "[OPTION…] CONTAINER…", Summary: "freeze all processes of containers",
 		Flags: o.flags,
@@ -21,7 +21,7 @@ func pauseVerb() Verb {
 }
 
 func unpauseVerb() Verb {
-	o := selection{of: "frozen containers"}
+	o := selection{of: "frozen containers", filter: "f"}
 	return Verb{
 		Name: "unpause", Usage: "[OPTION…] CONTAINER…", Summary: "let frozen containers go on",
 		Flags: o.flags,
@@ -39,7 +39,7 @@ func freeze(env *Env, args []string, frozen bool) error {
 	if frozen {
 		verb = "pause"
 	}
-	var o selection
+	o := selection{filter: "f"}
 	list, err := parseTargets(verb, args, &o)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 
 type startOptions struct {
 	attach, interactive, latest, all bool
+	filters                          []string
 	detachKeys                       string
 	sigProxy                         bool
 }
@@ -28,6 +29,7 @@ func (o *startOptions) flags(set *pflag.FlagSet) {
 	set.BoolVar(&o.all, "all", false, "start all that do not run")
 	set.BoolVarP(&o.attach, "attach", "a", false, "stay in the foreground, connected with the container, and end with its exit status")
 	set.StringVar(&o.detachKeys, "detach-keys", "", "`KEYS` that end the connection with a terminal")
+	set.StringArrayVarP(&o.filters, "filter", "f", nil, "those for which `KEY=VALUE` is true, as for ps")
 	set.BoolVarP(&o.interactive, "interactive", "i", false, "connect the standard input; implies --attach")
 	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
 	set.BoolVar(&o.sigProxy, "sig-proxy", true, "with --attach, hand signals on to the container")
@@ -53,7 +55,7 @@ func parseStart(args []string) ([]engine.State, startOptions, error) {
 		return nil, o, err
 	}
 	o.attach = o.attach || o.interactive
-	list, err := containers(set.Args(), selection{all: o.all, latest: o.latest})
+	list, err := containers(set.Args(), selection{all: o.all, latest: o.latest, filters: o.filters})
 	if err == nil && o.attach && len(list) != 1 {
 		err = errors.New("--attach takes one container")
 	}

@@ -17,11 +17,12 @@ import (
 
 type stopOptions struct {
 	selection
-	time int
+	time    int
+	running bool // of restart
 }
 
 func (o *stopOptions) flags(set *pflag.FlagSet) {
-	o.of = "running containers"
+	o.of, o.filter = "running containers", "f"
 	o.selection.flags(set)
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
 	set.IntVarP(&o.time, "time", "t", 0, "`SECONDS` that the container may take to end; -1 for no limit (default: the container's own)")
@@ -34,15 +35,18 @@ func (o *stopOptions) flags(set *pflag.FlagSet) {
 }
 
 // parse reads the words; timeout is nil when none was given.
-func (o *stopOptions) parse(verb string, args []string) (list []engine.State, timeout *time.Duration, err error) {
+func (o *stopOptions) parse(verb string, args []string, flags func(*pflag.FlagSet)) (list []engine.State, timeout *time.Duration, err error) {
 	set := newFlagSet(verb)
-	o.flags(set)
+	flags(set)
 	if err := set.Parse(args); err != nil {
 		return nil, nil, err
 	}
 	if set.Changed("time") {
 		t := time.Duration(o.time) * time.Second
 		timeout = &t
+	}
+	if o.running {
+		o.filters = append(o.filters, "status=running")
 	}
 	list, err = o.find(set.Args())
 	return list, timeout, err
@@ -60,7 +64,7 @@ func stopVerb() Verb {
 
 func runStop(ctx context.Context, env *Env, args []string) error {
 	var o stopOptions
-	list, timeout, err := o.parse("stop", args)
+	list, timeout, err := o.parse("stop", args, o.flags)
 	if err != nil {
 		return err
 	}
@@ -120,18 +124,23 @@ func stopAll(ctx context.Context, env *Env, names []string, timeout *time.Durati
 	return nil
 }
 
+func (o *stopOptions) restartFlags(set *pflag.FlagSet) {
+	o.flags(set)
+	set.BoolVar(&o.running, "running", false, "all running containers")
+}
+
 func restartVerb() Verb {
 	var o stopOptions
 	return Verb{
 		Name: "restart", Usage: "[OPTION…] CONTAINER…", Summary: "stop containers and start them again",
 		Text:  "A container that is a unit's is restarted by systemd (systemctl restart); one that does not run is started.",
-		Flags: o.flags, Run: runRestart,
+		Flags: o.restartFlags, Run: runRestart,
 	}
 }
 
 func runRestart(ctx context.Context, env *Env, args []string) error {
 	var o stopOptions
-	list, timeout, err := o.parse("restart", args)
+	list, timeout, err := o.parse("restart", args, o.restartFlags)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func parseTargets[T any](verb string, args []string, o targetOptions[T]) ([]T, e
 // selection says which containers a command works on beside those that are named.
 type selection struct {
 	of                  string // what --all means, for the help: "running containers"
+	filter              string // the short form of --filter, for those that have no -f of their own
 	all, latest, ignore bool
 	cidfiles            []string
 	filters             []string
@@ -38,7 +39,7 @@ type selection struct {
 func (o *selection) flags(set *pflag.FlagSet) {
 	set.BoolVarP(&o.all, "all", "a", false, "all "+o.of)
 	set.StringArrayVar(&o.cidfiles, "cidfile", nil, "read a container's ID from a `FILE`")
-	set.StringArrayVar(&o.filters, "filter", nil, "those for which `KEY=VALUE` is true, as for ps")
+	set.StringArrayVarP(&o.filters, "filter", o.filter, nil, "those for which `KEY=VALUE` is true, as for ps")
 	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
 }
 

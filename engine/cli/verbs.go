@@ -7,7 +7,7 @@ func verbs() []Verb {
 		runVerb(), execVerb(), rmVerb(), psVerb(), inspectVerb(), logsVerb(), healthcheckVerb(),
 		eventsVerb(), infoVerb(), systemVerb(),
 		cpVerb(), diffVerb(), commitVerb(), exportVerb(), mountVerb(), unmountVerb(), renameVerb(), portVerb(),
-		topVerb(), statsVerb(), updateVerb(), initVerb(),
+		topVerb(), statsVerb(), updateVerb(), initVerb(), unshareVerb(),
 		volumeVerb(), secretVerb(), networkVerb(), podVerb(), quadletVerb(), lintVerb(), setupVerb(), generateVerb(), schemaVerb(), completionVerb(), versionVerb(),
 		autoUpdateVerb(), pinVerb(), unpinVerb(),
 	}

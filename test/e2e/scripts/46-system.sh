@@ -61,7 +61,9 @@ assert_match "what it brought" "$out" '^Total reclaimed space: 20kB$'
 berth create --name e2e-made --label gone=1 --network none $IMAGE true >/dev/null
 assert_eq "rm with a filter" "$(berth rm --filter label=gone | wc -l) $(berth ps -a --format '{{.Names}}')" "1 e2e-runs"
 assert_eq "pause with a filter" "$(berth pause --filter name=runs) $(berth ps --format '{{.State}}')" "e2e-runs paused"
-berth unpause --filter status=paused >/dev/null
+berth unpause -f status=paused >/dev/null
+assert_eq "restart of all that run" "$(berth restart --running -t 0)" e2e-runs
+assert_eq "start with a filter" "$(berth stop -t 0 -f name=runs) $(berth start --filter name=runs)" "e2e-runs e2e-runs"
 assert_eq "it runs on" "$(berth ps --format '{{.Names}} {{.State}}')" "e2e-runs running"
 berth rm -f e2e-runs >/dev/null
 out=$(berth system prune -a -f --volumes)

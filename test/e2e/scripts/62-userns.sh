@@ -95,6 +95,10 @@ as_tester sh -c 'mkdir -p ~/e2e-dir && echo mine >~/e2e-dir/f'
 defer rm -rf /home/tester/e2e-dir
 assert_match "keep-id" "$(as_tester $B --userns=keep-id -v /home/tester/e2e-dir:/d $IMAGE sh -c 'id -u; stat -c %u /d/f; stat -c %u /etc; echo new >/d/new' 2>&1 | paste -sd,)" '1000,1000,0$'
 assert_eq "owner of his file" "$(stat -c %u /home/tester/e2e-dir/new)" 1000
+assert_eq "unshare" "$(as_tester berth unshare sh -c 'id -u; stat -c %u ~/e2e-dir/f; chown 5 ~/e2e-dir/new' | paste -sd,)" 0,0
+assert_eq "another's file" "$(stat -c %u /home/tester/e2e-dir/new)" 100004
+assert_eq "the status of what it ran" "$(exit_code as_tester berth unshare sh -c 'exit 7') $(exit_code as_tester berth unshare no-such)" "7 127"
+assert_match "unshare by root" "$(must_fail berth unshare true)" 'for users'
 assert_no_match "the copy is made once" "$(as_tester $B --userns=keep-id $IMAGE true 2>&1)" 'copies the image'
 assert_match "map" "$(as_tester $B --userns=keep-id $IMAGE sh -c "$M")" '0 1 1000, *1000 0 1, *1001 1001'
 assert_eq "nomap" "$(as_tester $B --userns=nomap -v /home/tester/e2e-dir:/d $IMAGE stat -c %u /d/f 2>/dev/null)" 65534

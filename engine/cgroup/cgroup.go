@@ -18,9 +18,9 @@ import (
 
 const (
 	mountPoint = "/sys/fs/cgroup"
-	// ownGroup holds berth's own processes: a group that hands controllers on may have none itself (cgroups(7), "no
-	// internal processes" rule).
-	ownGroup = "berth"
+	// OwnGroup is the part of a unit's group that holds berth's own processes: a group that hands controllers on may have
+	// none itself (cgroups(7), "no internal processes" rule).
+	OwnGroup = "berth"
 	// containerGroup holds the container.
 	containerGroup = "container"
 )
@@ -37,7 +37,7 @@ func (Cgroups) Divide(unit string) (group, inside string, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return "", "", fmt.Errorf("make cgroup namespace: %w", err)
 	}
-	if err := moveAll(dir, filepath.Join(dir, ownGroup)); err != nil {
+	if err := moveAll(dir, filepath.Join(dir, OwnGroup)); err != nil {
 		return "", "", fmt.Errorf("divide cgroup %s: %w", unit, err)
 	}
 	if err := delegateAll(dir); err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/cgroup"
 )
 
 // A guest is a user whose containers are run by units of the system's manager (User= in a unit file). Root's keeper reads what
@@ -252,15 +254,12 @@ func (k *Keeper) join(p peer, j *Join) error {
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); n != 0 || err != nil {
 		return fmt.Errorf("process %d has ended", p.pid)
 	}
-	to := filepath.Join(k.Cgroups, at.top, engineGroup, "cgroup.procs")
+	to := filepath.Join(k.Cgroups, at.top, cgroup.OwnGroup, "cgroup.procs")
 	if err := os.WriteFile(to, []byte(strconv.Itoa(p.pid)), 0); err != nil {
 		return fmt.Errorf("take process %d into %s: %w", p.pid, at.unit, err)
 	}
 	return nil
 }
-
-// engineGroup is the part of a unit's control group that is for the engine's own processes (package cgroup).
-const engineGroup = "berth"
 
 // harmless reports whether a field says nothing that the journal's readers would believe root (systemd.journal-fields(7)).
 func harmless(name string) bool {

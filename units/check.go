@@ -89,7 +89,7 @@ func (u *Unit) checkSectionName(s *unitfile.Section) {
 			return
 		}
 	}
-	if meant := closest(s.Name, []string{own, "Unit", "Service", "Install", "Quadlet"}); meant != "" && meant != s.Name {
+	if meant := Closest(s.Name, []string{own, "Unit", "Service", "Install", "Quadlet"}); meant != "" && meant != s.Name {
 		u.add(Finding{At: s.At, Severity: Warning, Message: "unknown section [" + s.Name + "]", Hint: "did you mean [" + meant + "]?"})
 	}
 }
@@ -99,7 +99,7 @@ func (u *Unit) checkSystemdKey(section, known string, e *unitfile.Entry) {
 	if len(e.Key) < 6 || strings.HasPrefix(e.Key, "X-") || inList(known, e.Key) || !u.mayGuess() {
 		return
 	}
-	if meant := closest(e.Key, strings.Fields(known)); meant != "" && editDistance(strings.ToLower(e.Key), strings.ToLower(meant)) <= 2 {
+	if meant := Closest(e.Key, strings.Fields(known)); meant != "" && editDistance(strings.ToLower(e.Key), strings.ToLower(meant)) <= 2 {
 		u.add(Finding{At: e.At, Severity: Warning, Message: "[" + section + "] has no key " + e.Key + "=", Hint: "did you mean " + meant + "=?"})
 		return
 	}

@@ -2,8 +2,8 @@ package units
 
 import "strings"
 
-// closest returns the candidate that a misspelt word most likely means, or "".
-func closest(word string, candidates []string) string {
+// Closest returns the candidate that a misspelt word most likely means, or "".
+func Closest(word string, candidates []string) string {
 	best, bestCost := "", len(word)/3+1
 	if bestCost > 4 {
 		bestCost = 4
@@ -61,7 +61,7 @@ func hintForKey(k Kind, key string) string {
 			names = append(names, row.Name)
 		}
 	}
-	if meant := closest(key, names); meant != "" {
+	if meant := Closest(key, names); meant != "" {
 		return "did you mean " + meant + "=?"
 	}
 	for _, other := range Kinds {
@@ -69,8 +69,8 @@ func hintForKey(k Kind, key string) string {
 			return key + "= is a key of [" + other.String() + "]"
 		}
 	}
-	if section := systemdSectionOf(closest(key, strings.Fields(systemdServiceKeys))); section != "" {
-		return "did you mean " + closest(key, strings.Fields(systemdServiceKeys)) + "= in [" + section + "]?"
+	if section := systemdSectionOf(Closest(key, strings.Fields(systemdServiceKeys))); section != "" {
+		return "did you mean " + Closest(key, strings.Fields(systemdServiceKeys)) + "= in [" + section + "]?"
 	}
 	return ""
 }

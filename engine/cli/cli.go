@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/units"
 )
 
 // Env is what a verb may touch.
@@ -105,6 +106,9 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) > 1 && args[0] == "help" && args[1] != "help" {
+		args = append(args[1:], "--help")
+	}
 	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
 		printCommands(env.Out)
 		return nil
@@ -124,7 +128,22 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 			return v.run(ctx, env, rest)
 		}
 	}
-	return fmt.Errorf("unrecognized command `berth %s`; `berth --help` lists the commands", name)
+	var known []string
+	for _, v := range verbs() {
+		known = append(known, v.Name)
+	}
+	for _, v := range imageSummaries {
+		known = append(known, v[0])
+	}
+	return unrecognized("", name, known)
+}
+
+// unrecognized says what a misspelt command may mean, or where all are listed.
+func unrecognized(group, word string, known []string) error {
+	if meant := units.Closest(word, known); meant != "" {
+		return fmt.Errorf("unrecognized command `berth %s%s`; did you mean `berth %[1]s%[3]s`?", group, word, meant)
+	}
+	return fmt.Errorf("unrecognized command `berth %s%s`; `berth %[1]s--help` lists the commands", group, word)
 }
 
 // ofContainer leaves `container` out where what follows is a command without it too.
@@ -169,12 +188,14 @@ func globalFlags(args []string) ([]string, error) {
 
 func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 	if len(v.Sub) > 0 && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		known := make([]string, 0, len(v.Sub))
 		for _, sub := range v.Sub {
+			known = append(known, strings.TrimPrefix(sub.Name, v.Name+" "))
 			if sub.Name == v.Name+" "+args[0] || slices.Contains(sub.Aliases, args[0]) {
 				return sub.run(ctx, env, args[1:])
 			}
 		}
-		return fmt.Errorf("unrecognized command `berth %s %s`; `berth %s --help` lists the commands", v.Name, args[0], v.Name)
+		return unrecognized(v.Name+" ", args[0], known)
 	}
 	for _, a := range args {
 		if a == "--" {

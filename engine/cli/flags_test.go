@@ -237,6 +237,9 @@ func TestErrorSentences(t *testing.T) {
 		"rm --filter=id=1 x": "--all and --filter take no names",
 		"logs":               "no container is named",
 		"logs nope":          `no such container: "nope"`,
+		"rnu image":          "unrecognized command `berth rnu`; did you mean `berth run`?",
+		"imagse":             "did you mean `berth images`?",
+		"pod creat":          "unrecognized command `berth pod creat`; did you mean `berth pod create`?",
 		"container fly":      "unrecognized command `berth container fly`",
 		"run":                "no image is named",
 		"run --fly image":    "unknown flag: --fly; see `berth run --help`",
@@ -260,6 +263,9 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s is not in the list of commands, or without a text", v.Name)
 		}
 		help, err := call(v.Name, "--help")
+		if other, _ := call("help", v.Name); other != help {
+			t.Errorf("berth help %s is not berth %s --help: %s", v.Name, v.Name, other)
+		}
 		if err != nil || !strings.HasPrefix(help, v.Summary+"\n\nUsage: berth "+v.Name) {
 			t.Errorf("%s --help: %q, %v", v.Name, help, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 
 	"golang.org/x/sys/unix"
 
@@ -175,8 +176,8 @@ func (e *Engine) volumesAtRest(s State) ([]VolumeMount, error) {
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b VolumeMount) int {
-		return len(filepath.Clean(a.Destination)) - len(filepath.Clean(b.Destination))
+	sort.SliceStable(list, func(a, b int) bool {
+		return len(filepath.Clean(list[a].Destination)) < len(filepath.Clean(list[b].Destination))
 	})
 	return list, nil
 }

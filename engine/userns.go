@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -355,7 +355,7 @@ func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (uint32, err
 
 // lastFree finds the highest start of size IDs in a row that nobody has. Podman takes the lowest.
 func lastFree(of, taken []spec.IDRange, size uint32) (uint32, bool) {
-	slices.SortFunc(taken, func(a, b spec.IDRange) int { return cmp.Compare(b.Start, a.Start) })
+	sort.Slice(taken, func(a, b int) bool { return taken[a].Start > taken[b].Start })
 	for _, r := range slices.Backward(of) {
 		end := uint64(r.Start) + uint64(r.Count)
 		for _, t := range taken {

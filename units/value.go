@@ -2,6 +2,7 @@ package units
 
 import (
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -142,7 +143,7 @@ func (*Pairs) Grammar() Grammar { return Grammar{Name: "pairs", Repeatable: true
 // Sorted returns the pairs ordered by name, the last of each name only.
 func (v Pairs) Sorted() []Word {
 	sorted := slices.Clone(v)
-	slices.SortStableFunc(sorted, func(a, b Word) int { return strings.Compare(pairName(a.Text), pairName(b.Text)) })
+	sort.SliceStable(sorted, func(a, b int) bool { return pairName(sorted[a].Text) < pairName(sorted[b].Text) })
 	kept := sorted[:0]
 	for i, w := range sorted {
 		if i+1 < len(sorted) && pairName(sorted[i+1].Text) == pairName(w.Text) {

@@ -125,16 +125,23 @@ func (Cgroups) Remove(ctx context.Context, group string) error {
 	return removeTree(dir)
 }
 
+// gone tells whether a group went away meanwhile: systemd removes those of a scope that has ended. A file of it that is open
+// answers with ENODEV then.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
+
 // killAll kills every process in the group and below, and waits until none is left.
 func killAll(ctx context.Context, dir string) error {
 	err := write(filepath.Join(dir, "cgroup.kill"), "1")
-	if errors.Is(err, fs.ErrNotExist) {
+	if gone(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	events, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	if gone(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -142,6 +149,9 @@ func killAll(ctx context.Context, dir string) error {
 	buf := make([]byte, 256)
 	for {
 		n, err := events.ReadAt(buf, 0)
+		if gone(err) {
+			return nil
+		}
 		if n == 0 && err != nil {
 			return err
 		}

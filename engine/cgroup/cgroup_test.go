@@ -92,6 +92,30 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// TestRemoveBesideAnother: systemd removes a group as well, while it is being looked at.
+func TestRemoveBesideAnother(t *testing.T) {
+	group := unit(t) + "/container"
+	for range 100 {
+		if err := os.Mkdir(mountPoint+group, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		events, err := os.Open(mountPoint + group + "/cgroup.events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := make(chan error)
+		go func() { other <- os.Remove(mountPoint + group) }()
+		err = killAll(context.Background(), mountPoint+group)
+		if errOther := <-other; err != nil || errOther != nil {
+			t.Fatal(err, errOther)
+		}
+		_, err = events.Read(make([]byte, 1)) // which is what the other one might have read
+		if events.Close(); !gone(err) {
+			t.Fatalf("a removed group's file: %v", err)
+		}
+	}
+}
+
 // TestRemoveLeavesTheUnit: the unit's own group and what else is in it are systemd's.
 func TestRemoveLeavesTheUnit(t *testing.T) {
 	group := unit(t)

@@ -14,7 +14,7 @@ import (
 
 const (
 	module = "github.com/berth-pods/berth"
-	tags   = "containers_image_openpgp"
+	tags   = "containers_image_openpgp exclude_graphdriver_zfs"
 )
 
 // run runs a go command in the module's root and returns its lines.

@@ -56,9 +56,11 @@ type VolumeRequest struct {
 	Anonymous, Volatile bool
 }
 
-// VolumeSource is where a volume lies. One with a type is a file system that is to be mounted, as mount(8) takes it.
+// VolumeSource is where a volume lies. One with a type is a file system that is to be mounted, as mount(8) takes it; a layer
+// is taken by WithLayer.
 type VolumeSource struct {
 	Path                  string
+	Layer                 bool
 	Type, Device, Options string
 }
 
@@ -70,8 +72,21 @@ type Volumes interface {
 	// Ensure returns the directory of a volume. A new one is filled before anybody sees it: it is there as a whole or not
 	// at all.
 	Ensure(r VolumeRequest, fill func(dir string) error) (VolumeSource, error)
+	// WithLayer calls f with the layer of a volume of the driver image, while nobody else mounts or unmounts it.
+	WithLayer(name string, f func(Layer) error) error
 	// Remove deletes a volume; ErrNoVolume when there is none.
 	Remove(name string) error
+}
+
+// Layer is the writable layer of an image that a volume consists of. It can be mounted only once, so that it is mounted on the
+// volume's directory, where the host sees it, as long as a container has it.
+type Layer interface {
+	// Take mounts the layer unless it is mounted, and returns a copy of the mount that is nowhere yet (open_tree(2)).
+	Take() (tree int, err error)
+	// Release unmounts the layer unless it is held.
+	Release() error
+	// Hold keeps the layer mounted, or ends that.
+	Hold(on bool) error
 }
 
 // Bundle is what a runtime needs to create a container.

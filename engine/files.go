@@ -188,6 +188,9 @@ func showVolume(root inroot.Root, v VolumeMount) error {
 	if v.Source == "" || slices.Contains(v.Options, "O") {
 		return nil // what is written to such a one is forgotten with each end
 	}
+	if v.Layer && !IsMounted(v.Source) {
+		return fmt.Errorf("volume %q is a layer of an image, and not mounted: start the container, or `berth volume mount %s`", v.Name, v.Name)
+	}
 	tree, err := unix.OpenTree(unix.AT_FDCWD, v.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -155,9 +155,7 @@ func (e *Engine) loosen(ctx context.Context, s State) error {
 			errs = append(errs, fmt.Errorf("network of %q: %w", s.Name, err))
 		}
 	}
-	if err := e.removeImageMounts(s); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, e.removeImageMounts(s), e.releaseLayers(s))
 	return errors.Join(errs...)
 }
 

@@ -25,6 +25,7 @@ type VolumeMount struct {
 	Destination string   `json:"destination"`
 	Options     []string `json:"options,omitempty"`
 	Anonymous   bool     `json:"anonymous,omitempty"` // the volume is this container's own
+	Layer       bool     `json:"layer,omitempty"`     // the volume is the layer of an image, mounted on Source while a container has it
 }
 
 // volumeInput is what volumes depend on.
@@ -61,11 +62,14 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 	}
 	var list []spec.Mount
 	for i, v := range volumes {
-		if s.Mounts[i].Source, err = e.volumeSource(ctx, s, i, v, in); err != nil {
+		source, err := e.volumeSource(ctx, s, i, v, in)
+		if err != nil {
 			return nil, err
 		}
-		source, err := e.shownAs(s, i, v, in.process)
-		if err != nil {
+		if !s.Mounts[i].Layer {
+			s.Mounts[i].Source = source
+		}
+		if source, err = e.shownAs(s, i, shown{v, source}, in.process); err != nil {
 			return nil, fmt.Errorf("volume %s:%s: %w", v.Source, v.Destination, err)
 		}
 		list = append(list, spec.Mount{Source: source, Destination: v.Destination, Options: v.Options})
@@ -171,8 +175,13 @@ func (e *Engine) volumeSource(ctx context.Context, s *State, i int, v spec.Volum
 	}
 	own := s.Mounts[i].Anonymous
 	source, err := e.Volumes.Ensure(VolumeRequest{Name: v.Source, Anonymous: own, Volatile: own && s.Container.Remove}, fill)
-	if err != nil || source.Type == "" {
-		return source.Path, err
+	switch {
+	case err != nil:
+		return "", err
+	case source.Layer:
+		return e.mountLayer(s, i, source)
+	case source.Type == "":
+		return source.Path, nil
 	}
 	return e.mountVolume(ctx, s, i, source, fill)
 }
@@ -263,9 +272,15 @@ func (e *Engine) stagedPlace(s *State, i int, directory bool) (string, error) {
 	}
 }
 
+// shown is a volume and the directory or file that it is for now.
+type shown struct {
+	spec.Volume
+	source string
+}
+
 // shownAs changes the source as the options of the volume say, and returns the path that is to be shown.
-func (e *Engine) shownAs(s *State, i int, v spec.Volume, p spec.Process) (string, error) {
-	source := s.Mounts[i].Source
+func (e *Engine) shownAs(s *State, i int, of shown, p spec.Process) (string, error) {
+	v, source := of.Volume, of.source
 	var err error
 	if v.Subpath != "" {
 		if source, err = e.stageSubpath(s, i, source, v.Subpath); err != nil {
@@ -486,16 +501,21 @@ func (d Dirs) VolumeUsers(volume string) ([]string, error) {
 	}
 	var users []string
 	for _, c := range containers {
-		has := slices.ContainsFunc(c.Mounts, func(m VolumeMount) bool { return m.Name == volume })
-		for _, word := range c.Container.Volumes { // of one that is about to start
-			v, err := spec.ParseVolume(word)
-			has = has || err == nil && v.Named() && v.Source == volume
-		}
-		if has {
+		if c.hasVolume(volume) {
 			users = append(users, c.Name)
 		}
 	}
 	return users, nil
+}
+
+// hasVolume tells whether the container has a volume, or will when it starts.
+func (s State) hasVolume(name string) bool {
+	has := slices.ContainsFunc(s.Mounts, func(m VolumeMount) bool { return m.Name == name })
+	for _, word := range s.Container.Volumes { // of one that is about to start
+		v, err := spec.ParseVolume(word)
+		has = has || err == nil && v.Named() && v.Source == name
+	}
+	return has
 }
 
 // copyUp gives a new volume what the image has at its place: content, owner and mode. Where the image has nothing, the

@@ -116,6 +116,9 @@ func (f facts) mounts() []inspectedMount {
 		}
 		if m.Name != "" || m.Anonymous {
 			out.Type, out.Name, out.Driver = "volume", m.Name, "local"
+			if m.Layer {
+				out.Driver = "image"
+			}
 			if out.Source == "" && m.Name != "" {
 				if v, err := volumes().Find(m.Name); err == nil {
 					out.Source = v.Path

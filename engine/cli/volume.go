@@ -33,7 +33,7 @@ func volumeVerb() Verb {
 // namespaceNeeded is for commands that work on files of the user's containers.
 func namespaceNeeded([]string) bool { return rootless.Needed() }
 
-func volumes() store.Volumes { return store.Volumes{Store: &store.Store{}} }
+func volumes() store.Volumes { return store.Volumes{Store: &store.Store{}, User: rootlessMode()} }
 
 type volumeCreateOptions struct {
 	ignore   bool
@@ -45,9 +45,9 @@ type volumeCreateOptions struct {
 
 func (o *volumeCreateOptions) flags(set *pflag.FlagSet) {
 	set.BoolVar(&o.ignore, "ignore", false, "a volume of that name is no error")
-	set.StringVarP(&o.driver, "driver", "d", "local", "`DRIVER` of the volume; local is the only one")
+	set.StringVarP(&o.driver, "driver", "d", "local", "`DRIVER` of the volume: local, or image for a writable layer on an image")
 	set.StringArrayVarP(&o.labels, "label", "l", nil, "add a label, `NAME=VALUE`")
-	set.StringArrayVarP(&o.options, "opt", "o", nil, "`NAME=VALUE` as mount(8) has it: type, device and o; in o also uid= and gid= of the owner")
+	set.StringArrayVarP(&o.options, "opt", "o", nil, "`NAME=VALUE` as mount(8) has it: type, device and o; in o also uid= and gid= of the owner; for the driver image, image=")
 	set.IntVar(&o.uid, "uid", -1, "`UID` of the owner, instead of that in the image")
 	set.IntVar(&o.gid, "gid", -1, "`GID` of the group, instead of that in the image")
 }
@@ -58,7 +58,8 @@ func volumeCreateVerb() Verb {
 		Name: "volume create", Usage: "[OPTION…] [NAME]", Summary: "make a volume",
 		Text: `The volume is empty. The first container that uses it fills it with what its image has in that place. With --opt type= it
 is a file system, which each container mounts for itself: -o type=nfs -o device=HOST:/DIR -o o=addr=HOST, or -o type=bind -o
-device=/DIR, or -o type=tmpfs -o o=size=64m, whose content ends with the container.`,
+device=/DIR, or -o type=tmpfs -o o=size=64m, whose content ends with the container. With --driver image -o image=IMAGE it is a
+writable layer on that image, which must be in the store; containers share it, but of a user's only one can have it at a time.`,
 		Flags: o.flags, Userns: namespaceNeeded, Run: runVolumeCreate,
 	}
 }
@@ -180,7 +181,7 @@ func runVolumeInspect(_ context.Context, env *Env, args []string) error {
 
 func inspectVolume(v store.Volume) inspectedVolume {
 	i := inspectedVolume{
-		Name: v.Name, Driver: "local", Mountpoint: v.Path, CreatedAt: v.Created, Labels: v.Labels, Scope: "local",
+		Name: v.Name, Driver: v.DriverName(), Mountpoint: v.Path, CreatedAt: v.Created, Labels: v.Labels, Scope: "local",
 		Options: v.Options, UID: v.UID, GID: v.GID, Anonymous: v.Anonymous,
 	}
 	if i.Labels == nil {
@@ -226,7 +227,7 @@ func volumeFilters() []filter[store.Volume] {
 	}
 	list := []filter[store.Volume]{
 		nameFilter(func(v store.Volume) string { return v.Name }),
-		textFilter("driver", same, func(store.Volume) string { return "local" }),
+		textFilter("driver", same, store.Volume.DriverName),
 		textFilter("scope", same, func(store.Volume) string { return "local" }),
 		{key: "opt", read: func(value string) (func(store.Volume) bool, error) {
 			name, want, exact := strings.Cut(value, "=")

@@ -37,16 +37,28 @@ func runVolumeExport(_ context.Context, env *Env, args []string) (err error) {
 		if f, ok := env.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 			return errors.New("an archive is not for a terminal; use --output=FILE, or a pipe")
 		}
-		return store.Export(vol.Path, env.Out)
+		return shown(env, vol, func() error { return store.Export(vol.Path, env.Out) })
 	}
 	f, err := os.Create(*output)
 	if err != nil {
 		return err
 	}
-	if err := store.Export(vol.Path, f); err != nil {
+	if err := shown(env, vol, func() error { return store.Export(vol.Path, f) }); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(*output))
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// shown calls f while the volume's files are in its directory: a layer is mounted for that.
+func shown(env *Env, vol store.Volume, f func() error) error {
+	if vol.DriverName() != store.ImageDriver {
+		return f()
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	return e.ShowLayer(vol.Name, false, f)
 }
 
 func volumeImportVerb() Verb {
@@ -78,7 +90,7 @@ func runVolumeImport(_ context.Context, env *Env, args []string) error {
 		defer f.Close()
 		from = f
 	}
-	if err := store.Import(vol.Path, from); err != nil {
+	if err := shown(env, vol, func() error { return store.Import(vol.Path, from) }); err != nil {
 		return err
 	}
 	return volumes().Used(vol.Name)
@@ -99,36 +111,63 @@ func plainVolume(name string) (store.Volume, error) {
 func volumeMountVerb() Verb {
 	return Verb{
 		Name: "volume mount", Usage: "NAME…", Summary: "print the directories of volumes",
-		Text:   "A volume is a directory, so there is nothing to mount; one that is a file system is mounted by each container for itself.",
+		Text: `A volume is a directory, so there is nothing to mount; one that is a file system is mounted by each container for itself. Only that
+of the driver image is mounted, until "berth volume unmount".`,
 		Userns: namespaceNeeded,
 		Run: func(_ context.Context, env *Env, args []string) error {
-			return eachVolume(args, func(vol store.Volume) { fmt.Fprintln(env.Out, vol.Path) })
+			return eachVolume(args, func(vol store.Volume) error {
+				if vol.DriverName() == store.ImageDriver {
+					e, err := newEngine(env)
+					if err == nil && e.Host.Rootless {
+						err = fmt.Errorf("volume %q is a layer of an image: of a user's only the container that has it sees its files; `berth volume export` writes them out", vol.Name)
+					}
+					if err == nil {
+						err = e.ShowLayer(vol.Name, true, nil)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				fmt.Fprintln(env.Out, vol.Path)
+				return nil
+			})
 		},
 	}
 }
 
 func volumeUnmountVerb() Verb {
 	return Verb{
-		Name: "volume unmount", Aliases: []string{"umount"}, Usage: "NAME…", Summary: "print the names of volumes; nothing of them is mounted",
+		Name: "volume unmount", Aliases: []string{"umount"}, Usage: "NAME…", Summary: "end what `volume mount` has begun, and print the names",
 		Userns: namespaceNeeded,
 		Run: func(_ context.Context, env *Env, args []string) error {
-			return eachVolume(args, func(vol store.Volume) { fmt.Fprintln(env.Out, vol.Name) })
+			return eachVolume(args, func(vol store.Volume) error {
+				if vol.DriverName() == store.ImageDriver {
+					e, err := newEngine(env)
+					if err == nil {
+						err = e.UnholdLayer(vol.Name)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				fmt.Fprintln(env.Out, vol.Name)
+				return nil
+			})
 		},
 	}
 }
 
-func eachVolume(names []string, show func(store.Volume)) error {
+func eachVolume(names []string, show func(store.Volume) error) error {
 	if len(names) == 0 {
 		return errors.New("no volume is named")
 	}
 	var errs []error
 	for _, name := range names {
 		vol, err := plainVolume(name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		if err == nil {
+			err = show(vol)
 		}
-		show(vol)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

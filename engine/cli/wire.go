@@ -76,7 +76,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 	}
 	e := &engine.Engine{
 		Store:    images,
-		Volumes:  store.Volumes{Store: images},
+		Volumes:  store.Volumes{Store: images, User: rootlessMode()},
 		Secrets:  store.Secrets{Store: images, Run: env.Run, User: rootlessMode()},
 		Runtime:  oci.Runtime{Path: conf.Runtime(), Run: env.Run},
 		Cgroups:  cgroup.Cgroups{},

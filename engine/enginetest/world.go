@@ -221,6 +221,9 @@ func (v volumes) Ensure(r engine.VolumeRequest, fill func(string) error) (engine
 	return engine.VolumeSource{Path: dir}, err
 }
 
+// WithLayer knows no layers.
+func (v volumes) WithLayer(string, func(engine.Layer) error) error { return engine.ErrNoVolume }
+
 func (v volumes) dir(name string) string {
 	return filepath.Join(filepath.Dir(v.w.Root), "volumes", name)
 }

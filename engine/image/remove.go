@@ -52,7 +52,14 @@ func (im *Images) delete(img *storage.Image, s string) (Removed, error) {
 		return Removed{}, err
 	}
 	if by := users[img.ID]; len(by) > 0 {
-		return Removed{}, fmt.Errorf("remove %s: %w by container %s: stop and remove that first", s, ErrInUse, strings.Join(by, ", "))
+		advice := "stop and remove that first"
+		for i, name := range by {
+			by[i] = "container " + name
+			if volume, ok := strings.CutSuffix(name, "+volume"); ok { // as the store names the layer of a volume of the driver image
+				by[i], advice = fmt.Sprintf("volume %q", volume), "remove that first, a volume by `berth volume rm`"
+			}
+		}
+		return Removed{}, fmt.Errorf("remove %s: %w by %s: %s", s, ErrInUse, strings.Join(by, ", "), advice)
 	}
 	if _, err := im.store.DeleteImage(img.ID, true); err != nil {
 		return Removed{}, fmt.Errorf("remove %s: %w", s, inUse(err))

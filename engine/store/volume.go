@@ -15,7 +15,10 @@ import (
 )
 
 // Volumes keeps named volumes where Podman does: GRAPHROOT/volumes/NAME/_data.
-type Volumes struct{ Store *Store }
+type Volumes struct {
+	Store *Store
+	User  bool // a user's, not root's
+}
 
 // newPrefix begins the name of a volume's directory while it is filled.
 const newPrefix = ".new-"
@@ -40,6 +43,12 @@ func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string) error) (en
 	vol, err := readVolume(dir)
 	if err != nil {
 		return engine.VolumeSource{}, err
+	}
+	if err := v.foreignLayer(&vol); err != nil {
+		return engine.VolumeSource{}, err
+	}
+	if vol.Driver == ImageDriver {
+		return engine.VolumeSource{Path: vol.Path, Layer: true}, nil
 	}
 	if source, ok, err := vol.mountSource(); ok || err != nil {
 		return source, err

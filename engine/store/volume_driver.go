@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,13 +17,17 @@ import (
 // SetOptions takes the options that a volume is made with: type, device and o, as mount(8) has them, and in o= also uid=
 // and gid= of the owner.
 func (vol *Volume) SetOptions(driver string, options map[string]string) error {
-	if driver == "image" {
-		return fmt.Errorf("volume driver image is not supported: a container shows an image's files by `--mount type=image,source=%s,destination=PLACE`", cmp.Or(options["image"], "IMAGE"))
-	}
-	if driver != "" && driver != "local" {
-		return fmt.Errorf("volume driver %q is not supported; local is", driver)
-	}
 	vol.Driver, vol.Options = driver, options
+	switch driver {
+	case ImageDriver:
+		if options["image"] == "" || len(options) > 1 {
+			return errors.New("a volume of the driver image has the option image=NAME, and no other one")
+		}
+		return nil
+	case "", "local":
+	default:
+		return fmt.Errorf("volume driver %q is not supported; local and image are", driver)
+	}
 	for name := range options {
 		if !slices.Contains([]string{"type", "device", "o"}, name) {
 			return fmt.Errorf("volume option %q is not known; type, device and o are", name)
@@ -100,7 +103,7 @@ func sweepVolumes(root, boot string) error {
 		if err := json.Unmarshal(data, &vol); err != nil || vol.Boot == "" || vol.Boot == boot {
 			continue
 		}
-		if err := removeVolume(root, e.Name()); err != nil && !errors.Is(err, ErrNoVolume) {
+		if err := removeVolume(root, e.Name(), nil); err != nil && !errors.Is(err, ErrNoVolume) {
 			return err
 		}
 	}

@@ -44,8 +44,13 @@ func TestVolumeOptions(t *testing.T) {
 	if err := vol.SetOptions("nosuch", nil); err == nil {
 		t.Error("any driver is taken")
 	}
-	if err := vol.SetOptions("image", map[string]string{"image": "web"}); err == nil || !strings.Contains(err.Error(), "--mount type=image,source=web,destination=PLACE") {
+	if err := vol.SetOptions("image", map[string]string{"image": "web"}); err != nil || vol.Driver != "image" {
 		t.Errorf("driver image: %v", err)
+	}
+	for _, bad := range []map[string]string{nil, {"image": ""}, {"image": "web", "o": "size=1m"}} {
+		if err := vol.SetOptions("image", bad); err == nil || !strings.Contains(err.Error(), "image=NAME") {
+			t.Errorf("driver image, %v: %v", bad, err)
+		}
 	}
 	if err := vol.SetOptions("", map[string]string{"x": "y"}); err == nil {
 		t.Error("any option is taken")

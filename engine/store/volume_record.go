@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type Volume struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	UID     *int              `json:"uid,omitempty"` // owner, instead of the one that the image's directory has
 	GID     *int              `json:"gid,omitempty"`
-	// Driver is local, or "" which is the same. Options are those that it was made with.
+	// Driver is image or local, or "" which is local. Options are those that it was made with.
 	Driver    string            `json:"driver,omitempty"`
 	Options   map[string]string `json:"options,omitempty"`
 	Anonymous bool              `json:"anonymous,omitempty"` // it belongs to one container
@@ -31,6 +32,9 @@ type Volume struct {
 	Ours      bool              `json:"-"`                   // there is a record of ours
 	Path      string            `json:"-"`
 }
+
+// DriverName is the driver, by its name.
+func (v Volume) DriverName() string { return cmp.Or(v.Driver, "local") }
 
 const (
 	volumeVersion = 1
@@ -50,16 +54,27 @@ func (v Volumes) root() (string, error) {
 	return filepath.Join(root, "volumes"), err
 }
 
-// Create makes an empty volume; the first container that uses it fills it.
+// Create makes an empty volume, which the first container that uses it fills; one of the driver image gets its layer.
 func (v Volumes) Create(vol Volume) (Volume, error) {
 	root, err := v.root()
 	if err != nil {
 		return vol, err
 	}
-	return createVolume(root, vol)
+	if _, err := findVolume(root, vol.Name); err == nil || vol.Driver != ImageDriver {
+		return createVolume(root, vol, nil)
+	}
+	image, err := v.Store.Image(vol.Options["image"])
+	if errors.Is(err, engine.ErrNoImage) {
+		return vol, fmt.Errorf("%w; `berth pull %s` brings it in, then the volume can be made of it", err, vol.Options["image"])
+	}
+	if err != nil {
+		return vol, err
+	}
+	return createVolume(root, vol, func() error { return v.makeLayer(vol, image) })
 }
 
-func createVolume(root string, vol Volume) (Volume, error) {
+// createVolume makes a volume; prepare makes what belongs to it and is no file of its directory, nil for nothing.
+func createVolume(root string, vol Volume, prepare func() error) (Volume, error) {
 	if err := spec.CheckName(vol.Name); err != nil {
 		return vol, fmt.Errorf("volume: %w", err)
 	}
@@ -80,16 +95,21 @@ func createVolume(root string, vol Volume) (Volume, error) {
 	if _, err := os.Stat(vol.Path); err == nil {
 		return vol, fmt.Errorf("%w: %q", ErrVolumeExists, vol.Name)
 	}
-	if err := writeVolume(dir, vol); err != nil {
+	if err := writeVolume(dir, vol, prepare); err != nil {
 		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
 	}
 	return vol, errors.Join(lock.Sync(), atomicfile.SyncDir(root))
 }
 
 // writeVolume writes the record first and the data's directory last: it is what makes a volume.
-func writeVolume(dir string, vol Volume) error {
+func writeVolume(dir string, vol Volume, prepare func() error) error {
 	if err := writeRecord(dir, vol); err != nil {
 		return err
+	}
+	if prepare != nil {
+		if err := prepare(); err != nil {
+			return errors.Join(err, os.Remove(filepath.Join(dir, recordFile)), os.Remove(dir))
+		}
 	}
 	if err := atomicfile.Write(filepath.Join(dir, untouchedFile), nil, 0o644); err != nil {
 		return err
@@ -189,7 +209,11 @@ func (v Volumes) Find(name string) (Volume, error) {
 	if err != nil {
 		return Volume{}, err
 	}
-	return findVolume(root, name)
+	vol, err := findVolume(root, name)
+	if err != nil {
+		return vol, err
+	}
+	return vol, v.foreignLayer(&vol)
 }
 
 func findVolume(root, name string) (Volume, error) {
@@ -222,6 +246,9 @@ func (v Volumes) List() ([]Volume, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := v.foreignLayer(&vol); err != nil {
+			return nil, err
+		}
 		list = append(list, vol)
 	}
 	return list, nil
@@ -234,11 +261,13 @@ func (v Volumes) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	return removeVolume(root, name)
+	return removeVolume(root, name, v.removeLayer)
 }
 
-func removeVolume(root, name string) error {
-	if _, err := findVolume(root, name); errors.Is(err, ErrNoVolume) {
+// removeVolume removes a volume; beside removes what belongs to it and is no file of its directory, nil for nothing.
+func removeVolume(root, name string, beside func(Volume) error) error {
+	vol, err := findVolume(root, name)
+	if errors.Is(err, ErrNoVolume) {
 		if spec.CheckName(name) != nil {
 			return err
 		}
@@ -247,6 +276,12 @@ func removeVolume(root, name string) error {
 			return err
 		}
 		defer lock.Close()
+		vol, _ = readVolume(filepath.Join(root, name))
+	}
+	if beside != nil {
+		if err := beside(vol); err != nil {
+			return fmt.Errorf("remove volume %q: %w", name, err)
+		}
 	}
 	aside, err := os.MkdirTemp(root, ".removed-")
 	if err != nil {

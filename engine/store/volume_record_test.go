@@ -12,7 +12,7 @@ func ownerOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid 
 
 func TestCreateVolume(t *testing.T) {
 	root := t.TempDir()
-	made, err := createVolume(root, Volume{Name: "data", Labels: map[string]string{"app": "db"}})
+	made, err := createVolume(root, Volume{Name: "data", Labels: map[string]string{"app": "db"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,11 +20,11 @@ func TestCreateVolume(t *testing.T) {
 	if err != nil || found.Path != made.Path || found.Labels["app"] != "db" || found.Version != volumeVersion {
 		t.Errorf("%+v, %v", found, err)
 	}
-	if _, err := createVolume(root, Volume{Name: "data"}); !errors.Is(err, ErrVolumeExists) {
+	if _, err := createVolume(root, Volume{Name: "data"}, nil); !errors.Is(err, ErrVolumeExists) {
 		t.Errorf("again: %v", err)
 	}
 	for _, name := range []string{"", "../x", "a/b", ".hidden"} {
-		if _, err := createVolume(root, Volume{Name: name}); err == nil {
+		if _, err := createVolume(root, Volume{Name: name}, nil); err == nil {
 			t.Errorf("the name %q is taken", name)
 		}
 	}
@@ -39,7 +39,7 @@ func TestFillCreated(t *testing.T) {
 		return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
 	}
 	for _, name := range []string{"empty", "given"} {
-		if _, err := createVolume(root, Volume{Name: name}); err != nil {
+		if _, err := createVolume(root, Volume{Name: name}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestVolumeOwner(t *testing.T) {
 		t.Skip("needs root: it gives files away")
 	}
 	root, uid := t.TempDir(), 1234
-	if _, err := createVolume(root, Volume{Name: "data", UID: &uid}); err != nil {
+	if _, err := createVolume(root, Volume{Name: "data", UID: &uid}, nil); err != nil {
 		t.Fatal(err)
 	}
 	path, err := ensure(root, Volume{Name: "data"}, func(dir string) error { return os.Chown(dir, 7, 7) })
@@ -85,16 +85,16 @@ func TestVolumeOwner(t *testing.T) {
 
 func TestRemoveVolume(t *testing.T) {
 	root := t.TempDir()
-	if _, err := createVolume(root, Volume{Name: "data"}); err != nil {
+	if _, err := createVolume(root, Volume{Name: "data"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := removeVolume(root, "data"); err != nil {
+	if err := removeVolume(root, "data", nil); err != nil {
 		t.Fatal(err)
 	}
 	if list, _ := os.ReadDir(root); len(list) != 0 {
 		t.Errorf("left: %v", list)
 	}
-	if err := removeVolume(root, "data"); !errors.Is(err, ErrNoVolume) {
+	if err := removeVolume(root, "data", nil); !errors.Is(err, ErrNoVolume) {
 		t.Errorf("again: %v", err)
 	}
 }
@@ -142,13 +142,13 @@ func TestRemoveBegun(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := removeVolume(root, "data")
+		err := removeVolume(root, "data", nil)
 		left, _ := os.ReadDir(root)
 		if tt.want != (err == nil && len(left) == 0) || !tt.want && !errors.Is(err, ErrNoVolume) {
 			t.Errorf("%s: %v, left %v", tt.name, err, left)
 		}
 	}
-	if err := removeVolume(t.TempDir(), "../x"); !errors.Is(err, ErrNoVolume) {
+	if err := removeVolume(t.TempDir(), "../x", nil); !errors.Is(err, ErrNoVolume) {
 		t.Errorf("a name that is none: %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func FuzzVolumeRecord(f *testing.F) {
 			t.Errorf("%s: the other volume is %q, %v", data, vol.Name, err)
 		}
 		for _, name := range []string{"bad", "good"} {
-			if err := removeVolume(root, name); err != nil {
+			if err := removeVolume(root, name, nil); err != nil {
 				t.Errorf("%s: volume %s cannot be removed: %v", data, name, err)
 			}
 		}

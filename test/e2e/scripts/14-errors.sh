@@ -33,6 +33,25 @@ systemctl start e2e-good
 good=$(property e2e-good MainPID)
 
 leak_snapshot
+say "netavark hangs, while the rest goes on"
+netavark=/usr/lib/podman/netavark
+# no_netavark COMMANDS puts a script in netavark's place, for set-ups only.
+no_netavark() {
+	mv $netavark $netavark.hidden
+	printf '#!/bin/sh\ncase " $* " in *" setup "*) %s ;; esac\nexec %s "$@"\n' "$1" $netavark.hidden >$netavark
+	chmod 755 $netavark
+}
+no_netavark "touch $tmp/hangs; sleep 100000"
+cat >/etc/containers/systemd/e2e-stuck.container <<F
+[Container]
+Image=$IMAGE
+PublishPort=18086:80
+Exec=sh -c '$IDLE'
+F
+systemctl daemon-reload
+systemctl start --no-block e2e-stuck
+wait_for 20 test -e "$tmp/hangs"
+mv $netavark.hidden $netavark
 wrong unknown-key 'e2e-unknown-key.container:3: .*Publishport.*PublishPort' <<F
 [Container]
 Image=$IMAGE
@@ -110,13 +129,19 @@ F
 for path in /usr/bin/crun /usr/sbin/runc; do
 	[ ! -e "$path.hidden" ] || mv "$path.hidden" "$path"
 done
-mv /usr/lib/podman/netavark /usr/lib/podman/netavark.hidden
+no_netavark 'echo nonsense; exit 3'
+wrong bad-netavark 'netavark setup: netavark ended with status 3' <<F
+[Container]
+Image=$IMAGE
+Exec=true
+F
+rm $netavark
 wrong no-netavark 'netavark is not .*install the package netavark' <<F
 [Container]
 Image=$IMAGE
 Exec=true
 F
-mv /usr/lib/podman/netavark.hidden /usr/lib/podman/netavark
+mv $netavark.hidden $netavark
 deferred=("${deferred[@]:0:2}") # what was hidden is back
 
 say "wrong words on the command line"
@@ -137,6 +162,15 @@ berth container prune --force >/dev/null
 assert_match "ports that nothing can reach" "$(berth run --rm --network host -p 18085:80 $IMAGE cat /etc/hostname 2>&1)" '^published ports have no effect with network host'
 assert_eq "whose name a container on the host's network has" "$(berth run --rm --network host $IMAGE cat /etc/hostname)" "$(cat /proc/sys/kernel/hostname)"
 assert_eq "a path below the working directory" "$(cd "$tmp" && berth run --rm --network none -v .:/d $IMAGE sh -c "test -e /d/wait_for && echo seen")" seen
+
+say "what has hung was given up, and works when netavark does"
+wait_for 60 has_property e2e-stuck ActiveState failed
+wait_journal 20 'netavark setup has not ended within 20s and was killed' -u e2e-stuck
+assert_eq "what it had begun" "$(berth ps -aq --filter name=e2e-stuck)" ""
+systemctl start e2e-stuck
+systemctl stop e2e-stuck
+rm /etc/containers/systemd/e2e-stuck.container "$tmp/hangs"
+systemctl daemon-reload
 
 say "the others were not touched"
 assert_eq "main process of the good unit" "$(property e2e-good MainPID)" "$good"

@@ -46,6 +46,18 @@ say "the server comes back, perhaps with another address"
 systemctl restart e2e-server
 wait_for 20 ask e2e-server
 
+if [ "$BERTH_HOST" != vm ]; then
+	say "a service that reaches no message bus"
+	nobus=DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/e2e-none
+	busctl >/dev/null
+	must_fail env $nobus busctl >/dev/null # the control
+	printf '[Service]\nEnvironment=%s\n' $nobus >>/etc/containers/systemd/e2e-server.container
+	systemctl daemon-reload
+	systemctl restart e2e-server
+	assert_match "its environment" "$(property e2e-server Environment)" $nobus
+	wait_for 20 ask e2e-server
+fi
+
 systemctl stop e2e-server e2e-client e2e-net-network
 berth network rm -f e2e-net >/dev/null
 rm -f /etc/containers/systemd/e2e-*

@@ -114,6 +114,52 @@ speaks() {
 outlives property berth-keeper speaks
 assert_eq "the containers" "$(property e2e-server MainPID) $(property e2e-client MainPID)" "$pids"
 
+if [ "$BERTH_HOST" != vm ] && ip netns list | grep -q outside; then
+	say "a server outside that knows every name does not win over containers in the host's search domain (CVE-2025-8283)"
+	cp /etc/resolv.conf "$tmp/resolv.conf"
+	defer cp "$tmp/resolv.conf" /etc/resolv.conf
+	# It says 203.0.113.66 of each name: the question comes back with an answer behind it (RFC 1035).
+	ip netns exec outside perl -MIO::Socket::INET -e '
+		alarm 120; $s = IO::Socket::INET->new(Proto => "udp", LocalAddr => "192.0.2.1", LocalPort => 53) or die;
+		while ($s->recv($q, 512)) {
+			$n = substr($q, 12, index($q, "\0", 12) - 7);
+			$a = unpack("n", substr($n, -4)) == 1 ? 1 : 0;
+			$s->send(substr($q, 0, 2) . pack("n5", 0x8180, 1, $a, 0, 0) . $n . ($a ? pack("n3NnC4", 0xc00c, 1, 1, 60, 4, 203, 0, 113, 66) : ""));
+		}' &
+	liar=$!
+	printf 'search liar.example\nnameserver 192.0.2.1\n' >/etc/resolv.conf
+	old=$(property berth-dns MainPID)
+	kill -9 "$old" # it reads its servers when it starts
+	wait_for 20 another_main property berth-dns "$old"
+	out=$(berth run --rm --network e2e-front $IMAGE sh -c '
+		n=0; until nslookup nobody | grep -F 203.0.113.66 || [ $n = 200 ]; do n=$((n + 1)); sleep 0.1; done
+		wget -T 5 -q -O - http://www/cgi-bin/who' 2>&1)
+	assert_match "the control: nobody's name" "$out" '203\.0\.113\.66'
+	assert_match "a container's name" "$out" '^client '
+	cp "$tmp/resolv.conf" /etc/resolv.conf
+	kill $liar
+
+	say "who sends half of a question, or keeps quiet, does not occupy the name server (CVE-2024-8418, 2026-35406)"
+	nsenter -t "$(property e2e-client MainPID)" -n perl -MIO::Socket::INET -MSocket -e '
+		alarm 120; $| = 1; $SIG{PIPE} = "IGNORE";
+		sub server { IO::Socket::INET->new(PeerAddr => "10.123.2.1:53", Timeout => 20) or die "connect: $!" }
+		push @quiet, server() for 1 .. 100;
+		for (1 .. 1000) {
+			$s = server(); syswrite $s, pack("n", 40) . "xy"; setsockopt $s, SOL_SOCKET, SO_LINGER, pack("ii", 1, 0); close $s;
+		}
+		print "done\n"; sleep 120' >"$tmp/occupied" &
+	occupier=$!
+	wait_for 60 grep -q done "$tmp/occupied"
+	ticks() { awk '{ print $14 + $15 }' "/proc/$(property berth-dns MainPID)/stat"; }
+	used=$(ticks) begin=$EPOCHREALTIME
+	for i in 1 2 3 4 5; do ask e2e-server >/dev/null; done
+	used=$((($(ticks) - used) * 1000 / $(getconf CLK_TCK))) passed=$(took "$begin")
+	[ "$used" -lt $((passed / 2 + 100)) ] || die "the name server was busy for $used of $passed ms"
+	kill $occupier
+	rm "$tmp/occupied" "$tmp/resolv.conf"
+	deferred=("${deferred[@]:0:${#deferred[@]}-1}")
+fi
+
 say "connect and disconnect"
 berth network connect --alias later e2e-front e2e-client
 wait_for 20 ask www

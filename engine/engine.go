@@ -69,9 +69,9 @@ var ErrNoVolume = errors.New("no such volume")
 
 // Volumes keeps named volumes.
 type Volumes interface {
-	// Ensure returns the directory of a volume. A new one is filled before anybody sees it: it is there as a whole or not
-	// at all.
-	Ensure(r VolumeRequest, fill func(dir string) error) (VolumeSource, error)
+	// Ensure returns the directory of a volume. A new one is filled before anybody sees it, with the image's content unless it was
+	// made to stay empty: it is there as a whole or not at all.
+	Ensure(r VolumeRequest, fill func(dir string, content bool) error) (VolumeSource, error)
 	// WithLayer calls f with the layer of a volume of the driver image, while nobody else mounts or unmounts it.
 	WithLayer(name string, f func(Layer) error) error
 	// Remove deletes a volume; ErrNoVolume when there is none.

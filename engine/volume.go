@@ -158,14 +158,14 @@ func (e *Engine) volumeSource(ctx context.Context, s *State, i int, v spec.Volum
 		}
 		return v.Source, nil
 	}
-	fill := func(dir string) error {
+	fill := func(dir string, content bool) error {
 		ids, err := e.onDisk(s, dir)
 		if err != nil {
 			return err
 		}
 		o := s.inFiles(in.process)
 		uid, gid := ids(uint32(o.uid), uint32(o.gid))
-		if err := os.Chown(dir, int(uid), int(gid)); err != nil || v.NoCopy {
+		if err := os.Chown(dir, int(uid), int(gid)); err != nil || v.NoCopy || !content {
 			return err
 		}
 		if err := copyUp(in.root, v.Destination, dir, ids); err != nil {
@@ -196,7 +196,7 @@ func (s State) who() string {
 
 // mountVolume mounts the file system that a volume stands for, where only the container sees it. One that somebody has
 // mounted on the volume's own directory is taken as it is.
-func (e *Engine) mountVolume(ctx context.Context, s *State, i int, v VolumeSource, fill func(string) error) (string, error) {
+func (e *Engine) mountVolume(ctx context.Context, s *State, i int, v VolumeSource, fill func(string, bool) error) (string, error) {
 	if mounted, err := isMountPoint(v.Path); mounted || err != nil {
 		return v.Path, err
 	}
@@ -208,7 +208,7 @@ func (e *Engine) mountVolume(ctx context.Context, s *State, i int, v VolumeSourc
 		return "", fmt.Errorf("volume %q of %s: %w", s.Mounts[i].Name, s.who(), err)
 	}
 	if v.Type == "tmpfs" {
-		return target, fill(target)
+		return target, fill(target, true)
 	}
 	return target, nil
 }

@@ -47,7 +47,7 @@ func (o *volumeCreateOptions) flags(set *pflag.FlagSet) {
 	set.BoolVar(&o.ignore, "ignore", false, "a volume of that name is no error")
 	set.StringVarP(&o.driver, "driver", "d", "local", "`DRIVER` of the volume: local, or image for a writable layer on an image")
 	set.StringArrayVarP(&o.labels, "label", "l", nil, "add a label, `NAME=VALUE`")
-	set.StringArrayVarP(&o.options, "opt", "o", nil, "`NAME=VALUE` as mount(8) has it: type, device and o; in o also uid= and gid= of the owner; for the driver image, image=")
+	set.StringArrayVarP(&o.options, "opt", "o", nil, "`NAME=VALUE` as mount(8) has it: type, device and o; in o also uid= and gid= of the owner, and without type size= and inodes= as limits; copy or nocopy; for the driver image, image=")
 	set.IntVar(&o.uid, "uid", -1, "`UID` of the owner, instead of that in the image")
 	set.IntVar(&o.gid, "gid", -1, "`GID` of the group, instead of that in the image")
 }
@@ -56,7 +56,8 @@ func volumeCreateVerb() Verb {
 	var o volumeCreateOptions
 	return Verb{
 		Name: "volume create", Usage: "[OPTION…] [NAME]", Summary: "make a volume",
-		Text: `The volume is empty. The first container that uses it fills it with what its image has in that place. With --opt type= it
+		Text: `The volume is empty. The first container that uses it fills it with what its image has in that place, unless --opt nocopy is given. --opt
+o=size=10m,inodes=1000 limits it, where the file system of the store has project quotas. With --opt type= it
 is a file system, which each container mounts for itself: -o type=nfs -o device=HOST:/DIR -o o=addr=HOST, or -o type=bind -o
 device=/DIR, or -o type=tmpfs -o o=size=64m, whose content ends with the container. With --driver image -o image=IMAGE it is a
 writable layer on that image, which must be in the store; containers share it, but of a user's only one can have it at a time.`,

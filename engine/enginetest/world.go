@@ -204,14 +204,14 @@ func (s store) Remove(id string) error {
 type volumes struct{ w *World }
 
 // Ensure keeps volumes beside the root file system.
-func (v volumes) Ensure(r engine.VolumeRequest, fill func(string) error) (engine.VolumeSource, error) {
+func (v volumes) Ensure(r engine.VolumeRequest, fill func(string, bool) error) (engine.VolumeSource, error) {
 	dir := v.dir(r.Name)
 	if _, err := os.Stat(dir); err == nil {
 		return engine.VolumeSource{Path: dir}, nil
 	}
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		err = fill(dir)
+		err = fill(dir, true)
 	}
 	if err != nil {
 		err = errors.Join(err, os.RemoveAll(dir))

@@ -25,7 +25,7 @@ const newPrefix = ".new-"
 
 // Ensure returns the directory of a volume. A missing one is made and filled beside its place, and then renamed: it is
 // there as a whole or not at all, after a kill and after a power cut too.
-func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string) error) (engine.VolumeSource, error) {
+func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string, content bool) error) (engine.VolumeSource, error) {
 	root, err := v.root()
 	if err != nil {
 		return engine.VolumeSource{}, err
@@ -53,7 +53,7 @@ func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string) error) (en
 	if source, ok, err := vol.mountSource(); ok || err != nil {
 		return source, err
 	}
-	path, err := ensure(root, fresh, fill)
+	path, err := ensure(root, fresh, func(dir string) error { return fill(dir, vol.copies()) })
 	return engine.VolumeSource{Path: path}, err
 }
 
@@ -101,6 +101,11 @@ func makeVolume(dir string, vol Volume, fill func(dir string) error) error {
 	fresh, err := os.MkdirTemp(dir, newPrefix)
 	if err != nil {
 		return err
+	}
+	if project, err := projectOf(data); err == nil && project != 0 { // it has limits, or all volumes have
+		if err := setProject(fresh, project); err != nil {
+			return errors.Join(fmt.Errorf("take over the project of its files: %w", err), os.RemoveAll(fresh))
+		}
 	}
 	if err := fillAndRename(fresh, data, withOwner(dir, fill)); err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))

@@ -29,8 +29,8 @@ func (vol *Volume) SetOptions(driver string, options map[string]string) error {
 		return fmt.Errorf("volume driver %q is not supported; local and image are", driver)
 	}
 	for name := range options {
-		if !slices.Contains([]string{"type", "device", "o"}, name) {
-			return fmt.Errorf("volume option %q is not known; type, device and o are", name)
+		if !slices.Contains([]string{"type", "device", "o", "copy", "nocopy"}, name) {
+			return fmt.Errorf("volume option %q is not known; type, device, o, copy and nocopy are", name)
 		}
 	}
 	kind := options["type"]
@@ -40,7 +40,9 @@ func (vol *Volume) SetOptions(driver string, options map[string]string) error {
 	if kind == "bind" && !filepath.IsAbs(options["device"]) {
 		return errors.New("volume option type=bind needs device=, an absolute path of the host")
 	}
-	var rest []string
+	if _, err := vol.limits(); err != nil {
+		return err
+	}
 	for _, o := range strings.Split(options["o"], ",") {
 		name, value, _ := strings.Cut(o, "=")
 		switch {
@@ -56,11 +58,8 @@ func (vol *Volume) SetOptions(driver string, options map[string]string) error {
 				vol.GID = &n
 			}
 		case kind == "" && (name == "size" || name == "inodes"):
-			return fmt.Errorf("volume option o=%s is a quota, and project quotas are not supported; type=tmpfs has a size", o)
 		case kind == "":
 			return fmt.Errorf("volume option o=%s needs type= and device=", o)
-		default:
-			rest = append(rest, o)
 		}
 	}
 	return nil

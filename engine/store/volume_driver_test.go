@@ -17,7 +17,8 @@ func TestVolumeOptions(t *testing.T) {
 		{"nfs", "host:/dir", "addr=host,ro", "nfs host:/dir addr=host,ro"},
 		{"ext4", "/dev/sdb1", "uid=3,noatime", "ext4 /dev/sdb1 noatime"},
 		{"", "", "uid=3,gid=4", "none"},
-		{"", "/srv", "", "!needs type="}, {"bind", "srv", "", "!absolute"}, {"", "", "size=1g", "!quota"}, {"", "", "noatime", "!needs type="},
+		{"", "", "size=10m,inodes=100,uid=3", "none"},
+		{"", "/srv", "", "!needs type="}, {"bind", "srv", "", "!absolute"}, {"", "", "size=1x", "!no number"}, {"", "", "size=10m,inodes=0", "!no number"}, {"", "", "size=99999999999999t", "!no number"}, {"", "", "noatime", "!needs type="},
 		{"ext4", "/dev/x", "uid=x", "!not a number"},
 	} {
 		options := map[string]string{}

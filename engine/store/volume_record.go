@@ -114,8 +114,14 @@ func writeVolume(dir string, vol Volume, prepare func() error) error {
 	if err := atomicfile.Write(filepath.Join(dir, untouchedFile), nil, 0o644); err != nil {
 		return err
 	}
-	if err := os.Mkdir(vol.Path, 0o755); err != nil {
-		return err
+	l, err := vol.limits()
+	if err == nil && l != (limits{}) {
+		err = makeLimited(dir, vol, l)
+	} else if err == nil {
+		err = os.Mkdir(vol.Path, 0o755)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
 	}
 	return own(vol.Path, vol)
 }
@@ -162,6 +168,12 @@ func touch(dir string) error {
 		return nil
 	}
 	return err
+}
+
+// copies tells whether a new volume gets what the image has in its place.
+func (v Volume) copies() bool {
+	_, no := v.Options["nocopy"]
+	return !no
 }
 
 // withOwner gives a filled volume the owner that it was made for.
@@ -278,6 +290,10 @@ func removeVolume(root, name string, beside func(Volume) error) error {
 		defer lock.Close()
 		vol, _ = readVolume(filepath.Join(root, name))
 	}
+	var project uint32
+	if l, err := vol.limits(); err == nil && l != (limits{}) {
+		project, _ = projectOf(vol.Path)
+	}
 	if beside != nil {
 		if err := beside(vol); err != nil {
 			return fmt.Errorf("remove volume %q: %w", name, err)
@@ -293,7 +309,7 @@ func removeVolume(root, name string, beside func(Volume) error) error {
 	if err := os.RemoveAll(aside); err != nil {
 		return fmt.Errorf("remove volume %q: %w", name, err)
 	}
-	return atomicfile.SyncDir(root)
+	return errors.Join(unlimit(root, project), atomicfile.SyncDir(root))
 }
 
 // begunVolume tells whether a volume was begun and not finished: nothing is in its directory but what makeVolume and

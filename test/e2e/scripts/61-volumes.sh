@@ -76,8 +76,30 @@ assert_eq "bind" "$($B -v b:/d $IMAGE cat /d/file)" original
 berth volume create -o type=bind -o device=/srv/e2e-gone g >/dev/null
 assert_match "source gone" "$(must_fail $B -v g:/d $IMAGE true)" 'volume "g" of .*the host has no /srv/e2e-gone'
 test ! -e /srv/e2e-gone
-assert_match "quota" "$(must_fail berth volume create -o o=size=1g q)" 'project quotas are not supported'
 berth volume rm t b g >/dev/null
+berth volume create -o nocopy n >/dev/null
+assert_eq "kept empty" "$($B -v n:/etc $IMAGE sh -c 'ls /etc/passwd 2>/dev/null || echo empty')" empty
+berth volume rm n >/dev/null
+
+say "limits of volumes"
+assert_match "no quotas here" "$(must_fail berth volume create -o o=size=1m q)" 'of /var/lib/containers/storage/volumes .*(has no project quotas|only root)'
+assert_eq "nothing of it" "$(exit_code berth volume exists q)" 1
+if [ "${BERTH_HOST:-}" = vm ]; then # the others have no loop devices
+	truncate -s 64M "$tmp/disk"
+	mke2fs -q -t ext4 -O quota,project -E quotatype=prjquota "$tmp/disk"
+	modprobe -qa loop quota_v2 || true
+	mount -o loop,prjquota "$tmp/disk" /var/lib/containers/storage/volumes
+	berth volume create -o o=size=1m,inodes=20 q >/dev/null
+	berth volume create q2 >/dev/null
+	write='dd if=/dev/zero of=/d/x bs=64k count=32 2>&1; i=0; while [ $i -lt 30 ]; do touch /d/$i 2>/dev/null || break; i=$((i+1)); done; echo made $i'
+	limited=$($B -v q:/d $IMAGE sh -c "$write; rm /d/x; touch /d/more && echo again")
+	assert_match "limited" "$limited" 'quota exceeded'
+	assert_match "files" "$limited" 'made 1[0-9]'
+	assert_match "no limit" "$($B -v q2:/d $IMAGE sh -c "$write")" 'made 30'
+	berth volume rm q q2 >/dev/null
+	umount /var/lib/containers/storage/volumes
+	rm "$tmp/disk"
+fi
 
 say "a subpath does not lead out, whatever the container does meanwhile"
 berth volume create s >/dev/null

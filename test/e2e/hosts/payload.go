@@ -133,7 +133,7 @@ func (p payload) buildAgent(ctx context.Context) error {
 }
 
 func (p payload) buildTools(ctx context.Context) error {
-	return errors.Join(p.build(ctx, "./test/leakcheck"), p.build(ctx, "./test/faults"))
+	return errors.Join(p.build(ctx, "./test/leakcheck"), p.build(ctx, "./test/faults"), p.build(ctx, "./test/badlink"))
 }
 
 // build compiles a program that runs in the machine for the tests' sake. It is static, for the machine has its own libc,

@@ -1,6 +1,7 @@
 # hosts: nspawn
-# timeout: 8m
-# auto-update takes a new image, goes back from a bad one and leaves it alone then; pin holds on to a digest.
+# timeout: 15m
+# auto-update takes a new image, goes back from a bad one and leaves it alone then; pin holds on to a digest. Many units that want one
+# image fetch it once; a pull over a slow link that breaks outlives the start timeout. `make torture`: more units, a larger image.
 . "$BERTH_E2E/berth.sh"
 
 REPO=127.0.0.1:15081/app
@@ -100,3 +101,63 @@ say "the timer"
 systemctl start berth-auto-update.service
 assert_eq "its service" "$(property berth-auto-update.service Result)" success
 assert_match "the timer" "$(systemctl cat berth-auto-update.timer)" 'OnCalendar=daily'
+
+say "many units want one image"
+systemctl stop e2e81
+bring() { # bring NAME FILE makes the archive an image of the registry, and of nothing else
+	berth import -q --change "CMD $GOOD" "$2" localhost/e2e81:bring >/dev/null
+	berth push -q localhost/e2e81:bring 127.0.0.1:15081/"$1":1
+	berth rmi -fa >/dev/null
+}
+asked() { journalctl -b -u e2e-registry81 -o cat | grep -ac "^127.*\"GET /v2/many/$1/.* 200 " || true; }
+fetched() { [ "$(asked manifests) $(asked blobs)" = "$1" ]; }
+berth rmi -fa >/dev/null
+bring many "$tmp/root.tar"
+quadlet e2e81-many@.container <<F
+[Container]
+Image=127.0.0.1:15081/many:1
+Network=none
+[Service]
+TimeoutStartSec=5min
+F
+many=$(seq -f 'e2e81-many@%g' "$(rounds 8 50)")
+# shellcheck disable=SC2086 # each word is a unit
+systemctl start $many
+wait_for 20 fetched "1 2" # of the blobs one is the config
+assert_eq "units that run" "$(systemctl is-active $many | sort -u)" active
+berth pull -q 127.0.0.1:15081/many:1 >/dev/null
+wait_for 20 fetched "2 3" # the registry is asked once more for what is small, and that is seen
+# shellcheck disable=SC2086
+systemctl stop $many
+
+say "a slow link that breaks"
+limit=4 bytes=1200000 delay=200ms
+[ -z "${BERTH_TORTURE:-}" ] || limit=90 bytes=14000000 delay=1s
+head -c $bytes /dev/urandom >"$tmp/noise"
+tar -C "$tmp" -cf "$tmp/noise.tar" noise
+bring slow "$tmp/noise.tar"
+printf '[[registry]]\nlocation = "127.0.0.1:15084"\ninsecure = true\n' >>/etc/containers/registries.conf.d/e2e81.conf
+systemd-run --quiet --unit=e2e-link81 --service-type=exec /usr/libexec/berth-test/badlink -rate 200000 -resets 5 127.0.0.1:15084 127.0.0.1:15081
+defer systemctl stop e2e-link81
+quadlet e2e81-slow.image <<F
+[Image]
+Image=127.0.0.1:15084/slow:1
+Retry=50
+RetryDelay=$delay
+[Service]
+TimeoutStartSec=$limit
+F
+mkdir -p /run/systemd/system/e2e81-slow-image.service.d
+printf '[Service]\nNotifyAccess=none\n' >/run/systemd/system/e2e81-slow-image.service.d/deaf.conf
+defer rm -rf /run/systemd/system/e2e81-slow-image.service.d
+systemctl daemon-reload
+must_fail systemctl start e2e81-slow-image >/dev/null
+assert_eq "when systemd does not hear of the progress" "$(property e2e81-slow-image Result)" timeout
+rm -r /run/systemd/system/e2e81-slow-image.service.d "$(podman info --format '{{.Store.GraphRoot}}')/berth-partial"
+systemctl daemon-reload
+begin=$EPOCHREALTIME
+systemctl start e2e81-slow-image
+ms=$(took "$begin")
+say "$ms ms"
+[ "$ms" -gt ${limit}000 ] || die "the pull took $ms ms, which shows nothing"
+berth image exists 127.0.0.1:15084/slow:1

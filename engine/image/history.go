@@ -15,7 +15,7 @@ import (
 type Step struct {
 	ID        string     `json:"id"` // of the image whose top layer this step made; empty when there is none
 	Created   *time.Time `json:"created"`
-	CreatedBy string     `json:"createdBy"`
+	CreatedBy string     `json:"CreatedBy"`
 	Size      int64      `json:"size"` // bytes of the layer as unpacked
 	Comment   string     `json:"comment"`
 	Tags      []string   `json:"tags,omitempty"`

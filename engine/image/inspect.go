@@ -92,6 +92,12 @@ func details(img *storage.Image, m imgspecv1.Manifest, c config) Details {
 		RootFS: RootFS{Type: c.RootFS.Type, Layers: []string{}}, Labels: c.Config.Labels,
 		Annotations: m.Annotations, ManifestType: m.MediaType, History: c.History, NamesHistory: img.NamesHistory,
 	}
+	if d.Annotations == nil {
+		d.Annotations = map[string]string{}
+	}
+	if n := len(c.History); d.Comment == "" && n > 0 {
+		d.Comment = c.History[n-1].Comment
+	}
 	if d.ManifestType == "" { // OCI leaves it out where the registry says it in a header
 		d.ManifestType = imgspecv1.MediaTypeImageManifest
 	}
@@ -117,6 +123,9 @@ func (im *Images) graphDriver(img *storage.Image) (GraphDriver, error) {
 	}
 	if g.Data, err = driver.Metadata(img.TopLayer); err != nil {
 		return g, fmt.Errorf("layer of image %s: %w", img.ID[:12], err)
+	}
+	if mounted, err := im.store.Mounted(img.TopLayer); err == nil && mounted == 0 {
+		delete(g.Data, "MergedDir") // where it would be, if it were
 	}
 	return g, nil
 }

@@ -51,7 +51,7 @@ func (c call) printMounts() error {
 		if len(m.Repositories) > 0 {
 			name = m.Repositories[0]
 		}
-		fmt.Fprintln(c.Out, name, m.Path)
+		fmt.Fprintf(c.Out, "%s  %s\n", name, m.Path)
 	}
 	return nil
 }

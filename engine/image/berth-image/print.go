@@ -32,7 +32,8 @@ type row struct {
 	ID, Id, Repository, Tag, Digest string
 	Size, CreatedSince, CreatedAt   string
 	Created, CreatedTime            string
-	VirtualSize                     int64
+	VirtualSize, SharedSize         int64
+	ParentId, Arch, Os              string
 	History                         string
 	Names, RepoTags, RepoDigests    []string
 	Labels                          map[string]string
@@ -76,13 +77,13 @@ func rows(all []image.Summary, full bool) []row {
 	for _, s := range all {
 		r := row{
 			Digest: s.Digest, Names: s.Names, RepoTags: s.Names, RepoDigests: s.Digests, Labels: s.Labels, Containers: s.Containers,
-			Size: sizeOf(s.Size), History: strings.Join(s.History, ", "), VirtualSize: s.Size, CreatedAt: s.Created.UTC().Format("2006-01-02 15:04:05 -0700 MST"),
+			Size: sizeOf(s.Size), History: orNone(strings.Join(s.History, ", ")), Arch: s.Arch, Os: s.OS, VirtualSize: s.Size, CreatedAt: s.Created.UTC().Format("2006-01-02 15:04:05 -0700 MST"),
 			CreatedSince: units.HumanDuration(time.Since(s.Created)) + " ago",
 			Dangling:     s.Dangling, IsDangling: s.Dangling, ReadOnly: s.ReadOnly, IsReadOnly: s.ReadOnly,
 			created: s.Created, size: s.Size, Repository: none, Tag: none,
 		}
 		r.ID = shortID(s.ID, full)
-		r.Id, r.Created, r.CreatedTime = r.ID, r.CreatedSince, r.CreatedAt
+		r.Id, r.Created, r.CreatedTime = s.ID, r.CreatedSince, r.CreatedAt
 		if len(s.Names) == 0 {
 			rows = append(rows, r)
 		}
@@ -92,6 +93,13 @@ func rows(all []image.Summary, full bool) []row {
 		}
 	}
 	return rows
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return none
+	}
+	return s
 }
 
 // sizeOf is a size as Podman lists it: 2.18 MB.
@@ -241,7 +249,7 @@ func jsonList(all []image.Summary) []jsonImage {
 		list = append(list, jsonImage{
 			ID: s.ID, RepoTags: s.Names, RepoDigests: s.Digests, Size: s.Size, VirtualSize: s.Size, Labels: s.Labels, Containers: s.Containers,
 			ReadOnly: s.ReadOnly, Dangling: s.Dangling, Arch: s.Arch, Os: s.OS, Digest: s.Digest, History: s.History, Names: s.Names,
-			Created: s.Created.Unix(), CreatedAt: s.Created,
+			Created: s.Created.Unix(), CreatedAt: s.Created.Truncate(time.Second), // jq's fromdate takes no more
 		})
 	}
 	return list

@@ -180,12 +180,32 @@ func runSearch(ctx context.Context, c call) error {
 		}
 		rows = append(rows, f)
 	}
-	if f := c.flags.text("format"); f == "json" {
+	if f := c.flags.text("format"); f == "json" && c.flags.yes("list-tags") {
+		return printJSON(c.Out, tagsOf(list))
+	} else if f == "json" {
 		return printJSON(c.Out, list)
 	} else if f != "" {
 		format = f
 	}
 	return printRows(c.Out, format, rows, image.Found{}, false)
+}
+
+// A tagged repository is what --list-tags shows as JSON.
+type tagged struct {
+	Name string
+	Tags []string
+}
+
+func tagsOf(list []image.Found) []tagged {
+	all := []tagged{}
+	for _, f := range list {
+		if n := len(all); n == 0 || all[n-1].Name != f.Name {
+			all = append(all, tagged{Name: f.Name})
+		}
+		last := &all[len(all)-1]
+		last.Tags = append(last.Tags, f.Tag)
+	}
+	return all
 }
 
 func runRemoteDigest(ctx context.Context, c call) error {

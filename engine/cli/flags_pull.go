@@ -8,7 +8,7 @@ var pullFlags = []runFlag{
 	{"authfile", "", "FILE", "credentials of registries", text(func(c *spec.Container) *string { return &c.AuthFile })},
 	{"cert-dir", "", "DIR", "certificates for registries", text(func(c *spec.Container) *string { return &c.CertDir })},
 	{"creds", "", "USER:PASSWORD", "credentials for this pull; others see the words of a command, so --authfile is better", text(func(c *spec.Container) *string { return &c.Creds })},
-	{"decryption-key", "", "KEY", "key of an encrypted image; such images are refused", list(func(c *spec.Container) *[]string { return &c.DecryptionKeys })},
+	{"decryption-key", "", "FILE[:PASSWORD]", "private key that opens an encrypted image", list(func(c *spec.Container) *[]string { return &c.DecryptionKeys })},
 	{"disable-content-trust", "", "", "of Docker: no effect", ignored},
 	{"os", "", "OS", "fetch the image for another operating system", text(func(c *spec.Container) *string { return &c.OS })},
 	{"platform", "", "OS/ARCH[/VARIANT]", "fetch the image for another platform", text(func(c *spec.Container) *string { return &c.Platform })},

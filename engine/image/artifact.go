@@ -88,6 +88,9 @@ func (im *Images) PullArtifact(ctx context.Context, s string, o PullOptions) (st
 	if err != nil {
 		return "", err
 	}
+	if o.keys, err = readKeys(o.DecryptionKeys); err != nil {
+		return "", fmt.Errorf("pull artifact %s: %w", s, err)
+	}
 	release, err := im.alone(ctx, "artifact "+n.String())
 	if err != nil {
 		return "", err
@@ -131,7 +134,8 @@ func (im *Images) fetchArtifact(ctx context.Context, ref types.ImageReference, n
 	defer trust.Destroy()
 	events, stop := im.count(n.String(), m)
 	raw, err := copy.Image(ctx, trust, to, verified{ref, src}, &copy.Options{
-		SourceCtx: sys, DestinationCtx: sys, PreserveDigests: true, RemoveSignatures: true, Progress: events, ProgressInterval: reportEvery,
+		SourceCtx: sys, DestinationCtx: sys, PreserveDigests: src.keys == nil, RemoveSignatures: true, Progress: events, ProgressInterval: reportEvery,
+		OciDecryptConfig: src.keys,
 	})
 	stop()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	encconfig "github.com/containers/ocicrypt/config"
 	"go.podman.io/image/v5/copy"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/signature"
@@ -26,8 +27,9 @@ type job struct {
 	sys     *types.SystemContext
 	name    name.Name // the full name it is to have; when it is zero the image is stored under id and no name
 	id      string
-	checked bool   // src gives nothing but what the signature policy has allowed
-	meter   *meter // counts what comes over the network; nil when nothing does
+	keys    *encconfig.DecryptConfig // for layers that are encrypted; nil when none is
+	checked bool                     // src gives nothing but what the signature policy has allowed
+	meter   *meter                   // counts what comes over the network; nil when nothing does
 }
 
 // copyIn stores an image and returns its ID. On an error no image has been stored, but layers may have been: load sweeps
@@ -53,6 +55,8 @@ func (im *Images) copyIn(ctx context.Context, j job) (string, error) {
 		SourceCtx: j.sys, DestinationCtx: j.sys,
 		Progress: events, ProgressInterval: reportEvery,
 		ReportResolvedReference: &stored,
+		// What is decrypted has another manifest, of which no signature tells. Those of the encrypted one were asked for before.
+		OciDecryptConfig: j.keys, RemoveSignatures: j.keys != nil,
 	})
 	stop()
 	if err != nil {
@@ -78,8 +82,15 @@ func (im *Images) copyRemote(ctx context.Context, ref types.ImageReference, n na
 	defer func() { err = errors.Join(err, src.Close()) }()
 	m := &meter{}
 	src.arrived = m.add
-	id, err = im.copyIn(ctx, job{src: verified{ref, src}, sys: sys, name: n, checked: true, meter: m})
-	if err == nil && src.extra {
+	j := job{src: verified{ref, src}, sys: sys, name: n, checked: true, meter: m, keys: src.keys}
+	if src.keys != nil && n.Digest != "" { // which is not the digest of what comes out: the library wants no name then
+		j.name, j.id = name.Name{}, src.id
+	}
+	id, err = im.copyIn(ctx, j)
+	if err == nil && j.id != "" {
+		err = im.store.AddNames(id, []string{n.String()})
+	}
+	if err == nil && src.extra && src.keys == nil {
 		id, err = im.copyIn(ctx, job{src: ref, sys: sys, name: n})
 	}
 	if err == nil || damaged(err) { // what was damaged on its way is not taken up again

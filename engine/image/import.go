@@ -59,7 +59,7 @@ func (im *Images) Import(ctx context.Context, source string, r io.Reader, o Impo
 		return "", err
 	}
 	sys := im.sys
-	img, chain, err := im.preflight(ctx, ref, &sys)
+	ready, err := im.preflight(ctx, ref, &sys, nil)
 	if err != nil {
 		return "", err
 	}
@@ -67,9 +67,9 @@ func (im *Images) Import(ctx context.Context, source string, r io.Reader, o Impo
 	if err != nil {
 		return "", err
 	}
-	id, err = im.copyIn(ctx, job{src: ref, sys: &sys, name: first(names), id: img, checked: true}) // the user's own file
+	id, err = im.copyIn(ctx, job{src: ref, sys: &sys, name: first(names), id: ready.id, checked: true}) // the user's own file
 	if err != nil {
-		im.sweep(chain, before)
+		im.sweep(ready.chain, before)
 	}
 	return id, err
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	encconfig "github.com/containers/ocicrypt/config"
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/types"
 
@@ -48,7 +49,7 @@ func (im *Images) LoadStream(ctx context.Context, r io.Reader, what string) ([]L
 func (im *Images) loadAll(ctx context.Context, b *bundle, what string) (loaded []Loaded, err error) {
 	for _, s := range b.sources {
 		var l Loaded
-		if l, err = im.loadOne(ctx, s, &im.sys); err != nil {
+		if l, err = im.loadOne(ctx, s, &im.sys, nil); err != nil {
 			break
 		}
 		loaded = append(loaded, l)
@@ -60,12 +61,12 @@ func (im *Images) loadAll(ctx context.Context, b *bundle, what string) (loaded [
 }
 
 // loadOne stores one image. What can be checked without unpacking a layer is checked before the first one is stored.
-func (im *Images) loadOne(ctx context.Context, s source, sys *types.SystemContext) (Loaded, error) {
+func (im *Images) loadOne(ctx context.Context, s source, sys *types.SystemContext, keys *encconfig.DecryptConfig) (Loaded, error) {
 	names, err := storeNames(s.names)
 	if err != nil {
 		return Loaded{}, err
 	}
-	id, chain, err := im.preflight(ctx, s.ref, sys)
+	ready, err := im.preflight(ctx, s.ref, sys, keys)
 	if err != nil {
 		return Loaded{}, err
 	}
@@ -73,9 +74,9 @@ func (im *Images) loadOne(ctx context.Context, s source, sys *types.SystemContex
 	if err != nil {
 		return Loaded{}, err
 	}
-	id, err = im.copyIn(ctx, job{src: s.ref, sys: sys, name: first(names), id: id})
+	id, err := im.copyIn(ctx, job{src: s.ref, sys: sys, name: first(names), id: ready.id, keys: ready.keys})
 	if err != nil {
-		im.sweep(chain, before)
+		im.sweep(ready.chain, before)
 		return Loaded{}, err
 	}
 	if len(names) > 1 {
@@ -86,22 +87,32 @@ func (im *Images) loadOne(ctx context.Context, s source, sys *types.SystemContex
 	return Loaded{ID: id, Names: texts(names)}, nil
 }
 
-// preflight reads manifest and config, whose digests are checked on the way, and returns the image's ID and the IDs that
-// the store gives its layers, the lowest first.
-func (im *Images) preflight(ctx context.Context, ref types.ImageReference, sys *types.SystemContext) (id string, chain []string, err error) {
+// readied is what is known of an image before a layer of it is read.
+type readied struct {
+	id    string
+	chain []string                 // IDs that the store gives its layers, the lowest first
+	keys  *encconfig.DecryptConfig // nil when no layer is encrypted
+}
+
+// preflight reads manifest and config, whose digests are checked on the way.
+func (im *Images) preflight(ctx context.Context, ref types.ImageReference, sys *types.SystemContext, keys *encconfig.DecryptConfig) (readied, error) {
 	img, err := ref.NewImage(ctx, sys)
 	if err != nil {
-		return "", nil, err
+		return readied{}, err
 	}
 	defer img.Close()
 	config, err := img.OCIConfig(ctx)
 	if err != nil {
-		return "", nil, err
+		return readied{}, err
 	}
 	if n := len(config.RootFS.DiffIDs); n > maxLayers {
-		return "", nil, fmt.Errorf("the image has %d layers, at most %d can be stacked", n, maxLayers)
+		return readied{}, fmt.Errorf("the image has %d layers, at most %d can be stacked", n, maxLayers)
 	}
-	return img.ConfigInfo().Digest.Encoded(), chainIDs(config.RootFS.DiffIDs), nil
+	encrypted, err := unlock(img.LayerInfos(), keys)
+	if !encrypted {
+		keys = nil
+	}
+	return readied{img.ConfigInfo().Digest.Encoded(), chainIDs(config.RootFS.DiffIDs), keys}, err
 }
 
 // chainIDs are the names of layers in containers/storage: the first is called after its own content, each further one

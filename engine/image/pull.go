@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	encconfig "github.com/containers/ocicrypt/config"
 	"go.podman.io/image/v5/docker"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/types"
@@ -42,21 +43,26 @@ type PullOptions struct {
 	TLSVerify         *bool // nil: registries.conf decides
 	Retry             int   // further tries after the first
 	RetryDelay        time.Duration
+	DecryptionKeys    []string // FILE or FILE:PASSWORD
 
-	stall time.Duration // how long a link may be quiet; 0 is stallAfter
+	keys  *encconfig.DecryptConfig // what was read from them
+	stall time.Duration            // how long a link may be quiet; 0 is stallAfter
 }
 
 // Pull stores the images that s means and returns their IDs: a name on a registry, a short name, or
 // docker-archive:PATH, oci-archive:PATH, oci:DIR, dir:DIR with :NAME or :@NUMBER to pick one image, or
 // containers-storage:NAME for what is in the store.
-func (im *Images) Pull(ctx context.Context, s string, o PullOptions) ([]string, error) {
+func (im *Images) Pull(ctx context.Context, s string, o PullOptions) (ids []string, err error) {
 	sys := im.pullContext(o)
+	if o.keys, err = readKeys(o.DecryptionKeys); err != nil {
+		return nil, fmt.Errorf("pull %s: %w", s, err)
+	}
 	transport, rest := splitTransport(s)
 	switch transport {
 	case "containers-storage":
 		return im.pullLocal(rest)
 	case "docker-archive", "oci-archive", "oci", "dir":
-		return im.pullFile(ctx, s, rest, sys)
+		return im.pullFile(ctx, s, sys, o.keys)
 	}
 	if o.AllTags {
 		return im.pullTags(ctx, rest, sys, o)
@@ -104,7 +110,8 @@ func (im *Images) pullLocal(s string) ([]string, error) {
 	return []string{img.ID}, nil
 }
 
-func (im *Images) pullFile(ctx context.Context, asked, rest string, sys *types.SystemContext) ([]string, error) {
+func (im *Images) pullFile(ctx context.Context, asked string, sys *types.SystemContext, keys *encconfig.DecryptConfig) ([]string, error) {
+	_, rest := splitTransport(asked)
 	file, which, _ := strings.Cut(rest, ":")
 	b, err := im.open(ctx, file)
 	if err == nil {
@@ -118,7 +125,7 @@ func (im *Images) pullFile(ctx context.Context, asked, rest string, sys *types.S
 	}
 	var ids []string
 	for _, s := range b.sources {
-		l, err := im.loadOne(ctx, s, sys)
+		l, err := im.loadOne(ctx, s, sys, keys)
 		if err != nil {
 			return ids, fmt.Errorf("pull %s: %w", asked, explain(errors.Join(err, b.Close())))
 		}

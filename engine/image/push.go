@@ -46,6 +46,8 @@ type PushOptions struct {
 	All              bool   // of a list, all images and not only this machine's
 	Retry            int
 	RetryDelay       time.Duration
+	EncryptionKeys   []string // jwe:FILE and the like: whose keys open what is written
+	EncryptLayers    []int    // which; all when it is empty
 }
 
 // Registry says how to talk to a registry.
@@ -76,6 +78,9 @@ func (im *Images) Push(ctx context.Context, s, dest string, o PushOptions) (dige
 		return "", err
 	}
 	if _, err := im.readList(img.ID); !errors.Is(err, ErrNotList) {
+		if len(o.EncryptionKeys) > 0 {
+			return "", fmt.Errorf("push %s: it is a list: --encryption-key is for single images", s)
+		}
 		return im.PushList(ctx, s, dest, ListPushOptions{PushOptions: o})
 	}
 	to, err := pushDestination(dest, full, img)
@@ -161,11 +166,12 @@ func (o PushOptions) copyOptions(sys *types.SystemContext) (*copy.Options, error
 		sys.CompressionFormat = &algorithm
 	}
 	sys.CompressionLevel, sys.DirForceCompress = o.Level, o.CompressDir
-	return &copy.Options{
+	options := &copy.Options{
 		SourceCtx: sys, DestinationCtx: sys, ForceManifestMIMEType: mime, RemoveSignatures: o.RemoveSignatures, ForceCompressionFormat: o.ForceCompression,
 		SignBySigstorePrivateKeyFile: o.SigstoreKey, SignSigstorePrivateKeyPassphrase: o.Passphrase,
 		ProgressInterval: reportEvery,
-	}, nil
+	}
+	return options, o.encrypt(options)
 }
 
 // copyOut writes an image of the store, again while the failure is one that may pass, and returns its manifest.

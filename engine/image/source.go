@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	encconfig "github.com/containers/ocicrypt/config"
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/image"
 	"go.podman.io/image/v5/manifest"
@@ -29,7 +30,9 @@ type remote struct {
 	raw      []byte         // the manifest that was checked
 	mime     string
 	layers   []types.BlobInfo
-	extra    bool // there are signatures of a kind that only the library's own source can hand on
+	id       string                   // that the image will have
+	keys     *encconfig.DecryptConfig // for layers that are encrypted; nil when none is
+	extra    bool                     // there are signatures of a kind that only the library's own source can hand on
 
 	mu    sync.Mutex
 	taken []string // files that were read from or written to
@@ -103,6 +106,13 @@ func (r *remote) read(ctx context.Context, sys *types.SystemContext, chosen *ima
 	r.layers = img.LayerInfos()
 	if n := len(r.layers); n > maxLayers {
 		return fmt.Errorf("the image has %d layers, at most %d can be stacked", n, maxLayers)
+	}
+	encrypted, err := unlock(r.layers, r.retry.keys)
+	if err != nil {
+		return err
+	}
+	if encrypted {
+		r.keys, r.id = r.retry.keys, img.ConfigInfo().Digest.Encoded()
 	}
 	all, err := chosen.UntrustedSignatures(ctx)
 	if err != nil {

@@ -101,6 +101,7 @@ func TestKeeperIsSmall(t *testing.T) {
 var homes = map[string][]string{
 	"go.podman.io/storage":           {"engine/store", "engine/image"},
 	"go.podman.io/image":             {"engine/image"},
+	"github.com/containers/ocicrypt": {"engine/image"},
 	"go.podman.io/common":            {},
 	"github.com/coreos/go-systemd":   {"engine/sd", "engine/keeper"},
 	"github.com/godbus/dbus":         {"engine/sd"},

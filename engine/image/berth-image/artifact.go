@@ -20,7 +20,7 @@ func runArtifactPull(ctx context.Context, c call) error {
 	}
 	d, err := c.images.PullArtifact(ctx, c.args[0], image.PullOptions{
 		AuthFile: r.AuthFile, CertDir: r.CertDir, User: r.User, Password: r.Password, TLSVerify: r.TLSVerify,
-		Retry: c.flags.number("retry"), RetryDelay: c.flags.duration("retry-delay"),
+		Retry: c.flags.number("retry"), RetryDelay: c.flags.duration("retry-delay"), DecryptionKeys: c.flags.texts("decryption-key"),
 	})
 	c.watch.end()
 	if err != nil {

@@ -158,7 +158,7 @@ func TestUsageErrors(t *testing.T) {
 		"pull --platform=a/b --os=c x": "give one or the others",
 		"pull --creds=:x x":            "user name",
 		"pull --creds=me x":            "no terminal",
-		"pull --decryption-key=k x":    "encrypted images are not supported",
+		"pull --decryption-key=k:pw x": "pull x: --decryption-key k: open k: no such file",
 		"pull --retry-delay=soon x":    "is not a time",
 		"pull Web":                     "lower case",
 		"pull web":                     "names none to search",

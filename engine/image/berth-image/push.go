@@ -54,6 +54,10 @@ func pushOptions(c call) (image.PushOptions, error) {
 	if err != nil {
 		return o, err
 	}
+	if o.EncryptLayers, err = image.LayerNumbers(f.texts("encrypt-layer")); err != nil {
+		return o, err
+	}
+	o.EncryptionKeys = f.texts("encryption-key")
 	if o.SigstoreKey != "" && o.SignBy != "" {
 		return o, errors.New("--sign-by and --sign-by-sigstore-private-key cannot be given together: sign once more with image sign")
 	}

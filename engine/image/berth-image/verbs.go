@@ -39,7 +39,7 @@ func pullOptions(c call) (image.PullOptions, error) {
 	o := image.PullOptions{
 		OS: f.text("os"), Arch: f.text("arch"), Variant: f.text("variant"),
 		AllTags: f.yes("all-tags"), AuthFile: f.text("authfile"), CertDir: f.text("cert-dir"),
-		TLSVerify: f.tristate("tls-verify"), Retry: f.number("retry"), RetryDelay: f.duration("retry-delay"),
+		TLSVerify: f.tristate("tls-verify"), Retry: f.number("retry"), RetryDelay: f.duration("retry-delay"), DecryptionKeys: f.texts("decryption-key"),
 	}
 	switch o.Policy = image.Policy(f.text("policy")); o.Policy {
 	case image.Always, image.Missing, image.Newer, image.Never:

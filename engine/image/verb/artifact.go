@@ -35,7 +35,7 @@ func artifactVerbs() []Verb {
 		{Name: "artifact pull", Args: "ARTIFACT", Min: 1, Max: 1,
 			Doc: "Fetch an artifact from a registry and print the digest of its manifest.",
 			Flags: append(registryFlags(), []Flag{
-				{Name: "decryption-key", Kind: Unoffered, Value: "KEY", Doc: "encrypted artifacts are not supported"},
+				decryptionKey(),
 				{Name: "quiet", Short: "q", Kind: Bool, Doc: "no progress"},
 				{Name: "retry", Kind: Int, Value: "N", Default: "3", Doc: "how often to try again when the link or the registry fails"},
 				{Name: "retry-delay", Kind: Duration, Value: "TIME", Doc: "wait this long between tries"},

@@ -93,7 +93,7 @@ func imageVerbs() []Verb {
 			}},
 		{Name: "push", Aliases: []string{"image push"}, Args: "IMAGE [DESTINATION]", Min: 1, Max: 2,
 			Doc:   "Write an image to a registry, or to docker-archive:, oci-archive:, oci: or dir: with a path.",
-			Flags: pushFlags()},
+			Flags: append(pushFlags(), encryptionFlags()...)},
 		{Name: "save", Aliases: []string{"image save"}, Args: "IMAGE…", Min: 1, Max: -1,
 			Doc:   "Write images into an archive or a directory, which load reads again.",
 			Flags: saveFlags()},
@@ -210,13 +210,24 @@ func pushFlags() []Flag {
 		{Name: "compression-level", Kind: Int, Value: "N", Doc: "how hard to compress: 1 to 9 for gzip, 1 to 20 for zstd"},
 		{Name: "digestfile", Kind: String, Value: "FILE", Doc: "write the digest of the manifest that the registry has into this file"},
 		{Name: "disable-content-trust", Kind: Bool, Doc: "accepted, as Docker has it: policy.json decides"},
-		{Name: "encrypt-layer", Kind: Unoffered, Value: "N", Doc: "encrypted images are not supported"},
-		{Name: "encryption-key", Kind: Unoffered, Value: "KEY", Doc: "encrypted images are not supported"},
 		{Name: "force-compression", Kind: Bool, Doc: "compress layers anew that are compressed in another way"},
 		{Name: "format", Short: "f", Kind: String, Value: "oci|v2s2|v2s1", Doc: "type of the manifest; as the image has it when not given"},
 		{Name: "quiet", Short: "q", Kind: Bool, Doc: "print nothing"},
 		{Name: "remove-signatures", Kind: Bool, Doc: "leave the signatures of the image out"},
 	}, againFlags(), signFlags())
+}
+
+// encryptionFlags are about single images.
+func encryptionFlags() []Flag {
+	return []Flag{
+		{Name: "encrypt-layer", Kind: Strings, Value: "N[,N…]", Doc: "encrypt only these layers: 0 is the lowest, -1 the highest"},
+		{Name: "encryption-key", Kind: Strings, Value: "WAY:KEY", Doc: "encrypt the layers for the owner of this key: jwe:FILE with a public key, pkcs7:FILE with a certificate, pgp:USER, pkcs11:FILE or provider:NAME; with several, each of them opens the image"},
+	}
+}
+
+// decryptionKey is one of the verbs that fetch.
+func decryptionKey() Flag {
+	return Flag{Name: "decryption-key", Kind: Strings, Value: "FILE[:PASSWORD]", Doc: "private key that opens encrypted layers; file=FILE in the place of the password reads it from there, so that nobody sees it among the words of a command"}
 }
 
 // againFlags say how often a registry is tried.
@@ -292,7 +303,7 @@ func pullFlags() []Flag {
 		{Name: "authfile", Kind: String, Value: "FILE", Doc: "credentials file, instead of auth.json and of $REGISTRY_AUTH_FILE"},
 		{Name: "cert-dir", Kind: String, Value: "DIR", Doc: "directory with *.crt, *.cert and *.key for the registry"},
 		{Name: "creds", Kind: String, Value: "USER:PASSWORD", Doc: "credentials for this pull; the password is asked for on a terminal when it is left out"},
-		{Name: "decryption-key", Kind: Unoffered, Value: "KEY", Doc: "encrypted images are not supported: decrypt the image when it is copied to your registry"},
+		decryptionKey(),
 		{Name: "disable-content-trust", Kind: Bool, Doc: "accepted, as Docker has it: policy.json decides"},
 		{Name: "os", Kind: String, Value: "OS", Doc: "take the image for this operating system"},
 		{Name: "platform", Kind: String, Value: "OS/ARCH[/VARIANT]", Doc: "the same in one flag"},

@@ -66,6 +66,30 @@ systemctl stop e2e80
 berth artifact rm -a >/dev/null
 berth rmi $REG/busybox:1 >/dev/null
 
+say "encrypted layers"
+for k in mine other; do
+	openssl genrsa -aes256 -traditional -passout pass:sesame80 -out "$tmp/$k.pem" 2048 2>/dev/null
+	openssl rsa -in "$tmp/$k.pem" -passin pass:sesame80 -pubout -out "$tmp/$k.pub" 2>/dev/null
+done
+berth push -q --encryption-key "jwe:$tmp/mine.pub" $IMAGE $REG/sealed:berth
+podman push -q --encryption-key "jwe:$tmp/mine.pub" --encrypt-layer -1 $IMAGE $REG/sealed:podman
+quadlet e2e80-sealed.image <<F
+[Image]
+Image=$REG/sealed:podman
+AuthFile=$tmp/auth.json
+DecryptionKey=$tmp/other.pem:sesame80
+F
+must_fail systemctl start e2e80-sealed-image >/dev/null
+wait_journal 10 'no --decryption-key opens it' -u e2e80-sealed-image
+sed -i "s/other.pem/mine.pem/" /etc/containers/systemd/e2e80-sealed.image
+systemctl daemon-reload
+systemctl start e2e80-sealed-image
+berth rmi $REG/sealed:podman >/dev/null
+assert_match "without a key" "$(must_fail berth run --rm --network none $REG/sealed:podman true)" 'give the key with --decryption-key'
+assert_eq "podman's" "$(berth run --rm --network none --decryption-key "$tmp/mine.pem:sesame80" $REG/sealed:podman echo works)" works
+podman pull -q --decryption-key "$tmp/mine.pem:sesame80" $REG/sealed:berth >/dev/null
+berth rmi $REG/sealed:berth $REG/sealed:podman >/dev/null
+
 say "save, import, history"
 berth save -q --format oci-archive -o "$tmp/saved.tar" $IMAGE
 berth rmi -f $IMAGE >/dev/null
@@ -151,10 +175,11 @@ berth manifest annotate --index --subject $IMAGE localhost/ours:1 >/dev/null
 podman manifest add "${file[@]}" localhost/theirs:1 "$tmp/a.txt" "$tmp/arch" >/dev/null
 podman manifest add --artifact --artifact-exclude-titles localhost/theirs:1 "$tmp/a.txt" >/dev/null
 podman manifest annotate --index --subject $IMAGE localhost/theirs:1 >/dev/null
-artifacts() { jq -cS '[.subject, (.manifests[] | select(.artifactType))]'; }
+sorted() { jq -cS '(.. | objects | select(has("files")).files) |= sort'; } # podman lists them in any order
+artifacts() { jq '[.subject, (.manifests[] | select(.artifactType))]' | sorted; }
 assert_eq "the same artifacts" "$(berth manifest inspect localhost/ours:1 | artifacts)" "$(podman manifest inspect localhost/theirs:1 | artifacts)"
 for list in ours theirs; do
-	assert_eq "artifacts in $list" "$(podman manifest inspect localhost/$list:1 | jq -cS .)" "$(berth manifest inspect localhost/$list:1 | jq -cS .)"
+	assert_eq "artifacts in $list" "$(podman manifest inspect localhost/$list:1 | sorted)" "$(berth manifest inspect localhost/$list:1 | sorted)"
 done
 podman manifest push -q localhost/ours:1 docker://$REG/files:1
 berth manifest push -q localhost/theirs:1 $REG/files:2

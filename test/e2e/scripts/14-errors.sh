@@ -115,6 +115,8 @@ PublishPort=18085:80
 F
 systemctl stop e2e-listener
 
+wait_for 60 has_property e2e-stuck ActiveState failed # it needs what is missing now to clear away
+
 say "a missing program"
 hide() { mount --bind /dev/null "$1" && defer umount "$1"; }
 for path in $(ls /usr/bin/crun /usr/sbin/runc /usr/bin/runc 2>/dev/null); do
@@ -164,7 +166,6 @@ assert_eq "whose name a container on the host's network has" "$(berth run --rm -
 assert_eq "a path below the working directory" "$(cd "$tmp" && berth run --rm --network none -v .:/d $IMAGE sh -c "test -e /d/wait_for && echo seen")" seen
 
 say "what has hung was given up, and works when netavark does"
-wait_for 60 has_property e2e-stuck ActiveState failed
 wait_journal 20 'netavark setup has not ended within 20s and was killed' -u e2e-stuck
 assert_eq "what it had begun" "$(berth ps -aq --filter name=e2e-stuck)" ""
 systemctl start e2e-stuck

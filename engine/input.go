@@ -192,7 +192,7 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 			return nil, err
 		}
 	}
-	own := []struct{ name, text string }{{"hostname", spec.HostName(s.ID, s.Container) + "\n"}, {"containerenv", ""}}
+	own := []struct{ name, text string }{{"hostname", spec.HostName(s.ID, s.Container) + "\n"}, {"containerenv", e.containerEnv(s)}}
 	for _, f := range own {
 		if err := createFile(filepath.Join(e.Dirs.Container(s.ID), f.name), f.text); err != nil {
 			return nil, err
@@ -313,6 +313,19 @@ func timezone(c spec.Container) ([]spec.Mount, error) {
 		return nil, fmt.Errorf("time zone %q is not known: the host has no %s", c.Timezone, file)
 	}
 	return []spec.Mount{{Source: file, Destination: "/etc/localtime", Options: []string{"bind", "rprivate", "ro", "nosuid", "noexec", "nodev"}}}, nil
+}
+
+// containerEnv is what programs in the container read about it in /run/.containerenv: that it is one, and, where nothing is
+// hidden from them anyway, which.
+func (e *Engine) containerEnv(s State) string {
+	if !s.Container.Privileged {
+		return ""
+	}
+	rootless := 0
+	if e.Host.Rootless {
+		rootless = 1
+	}
+	return fmt.Sprintf("engine=\"berth\"\nname=%q\nid=%q\nimage=%q\nimageid=%q\nrootless=%d\n", s.Name, s.ID, s.Image, s.ImageID, rootless)
 }
 
 func createFile(path, text string) error {

@@ -42,7 +42,7 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 	if s.Container.TTY && s.Container.Detach && !piped {
 		return nil, errors.New("a terminal in a unit needs the keeper of the manager whose unit it is")
 	}
-	if s.Log.Driver == spec.LogNone && !piped {
+	if s.Log.Driver == spec.LogNone && !piped && s.Container.Detach { // else the caller sees it
 		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		if err != nil {
 			return nil, err

@@ -138,12 +138,18 @@ func transient(args []string) bool {
 }
 
 // viaUnit tells whether a container that is to run in the foreground gets a unit all the same, which this berth attaches to: one
-// with a terminal, so that the detach keys can leave it running. Files that are handed on, and a group that was asked for, are
-// the caller's; without systemd there are no units.
+// with a terminal, so that the detach keys can leave it running, and one whose output is to be found again later. Files that are
+// handed on, and a group that was asked for, are the caller's; without systemd there are no units.
 func viaUnit(c spec.Container) bool {
 	files, err := spec.FileNumbers(c.ProcessFlags)
-	return c.TTY && !c.Detach && c.Cgroups == "" && err == nil && len(files) == 0 && os.Getenv("NOTIFY_SOCKET") == "" &&
+	return (c.TTY || keepsLog(c)) && !c.Detach && c.Cgroups == "" && err == nil && len(files) == 0 && os.Getenv("NOTIFY_SOCKET") == "" &&
 		!rootless.Inside() && sd.Reachable(rootless.Needed())
+}
+
+// keepsLog tells whether `logs` is to show what a container in the foreground has printed.
+func keepsLog(c spec.Container) bool {
+	log, err := spec.ParseLog(c, spec.LogFacts{})
+	return err == nil && (log.Driver == spec.LogK8sFile || log.Driver == spec.LogJournald && !c.Remove)
 }
 
 // runTransient asks systemd to run the same command line as a unit.
@@ -184,24 +190,13 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 		return err
 	}
 	start := func() error {
-		return unitTaken(name, sd.StartTransient(ctx, env.Run, sd.Transient{
+		return sd.StartTransient(ctx, env.Run, sd.Transient{
 			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 			Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon", "--detach"}, args...),
 			Stop:  []string{"rm", "-v", "-f", "-i", id}, Setenv: append(copied(c), engine.IDVariable+"="+id),
-		}))
+		})
 	}
 	return startOrConnect(ctx, env, c, id, start)
-}
-
-// unitTaken says of a unit that could not be made when it is that of a container which had the unit's name before.
-func unitTaken(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if s, findErr := findContainer(name); findErr == nil && s.Name != name && s.Running() {
-		return fmt.Errorf("the unit %s is that of container %q until that is started again: it had this name before", s.Unit, s.Name)
-	}
-	return err
 }
 
 // startOrConnect lets systemd start a container, and prints its ID or, when it is to be in the foreground, connects with it.

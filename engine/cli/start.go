@@ -70,7 +70,7 @@ func startsHere(args []string) bool {
 
 // connects tells whether start --attach lets a unit run the container, as run does (viaUnit).
 func connects(s engine.State) bool {
-	return s.Container.TTY && !rootless.Inside() && sd.Reachable(rootless.Needed())
+	return (s.Container.TTY || keepsLog(s.Container)) && !rootless.Inside() && sd.Reachable(rootless.Needed())
 }
 
 // startConnected attaches to the container, which it starts if need be.
@@ -208,7 +208,7 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 		Properties: properties, User: rootless.Needed(), Unit: s.Name, Program: selfPath(),
 		Start: []string{"start", s.ID}, Stop: []string{"stop", "-i", s.ID}, StopPost: cleanup, Setenv: copied(s.Container),
 	})
-	if err = unitTaken(s.Name, err); err == nil {
+	if err == nil {
 		return nil
 	}
 	// Why is in the container's record: the unit's own berth has written it there.

@@ -24,6 +24,8 @@ type Transient struct {
 	Setenv   []string // names of variables that the unit gets from the caller
 	// Properties are more properties, as NAME=VALUE.
 	Properties []string
+
+	prefixed bool // the unit's name is berth-UNIT
 }
 
 // Available says what is missing where no service manager runs (sd_booted(3)).
@@ -49,19 +51,35 @@ func (t Transient) start(ctx context.Context, run proc.Runner) error {
 			return nil
 		}
 		if !t.ending(ctx, run, err) {
+			if !t.prefixed && taken(err) { // a service of the machine's has the container's name
+				t.prefixed = true
+				continue
+			}
 			return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
 		}
 	}
 }
 
+// taken reports whether a unit could not be made because there is one with its name.
+func taken(err error) bool {
+	var exit *proc.ExitError
+	return errors.As(err, &exit) && strings.Contains(exit.Stderr, "already loaded")
+}
+
+func (t Transient) unit() string {
+	if t.prefixed {
+		return "berth-" + t.Unit + ".service"
+	}
+	return t.Unit + ".service"
+}
+
 // ending reports whether the unit could not be made because one of its name was about to end, and waits for that: its container
 // may be gone before it.
 func (t Transient) ending(ctx context.Context, run proc.Runner, err error) bool {
-	var exit *proc.ExitError
-	if !errors.As(err, &exit) || !strings.Contains(exit.Stderr, "already loaded") {
+	if !taken(err) {
 		return false
 	}
-	unit := t.Unit + ".service"
+	unit := t.unit()
 	state, err := property(ctx, run, t.User, unit, "ActiveState")
 	return err == nil && state == "deactivating" && Stop(ctx, run, t.User, unit) == nil
 }
@@ -73,7 +91,7 @@ func (t Transient) args() []string {
 	if t.StopPost != nil {
 		post = quote(append([]string{t.Program}, t.StopPost...))
 	}
-	args := []string{"--quiet", "--collect", "--unit=" + t.Unit + ".service", "--service-type=notify"}
+	args := []string{"--quiet", "--collect", "--unit=" + t.unit(), "--service-type=notify"}
 	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + post}, t.Properties...) {
 		args = append(args, "--property="+p)
 	}

@@ -75,8 +75,8 @@ func TestStartAfterAnother(t *testing.T) {
 	}{
 		{"nothing in the way", "", nil, "systemd-run", true},
 		{"it is ending", "deactivating", loaded, "systemd-run show stop systemd-run", true},
-		{"it runs", "active", loaded, "systemd-run show", false},
-		{"a unit file", "inactive", loaded, "systemd-run show", false},
+		{"another's runs", "active", loaded, "systemd-run show systemd-run(berth-a.service)", true},
+		{"another's unit file", "inactive", loaded, "systemd-run show systemd-run(berth-a.service)", true},
 		{"it fails itself", "deactivating", failed, "systemd-run", false},
 	} {
 		var calls []string
@@ -86,7 +86,11 @@ func TestStartAfterAnother(t *testing.T) {
 				calls = append(calls, c.Args[0])
 				return []byte(tt.state + "\n"), nil
 			}
-			calls = append(calls, filepath.Base(c.Path))
+			call := filepath.Base(c.Path)
+			if slices.Contains(c.Args, "--unit=berth-a.service") {
+				call += "(berth-a.service)"
+			}
+			calls = append(calls, call)
 			err := first
 			first = nil
 			return nil, err

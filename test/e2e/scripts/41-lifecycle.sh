@@ -57,6 +57,31 @@ life() {
 	b run --rm --replace --name e2e-life --network none $IMAGE true
 	assert_eq "all are gone" "$(b ps -a -q)" ""
 
+	say "in the foreground: seen, and found again"
+	code=0
+	b run --name e2e-life --network none $IMAGE sh -c 'echo one; echo two >&2; cat; exit 6' >"$tmp/seen" 2>&1 </dev/null || code=$?
+	assert_eq "what is seen" "$(sort "$tmp/seen" | paste -sd,) $code" "one,two 6"
+	rm "$tmp/seen"
+	found() { [ "$(b logs e2e-life 2>&1 | sort | paste -sd,)" = "${1:-one,two}" ]; }
+	wait_for 20 found
+	assert_eq "state" "$(state)" "Exited (6)"
+	assert_eq "a pipe through it" "$(seq 20000 | b run --replace -i --name e2e-life --network none $IMAGE cat | md5sum)" "$(seq 20000 | md5sum)"
+	b rm e2e-life >/dev/null
+	assert_eq "with a file for the log" "$(b run --rm --log-driver k8s-file --log-opt path=/tmp/e2e-front.log --network none $IMAGE echo seen)" seen
+	wait_for 20 grep -q seen /tmp/e2e-front.log
+	rm /tmp/e2e-front.log
+	assert_eq "with none" "$(b run --rm --log-driver none --network none $IMAGE echo seen)" seen
+
+	say "a service of the machine's has the container's name"
+	printf '[Service]\nExecStart=sleep 100000\n' | "${as[@]}" tee "$units/e2e-taken.service" >/dev/null
+	ctl daemon-reload
+	b run -d --name e2e-taken --network none $IMAGE sh -c "$IDLE" >/dev/null
+	assert_eq "its unit" "$(b inspect -f '{{.State.CgroupPath}}' e2e-taken | grep -o '[^/]*service/container$')" berth-e2e-taken.service/container
+	b rm -f e2e-taken >/dev/null
+	assert_eq "the other was left alone" "$(ctl is-active e2e-taken || true)" inactive
+	rm "$units/e2e-taken.service"
+	ctl daemon-reload
+
 	say "create, start -a, and a program that is not there"
 	b create --name e2e-life --network none $IMAGE sh -c 'echo out; exit 9' >/dev/null
 	assert_eq "state" "$(state)" Created
@@ -76,10 +101,12 @@ life() {
 	ctl reset-failed 2>/dev/null || true
 }
 
-as=() manager=
+as=() manager= units=/run/systemd/system
 life
-as=(as_tester) manager=--user
+as=(as_tester) manager=--user units=/home/tester/.config/systemd/user
+as_tester mkdir -p $units
 life
+as_tester rmdir $units
 as=() manager=
 
 say "--restart"

@@ -64,6 +64,7 @@ e2e-one,e2e-two,e2e-three command=sh
 F
 assert_eq "status lists those that do not run" "$(names --filter status=created)" e2e-three
 assert_eq "made long ago" "$(names -a --filter until=24h)" ""
+berth update --restart no e2e-three >/dev/null
 berth start -a e2e-three >/dev/null 2>&1 || true
 ended() { [ "$(names -a --filter exited=3)" = e2e-three ]; }
 wait_for 60 ended
@@ -100,7 +101,7 @@ assert_eq "configuration" "$(shown '{{index .Config.Labels "tier"}} {{.Config.Im
 assert_match "environment" "$(shown '{{json .Config.Env}}')" '"PATH=.*"HOSTNAME=|"HOSTNAME=.*"PATH='
 assert_match "layers" "$(shown '{{.GraphDriver.Data.UpperDir}}')" "/overlay/$(berth ps -q --no-trunc --filter name=one)/diff\$"
 assert_match "size" "$(berth inspect -s -f '{{.SizeRootFs}}' e2e-one)" '^[0-9]{6,}$'
-assert_eq "one that has ended" "$(berth inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}} {{.HostConfig.RestartPolicy.Name}}' e2e-three)" "exited 3 0 always"
+assert_eq "one that has ended" "$(berth inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}} {{.HostConfig.RestartPolicy.Name}}' e2e-three)" "exited 3 0 no"
 assert_match "one that has ended" "$(berth inspect -f '{{json .Config.Env}}' e2e-three)" '"PATH='
 assert_eq "health" "$(berth inspect e2e-two | jq -r '.[0] | .State.Health.Status + " " + (.Config.Healthcheck.Test | join(" "))')" "healthy CMD-SHELL true"
 assert_eq "the last" "$(berth inspect -l -f '{{.Name}}')" e2e-three

@@ -148,7 +148,8 @@ must_fail as_tester berth mount | grep -q 'needs root'
 b rename e2e-d e2e-new
 assert_eq "its name" "$(b ps --format json | jq -r '.[].Names[]')" e2e-new
 assert_eq "the old one" "$(exit_code b container exists e2e-d)" 0 # of its unit
-assert_match "the unit's name is not free" "$(must_fail b run -d --rm --name e2e-d --network none $IMAGE true)" 'e2e-d.service is that of container "e2e-new"'
+assert_match "the unit's name is not free" "$(b run -d --rm --name e2e-d --network none $IMAGE sh -c "$IDLE"; b inspect -f '{{.State.CgroupPath}}' e2e-d)" '/berth-e2e-d.service'
+b rm -f e2e-d >/dev/null
 assert_match "a name that is in use" "$(b create --name e2e-x $IMAGE true >/dev/null; must_fail b rename e2e-x e2e-new)" 'in use'
 b rename e2e-x e2e-y
 b create --name e2e-x $IMAGE true >/dev/null

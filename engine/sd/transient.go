@@ -84,14 +84,15 @@ func (t Transient) ending(ctx context.Context, run proc.Runner, err error) bool 
 	return err == nil && state == "deactivating" && Stop(ctx, run, t.User, unit) == nil
 }
 
-// args are the words of systemd-run(1).
+// args are the words of systemd-run(1). Without a description all words would be it, with the passwords that may be among
+// them, and go into the journal.
 func (t Transient) args() []string {
 	stop := quote(append([]string{t.Program}, t.Stop...))
 	post := stop
 	if t.StopPost != nil {
 		post = quote(append([]string{t.Program}, t.StopPost...))
 	}
-	args := []string{"--quiet", "--collect", "--unit=" + t.unit(), "--service-type=notify"}
+	args := []string{"--quiet", "--collect", "--unit=" + t.unit(), "--description=" + t.Unit + ", started by berth", "--service-type=notify"}
 	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + post}, t.Properties...) {
 		args = append(args, "--property="+p)
 	}
@@ -165,7 +166,7 @@ func ExecScope(s Scope) error {
 	if !Reachable(s.User) {
 		return nil
 	}
-	words := []string{"systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"}
+	words := []string{"systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--description=A command of berth"}
 	if s.User {
 		words = append(words, "--user")
 	}

@@ -13,7 +13,7 @@ import (
 func TestTransientArgs(t *testing.T) {
 	unit := Transient{Unit: "web", Program: "/usr/bin/berth", Start: []string{"run", "-d", "image", "sh", "-c", "echo $HOME ${A} 5%"}, Stop: []string{"rm", "-f", "web"}}
 	want := []string{
-		"--quiet", "--collect", "--unit=web.service", "--service-type=notify", "--property=NotifyAccess=all", "--property=Delegate=yes",
+		"--quiet", "--collect", "--unit=web.service", "--description=web, started by berth", "--service-type=notify", "--property=NotifyAccess=all", "--property=Delegate=yes",
 		"--property=KillMode=mixed", "--property=SyslogIdentifier=web", `--property=ExecStop="/usr/bin/berth" "rm" "-f" "web"`,
 		`--property=ExecStopPost=-"/usr/bin/berth" "rm" "-f" "web"`, "--same-dir", "--",
 		"/usr/bin/berth", "run", "-d", "image", "sh", "-c", "echo $$HOME $${A} 5%",

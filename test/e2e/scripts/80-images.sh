@@ -88,6 +88,9 @@ berth rmi $REG/sealed:podman >/dev/null
 assert_match "without a key" "$(must_fail berth run --rm --network none $REG/sealed:podman true)" 'give the key with --decryption-key'
 assert_eq "podman's" "$(berth run --rm --network none --decryption-key "$tmp/mine.pem:sesame80" $REG/sealed:podman echo works)" works
 podman pull -q --decryption-key "$tmp/mine.pem:sesame80" $REG/sealed:berth >/dev/null
+berth run -d --name e2e80-words --network none -e A=sesame80 $IMAGE sleep 1000 >/dev/null
+berth rm -f -t 0 e2e80-words >/dev/null
+assert_eq "messages with the password" "$(journalctl -b -o export | grep -a '^MESSAGE=' | grep -ac sesame80)" 0
 berth rmi $REG/sealed:berth $REG/sealed:podman >/dev/null
 
 say "save, import, history"

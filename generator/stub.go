@@ -67,14 +67,15 @@ func shortFinding(f units.Finding) string {
 	return f.String()
 }
 
-// noSpecifiers keeps systemd from expanding what a finding quotes, and takes out what would end the line.
+// noSpecifiers keeps systemd from expanding what a finding quotes, and takes out what would end the line, or be lost at its
+// end.
 func noSpecifiers(text string) string {
-	text = strings.Map(func(r rune) rune {
+	text = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(text, "\ufffd"))
+	}, strings.ToValidUTF8(text, "\ufffd")))
 	if strings.HasSuffix(text, `\`) {
 		text += "." // or the next line would be joined
 	}

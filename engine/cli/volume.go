@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/events"
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
@@ -272,35 +273,103 @@ func runVolumeLs(_ context.Context, env *Env, args []string) error {
 	})
 }
 
+type volumeRmOptions struct {
+	all, force bool
+	time       int
+}
+
+func (o *volumeRmOptions) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.all, "all", "a", false, "all volumes")
+	set.BoolVarP(&o.force, "force", "f", false, "remove the containers that have it first; one that is not there is no error")
+	set.IntVarP(&o.time, "time", "t", -1, "with --force: `SECONDS` that a container may take to end (default: its own)")
+}
+
 func volumeRmVerb() Verb {
+	var o volumeRmOptions
 	return Verb{
 		Name: "volume rm", Aliases: []string{"remove"}, Usage: "[OPTION…] NAME…", Summary: "remove volumes, and all that is in them",
-		Text:   "A volume that a container has is not removed: take the container away first.",
-		Flags:  func(set *pflag.FlagSet) { set.BoolP("force", "f", false, "a volume that is not there is no error") },
-		Userns: namespaceNeeded, Run: runVolumeRm,
+		Text: `A volume that a container has is not removed, but with --force.
+
+Exit status: 1 when there is no such volume, 2 when a container has it.`,
+		Flags: o.flags, Before: beforeVolumeRm, Userns: namespaceNeeded, Run: runVolumeRm,
 	}
 }
 
-func runVolumeRm(_ context.Context, env *Env, args []string) error {
+func parseVolumeRm(args []string) (o volumeRmOptions, names []string, err error) {
 	set := newFlagSet("rm")
-	force := set.BoolP("force", "f", false, "")
+	o.flags(set)
 	if err := set.Parse(args); err != nil {
-		return err
+		return o, nil, err
 	}
-	if set.NArg() == 0 {
-		return errors.New("no volume is named")
+	switch names = set.Args(); {
+	case o.all && len(names) > 0:
+		return o, nil, errors.New("--all takes no names")
+	case o.all:
+		list, err := volumes().List()
+		for _, v := range list {
+			names = append(names, v.Name)
+		}
+		return o, names, err
+	case len(names) == 0:
+		return o, nil, errors.New("no volume is named")
 	}
-	var errs []error
-	for _, name := range set.Args() {
-		if err := removeVolume(name); err != nil {
-			if !(*force && errors.Is(err, store.ErrNoVolume)) {
-				errs = append(errs, err)
-			}
+	return o, names, nil
+}
+
+// beforeVolumeRm removes the containers that have a volume, by the command that knows how to do so for each kind of user.
+func beforeVolumeRm(ctx context.Context, env *Env, args []string) error {
+	o, names, err := parseVolumeRm(args)
+	if err != nil || !o.force || rootless.Inside() {
+		return nil // an error is reported by the removal itself
+	}
+	for _, name := range names {
+		users, err := runDirs().VolumeUsers(name)
+		if err != nil {
+			return err
+		}
+		if len(users) == 0 {
 			continue
 		}
-		fmt.Fprintln(env.Out, name)
+		words := []string{"rm", "--force"}
+		if o.time >= 0 {
+			words = append(words, fmt.Sprintf("--time=%d", o.time))
+		}
+		if _, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: append(words, users...)}); err != nil {
+			return fmt.Errorf("volume %q: remove %s, which have it: %w", name, strings.Join(users, ", "), err)
+		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+func runVolumeRm(_ context.Context, env *Env, args []string) error {
+	o, names, err := parseVolumeRm(args)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	code := 0
+	for _, name := range names {
+		err := removeVolume(name)
+		var exit *ExitError
+		switch {
+		case err == nil:
+			fmt.Fprintln(env.Out, name)
+			continue
+		case errors.Is(err, store.ErrNoVolume) && o.force:
+			continue
+		case errors.Is(err, store.ErrNoVolume):
+			code = max(code, 1)
+		case errors.As(err, &exit):
+			code = max(code, exit.Code)
+		default:
+			code = statusFailed
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return &ExitError{Code: code, Err: errors.Join(errs...)}
+	}
+	return nil
 }
 
 // removeVolume removes a volume that no container has.
@@ -310,7 +379,7 @@ func removeVolume(name string) error {
 		return err
 	}
 	if len(users) > 0 {
-		return fmt.Errorf("volume %q is used by %s; `berth rm` takes a container away", name, strings.Join(users, ", "))
+		return &ExitError{Code: 2, Err: fmt.Errorf("volume %q is used by %s; `berth rm` takes a container away", name, strings.Join(users, ", "))}
 	}
 	return deleteVolume(name)
 }

@@ -23,6 +23,9 @@ path=$(berth volume inspect e2e-vol | sed -n 's/.*"Mountpoint": "\(.*\)".*/\1/p'
 assert_match "filled from the image" "$(cat "$path/passwd")" '^root:'
 assert_match "label" "$(berth volume inspect e2e-vol)" '"app": "e2e"'
 assert_match "in use" "$(must_fail berth volume rm e2e-vol)" 'used by systemd-e2e-voluser'
+assert_eq "exit status" "$(exit_code berth volume rm e2e-vol) $(exit_code berth volume rm e2e-none)" "2 1"
+berth run -d --name e2e-forced --network none -v e2e-forced:/d $IMAGE sh -c "$IDLE" >/dev/null
+assert_eq "by force" "$(berth volume rm -f -t 0 e2e-forced e2e-none) $(exit_code berth container exists e2e-forced)" "e2e-forced 1"
 systemctl stop e2e-voluser e2e-vol-volume
 systemctl start e2e-vol-volume # --ignore: it is there
 berth volume rm e2e-vol >/dev/null

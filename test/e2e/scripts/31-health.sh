@@ -81,7 +81,7 @@ as_tester systemctl --user stop e2e-uwell
 
 say "wrong values"
 assert_match "retries" "$(must_fail berth run --network none --health-retries 0 $IMAGE true)" 'health-retries=0 is not a number from 1 on'
-assert_match "no check" "$(must_fail berth run --network none --sdnotify healthy $IMAGE true)" 'has no health check'
+assert_match "no check" "$(must_fail berth run --rm --network none --sdnotify healthy $IMAGE true)" 'has no health check'
 
 say "nothing is left"
 systemctl reset-failed

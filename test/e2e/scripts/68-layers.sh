@@ -9,13 +9,13 @@ load_image
 B="berth run --rm --network none"
 load_user_image
 of_podman() {
-	podman volume create --driver image --opt image=$IMAGE theirs >/dev/null
-	podman run --rm --network none --cgroups=disabled -v theirs:/d $IMAGE touch /d/of-podman
+	podman volume create --driver image --opt image=$IMAGE e2e68-theirs >/dev/null
+	podman run --rm --network none --cgroups=disabled -v e2e68-theirs:/d $IMAGE touch /d/of-podman
 }
 of_podman
-berth volume rm theirs >/dev/null # there is more to remove than a directory, and berth does so
+berth volume rm e2e68-theirs >/dev/null # there is more to remove than a directory, and berth does so
 assert_eq "containers in the store" "$(podman ps -a --external -q)" ""
-podman volume rm -f theirs >/dev/null 2>&1 || true # from its own list
+podman volume rm -f e2e68-theirs >/dev/null 2>&1 || true # from its own list
 warm_up_user
 warm_up
 leak_snapshot
@@ -39,7 +39,7 @@ F
 systemctl start e2e-layer-one
 layer=$(berth volume inspect e2e-layer --format '{{.Mountpoint}}')
 wait_for 30 test -e "$layer/one"
-assert_eq "listed" "$(berth volume ls --filter driver=image -q | paste -sd" ")" "e2e-layer theirs"
+assert_eq "listed" "$(berth volume ls --filter driver=image -q | paste -sd" ")" "e2e-layer e2e68-theirs"
 assert_eq "seen by another" "$($B -v e2e-layer:/d $IMAGE sh -c 'ls /d/bin/sh /d/one; touch /d/two' | paste -sd' ')" "/d/bin/sh /d/one"
 assert_eq "written by another" "$(ls "/proc/$(property e2e-layer-one MainPID)/root/d/two" | wc -l) $(mounts)" "1 1"
 assert_match "the image is in use" "$(must_fail berth rmi -f $IMAGE)" 'volume "e2e-layer".*`berth volume rm`'
@@ -54,7 +54,7 @@ assert_eq "kept" "$($B -v e2e-layer:/d:ro $IMAGE sh -c 'ls /d/two; touch /d/x 2>
 berth volume unmount e2e-layer >/dev/null
 assert_eq "mounts after unmount" "$(mounts)" 0
 assert_eq "exported" "$(berth volume export e2e-layer | tar -t | grep -cE '^(\./)?(one|two)$') $(mounts)" "2 0"
-assert_eq "a layer of Podman's" "$($B -v theirs:/d $IMAGE ls /d/of-podman)" /d/of-podman
+assert_eq "a layer of Podman's" "$($B -v e2e68-theirs:/d $IMAGE ls /d/of-podman)" /d/of-podman
 
 say "what a kill leaves goes with the volume"
 systemctl stop e2e-layer-volume
@@ -80,11 +80,11 @@ for command in "volume create -d image -o image=$IMAGE e2e-layer" "volume rm e2e
 		[ "${command% e2e-layer}" != "volume rm" ] || berth volume create -d image -o image=$IMAGE e2e-layer >/dev/null
 		faults kill $n -- berth $command >/dev/null 2>&1 || true
 		berth volume rm -f e2e-layer >/dev/null
-		assert_eq "left by berth $command, killed before change $n" "$(podman ps -a --external --format '{{.Names}}')" theirs+volume
+		assert_eq "left by berth $command, killed before change $n" "$(podman ps -a --external --format '{{.Names}}')" e2e68-theirs+volume
 	done
 done
 assert_match "no such image" "$(must_fail berth volume create -d image -o image=localhost/nosuch e2e-layer)" 'berth pull localhost/nosuch'
-podman volume rm theirs >/dev/null
+podman volume rm e2e68-theirs >/dev/null
 
 say "a user's containers have it one after the other"
 as_tester berth volume create -d image -o image=$IMAGE e2e-user >/dev/null

@@ -44,7 +44,6 @@ func startHeard(ctx context.Context, env *Env, c spec.Container, id string, star
 		return err
 	}
 	l.waits, l.out = true, false
-	awakeKeeper(ctx, env, c)
 	if l.open(ctx) != nil {
 		return start()
 	}

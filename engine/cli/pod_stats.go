@@ -33,8 +33,7 @@ func podStatsVerb() Verb {
 	var o podStatsOptions
 	return Verb{
 		Name: "pod stats", Usage: "[OPTION…] [POD…]", Summary: "show what the containers of pods use, again and again",
-		Text: `Without names, of all pods. The first look shows the processor time since the start of the container as a share of that time;
-further ones, of the time since the look before. What the kernel does not count is shown as --.`,
+		Text:  "Without names, of all pods. " + statsText,
 		Flags: o.flags, Run: runPodStats,
 	}
 }

@@ -201,8 +201,8 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 
 // startOrConnect lets systemd start a container, and prints its ID or, when it is to be in the foreground, connects with it.
 func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, start func() error) error {
+	awakeKeeper(ctx, env, c)
 	if !c.Detach {
-		awakeKeeper(ctx, env, c)
 		return connect(ctx, env, c, id, start)
 	}
 	err := startHeard(ctx, env, c, id, start)

@@ -33,12 +33,15 @@ func (o *statsOptions) flags(set *pflag.FlagSet) {
 	set.BoolVar(&o.noTrunc, "no-trunc", false, "print whole IDs")
 }
 
+// statsText tells of what stats and pod stats show.
+const statsText = `The first look shows the processor time since the start of the container as a share of that time;
+further ones, of the time since the look before. What the kernel does not count is shown as --.`
+
 func statsVerb() Verb {
 	var o statsOptions
 	return Verb{
 		Name: "stats", Usage: "[OPTION…] [CONTAINER…]", Summary: "show what containers use, again and again",
-		Text: `Without names, all that run. The first look shows the processor time since the start of the container as a share of that time;
-further ones, of the time since the look before. What the kernel does not count is shown as --.`,
+		Text:  "Without names, all that run. " + statsText,
 		Flags: o.flags, Run: runStats,
 	}
 }

@@ -166,11 +166,9 @@ func (d Dirs) savePod(p Pod) error {
 
 // takePodName makes the name the pod's, if it is not already.
 func (d Dirs) takePodName(p Pod) error {
-	if err := os.MkdirAll(filepath.Dir(d.podName(p.Name)), 0o700); err != nil {
-		return err
-	}
-	err := os.Symlink("../"+p.ID, d.podName(p.Name))
-	if target, _ := os.Readlink(d.podName(p.Name)); errors.Is(err, fs.ErrExist) && target != "../"+p.ID {
+	link := d.podName(p.Name)
+	err := atomicfile.InDir(filepath.Dir(link), 0o700, func() error { return os.Symlink("../"+p.ID, link) })
+	if target, _ := os.Readlink(link); errors.Is(err, fs.ErrExist) && target != "../"+p.ID {
 		return podNameInUse(p.Name)
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err

@@ -34,10 +34,7 @@ func (d Dirs) keepPod(p Pod) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.KeepPods, 0o700); err != nil {
-		return err
-	}
-	return atomicfile.Write(path, append(data, '\n'), 0o600)
+	return atomicfile.InDir(d.KeepPods, 0o700, func() error { return atomicfile.Write(path, append(data, '\n'), 0o600) })
 }
 
 // podRecords lists the IDs of the pods that are kept.

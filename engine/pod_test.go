@@ -3,9 +3,11 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -101,6 +103,27 @@ func TestPod(t *testing.T) {
 }
 
 // TestUnfinishedPod: a pod whose maker was killed before its state was written is found by its name, and removed.
+// TestFirstAndLastPod: pods are made while others, and their directories with them, are removed.
+func TestFirstAndLastPod(t *testing.T) {
+	_, e := podWorld(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for round := range 100 {
+				p, err := e.Dirs.CreatePod(spec.Pod{Name: fmt.Sprint("p", i), Kept: true})
+				if err == nil {
+					err = e.RemovePod(t.Context(), p)
+				}
+				if err != nil {
+					t.Errorf("round %d: p%d: %v", round, i, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 func TestUnfinishedPod(t *testing.T) {
 	_, e := podWorld(t)
 	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack"})

@@ -107,6 +107,27 @@ func RemoveLink(path, target string) error {
 	return nil
 }
 
+// InDir makes the directory, with its parents, and calls file, which makes a file in it. Both are done again when the
+// directory went meanwhile, with somebody else's last file.
+func InDir(dir string, mode os.FileMode, file func() error) error {
+	var err error
+	for range maxChanges {
+		err = os.MkdirAll(dir, mode)
+		gone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) // a parent, or what was there a moment ago
+		if err == nil {
+			err = file()
+			gone = errors.Is(err, fs.ErrNotExist)
+		}
+		if !gone {
+			return err
+		}
+	}
+	return fmt.Errorf("%s was removed %d times while a file was made in it; try again: %w", dir, maxChanges, err)
+}
+
+// maxChanges bounds the attempts of InDir: each is lost only to another program that took its last file away.
+const maxChanges = 1000
+
 // Lock waits until no other open file holds the lock on f's file (flock(2)). It ends when f is closed, and so with the
 // process, however that ends.
 func Lock(f *os.File) error {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestWrite(t *testing.T) {
@@ -178,5 +180,37 @@ func TestRemoveLinkRace(t *testing.T) {
 		if count != 1 {
 			t.Fatalf("round %d: %d have it", round, count)
 		}
+	}
+}
+
+func TestInDir(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "a", "b")
+	calls := 0
+	file := func() error {
+		if calls++; calls < 3 { // somebody else's last file goes
+			if err := os.RemoveAll(filepath.Join(base, "a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return os.Symlink("text", filepath.Join(dir, "link"))
+	}
+	if err := InDir(dir, 0o700, file); err != nil || calls != 3 {
+		t.Errorf("%v after %d calls, want success after 3", err, calls)
+	}
+	if err := InDir(dir, 0o700, file); !errors.Is(err, fs.ErrExist) || calls != 4 {
+		t.Errorf("a link that is there: %v after %d calls", err, calls)
+	}
+	calls = 0
+	gone := func() error { calls++; return os.RemoveAll(dir) }
+	if err := InDir(dir, 0o700, func() error { return errors.Join(gone(), os.Symlink("text", filepath.Join(dir, "link"))) }); err == nil ||
+		!strings.Contains(err.Error(), "was removed") || calls != maxChanges {
+		t.Errorf("a directory that never stays: %v after %d calls", err, calls)
+	}
+	if err := os.WriteFile(filepath.Join(base, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := InDir(filepath.Join(base, "file", "x"), 0o700, file); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("below a file: %v", err)
 	}
 }

@@ -28,13 +28,7 @@ import (
 func (a Adapter) take(name, id string) (bool, error) {
 	path := filepath.Join(a.Leases, name)
 	for range 10 {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return false, err
-		}
-		err := os.Symlink(id, path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // the last lease was given back, and the directory with it
-		}
+		err := atomicfile.InDir(filepath.Dir(path), 0o700, func() error { return os.Symlink(id, path) })
 		if !errors.Is(err, fs.ErrExist) {
 			return err == nil, err
 		}

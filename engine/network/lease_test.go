@@ -160,7 +160,6 @@ func TestTakeAndRelease(t *testing.T) {
 	take("c3", false)
 }
 
-// TestTakeoverRace: of many that want a dead container's lease one gets it, and its late removal takes nothing away.
 // TestReleaseGoesOn: a release that was killed between two of the directories is finished by the next one.
 func TestReleaseGoesOn(t *testing.T) {
 	a := leases(t)
@@ -180,6 +179,32 @@ func TestReleaseGoesOn(t *testing.T) {
 	}
 }
 
+// TestFirstAndLastLease: leases are given back, and their directories with them, while others are taken.
+func TestFirstAndLastLease(t *testing.T) {
+	a := leases(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			name, id := fmt.Sprint("net/n/", i), fmt.Sprint("c", i)
+			for round := range 500 {
+				if ok, err := a.take(name, id); !ok || err != nil {
+					t.Errorf("round %d: %s is not taken: %v, %v", round, name, ok, err)
+					return
+				}
+				if err := a.release(name, id); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if _, err := os.Stat(a.Leases); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the empty directories are left: %v", err)
+	}
+}
+
+// TestTakeoverRace: of many that want a dead container's lease one gets it, and its late removal takes nothing away.
 func TestTakeoverRace(t *testing.T) {
 	a := leases(t)
 	for round := range 200 {

@@ -27,7 +27,7 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 		errs := []error{err}
 		for _, lease := range p.Leases {
 			if !slices.Contains(leases, lease) {
-				errs = append(errs, a.release(lease, r.ID))
+				errs = append(errs, a.leases().Release(lease, r.ID))
 			}
 		}
 		p.drop(at.Network)
@@ -68,7 +68,7 @@ func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, networ
 	var errs []error
 	for _, ip := range per.StaticIPs {
 		lease := addressLease(network, ip)
-		errs = append(errs, a.release(lease, r.ID))
+		errs = append(errs, a.leases().Release(lease, r.ID))
 		p.Leases = slices.DeleteFunc(p.Leases, func(l string) bool { return l == lease })
 	}
 	p.drop(network)

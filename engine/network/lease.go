@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io/fs"
 	"math/big"
 	"net"
 	"net/netip"
@@ -17,60 +16,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/lease"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
-// A lease is a symbolic link whose text is the ID of its container: made in one atomic step, and never half-written. A
-// lease of a container that is no longer there is taken over.
-
-// take leases the file for the container; false when another container that is there has it.
-func (a Adapter) take(name, id string) (bool, error) {
-	path := filepath.Join(a.Leases, name)
-	for range 10 {
-		err := atomicfile.InDir(filepath.Dir(path), 0o700, func() error { return os.Symlink(id, path) })
-		if !errors.Is(err, fs.ErrExist) {
-			return err == nil, err
-		}
-		holder, err := os.Readlink(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil || a.Live(holder) {
-			return false, err
-		}
-		if err := a.release(name, holder); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
-// release gives a lease back, if the container holds it.
-func (a Adapter) release(name, id string) error {
-	path := filepath.Join(a.Leases, name)
-	if err := atomicfile.RemoveLink(path, id); err != nil {
-		return err
-	}
-	// An empty directory goes with its last lease. One that is gone already may be the work of a release that was killed.
-	for dir := filepath.Dir(path); dir != filepath.Dir(a.Leases); dir = filepath.Dir(dir) {
-		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	return nil
-}
+func (a Adapter) leases() lease.Dir { return lease.Dir{Path: a.Leases, Live: a.Live} }
 
 // try records the lease in the plan before it is taken, so that a killed berth leaves none that nobody knows of.
 func (a Adapter) try(r engine.NetworkRequest, p *plan, name string) (bool, error) {
-	if holder, err := os.Readlink(filepath.Join(a.Leases, name)); err == nil && a.Live(holder) {
+	if a.leases().Holder(name) != "" {
 		return false, nil // nothing to record: most tries in a full network end here
 	}
 	p.Leases = append(p.Leases, name)
 	if err := a.record(r, p); err != nil {
 		return false, err
 	}
-	ok, err := a.take(name, r.ID)
+	ok, err := a.leases().Take(name, r.ID)
 	if !ok {
 		p.Leases = p.Leases[:len(p.Leases)-1]
 	}
@@ -124,13 +85,13 @@ func (a Adapter) leaseAddress(r engine.NetworkRequest, p *plan, network string, 
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("network %q: %w", network, err)
 	}
-	lease := func(ip netip.Addr) string { return addressLease(network, ip.String()) }
+	name := func(ip netip.Addr) string { return addressLease(network, ip.String()) }
 	if r.IP != "" {
 		ip, err := netip.ParseAddr(r.IP)
 		if err != nil || ip.Less(first) || last.Less(ip) {
 			return netip.Addr{}, fmt.Errorf("address %q is none of network %q, which leases %s to %s", r.IP, network, first, last)
 		}
-		ok, err := a.try(r, p, lease(ip))
+		ok, err := a.try(r, p, name(ip))
 		if err == nil && !ok {
 			err = fmt.Errorf("address %s of network %q is in use by another container", ip, network)
 		}
@@ -143,7 +104,7 @@ func (a Adapter) leaseAddress(r engine.NetworkRequest, p *plan, network string, 
 		if ip.String() == s.Gateway {
 			continue
 		}
-		if ok, err := a.try(r, p, lease(ip)); ok || err != nil {
+		if ok, err := a.try(r, p, name(ip)); ok || err != nil {
 			return ip, err
 		}
 	}
@@ -231,7 +192,7 @@ func (a Adapter) rival(id string, m spec.PortMapping, port uint16) string {
 		if !ok || other == address || !overlap(address, other) {
 			continue
 		}
-		if holder, err := os.Readlink(filepath.Join(a.Leases, "ports", e.Name())); err == nil && holder != id && a.Live(holder) {
+		if holder := a.leases().Holder(filepath.Join("ports", e.Name())); holder != "" && holder != id {
 			return holder
 		}
 	}

@@ -1,9 +1,7 @@
 package network
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -29,7 +27,7 @@ func fastDir(t *testing.T) string {
 }
 
 // leases is an adapter of which only the leases are used; all containers are there, but those whose ID begins with dead.
-func leases(t *testing.T) Adapter {
+func leasing(t *testing.T) Adapter {
 	return Adapter{Leases: filepath.Join(fastDir(t), "leases"), Live: func(id string) bool { return !strings.HasPrefix(id, "dead") }}
 }
 
@@ -44,7 +42,7 @@ func request(t *testing.T, a Adapter, id string) engine.NetworkRequest {
 }
 
 func TestThousandAtOnce(t *testing.T) {
-	a := leases(t)
+	a := leasing(t)
 	s := subnet{Subnet: "10.9.0.0/22", Gateway: "10.9.0.1"}
 	var all sync.WaitGroup
 	addresses := make([]netip.Addr, 1000)
@@ -73,7 +71,7 @@ func TestThousandAtOnce(t *testing.T) {
 		}
 	}
 	for i, ip := range addresses {
-		if err := a.release("net/net/"+ip.String(), fmt.Sprint("c", i)); err != nil {
+		if err := a.leases().Release("net/net/"+ip.String(), fmt.Sprint("c", i)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -83,7 +81,7 @@ func TestThousandAtOnce(t *testing.T) {
 }
 
 func TestFullNetwork(t *testing.T) {
-	a := leases(t)
+	a := leasing(t)
 	s := subnet{Subnet: "10.9.0.0/29", Gateway: "10.9.0.1"}
 	for i := range 5 { // .2 to .6
 		if ip, err := a.leaseAddress(request(t, a, fmt.Sprint("c", i)), &plan{}, "small", s); err != nil {
@@ -94,20 +92,20 @@ func TestFullNetwork(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `network "small" has no free address left between 10.9.0.1 and 10.9.0.6`) {
 		t.Errorf("%s, %v", ip, err)
 	}
-	if err := a.release("net/small/10.9.0.4", "c0"); err != nil { // whoever it is, c0 has one at most
+	if err := a.leases().Release("net/small/10.9.0.4", "c0"); err != nil { // whoever it is, c0 has one at most
 		t.Fatal(err)
 	}
 }
 
 func TestSameAddressAgain(t *testing.T) {
-	a := leases(t)
+	a := leasing(t)
 	s := subnet{Subnet: "10.9.0.0/16"}
 	r := request(t, a, "c1")
 	first, err := a.leaseAddress(r, &plan{}, "n", s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.release("net/n/"+first.String(), "c1"); err != nil {
+	if err := a.leases().Release("net/n/"+first.String(), "c1"); err != nil {
 		t.Fatal(err)
 	}
 	r.ID = "c2" // another container of the same name
@@ -117,7 +115,7 @@ func TestSameAddressAgain(t *testing.T) {
 }
 
 func TestAskedForAddress(t *testing.T) {
-	a := leases(t)
+	a := leasing(t)
 	s := subnet{Subnet: "10.9.0.0/24", LeaseRange: &leaseRange{StartIP: "10.9.0.10", EndIP: "10.9.0.20"}}
 	r := request(t, a, "c1")
 	for ip, want := range map[string]string{"10.9.0.9": "is none of network", "10.9.0.21": "is none of", "x": "is none of", "::1": "is none of", "10.9.0.15": ""} {
@@ -131,110 +129,6 @@ func TestAskedForAddress(t *testing.T) {
 	r2.IP = "10.9.0.15"
 	if _, err := a.leaseAddress(r2, &plan{}, "n", s); err == nil || !strings.Contains(err.Error(), "in use by another container") {
 		t.Errorf("in use: %v", err)
-	}
-}
-
-func TestTakeAndRelease(t *testing.T) {
-	a := leases(t)
-	take := func(id string, want bool) {
-		t.Helper()
-		if got, err := a.take("net/n/1", id); got != want || err != nil {
-			t.Errorf("%s: %v, %v; want %v", id, got, err, want)
-		}
-	}
-	take("c1", true)
-	take("c2", false)
-	if err := a.release("net/n/1", "c2"); err != nil { // not its own
-		t.Error(err)
-	}
-	take("c2", false)
-	if err := a.release("net/n/1", "c1"); err != nil {
-		t.Error(err)
-	}
-	take("dead1", true)
-	take("c2", true) // a dead container's lease is taken over
-	take("c3", false)
-	if err := a.release("net/n/1", "dead1"); err != nil { // late
-		t.Error(err)
-	}
-	take("c3", false)
-}
-
-// TestReleaseGoesOn: a release that was killed between two of the directories is finished by the next one.
-func TestReleaseGoesOn(t *testing.T) {
-	a := leases(t)
-	if ok, err := a.take("net/n/1", "c1"); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	for _, name := range []string{"net/n/1", "net/n"} {
-		if err := os.Remove(filepath.Join(a.Leases, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := a.release("net/n/1", "c1"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(a.Leases); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the empty directories are left: %v", err)
-	}
-}
-
-// TestFirstAndLastLease: leases are given back, and their directories with them, while others are taken.
-func TestFirstAndLastLease(t *testing.T) {
-	a := leases(t)
-	var all sync.WaitGroup
-	for i := range 8 {
-		all.Go(func() {
-			name, id := fmt.Sprint("net/n/", i), fmt.Sprint("c", i)
-			for round := range 500 {
-				if ok, err := a.take(name, id); !ok || err != nil {
-					t.Errorf("round %d: %s is not taken: %v, %v", round, name, ok, err)
-					return
-				}
-				if err := a.release(name, id); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	if _, err := os.Stat(a.Leases); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the empty directories are left: %v", err)
-	}
-}
-
-// TestTakeoverRace: of many that want a dead container's lease one gets it, and its late removal takes nothing away.
-func TestTakeoverRace(t *testing.T) {
-	a := leases(t)
-	for round := range 200 {
-		name := fmt.Sprint("net/n/", round)
-		if ok, err := a.take(name, "dead"); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		winners := make(chan string, 8)
-		var all sync.WaitGroup
-		for i := range 7 {
-			all.Go(func() {
-				ok, err := a.take(name, fmt.Sprint("c", i))
-				if err != nil {
-					t.Error(err)
-				}
-				if ok {
-					winners <- fmt.Sprint("c", i)
-				}
-			})
-		}
-		all.Go(func() {
-			if err := a.release(name, "dead"); err != nil {
-				t.Error(err)
-			}
-		})
-		all.Wait()
-		holder, _ := os.Readlink(filepath.Join(a.Leases, name))
-		if len(winners) != 1 || <-winners != holder {
-			t.Fatalf("round %d: %d have it, the lease says %q", round, len(winners)+1, holder)
-		}
 	}
 }
 
@@ -264,7 +158,7 @@ func TestBounds(t *testing.T) {
 
 func TestLargeNetworks(t *testing.T) {
 	for _, cidr := range []string{"fd00::/64", "fd00::/8", "10.0.0.0/8", "fd00::/127"} {
-		a := leases(t)
+		a := leasing(t)
 		if ip, err := a.leaseAddress(request(t, a, "c1"), &plan{}, "n", subnet{Subnet: cidr}); err != nil || !netip.MustParsePrefix(cidr).Contains(ip) {
 			t.Errorf("%s: %s, %v", cidr, ip, err)
 		}
@@ -296,7 +190,7 @@ func freePort(t *testing.T) uint16 {
 }
 
 func TestPorts(t *testing.T) {
-	a := leases(t)
+	a := leasing(t)
 	port := freePort(t)
 	publish := func(id, ip, protocol string, port, count uint16) ([]spec.PortMapping, error) {
 		r := request(t, a, id)
@@ -343,7 +237,7 @@ func TestPortOfTheHost(t *testing.T) {
 	defer l.Close()
 	_, text, _ := net.SplitHostPort(l.Addr().String())
 	port, _ := strconv.Atoi(text)
-	a := leases(t)
+	a := leasing(t)
 	r := request(t, a, "c1")
 	r.Publish = []spec.PortMapping{{HostIP: "127.0.0.1", HostPort: uint16(port), ContainerPort: 80, Range: 1, Protocol: "tcp"}}
 	p := &plan{}
@@ -366,7 +260,7 @@ func FuzzDefinition(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a := leases(t)
+		a := leasing(t)
 		a.Configs = []string{t.TempDir()}
 		if err := os.WriteFile(filepath.Join(a.Configs[0], "n.json"), data, 0o600); err != nil {
 			t.Fatal(err)

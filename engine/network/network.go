@@ -284,7 +284,7 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 		errs = append(errs, stopPasta(r))
 	}
 	for _, lease := range p.Leases {
-		errs = append(errs, a.release(lease, r.ID))
+		errs = append(errs, a.leases().Release(lease, r.ID))
 	}
 	return errors.Join(errs...)
 }

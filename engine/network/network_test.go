@@ -84,7 +84,7 @@ func (r *recorder) run(_ context.Context, c proc.Command) ([]byte, error) {
 // machine is an adapter on a machine with programs that are never run.
 func machine(t *testing.T) (Adapter, *recorder) {
 	t.Helper()
-	a, r := leases(t), &recorder{}
+	a, r := leasing(t), &recorder{}
 	dir := filepath.Dir(a.Leases)
 	for _, name := range []string{"netavark", "pasta"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o755); err != nil {
@@ -592,7 +592,7 @@ func TestStopPasta(t *testing.T) {
 // TestChosenPortIsTold: who asked for any port learns which one it is, on a bridge and with pasta.
 func TestChosenPortIsTold(t *testing.T) {
 	for _, rootless := range []bool{false, true} {
-		a := leases(t)
+		a := leasing(t)
 		a.Rootless, a.Netavark, a.Pasta = rootless, os.Args[0], os.Args[0]
 		r := request(t, a, "c1")
 		r.Publish = []spec.PortMapping{{ContainerPort: 80, Range: 1, Protocol: "tcp"}}

@@ -116,12 +116,13 @@ func kinds(t *testing.T) []hosts.Kind {
 type bench struct {
 	t       *testing.T
 	kind    hosts.Kind
+	kernel  string // words for its command line
 	machine hosts.Machine
 }
 
 func (b *bench) run(t *testing.T, s script.Script) {
 	if s.Fresh {
-		own := bench{t: t, kind: b.kind}
+		own := bench{t: t, kind: b.kind, kernel: s.Kernel}
 		defer own.discard()
 		own.report(t, s)
 		return
@@ -204,7 +205,7 @@ func (b *bench) options(t *testing.T) hosts.Options {
 		t.Fatal(err)
 	}
 	return hosts.Options{
-		Kind: b.kind, Repo: repo, BinAsIs: *binFlag,
+		Kind: b.kind, Repo: repo, BinAsIs: *binFlag, Kernel: b.kernel,
 		Cache: hosts.RepoCache(repo, os.Stderr),
 	}
 }

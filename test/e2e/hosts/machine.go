@@ -66,6 +66,9 @@ type Options struct {
 	// Record is a directory with a file disk.img, which a virtual machine has as its third disk, /dev/vdc. What it writes
 	// there is recorded beside it, in writes.log (see test/powercut). Such a machine boots from the start.
 	Record string
+
+	// Kernel are words for the kernel's command line of a virtual machine, beside its usual ones. Such a machine boots from the start.
+	Kernel string
 }
 
 // Start makes a machine and boots it.
@@ -79,6 +82,9 @@ func Start(ctx context.Context, o Options) (Machine, error) {
 	if o.Record != "" && o.Kind != VM {
 		return nil, fmt.Errorf("a %s machine has no disk whose writes could be recorded", o.Kind)
 	}
+	if o.Kernel != "" && o.Kind != VM {
+		return nil, fmt.Errorf("a %s machine has no kernel of its own", o.Kind)
+	}
 	base, err := o.Cache.Setup(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("set up the test machines: %w", err)
@@ -88,7 +94,7 @@ func Start(ctx context.Context, o Options) (Machine, error) {
 		return nil, err
 	}
 	begin := m.startCold
-	if o.Kind == VM && !o.Cold && o.Record == "" {
+	if o.Kind == VM && !o.Cold && o.Record == "" && o.Kernel == "" {
 		begin = m.startWarm
 	}
 	if err := begin(ctx, o, base); err != nil {
@@ -117,7 +123,7 @@ func (m *machine) startCold(ctx context.Context, o Options, base Base) error {
 	case Nspawn:
 		m.power, err = newNspawn(base, m.dir)
 	case VM:
-		m.power, err = newVM(base, m.dir, p.dir, o.Record)
+		m.power, err = newVM(base, m.dir, p.dir, o)
 	}
 	if err != nil {
 		return err

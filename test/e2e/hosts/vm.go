@@ -19,6 +19,7 @@ type vm struct {
 	base    Base
 	dir     string
 	record  string   // where the recorded disk lies, see Options; "" for none
+	kernel  string   // words for the kernel's command line
 	first   []string // QEMU's arguments for the first start only
 	mailbox *mailbox
 	process *process
@@ -41,7 +42,7 @@ exec chroot "$tree" qemu-system-x86_64 -M q35 -accel "$accel" -smp 2 -m 4096 -cp
 	-nodefaults -nic none -display none -serial file:/mnt/console.log -no-reboot \
 	-monitor unix:/mnt/monitor,server=on,wait=off \
 	-kernel /srv/vmlinuz -initrd /mnt/initrd \
-	-append "console=ttyS0 quiet loglevel=4 mitigations=off panic=-1 systemd.show_status=0 net.ifnames=0" \
+	-append "console=ttyS0 quiet loglevel=4 mitigations=off panic=-1 systemd.show_status=0 net.ifnames=0 $BERTH_KERNEL" \
 	-drive file=/mnt/disk.qcow2,if=virtio,format=qcow2,cache=unsafe,discard=unmap \
 	-drive file=/mnt/payload.raw,if=virtio,format=raw,readonly=on \
 	-device virtio-rng-pci -device virtio-serial-pci \
@@ -65,10 +66,9 @@ var recordedDisk = []string{
 	"-device", "virtio-blk-pci,drive=recorded,addr=0x1e", // after the other disks
 }
 
-// newVM makes a machine with the payload, a directory, on its second disk, and a recorded disk if record is not "". The first
-// boot copies the payload to the first disk.
-func newVM(base Base, dir, payload, record string) (*vm, error) {
-	v := &vm{base: base, dir: dir, record: record}
+// newVM makes a machine with the payload, a directory, on its second disk. The first boot copies the payload to the first disk.
+func newVM(base Base, dir, payload string, o Options) (*vm, error) {
+	v := &vm{base: base, dir: dir, record: o.Record, kernel: o.Kernel}
 	if err := writeInitrd(filepath.Join(dir, "initrd"), base.Tree()); err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (v *vm) on(ctx context.Context) (io.ReadWriteCloser, error) {
 	}
 	args := []string{"--mount", "--propagation", "private", "sh", "-c", launch, "launch", v.base.Dir, v.dir, accelerator()}
 	cmd := exec.Command("unshare", append(args, more...)...)
-	cmd.Env = append(os.Environ(), "BERTH_RECORD="+v.record)
+	cmd.Env = append(os.Environ(), "BERTH_RECORD="+v.record, "BERTH_KERNEL="+v.kernel)
 	cmd.Stdout, cmd.Stderr = log, log
 	if v.process, err = start(cmd); err != nil {
 		return nil, err

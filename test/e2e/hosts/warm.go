@@ -38,7 +38,7 @@ func (m *machine) startWarm(ctx context.Context, o Options, base Base) error {
 	if err := copySparse(image, filepath.Join(m.dir, "disk.qcow2")); err != nil {
 		return err
 	}
-	v, err := newVM(base, m.dir, p.dir, "")
+	v, err := newVM(base, m.dir, p.dir, Options{})
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (m *machine) makeWarmImage(ctx context.Context, c Cache, base Base, setting
 	if err != nil {
 		return err
 	}
-	v, err := newVM(base, first.dir, settings, "")
+	v, err := newVM(base, first.dir, settings, Options{})
 	if err != nil {
 		return errors.Join(err, first.Close())
 	}

@@ -4,6 +4,7 @@
 //	# hosts: nspawn vm      the kinds of machine it is for
 //	# torture-hosts: vm     those that it is for too when every case is taken
 //	# machine: fresh        a machine of its own; without this line scripts share one
+//	# kernel: WORDS         a virtual machine of its own with these words on the command line of its kernel
 //	# timeout: 3m           how long it may take, 2m unless it says
 //	# then: reboot          between two parts: what happens to the machine after this part (reboot or poweroff)
 //
@@ -30,6 +31,7 @@ type Script struct {
 	Hosts   []hosts.Kind
 	Torture []hosts.Kind // more of them, when every case is taken
 	Fresh   bool         // wants a machine of its own
+	Kernel  string       // wants its kernel started with these words, see hosts.Options
 	Parts   []Part
 }
 
@@ -164,6 +166,8 @@ func (s *Script) set(p *Part, key, value string) (err error) {
 			return fmt.Errorf(`"machine: %s": only "fresh" can stand there`, value)
 		}
 		s.Fresh = true
+	case "kernel":
+		s.Kernel, s.Fresh = value, true
 	case "timeout":
 		p.Timeout, err = time.ParseDuration(value)
 	case "then":

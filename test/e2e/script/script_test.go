@@ -31,6 +31,7 @@ func TestLoadDir(t *testing.T) {
 		"lib.sh":     "no script, for its name begins with no digit",
 		"10-one.sh":  "# hosts: nspawn vm\n# torture-hosts: local\n# timeout: 3m\n# says: what it likes\n\n# machine: nonsense below the top\n",
 		"20-own.sh":  "# hosts: vm\n# machine: fresh\n",
+		"25-lsm.sh":  "# hosts: vm\n# kernel: lsm=selinux quiet\n",
 		"30-p.1.sh":  "# hosts: vm\n# then: reboot\n",
 		"30-p.2.sh":  "# then: poweroff\n",
 		"30-p.3.sh":  "true\n",
@@ -42,9 +43,10 @@ func TestLoadDir(t *testing.T) {
 	}
 	both, vm := []hosts.Kind{hosts.Nspawn, hosts.VM}, []hosts.Kind{hosts.VM}
 	want := []Script{
-		{"10-one", both, []hosts.Kind{hosts.Local}, false, []Part{{"10-one.sh", "", 3 * time.Minute, Nothing}}},
-		{"20-own", vm, nil, true, []Part{{"20-own.sh", "", 2 * time.Minute, Nothing}}},
-		{"30-p", vm, nil, true, []Part{
+		{"10-one", both, []hosts.Kind{hosts.Local}, false, "", []Part{{"10-one.sh", "", 3 * time.Minute, Nothing}}},
+		{"20-own", vm, nil, true, "", []Part{{"20-own.sh", "", 2 * time.Minute, Nothing}}},
+		{"25-lsm", vm, nil, true, "lsm=selinux quiet", []Part{{"25-lsm.sh", "", 2 * time.Minute, Nothing}}},
+		{"30-p", vm, nil, true, "", []Part{
 			{"30-p.1.sh", "", 2 * time.Minute, Reboot},
 			{"30-p.2.sh", "", 2 * time.Minute, PowerOff},
 			{"30-p.3.sh", "", 2 * time.Minute, Nothing},

@@ -19,7 +19,7 @@ import (
 )
 
 const usage = `usage: berth-host setup                                build what the machines are made from
-       berth-host run [-bin] [-cold] [-record DIR] [-put FILE:PATH] [-get PATH:FILE] HOST [--] COMMAND…
+       berth-host run [-bin] [-cold] [-record DIR] [-kernel WORDS] [-put FILE:PATH] [-get PATH:FILE] HOST [--] COMMAND…
                                                        boot a machine, run a command in it as root
        berth-host shell [-bin] [-cold] HOST                    the same with a shell on this terminal
        berth-host test [-bin] [-cold] [-host HOST] SCRIPT…     run test scripts
@@ -27,6 +27,7 @@ const usage = `usage: berth-host setup                                build what
 HOST is nspawn (namespaces), vm (an emulated computer), or local (this machine itself, as it is).
 -bin installs the programs that lie in bin instead of calling make.
 -cold boots the virtual machine from the start instead of waking one that has booted.
+-kernel adds words to the kernel's command line of a virtual machine.
 -record records what a virtual machine writes to its third disk, DIR/disk.img, in DIR/writes.log.
 -put copies a file into the machine before the command, -get copies one out after it; both may be repeated.
 `
@@ -77,6 +78,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	f.BoolVar(&in.options.BinAsIs, "bin", false, "")
 	f.BoolVar(&in.options.Cold, "cold", false, "")
 	f.StringVar(&in.options.Record, "record", "", "")
+	f.StringVar(&in.options.Kernel, "kernel", "", "")
 	f.StringVar(&in.host, "host", "nspawn", "")
 	f.Func("put", "", addTransfer(&in.put))
 	f.Func("get", "", addTransfer(&in.get))

@@ -42,7 +42,7 @@ type Verb struct {
 	// Userns says that the verb works on files of the user's containers, and so runs as root of the user's namespace.
 	// It may look first whether there is anything to do.
 	Userns func(args []string) bool
-	Run    func(ctx context.Context, env *Env, args []string) error
+	Run    func(ctx context.Context, env *Env, args []string) error // nil: there is nothing but Sub
 }
 
 // ExitError ends the program with a status, without another message when Err is nil.
@@ -109,7 +109,11 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 	if len(args) > 1 && args[0] == "help" && args[1] != "help" {
 		args = append(args[1:], "--help")
 	}
-	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+	if len(args) == 0 {
+		printCommands(env.Out)
+		return errMissing("")
+	}
+	if args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
 		printCommands(env.Out)
 		return nil
 	}
@@ -137,6 +141,10 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 	}
 	return unrecognized("", name, known)
 }
+
+// errMissing is for a group of commands without one, whose commands have been listed on standard output: as Podman does, so
+// that a script with an empty variable does not take that for success.
+func errMissing(group string) error { return fmt.Errorf("missing command `berth %sCOMMAND`", group) }
 
 // unrecognized says what a misspelt command may mean, or where all are listed.
 func unrecognized(group, word string, known []string) error {
@@ -209,6 +217,9 @@ func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 			break // the words after this one are a program's
 		}
 	}
+	if v.Run == nil {
+		return v.alone(env, args)
+	}
 	if v.Before != nil {
 		if err := v.Before(ctx, env, args); err != nil {
 			return err
@@ -226,6 +237,18 @@ func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 		return fmt.Errorf("%w; see `berth %s --help`", err, v.Name)
 	}
 	return err
+}
+
+// alone is a group of commands of which none is named.
+func (v Verb) alone(env *Env, args []string) error {
+	if len(args) > 0 && args[0] != "-h" {
+		return fmt.Errorf("unknown flag: %s; see `berth %s --help`", args[0], v.Name)
+	}
+	v.printHelp(env.Out)
+	if len(args) > 0 {
+		return nil
+	}
+	return errMissing(v.Name + " ")
 }
 
 // printHelp prints what --help says.

@@ -42,9 +42,6 @@ func containerVerb() Verb {
 				Userns: func([]string) bool { return rootless.Needed() }, Run: runPrune,
 			},
 		},
-		Run: func(_ context.Context, _ *Env, _ []string) error {
-			return errors.New("name a command; `berth container --help` lists those of its own")
-		},
 	}
 }
 

@@ -29,9 +29,6 @@ func healthcheckVerb() Verb {
 			Text:  "Exit status: 0 when the probe has succeeded, 1 when it has failed, 125 when berth could not do its work.",
 			Flags: o.flags, Run: runHealthcheck,
 		}},
-		Run: func(context.Context, *Env, []string) error {
-			return errors.New("name a command: `berth healthcheck run CONTAINER`")
-		},
 	}
 }
 

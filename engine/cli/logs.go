@@ -32,7 +32,7 @@ func (o *logsOptions) lettered(set *pflag.FlagSet, tail, names string) {
 	set.BoolVar(&o.color, "color", false, "print the lines of each container in a colour of its own")
 	set.BoolVarP(&o.follow, "follow", "f", false, "go on printing new lines until the container ends")
 	set.BoolVarP(&o.timestamps, "timestamps", "t", false, "print the time of each line")
-	set.BoolVarP(&o.names, "names", names, false, "print the container's name before each line")
+	set.BoolVarP(&o.names, "names", names, false, "print the container's name before each line, when there are several")
 	set.BoolVarP(&o.latest, "latest", "l", false, "print those of the container made last")
 	set.IntVarP(&o.tail, "tail", tail, -1, "print the last `N` lines of each container only")
 	set.StringVar(&o.since, "since", "", "print lines from this `TIME` on: 2026-01-31T12:00:00, seconds since 1970, or a time ago, as 10m")
@@ -115,7 +115,7 @@ func parseLogs(args []string, now time.Time) (o logsOptions, list []engine.State
 		}
 		list = append(list, s)
 	}
-	o.prefixed = len(list) > 1
+	o.prefixed, o.names = len(list) > 1, o.names && len(list) > 1
 	return o, list, nil
 }
 

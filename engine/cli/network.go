@@ -25,9 +25,6 @@ func networkVerb() Verb {
 			networkConnectVerb(), networkCreateVerb(), networkDisconnectVerb(), networkDoctorVerb(), networkExistsVerb(), networkInspectVerb(), networkLsVerb(),
 			networkPruneVerb(), networkReloadVerb(), networkRmVerb(), networkUpdateVerb(), networkWatchVerb(),
 		},
-		Run: func(context.Context, *Env, []string) error {
-			return errors.New("name a command: `berth network --help` lists them")
-		},
 	}
 }
 

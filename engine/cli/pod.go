@@ -26,9 +26,6 @@ belongs to it: files hold what is shared. A user's pods, and those that share a 
 			podCloneVerb(), podCreateVerb(), podDownVerb(), podExistsVerb(), podFillVerb(), podHoldVerb(), podInspectVerb(), podKillVerb(), podLogsVerb(), podPauseVerb(), podPruneVerb(), podPsVerb(),
 			podRestartVerb(), podRmVerb(), podStartVerb(), podStatsVerb(), podStopVerb(), podTopVerb(), podUnpauseVerb(),
 		},
-		Run: func(context.Context, *Env, []string) error {
-			return errors.New("name a command: `berth pod --help` lists them")
-		},
 	}
 }
 
@@ -95,6 +92,14 @@ func (o *podTargets) find(names []string) ([]engine.Pod, error) {
 
 // eachPod calls f for the pods, goes on after errors, and prints the IDs of those for which it worked.
 func eachPod(env *Env, list []engine.Pod, f func(engine.Pod) error) error {
+	return tellEachPod(env, list, func(p engine.Pod) string { return p.ID }, f)
+}
+
+// podName is what pod start and pod stop print, as Podman's do.
+func podName(p engine.Pod) string { return p.Name }
+
+// tellEachPod is eachPod for those that print something else.
+func tellEachPod(env *Env, list []engine.Pod, tell func(engine.Pod) string, f func(engine.Pod) error) error {
 	var errs []error
 	for _, p := range list {
 		if err := f(p); err != nil {
@@ -102,7 +107,7 @@ func eachPod(env *Env, list []engine.Pod, f func(engine.Pod) error) error {
 			continue
 		}
 		if !sd.InJournal(os.Stdout) {
-			fmt.Fprintln(env.Out, p.ID)
+			fmt.Fprintln(env.Out, tell(p))
 		}
 	}
 	return errors.Join(errs...)
@@ -180,7 +185,7 @@ func runPodStop(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	return eachPod(env, list, func(p engine.Pod) error { return stopPod(ctx, env, p, o.timeout()) })
+	return tellEachPod(env, list, podName, func(p engine.Pod) error { return stopPod(ctx, env, p, o.timeout()) })
 }
 
 // podHolder is the process that holds the pod's namespaces.

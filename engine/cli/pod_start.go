@@ -31,7 +31,7 @@ func runPodStart(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	return eachPod(env, list, func(p engine.Pod) error { return startWhole(ctx, env, p) })
+	return tellEachPod(env, list, podName, func(p engine.Pod) error { return startWhole(ctx, env, p) })
 }
 
 // startWhole starts a pod and the containers in it that do not run: first those that prepare it for the others.

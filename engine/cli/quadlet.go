@@ -18,9 +18,6 @@ func quadletVerb() Verb {
 		Name: "quadlet", Usage: "COMMAND", Summary: "install, list, print and remove unit files",
 		Text: "Looks after the unit files of the system's manager, or as a user after those of the user's own manager.",
 		Sub:  []Verb{quadletInstallVerb(), quadletListVerb(), quadletPrintVerb(), quadletRmVerb()},
-		Run: func(context.Context, *Env, []string) error {
-			return fmt.Errorf("name a command: `berth quadlet --help` lists them")
-		},
 	}
 }
 

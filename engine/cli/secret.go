@@ -24,9 +24,6 @@ func secretVerb() Verb {
 credentials of the unit (LoadCredential=, LoadCredentialEncrypted=, SetCredential=, ImportCredential= in [Service]) are
 secrets too, and come first.`,
 		Sub: []Verb{secretCreateVerb(), secretExistsVerb(), secretInspectVerb(), secretLsVerb(), secretRmVerb()},
-		Run: func(context.Context, *Env, []string) error {
-			return errors.New("name a command: `berth secret --help` lists them")
-		},
 	}
 }
 

@@ -15,9 +15,6 @@ func setupVerb() Verb {
 	return Verb{
 		Name: "setup", Usage: "COMMAND", Summary: "prepare the machine for what some containers need",
 		Sub: []Verb{setupRootlessVerb(), setupUsernsVerb()},
-		Run: func(context.Context, *Env, []string) error {
-			return errors.New("name a command: `berth setup --help` lists them")
-		},
 	}
 }
 

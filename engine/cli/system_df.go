@@ -99,14 +99,20 @@ func runSystemDf(ctx context.Context, env *Env, args []string) error {
 	})
 }
 
-// imagesOf asks berth-image for all images.
+// imagesOf asks berth-image for all images, which lists one once for each of its names.
 func imagesOf(ctx context.Context, env *Env) (list []usedImage, err error) {
 	out, err := env.Run(ctx, proc.Command{Path: helper("berth-image"), Args: []string{"images", "--format", "json"}})
+	var named []usedImage
 	if err == nil {
-		err = json.Unmarshal(out, &list)
+		err = json.Unmarshal(out, &named)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list the images: %w", err)
+	}
+	for _, one := range named {
+		if len(list) == 0 || one.ID != list[len(list)-1].ID {
+			list = append(list, one)
+		}
 	}
 	return list, nil
 }

@@ -25,9 +25,6 @@ func volumeVerb() Verb {
 			volumeCreateVerb(), volumeExistsVerb(), volumeExportVerb(), volumeImportVerb(), volumeInspectVerb(), volumeLsVerb(),
 			volumeMountVerb(), volumePruneVerb(), volumeReloadVerb(), volumeRmVerb(), volumeUnmountVerb(),
 		},
-		Run: func(context.Context, *Env, []string) error {
-			return errors.New("name a command: `berth volume --help` lists them")
-		},
 	}
 }
 

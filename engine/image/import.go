@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	imgspecv1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.podman.io/image/v5/tarball"
@@ -123,14 +122,13 @@ func open(ctx context.Context, address string) (io.ReadCloser, error) {
 }
 
 func (o ImportOptions) config() (imgspecv1.Image, error) {
-	now := time.Now().UTC()
-	c := imgspecv1.Image{Created: &now}
+	var c imgspecv1.Image // as old as the archive, so that the same one gives the same image again
 	c.OS, c.Architecture, c.Variant = orElse(o.OS, "linux"), orElse(o.Arch, runtime.GOARCH), o.Variant
 	comment := o.Message
 	if comment == "" {
 		comment = "imported from tarball"
 	}
-	c.History = []imgspecv1.History{{Created: &now, CreatedBy: "/bin/sh -c #(nop) ADD archive in /", Comment: comment}}
+	c.History = []imgspecv1.History{{Comment: comment}}
 	for _, change := range o.Changes {
 		if err := apply(&c.Config, change); err != nil {
 			return c, fmt.Errorf("--change %q: %w", change, err)

@@ -31,9 +31,9 @@ type Summary struct {
 	Arch       string            `json:"Arch"`
 	OS         string            `json:"Os"`
 	History    []string          `json:"History"` // names that it had
+	IsList     bool              `json:"IsManifestList"`
 
 	unfinished bool
-	list       bool   // it is a list of images
 	top        string // its top layer
 }
 
@@ -82,7 +82,7 @@ func (im *Images) summary(img *storage.Image) Summary {
 	s := Summary{
 		ID: img.ID, Names: img.Names, Digest: img.Digest.String(), Digests: repoDigests(img.Names, img.Digests),
 		Created: img.Created, Dangling: len(img.Names) == 0, ReadOnly: img.ReadOnly, History: img.NamesHistory,
-		unfinished: unfinished(img), list: slices.Contains(img.BigDataNames, instancesKey), top: img.TopLayer,
+		unfinished: unfinished(img), IsList: slices.Contains(img.BigDataNames, instancesKey), top: img.TopLayer,
 	}
 	s.Size, _ = im.contentSize(img)
 	c, err := im.config(img)
@@ -192,7 +192,7 @@ func (im *Images) yesOrNo(key, value string) (func(Summary) bool, error) {
 	}
 	return func(s Summary) bool {
 		return want == map[string]bool{"dangling": s.Dangling, "readonly": s.ReadOnly, "containers": s.Containers > 0,
-			"intermediate": s.Dangling && s.top != "" && parents[s.top], "manifest": s.list}[key]
+			"intermediate": s.Dangling && s.top != "" && parents[s.top], "manifest": s.IsList}[key]
 	}, nil
 }
 

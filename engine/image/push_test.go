@@ -166,6 +166,18 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: the file is not there", source)
 		}
 	}
+	old := time.Unix(1e9, 0)
+	if err := os.Chtimes(file, old, old); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for range 2 { // the same archive is the same image
+		id, err := im.Import(t.Context(), file, nil, ImportOptions{})
+		ids = append(ids, id)
+		if d, err2 := im.Inspect(id); err != nil || err2 != nil || !d.Created.Equal(old) || id != ids[0] {
+			t.Errorf("%s, %v, %v, %+v", id, err, err2, d)
+		}
+	}
 	for source, want := range map[string]string{"/no/such": "no file", server.URL + "/none": "404"} {
 		if _, err := im.Import(t.Context(), source, nil, ImportOptions{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", source, err, want)

@@ -99,16 +99,23 @@ func exitCode(err error) int {
 func (e env) run(ctx context.Context, args []string) error {
 	table := verb.Table()
 	global, rest, err := parse(verb.Global(), args, untilVerb)
-	if errors.Is(err, errHelp) || (err == nil && wantsOverview(rest)) {
+	if errors.Is(err, errHelp) || (err == nil && len(rest) == 0) {
 		verb.Overview(e.Out, program, table, verb.Global())
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	if verb.IsGroup(rest) {
+		verb.Group(e.Out, program, table, rest[0])
+		if len(rest) == 1 { // an error, so that a script with an empty variable does not take it for success
+			return fmt.Errorf("missing command `%s %s COMMAND`", program, rest[0])
+		}
+		return nil
+	}
 	v, rest, err := verb.Find(table, rest)
 	if err != nil {
-		return fmt.Errorf("%w: see %s --help", err, program)
+		return err
 	}
 	flags, rest, err := parse(v.Flags, rest, anywhere)
 	if errors.Is(err, errHelp) {
@@ -122,14 +129,6 @@ func (e env) run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%s: %w", v.Name, err)
 	}
 	return e.do(ctx, v.Name, global, flags, rest)
-}
-
-// wantsOverview is true for no verb at all, and for "image" and the like without one.
-func wantsOverview(words []string) bool {
-	if len(words) > 0 && (words[0] == "image" || words[0] == "manifest" || words[0] == "artifact") {
-		words = words[1:]
-	}
-	return len(words) == 0 || words[0] == "--help" || words[0] == "-h"
 }
 
 // do opens the store for the time of one verb.

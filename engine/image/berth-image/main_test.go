@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,7 @@ func TestJSON(t *testing.T) {
 		Names                 []string
 		Created               int64
 	}
-	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || len(list[0].Names) != 2 || list[0].Created != 1e9 {
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 2 || list[1].Id != list[0].Id || len(list[0].Names) != 2 || list[0].Created != 1e9 {
 		t.Errorf("%v, %s", err, out)
 	}
 	out, _, _ = s.run("", "image", "inspect", "web:1", list[0].Id)
@@ -147,10 +148,25 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+func TestListsAmongImages(t *testing.T) {
+	s := newShell(t)
+	if _, err, code := s.run(webImage(t), "load"); code != 0 {
+		t.Fatal(err)
+	}
+	if _, err, code := s.run("", "manifest", "create", "all:1", "web:1"); code != 0 {
+		t.Fatal(err)
+	}
+	s.want(0, "localhost/all true\nlocalhost/web false\nlocalhost/web false\n", "", "images", "--sort", "repository", "--format", `{{.Repository}} {{.IsManifestList}}`)
+	out, _, _ := s.run("", "images", "--format", "json")
+	if n := strings.Count(out, `"IsManifestList": true`); n != 1 || strings.Contains(out, "false") {
+		t.Errorf("%d lists: %s", n, out)
+	}
+}
+
 func TestUsageErrors(t *testing.T) {
 	s := newShell(t)
 	for args, want := range map[string]string{
-		"fly":                          `unknown verb "fly"`,
+		"fly":                          "unrecognized command `berth fly`; `berth --help` lists",
 		"pull":                         "pull: needs at least 1: type it as berth pull [FLAGS] IMAGE…",
 		"pull --nope x":                "pull: unknown flag: --nope",
 		"pull --policy=sometimes x":    "use always, missing, newer or never",
@@ -184,10 +200,29 @@ func TestUsageErrors(t *testing.T) {
 func TestHelp(t *testing.T) {
 	var b bytes.Buffer
 	e := env{Out: &b, Err: &b}
-	for _, args := range [][]string{{"--help"}, {}, {"image"}, {"image", "--help"}, {"pull", "--help"}, {"image", "ls", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {}, {"image", "--help"}, {"artifact", "-h"}, {"pull", "--help"}, {"image", "ls", "-h"}} {
 		b.Reset()
 		if code := e.main(t.Context(), args); code != 0 || !strings.Contains(b.String(), "Usage: berth") {
 			t.Errorf("%q: exit %d, %s", args, code, b.String())
+		}
+	}
+}
+
+// A group without a command lists its own, and fails.
+func TestGroups(t *testing.T) {
+	for _, c := range []struct{ args, status, out, err string }{
+		{"image", "125", "  image exists", "Error: missing command `berth image COMMAND`\n"},
+		{"image", "125", "  image pull ", "Error: missing command `berth image COMMAND`\n"},
+		{"manifest", "125", "  manifest add ", "Error: missing command `berth manifest COMMAND`\n"},
+		{"artifact", "125", "  artifact add ", "Error: missing command `berth artifact COMMAND`\n"},
+		{"image --help", "0", "  image prune", ""},
+		{"image fly", "125", "", "Error: unrecognized command `berth image fly`; `berth image --help` lists the commands\n"},
+	} {
+		var out, err bytes.Buffer
+		status := strconv.Itoa(env{Out: &out, Err: &err}.main(t.Context(), strings.Fields(c.args)))
+		if status != c.status || !strings.Contains(out.String(), c.out) || (c.out == "") != (out.String() == "") || err.String() != c.err ||
+			strings.Contains(out.String(), "login") {
+			t.Errorf("%s: exit %s, %q, %q", c.args, status, out.String(), err.String())
 		}
 	}
 }

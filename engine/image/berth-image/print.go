@@ -40,6 +40,7 @@ type row struct {
 	Containers                      int
 	Dangling, IsDangling            bool
 	ReadOnly, IsReadOnly            bool
+	IsManifestList                  bool
 
 	created time.Time
 	size    int64
@@ -80,7 +81,7 @@ func rows(all []image.Summary, full bool) []row {
 			Size: sizeOf(s.Size), History: orNone(strings.Join(s.History, ", ")), Arch: s.Arch, Os: s.OS, VirtualSize: s.Size, CreatedAt: s.Created.UTC().Format("2006-01-02 15:04:05 -0700 MST"),
 			CreatedSince: units.HumanDuration(time.Since(s.Created)) + " ago",
 			Dangling:     s.Dangling, IsDangling: s.Dangling, ReadOnly: s.ReadOnly, IsReadOnly: s.ReadOnly,
-			created: s.Created, size: s.Size, Repository: none, Tag: none,
+			IsManifestList: s.IsList, created: s.Created, size: s.Size, Repository: none, Tag: none,
 		}
 		r.ID = shortID(s.ID, full)
 		r.Id, r.Created, r.CreatedTime = s.ID, r.CreatedSince, r.CreatedAt
@@ -234,23 +235,30 @@ type jsonImage struct {
 	Containers  int
 	ReadOnly    bool `json:",omitempty"`
 	Dangling    bool `json:",omitempty"`
-	Arch        string
-	Digest      string
-	History     []string
-	Names       []string
-	Os          string
-	Created     int64 // seconds since 1970
-	CreatedAt   time.Time
+
+	IsManifestList bool `json:",omitempty"`
+
+	Arch      string
+	Digest    string
+	History   []string
+	Names     []string
+	Os        string
+	Created   int64 // seconds since 1970
+	CreatedAt time.Time
 }
 
+// jsonList has an image once for each of its names, as Podman's list and the table have it.
 func jsonList(all []image.Summary) []jsonImage {
 	list := []jsonImage{}
 	for _, s := range all {
-		list = append(list, jsonImage{
+		one := jsonImage{
 			ID: s.ID, RepoTags: s.Names, RepoDigests: s.Digests, Size: s.Size, VirtualSize: s.Size, Labels: s.Labels, Containers: s.Containers,
 			ReadOnly: s.ReadOnly, Dangling: s.Dangling, Arch: s.Arch, Os: s.OS, Digest: s.Digest, History: s.History, Names: s.Names,
-			Created: s.Created.Unix(), CreatedAt: s.Created.Truncate(time.Second), // jq's fromdate takes no more
-		})
+			IsManifestList: s.IsList, Created: s.Created.Unix(), CreatedAt: s.Created.Truncate(time.Second), // jq's fromdate takes no more
+		}
+		for range max(1, len(s.Names)) {
+			list = append(list, one)
+		}
 	}
 	return list
 }

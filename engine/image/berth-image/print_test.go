@@ -49,7 +49,7 @@ func TestPrinting(t *testing.T) {
 		{"logout --authfile " + dir + "/none host.example:1", "not logged in to host.example:1", 125},
 		{"search web", "names no registry", 125},
 		{"search --filter colour=red x.example/web", "there are stars", 125},
-		{"image trust", "unknown verb", 125},
+		{"image trust", "unrecognized command", 125},
 	} {
 		out, err, code := s.run("", strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(out+err, c.want) {

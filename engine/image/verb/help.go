@@ -3,6 +3,7 @@ package verb
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -29,6 +30,26 @@ func Overview(w io.Writer, program string, table []Verb, global []Flag) {
 	t.Flush()
 	fmt.Fprintf(w, "\nFlags before the verb:\n")
 	flags(w, global)
+}
+
+// Group prints the commands that begin with a word, under the spellings that do.
+func Group(w io.Writer, program string, table []Verb, group string) {
+	fmt.Fprintf(w, "Usage: %s %s COMMAND …\n\nCommands:\n", program, group)
+	lines := []string{}
+	for _, v := range table {
+		for _, spelling := range append([]string{v.Name}, v.Aliases...) {
+			if strings.HasPrefix(spelling, group+" ") {
+				lines = append(lines, fmt.Sprintf("  %s\t%s\n", spelling, v.Doc))
+				break
+			}
+		}
+	}
+	slices.Sort(lines)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range lines {
+		fmt.Fprint(t, l)
+	}
+	t.Flush()
 }
 
 // Usage is the verb with its flags and arguments as typed.

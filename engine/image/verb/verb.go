@@ -350,7 +350,18 @@ func Find(table []Verb, args []string) (v Verb, rest []string, err error) {
 	if len(args) == 0 {
 		return Verb{}, nil, fmt.Errorf("no verb given")
 	}
-	return Verb{}, nil, fmt.Errorf("unknown verb %q", strings.Join(args[:min(2, len(args))], " "))
+	if len(args) > 1 && slices.Contains(groups, args[0]) {
+		return Verb{}, nil, fmt.Errorf("unrecognized command `berth %s %s`; `berth %[1]s --help` lists the commands", args[0], args[1])
+	}
+	return Verb{}, nil, fmt.Errorf("unrecognized command `berth %s`; `berth --help` lists the commands", args[0])
+}
+
+// groups are the first words of commands that do nothing by themselves.
+var groups = []string{"image", "manifest", "artifact"}
+
+// IsGroup is true for "image" and the like where no command follows.
+func IsGroup(words []string) bool {
+	return len(words) > 0 && slices.Contains(groups, words[0]) && (len(words) == 1 || words[1] == "--help" || words[1] == "-h")
 }
 
 func (v Verb) called(typed string) bool {

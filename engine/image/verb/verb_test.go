@@ -80,8 +80,8 @@ func TestFind(t *testing.T) {
 		"image ls":         "images []",
 		"images -q":        "images [-q]",
 		"image inspect a":  "image inspect [a]",
-		"image":            `unknown verb "image"`,
-		"image nonsense x": `unknown verb "image nonsense"`,
+		"image":            "unrecognized command `berth image`; `berth --help` lists the commands",
+		"image nonsense x": "unrecognized command `berth image nonsense`; `berth image --help` lists the commands",
 		"":                 "no verb given",
 	} {
 		v, rest, err := Find(Table(), strings.Fields(typed))

@@ -36,6 +36,7 @@ assert_eq "errors" "$(journalctl -b -u e2e-lines CONTAINER_NAME=systemd-e2e-line
 assert_eq "warnings" "$(journalctl -b -u e2e-lines CONTAINER_NAME=systemd-e2e-lines -p 4..4 -o cat)" "four"
 assert_match "status" "$(systemctl status e2e-lines)" ' e2e-lines\[[0-9]+\]: one$'
 assert_eq "logs" "$(berth logs systemd-e2e-lines 2>&1 | sort | tr '\n' ' ')" "five four one three two "
+assert_eq "logs with the name of the only one" "$(berth logs --names --tail 1 systemd-e2e-lines 2>&1)" "five"
 assert_eq "files in the store" "$(stored)" "$((idle_stored + 3))"
 systemctl stop e2e-lines
 wait_journal 20 six -u e2e-lines # the line without an end comes with the end

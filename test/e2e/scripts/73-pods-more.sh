@@ -99,7 +99,7 @@ prepared() {
 	"${b[@]}" create --name e2e-third --pod e2e-ready --init-ctr once -v e2e-ready:/v $IMAGE sh -c 'echo third >>/v/order' >/dev/null
 	"${b[@]}" create --name e2e-main --pod e2e-ready -v e2e-ready:/v $IMAGE sh -c "echo main >>/v/order; $IDLE" >/dev/null
 	assert_match "made" "$("${b[@]}" pod ps)" 'e2e-ready +Created .* 4$'
-	"${b[@]}" pod start e2e-ready >/dev/null
+	assert_eq "what pod start prints" "$("${b[@]}" pod start e2e-ready)" e2e-ready
 	assert_match "started" "$("${b[@]}" pod ps)" 'e2e-ready +Running .* 3$'
 	assert_eq "the network is the pod's" "$("${b[@]}" exec e2e-main hostname)" e2e-ready
 	if [ "${b[0]}" != berth ]; then
@@ -108,7 +108,7 @@ prepared() {
 		"${b[@]}" volume rm e2e-ready >/dev/null
 		return
 	fi
-	"${b[@]}" pod stop e2e-ready >/dev/null
+	assert_eq "what pod stop prints" "$("${b[@]}" pod stop e2e-ready)" e2e-ready
 	assert_match "stopped" "$("${b[@]}" pod ps)" 'e2e-ready +Exited .* 3$'
 	"${b[@]}" pod restart e2e-ready >/dev/null
 	assert_eq "the order" "$("${b[@]}" exec e2e-main cat /v/order | xargs)" "first second third main first second main"

@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/berth-pods/berth/engine/proc"
+)
+
+func TestImagesOfCountsEachOnce(t *testing.T) {
+	env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) {
+		return []byte(`[{"Id":"a","Names":["x:1","x:2"]},{"Id":"a","Names":["x:1","x:2"]},{"Id":"b"}]`), nil
+	}}
+	if list, err := imagesOf(t.Context(), env); err != nil || len(list) != 2 || list[1].ID != "b" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// A group without a command lists its own on standard output, and fails.
+func TestGroupsAlone(t *testing.T) {
+	for _, group := range []string{"", "container", "healthcheck", "network", "pod", "quadlet", "secret", "setup", "system", "volume"} {
+		for _, words := range [][]string{{group}, {group, "--help"}, {group, "-h"}} {
+			var out bytes.Buffer
+			alone := len(words) == 1
+			err := dispatch(context.Background(), &Env{Out: &out}, slices.DeleteFunc(words, func(w string) bool { return w == "" }))
+			if !strings.Contains(out.String(), "\nCommands:\n") || alone != (err != nil) || alone && !strings.HasPrefix(err.Error(), "missing command `berth "+group) {
+				t.Errorf("%q: %v, %q", words, err, out.String())
+			}
+		}
+	}
+	if _, err := call("volume", "--fly", "x"); err == nil || err.Error() != "unknown flag: --fly; see `berth volume --help`" {
+		t.Error(err)
+	}
+}

@@ -28,6 +28,7 @@ var ErrNoImage = errors.New("image not known")
 type CreateOptions struct {
 	Volatile bool        // it is forgotten at reboot
 	IDs      spec.IDMaps // the owners of its files are mapped
+	Label    spec.Label  // of SELinux
 }
 
 // Store keeps images and the root file systems of containers.
@@ -218,6 +219,7 @@ type Engine struct {
 	Cgroups Cgroups
 	Network Network
 	Manager Manager
+	SELinux SELinux // nil where there is none
 	Dirs    Dirs
 	Host    Host
 	// Pull brings a missing image into the store; policy is always, missing, newer or never.
@@ -260,7 +262,6 @@ type Host struct {
 	Swap        bool     // memory.swap.max is there
 	Environment map[string]string
 	ListenFDs   int
-	SELinux     bool   // SELinux is there
 	AppArmor    string // the default profile for containers; "" where there is none
 	HostsFile   string // text of the host's /etc/hosts
 	ResolvConf  string // text of the host's resolv.conf

@@ -100,7 +100,7 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 func (e *Engine) specHost(s State) spec.Host {
 	h := spec.Host{
 		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs,
-		CgroupsPath: s.cgroupInside, AppArmor: e.Host.AppArmor, SELinux: e.Host.SELinux,
+		CgroupsPath: s.cgroupInside, AppArmor: e.Host.AppArmor, Label: s.Label,
 	}
 	if spec.WantsAllCapabilities(s.Container) {
 		h.Bounding = ownCapabilities()
@@ -244,7 +244,17 @@ func (e *Engine) networkFiles(s State, dir string, netHost bool, status NetworkS
 	}
 	names := spec.NameService{Servers: status.DNSServers, Search: status.Search}
 	resolv := spec.ResolvConf(s.Container, e.Host.ResolvConf, names, netHost)
-	return errors.Join(writeInPlace(filepath.Join(dir, "hosts"), hosts), writeInPlace(filepath.Join(dir, "resolv.conf"), resolv))
+	label, err := e.sharedLabel(s) // others may join the network
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"hosts": hosts, "resolv.conf": resolv} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(writeInPlace(path, text), labelFile(path, label)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxHosts is how large an image's /etc/hosts may be.

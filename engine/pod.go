@@ -38,6 +38,8 @@ type Pod struct {
 	Addresses []string       `json:"addresses,omitempty"`
 	Attached  []Attached     `json:"attached,omitempty"`
 	Started   bool           `json:"started,omitempty"` // it has been started before
+
+	label string // of SELinux, for the files of the pod
 }
 
 // ErrNoPod says that there is no pod of that name or ID.

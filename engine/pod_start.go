@@ -83,7 +83,10 @@ func (e *Engine) startPod(ctx context.Context, p Pod, unit string) (Pod, error) 
 	return p, nil
 }
 
-func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) error {
+func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) (err error) {
+	if p.label, err = e.podLabel(*p); err != nil {
+		return fmt.Errorf("SELinux: %w", err)
+	}
 	if pinnable() {
 		if err := pinNamespaces(e.Dirs, *p); err != nil {
 			return err
@@ -96,7 +99,6 @@ func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) error {
 		if err := e.Dirs.savePod(*p); err != nil {
 			return err
 		}
-		var err error
 		if status, err = e.Network.Plan(ctx, p.Network); err != nil {
 			return err
 		}
@@ -107,7 +109,7 @@ func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) error {
 	p.Addresses, p.Attached = status.Addresses, status.Attached
 	common := p.Spec.Common
 	common.HostName = p.Spec.HostName()
-	if err := e.networkFiles(State{ID: p.ID, Container: common}, e.Dirs.Pod(p.ID), p.Network.host(), status); err != nil {
+	if err := e.networkFiles(State{ID: p.ID, Container: common, Label: spec.Label{File: p.label}}, e.Dirs.Pod(p.ID), p.Network.host(), status); err != nil {
 		return err
 	}
 	if !p.Started {
@@ -148,7 +150,10 @@ func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
 			return err
 		}
 	}
-	err := e.Dirs.releasePod(p)
+	err := e.releaseLevel(p.ID)
+	if err == nil {
+		err = e.Dirs.releasePod(p)
+	}
 	if err == nil {
 		e.tellOf(p.event("remove"))
 	}
@@ -255,7 +260,7 @@ func pinHere(d Dirs, p Pod) error {
 		}
 	}
 	if p.Spec.Shares("ipc") {
-		if err := mountShm(d.pin(p, podShm), p.Spec.Common.ShmSize); err != nil {
+		if err := mountShm(d.pin(p, podShm), p.Spec.Common.ShmSize, p.label); err != nil {
 			return err
 		}
 	}
@@ -265,7 +270,7 @@ func pinHere(d Dirs, p Pod) error {
 // podShm is the directory that a pod's containers see as /dev/shm. Those of a user, who has no place for it, have one each.
 const podShm = "shm"
 
-func mountShm(dir, size string) error {
+func mountShm(dir, size, label string) error {
 	bytes := uint64(spec.DefaultShmSize)
 	if size != "" {
 		var err error
@@ -277,7 +282,7 @@ func mountShm(dir, size string) error {
 		return err
 	}
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
-	if err := unix.Mount("shm", dir, "tmpfs", flags, fmt.Sprintf("mode=1777,size=%d", bytes)); err != nil {
+	if err := unix.Mount("shm", dir, "tmpfs", flags, withContext(fmt.Sprintf("mode=1777,size=%d", bytes), label)); err != nil {
 		return fmt.Errorf("mount the pod's /dev/shm: %w", err)
 	}
 	return nil

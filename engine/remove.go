@@ -122,9 +122,7 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))
 		}
 	}
-	if err := e.releaseIDs(s); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, e.releaseIDs(s), e.releaseLevel(s.ID))
 	if volumes {
 		if err := e.removeAnonymous(s); err != nil {
 			errs = append(errs, err)

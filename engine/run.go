@@ -151,6 +151,9 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 			s.StopSig = "" // an image's odd stop signal is no reason not to run it
 		}
 	}
+	if err := e.label(s); err != nil {
+		return fmt.Errorf("container %q: SELinux: %w", s.Name, err)
+	}
 	if err := e.userNS(ctx, s, image); err != nil {
 		return err
 	}
@@ -399,7 +402,7 @@ func (e *Engine) rootfs(s *State, image Image) (string, error) {
 // ensureLayer makes the container's writable layer, and the record of one that is kept.
 func (e *Engine) ensureLayer(s *State, image Image, ids spec.IDMaps) error {
 	if !s.existing {
-		if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids}); err != nil {
+		if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids, Label: s.Label}); err != nil {
 			return err
 		}
 	}

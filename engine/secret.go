@@ -42,9 +42,9 @@ func (e *Engine) staging(s *State) (string, error) {
 		}
 	}
 	// Only root of the machine may keep a tmpfs out of the swap space, and only from Linux 6.4 on (tmpfs(5)).
-	err := unix.Mount("berth", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0711,noswap")
+	err := unix.Mount("berth", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, withContext("mode=0711,noswap", s.Label.File))
 	if err != nil {
-		err = unix.Mount("berth", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0711")
+		err = unix.Mount("berth", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, withContext("mode=0711", s.Label.File))
 	}
 	if err != nil {
 		return "", fmt.Errorf("mount a tmpfs on %s: %w", dir, err)

@@ -44,6 +44,7 @@ type State struct {
 	NetFiles  string         `json:"netFiles,omitempty"` // directory of /etc/hosts and resolv.conf, when they are another's
 	Mounts    []VolumeMount  `json:"mounts,omitempty"`   // volumes and paths of the host that the container sees
 	IDs       spec.IDMaps    `json:"ids,omitzero"`       // of the container's own user namespace
+	Label     spec.Label     `json:"label,omitzero"`     // of SELinux
 	IDLease   string         `json:"idLease,omitempty"`  // range of IDs that is this container's alone
 	Container spec.Container `json:"container"`
 	Started   time.Time      `json:"started,omitzero"`
@@ -115,6 +116,16 @@ func (d Dirs) Find(nameOrID string) (State, error) { return d.find(nameOrID, 1) 
 // FindSurely is Find for those whom nobody watches, units above all: the beginning of an ID must have the twelve digits
 // that `ps` prints. A shorter one may be another container's name.
 func (d Dirs) FindSurely(nameOrID string) (State, error) { return d.find(nameOrID, 12) }
+
+// Known tells whether a container or pod still has a right to its leases. One that has ended keeps them until it is removed: the
+// rules that use them are there until then. So does one whose state cannot be read.
+func (d Dirs) Known(id string) bool {
+	if _, err := d.Load(id); !errors.Is(err, ErrNoContainer) {
+		return true
+	}
+	_, err := os.Stat(d.Pod(id))
+	return err == nil
+}
 
 func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	if spec.CheckName(nameOrID) != nil {

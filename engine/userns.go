@@ -458,6 +458,14 @@ func (e *Engine) onDisk(s *State, dir string) (func(uid, gid uint32) (uint32, ui
 
 // ownFiles gives the files that berth has made for the container to its root.
 func (e *Engine) ownFiles(s State, files []spec.Mount) error {
+	own := filepath.Join(e.Dirs.Container(s.ID), "")
+	for _, f := range files {
+		if name := filepath.Base(f.Source); filepath.Dir(f.Source) == own && name != "hosts" && name != "resolv.conf" { // which are others' too
+			if err := labelFile(f.Source, s.Label.File); err != nil {
+				return err
+			}
+		}
+	}
 	if s.IDs.Empty() {
 		return nil
 	}

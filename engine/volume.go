@@ -165,13 +165,15 @@ func (e *Engine) volumeSource(ctx context.Context, s *State, i int, v spec.Volum
 		}
 		o := s.inFiles(in.process)
 		uid, gid := ids(uint32(o.uid), uint32(o.gid))
-		if err := os.Chown(dir, int(uid), int(gid)); err != nil || v.NoCopy || !content {
+		if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 			return err
 		}
-		if err := copyUp(in.root, v.Destination, dir, ids); err != nil {
-			return fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
+		if content && !v.NoCopy {
+			if err := copyUp(in.root, v.Destination, dir, ids); err != nil {
+				return fmt.Errorf("fill the new volume %q from the image's %s: %w", v.Source, v.Destination, err)
+			}
 		}
-		return nil
+		return e.labelNew(*s, dir)
 	}
 	own := s.Mounts[i].Anonymous
 	source, err := e.Volumes.Ensure(VolumeRequest{Name: v.Source, Anonymous: own, Volatile: own && s.Container.Remove}, fill)
@@ -203,6 +205,13 @@ func (e *Engine) mountVolume(ctx context.Context, s *State, i int, v VolumeSourc
 	target, err := e.stagedPlace(s, i, true)
 	if err != nil {
 		return "", err
+	}
+	if slices.Contains(labelledByMount, v.Type) && !strings.Contains(v.Options, "context=") {
+		label, err := e.sharedLabel(*s)
+		if err != nil {
+			return "", err
+		}
+		v.Options = withContext(v.Options, label)
 	}
 	if err := e.mountProgram(ctx, v, target); err != nil {
 		return "", fmt.Errorf("volume %q of %s: %w", s.Mounts[i].Name, s.who(), err)
@@ -286,6 +295,9 @@ func (e *Engine) shownAs(s *State, i int, of shown, p spec.Process) (string, err
 		if source, err = e.stageSubpath(s, i, source, v.Subpath); err != nil {
 			return "", err
 		}
+	}
+	if err := e.relabel(s, v, source); err != nil {
+		return "", err
 	}
 	if source, err = e.mapOwners(s, i, source, v); err != nil {
 		return "", err
@@ -448,7 +460,7 @@ func (e *Engine) stageOverlay(s *State, i int, source string, v spec.Volume) (st
 	if e.Host.Rootless {
 		options += "userxattr,"
 	}
-	if err := unix.Mount("overlay", place, "overlay", 0, strings.TrimSuffix(options, ",")); err != nil {
+	if err := unix.Mount("overlay", place, "overlay", 0, withContext(strings.TrimSuffix(options, ","), s.Label.File)); err != nil {
 		return "", fmt.Errorf("mount an overlay on %s: %w", source, err)
 	}
 	return place, nil

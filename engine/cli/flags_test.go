@@ -352,7 +352,7 @@ func TestAge(t *testing.T) {
 // TestLive: a container keeps its leases until nothing of it is left.
 func TestLive(t *testing.T) {
 	dirs := engine.Dirs{Run: t.TempDir()}
-	live := liveIn(dirs)
+	live := dirs.Known
 	for name, text := range map[string]string{"ended": `{"version":1,"init":{"pid":1073741824,"start":1}}`, "starting": `{"version":1}`, "newer": `{"version":9}`, "damaged": `{`} {
 		if live(name) {
 			t.Errorf("%s is live before it is there", name)

@@ -46,7 +46,7 @@ func (i inspection) inspect(s engine.State) inspected {
 	out := inspected{
 		ID: s.ID, Name: s.Name, Created: s.Created, Args: []string{}, State: f.state(), Image: s.ImageID, ImageDigest: f.image.Digest, ImageName: s.Image, Pod: s.Pod,
 		StaticDir: filepath.Join(runDirs().Keep, s.ID, "userdata"), PidFile: s.Container.PIDFile, OCIRuntime: filepath.Base(s.Runtime), Driver: "overlay",
-		AppArmorProfile: f.config.Process.ApparmorProfile, ProcessLabel: f.config.Process.SelinuxLabel, ExecIDs: []string{}, GraphDriver: f.graph(), Mounts: f.mounts(),
+		AppArmorProfile: f.config.Process.ApparmorProfile, ProcessLabel: f.config.Process.SelinuxLabel, MountLabel: f.config.Linux.MountLabel, ExecIDs: []string{}, GraphDriver: f.graph(), Mounts: f.mounts(),
 		Dependencies: []string{}, NetworkSettings: f.network(), KubeExitCodePropagation: "invalid", Config: f.shownConfig(), HostConfig: f.host(),
 		Berth: inspectedBerth{Unit: s.Unit, Cgroup: s.Cgroup, IDs: s.IDs, Addresses: s.Addresses, Attached: s.Attached, Container: s.Container},
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
+	"github.com/berth-pods/berth/engine/selinux"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
 )
@@ -31,7 +32,9 @@ func volumeVerb() Verb {
 // namespaceNeeded is for commands that work on files of the user's containers.
 func namespaceNeeded([]string) bool { return rootless.Needed() }
 
-func volumes() store.Volumes { return store.Volumes{Store: &store.Store{}, User: rootlessMode()} }
+func volumes() store.Volumes {
+	return store.Volumes{Store: &store.Store{}, User: rootlessMode(), Label: selinux.Shared}
+}
 
 type volumeCreateOptions struct {
 	ignore   bool

@@ -24,6 +24,7 @@ import (
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
+	"github.com/berth-pods/berth/engine/selinux"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
 	"github.com/berth-pods/berth/engine/usernet"
@@ -76,7 +77,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 	}
 	e := &engine.Engine{
 		Store:    images,
-		Volumes:  store.Volumes{Store: images, User: rootlessMode()},
+		Volumes:  volumes(),
 		Secrets:  store.Secrets{Store: images, Run: env.Run, User: rootlessMode()},
 		Runtime:  oci.Runtime{Path: conf.Runtime(), Run: env.Run},
 		Cgroups:  cgroup.Cgroups{},
@@ -103,7 +104,10 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		}
 		return conn, nil
 	}
-	e.Host.AppArmor, e.Host.SELinux = conf.AppArmor(), unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
+	e.Host.AppArmor = conf.AppArmor()
+	if conf.Labels() && selinux.Enabled() {
+		e.SELinux = selinux.Policy{}
+	}
 	e.RemoveImage = func(ctx context.Context, id string) error {
 		_, err := env.Run(ctx, proc.Command{Path: helper("berth-image"), Args: []string{"rmi", id}})
 		return err
@@ -119,7 +123,7 @@ func newAdapter(env *Env, conf config.Config, graphRoot string) network.Adapter 
 	a := network.Adapter{
 		Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: nameServer(conf), Pasta: conf.Helper("pasta"),
 		Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
-		Live: liveIn(dirs), StateDir: "/run/containers/networks", Rootless: rootlessMode(), Firewall: conf.Network.FirewallDriver,
+		Live: dirs.Known, StateDir: "/run/containers/networks", Rootless: rootlessMode(), Firewall: conf.Network.FirewallDriver,
 		Machine:   strings.TrimSpace(string(machine)),
 		StartDHCP: func(ctx context.Context) error { return sd.StartDHCP(ctx, env.Run, conf.Helper("netavark")) },
 	}
@@ -173,18 +177,6 @@ func newNetwork(env *Env) (network.Adapter, error) {
 	}
 	root, err := (&store.Store{}).Root()
 	return newAdapter(env, conf, root), err
-}
-
-// liveIn tells whether a container still has a right to its leases. One that has ended keeps them until it is removed: the
-// rules that use them are there until then. So does one whose state cannot be read.
-func liveIn(dirs engine.Dirs) func(id string) bool {
-	return func(id string) bool {
-		_, err := dirs.Load(id)
-		if errors.Is(err, engine.ErrNoContainer) && exists(dirs.Pod(id)) {
-			return true
-		}
-		return !errors.Is(err, engine.ErrNoContainer)
-	}
 }
 
 // subIDs reads the ranges of a name.

@@ -20,6 +20,7 @@ type Config struct {
 	Containers struct {
 		SeccompProfile string   `toml:"seccomp_profile"`
 		AppArmor       string   `toml:"apparmor_profile"`
+		Label          *bool    `toml:"label"`
 		Env            []string `toml:"env"`
 	} `toml:"containers"`
 	Engine struct {
@@ -140,6 +141,9 @@ func (c Config) CDIDirs() []string {
 	}
 	return []string{"/etc/cdi", "/var/run/cdi"}
 }
+
+// Labels reports whether containers get labels of their own on a machine with SELinux.
+func (c Config) Labels() bool { return c.Containers.Label == nil || *c.Containers.Label }
 
 // AppArmor is the profile that containers get: what apparmor_profile= says, else the one that Podman has loaded, if AppArmor
 // is there and the kernel lets us read the list.

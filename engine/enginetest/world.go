@@ -42,6 +42,7 @@ type World struct {
 	Root    string // root file system that every container gets
 	FailAt  Moment // fails there, every time
 	Process []byte // process.json of the last exec
+	SELinux engine.SELinux
 	KillAt  Moment // ends the calling goroutine there, as a kill of the program would: without any undo
 
 	mu        sync.Mutex
@@ -58,7 +59,7 @@ func (w *World) Engine(run string) *engine.Engine {
 		w.killed = make(chan struct{})
 	}
 	return &engine.Engine{
-		Store: store{w}, Volumes: volumes{w}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w},
+		Store: store{w}, Volumes: volumes{w}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w}, SELinux: w.SELinux,
 		Dirs: engine.Dirs{Run: run, Keep: w.Kept()}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242},
 		Pull:    func(context.Context, spec.Container) error { return w.step("pull", func() { w.add("image pulled") }) },
 		Seccomp: func(string) ([]byte, error) { return nil, nil }, Warn: io.Discard,

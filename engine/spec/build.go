@@ -50,7 +50,7 @@ type Host struct {
 	CgroupsPath string            // below the root of the cgroup file system; "" for the runtime's choice
 	ListenFDs   int               // sockets handed on by systemd, from file descriptor 3 on
 	Controllers []string          // of the container's cgroup, for which limits can be set
-	SELinux     bool              // SELinux is there
+	Label       Label             // of SELinux
 	Bounding    []string          // capabilities that may be given at all; nil for all
 	AppArmor    string            // default profile; "" where there is none
 	Swap        bool              // the memory controller counts swap too
@@ -76,9 +76,6 @@ func Build(in Input) (*specs.Spec, error) {
 	security, err := parseSecurity(in.Container)
 	if err != nil {
 		return nil, err
-	}
-	if security.label != "" && in.Host.SELinux {
-		return nil, fmt.Errorf("security option %q: a container has the SELinux label of its unit; write SELinuxContext= into [Service]", security.label)
 	}
 	caps, err := capabilities(in.Container, in.Process)
 	if err != nil {
@@ -144,6 +141,7 @@ func Build(in Input) (*specs.Spec, error) {
 			Rlimits:         rlimits,
 			NoNewPrivileges: security.noNewPrivileges,
 			ApparmorProfile: security.profile(in),
+			SelinuxLabel:    in.Host.Label.Process,
 			OOMScoreAdj:     in.Container.OOMScoreAdj,
 		},
 		Root:        &specs.Root{Path: in.Rootfs, Readonly: in.Container.ReadOnly},
@@ -158,6 +156,7 @@ func Build(in Input) (*specs.Spec, error) {
 			Resources:         resources,
 			MaskedPaths:       security.masked,
 			ReadonlyPaths:     security.readonly,
+			MountLabel:        in.Host.Label.File,
 			RootfsPropagation: "private",
 			IntelRdt:          intelRdt(in.Container),
 			Personality:       personality,

@@ -294,7 +294,7 @@ func TestBuildRefuses(t *testing.T) {
 		}, "change the host"},
 		{"memory without controller", func(in *Input) { in.Container.Memory = "1g" }, "MemoryMax="},
 		{"pids without controller", func(in *Input) { in.Container.PidsLimit = "10" }, "TasksMax="},
-		{"label", func(in *Input) { in.Host.SELinux, in.Container.SecurityOpts = true, []string{"label=type:x"} }, "SELinuxContext="},
+		{"label", func(in *Input) { in.Container.SecurityOpts = []string{"label=colour:x"} }, "known are"},
 		{"variable without a name", func(in *Input) { in.Container.Environment = []string{"=x"} }, "no name"},
 		{"NUL", func(in *Input) { in.Container.Environment = []string{"A=\x00"} }, "NUL"},
 	}

@@ -234,6 +234,7 @@ type Volume struct {
 	Destination string
 	Options     []string // mount options for the runtime
 	NoCopy      bool     // leave a new volume empty
+	Relabel     string   // z: all containers may use what is in it, as far as SELinux goes; Z: only this one; "" leaves the labels
 	Chown       bool     // U: give it, and all that is in it, to the container's user
 	Overlay     bool     // O: what the container writes is not seen in the source
 	Upper, Work string   // of the overlay, where it is to be kept
@@ -297,7 +298,11 @@ func (v *Volume) options(s, opts string) error {
 			v.Overlay = true
 		case "idmap":
 			v.IDMap = new(string)
-		case "z", "Z": // labels for SELinux; nothing to do on a host without it
+		case "z", "Z":
+			if v.Relabel != "" && v.Relabel != o {
+				return fmt.Errorf("volume %q: z is for all containers, and Z for this one only; leave one of them out", s)
+			}
+			v.Relabel = o
 		default:
 			if err := v.option(o); err != nil {
 				return fmt.Errorf("volume %q: %w", s, err)

@@ -135,8 +135,10 @@ func capabilityNames(list []string) (names []string, all bool, err error) {
 var maskedPaths = []string{
 	"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
 	"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware",
-	"/sys/fs/selinux",
+	selinuxPlace,
 }
+
+const selinuxPlace = "/sys/fs/selinux"
 
 var readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 
@@ -146,7 +148,8 @@ type security struct {
 	seccomp         string // path of a profile; "" for the default one
 	apparmor        string
 	procOptions     []string // of proc(5)
-	label           string   // option about the label that SELinux is to give
+	labels          []string // options about the labels of SELinux
+	nested          bool     // the container may ask and load SELinux
 	masked          []string
 	readonly        []string
 }
@@ -191,18 +194,22 @@ func parseSecurity(c Container) (security, error) {
 			if err := checkLabel(opt, value); err != nil {
 				return s, err
 			}
-			if value != "disable" && value != "nested" {
-				s.label = opt
+			if value == "nested" {
+				s.nested = true
+			} else {
+				s.labels = append(s.labels, strings.Replace(value, "=", ":", 1))
 			}
 		default:
 			return s, fmt.Errorf("unknown security option %q; known are no-new-privileges, seccomp, apparmor, mask, unmask, proc-opts, label", opt)
 		}
 	}
+	if s.nested {
+		s.masked = unmask(s.masked, selinuxPlace)
+	}
 	return s, nil
 }
 
-// checkLabel reads an option of SELinux. Containers run in the label of their unit: to choose another has no meaning where
-// there is no SELinux, and Build refuses it where there is.
+// checkLabel reads an option of SELinux, which has no effect where there is none.
 func checkLabel(opt, value string) error {
 	key, _ := cutAny(value, ":=")
 	if !slices.Contains([]string{"disable", "nested", "user", "role", "type", "level", "filetype"}, key) {

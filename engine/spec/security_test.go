@@ -99,7 +99,8 @@ func TestSecurityOptions(t *testing.T) {
 			return !slices.Contains(s.masked, "/proc/acpi") && !slices.Contains(s.readonly, "/proc/sys") && len(s.masked) == len(maskedPaths)-1
 		}},
 		{[]string{"unmask=all"}, func(s security) bool { return s.masked == nil && s.readonly == nil }},
-		{[]string{"label=type:x"}, func(s security) bool { return s.label == "label=type:x" }},
+		{[]string{"label=type:x"}, func(s security) bool { return slices.Equal(s.labels, []string{"type:x"}) }},
+		{[]string{"label=nested"}, func(s security) bool { return !slices.Contains(s.masked, "/sys/fs/selinux") && len(s.labels) == 0 }},
 		{[]string{"proc-opts=hidepid=2,subset=pid"}, func(s security) bool { return len(s.procOptions) == 2 }},
 		{[]string{"unmask=/proc/*"}, func(s security) bool { return len(s.readonly) == 0 && len(s.masked) == 4 }},
 		{[]string{"label=disable"}, func(s security) bool { return true }},

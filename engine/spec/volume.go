@@ -70,6 +70,15 @@ func CheckChown(source string) error {
 	return nil
 }
 
+// CheckRelabel refuses to let the options z and Z label a directory of the system for containers, which its own programs could no
+// longer use then.
+func CheckRelabel(source string) error {
+	if clean := path.Clean(source); slices.Contains(dangerous, clean) || strings.HasPrefix(clean, "/proc/") || strings.HasPrefix(clean, "/sys/") {
+		return fmt.Errorf("options z and Z would label %s of the host, and all that is in it, for containers; take a directory below it, or --security-opt label=disable", source)
+	}
+	return nil
+}
+
 // ParseIDMapOption reads the value of the option idmap: uids=DISK-HOST-COUNT[#…][;gids=…]. An @ before HOST says that it is
 // an ID of the container.
 func ParseIDMapOption(s string, container IDMaps) (IDMaps, error) {

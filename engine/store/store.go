@@ -225,6 +225,11 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 	if !o.IDs.Empty() && !o.IDs.Identity() {
 		options.IDMappingOptions.UIDMap, options.IDMappingOptions.GIDMap = libraryMaps(o.IDs.UIDs), libraryMaps(o.IDs.GIDs)
 	}
+	if o.Label.Process != "" { // else the library would make labels of its own
+		options.Flags = map[string]any{"ProcessLabel": o.Label.Process, "MountLabel": o.Label.File}
+	} else {
+		options.LabelOpts = []string{spec.LabelDisable}
+	}
 	// The layer has the container's ID: the library makes it before the record, and without one it must be found too.
 	create := func(names ...string) error {
 		_, err := st.CreateContainer(id, names, image.ID, id, mark(boot, o.Volatile), options)

@@ -18,6 +18,8 @@ import (
 type Volumes struct {
 	Store *Store
 	User  bool // a user's, not root's
+	// Label is the label of SELinux for files that all containers may use, "" where there is no SELinux; nil is the same.
+	Label func() (string, error)
 }
 
 // newPrefix begins the name of a volume's directory while it is filled.

@@ -127,7 +127,13 @@ func (l layer) mount() error {
 	if err != nil {
 		return err
 	}
-	path, err := st.Mount(c.ID, "")
+	label := ""
+	if l.volumes.Label != nil {
+		if label, err = l.volumes.Label(); err != nil {
+			return err
+		}
+	}
+	path, err := st.Mount(c.ID, label)
 	if err != nil {
 		return err
 	}

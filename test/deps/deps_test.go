@@ -99,18 +99,19 @@ func TestKeeperIsSmall(t *testing.T) {
 
 // homes are the packages that one outside package is for. Tests may use more.
 var homes = map[string][]string{
-	"go.podman.io/storage":           {"engine/store", "engine/image"},
-	"go.podman.io/image":             {"engine/image"},
-	"github.com/containers/ocicrypt": {"engine/image"},
-	"go.podman.io/common":            {},
-	"github.com/coreos/go-systemd":   {"engine/sd", "engine/keeper"},
-	"github.com/godbus/dbus":         {"engine/sd"},
-	"k8s.io":                         {"kube"},
-	"sigs.k8s.io":                    {"kube"},
-	"github.com/BurntSushi/toml":     {"engine/config"},
-	"github.com/spf13/pflag":         {"engine/cli", "engine/image/verb", "engine/image/berth-image", "kube/berth-kube"},
-	"github.com/containers/podman":   {},
-	"github.com/opencontainers/runc": {},
+	"github.com/opencontainers/selinux": {"engine/selinux"},
+	"go.podman.io/storage":              {"engine/store", "engine/image"},
+	"go.podman.io/image":                {"engine/image"},
+	"github.com/containers/ocicrypt":    {"engine/image"},
+	"go.podman.io/common":               {},
+	"github.com/coreos/go-systemd":      {"engine/sd", "engine/keeper"},
+	"github.com/godbus/dbus":            {"engine/sd"},
+	"k8s.io":                            {"kube"},
+	"sigs.k8s.io":                       {"kube"},
+	"github.com/BurntSushi/toml":        {"engine/config"},
+	"github.com/spf13/pflag":            {"engine/cli", "engine/image/verb", "engine/image/berth-image", "kube/berth-kube"},
+	"github.com/containers/podman":      {},
+	"github.com/opencontainers/runc":    {},
 }
 
 // strays lists the imports that are not at home; imports maps a package to what it imports.

@@ -20,7 +20,7 @@ var packages = []string{
 	"crun", "runc", "criu", "libcriu2", "netavark", "aardvark-dns", "passt", "uidmap", "fuse-overlayfs", "catatonit",
 	"nftables", "iptables", "iproute2",
 	// what tests call, and what goes into test images
-	"podman", "curl", "iputils-ping", "socat", "attr", "jq", "strace", "time", "less", "busybox-static", "docker-registry", "nginx-light", "redis-server",
+	"podman", "curl", "iputils-ping", "socat", "attr", "secilc", "jq", "strace", "time", "less", "busybox-static", "docker-registry", "nginx-light", "redis-server",
 	// the emulator of the virtual machine, run from the tree: Debian 12's hangs its guests
 	"qemu-system-x86", "qemu-utils", "seabios",
 }

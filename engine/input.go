@@ -82,7 +82,7 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 		return in, err
 	}
 	in.Files = append(in.Files, accounts...)
-	zone, err := timezone(s.Container)
+	zone, err := e.timezone(*s)
 	if err != nil {
 		return in, err
 	}
@@ -301,9 +301,9 @@ func writeInPlace(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// timezone shows the host's description of the zone.
-func timezone(c spec.Container) ([]spec.Mount, error) {
-	file := "/etc/localtime"
+// timezone shows a copy of the host's description of the zone: the host's own has a label that SELinux may keep containers from.
+func (e *Engine) timezone(s State) ([]spec.Mount, error) {
+	c, file := s.Container, "/etc/localtime"
 	switch c.Timezone {
 	case "":
 		return nil, nil
@@ -322,7 +322,15 @@ func timezone(c spec.Container) ([]spec.Mount, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("time zone %q is not known: the host has no %s", c.Timezone, file)
 	}
-	return []spec.Mount{{Source: file, Destination: "/etc/localtime", Options: []string{"bind", "rprivate", "ro", "nosuid", "noexec", "nodev"}}}, nil
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	own := filepath.Join(e.Dirs.Container(s.ID), "localtime")
+	if err := createFile(own, string(text)); err != nil {
+		return nil, err
+	}
+	return []spec.Mount{{Source: own, Destination: "/etc/localtime", Options: []string{"bind", "rprivate", "ro", "nosuid", "noexec", "nodev"}}}, nil
 }
 
 // containerEnv is what programs in the container read about it in /run/.containerenv: that it is one, and, where nothing is

@@ -37,8 +37,13 @@ func overviewPage(commands []cli.Command) Page {
 	r.section("OPTIONS")
 	r.item(bold("--help"), "Print the list of commands; after a command, what it does and its options.")
 	r.item(bold("--version"), "Print the version.")
-	r.item(bold("--log-level")+", "+bold("--cgroup-manager")+", "+bold("--events-backend"),
-		"Taken, with a value, for the sake of scripts that were written for Podman; they change nothing.")
+	for _, f := range cli.GlobalFlags() {
+		name := bold("--" + f.Name)
+		if f.Value != "" {
+			name += " " + placeholder(f.Value)
+		}
+		r.item(name, sentence(f.Text))
+	}
 	r.section("EXIT STATUS")
 	r.paragraphs("0 when the work was done; 125 when it could not be done. `berth run` also ends with the status of the container, " +
 		"`berth lint` and `berth generate` have their own: see there.")

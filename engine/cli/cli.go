@@ -170,30 +170,6 @@ func ofContainer(name string, rest []string) (string, []string) {
 	return name, rest
 }
 
-// globalFlags takes the flags before the verb. They are Podman's; those that name another instance are not there yet.
-func globalFlags(args []string) ([]string, error) {
-	for len(args) > 0 && strings.HasPrefix(args[0], "--") {
-		name, _, hasValue := strings.Cut(args[0], "=")
-		switch name {
-		case "--help", "--version":
-			return args, nil
-		case "--module":
-			return nil, errors.New("--module is not supported yet; put the settings into containers.conf")
-		case "--log-level", "--cgroup-manager", "--events-backend":
-			if !hasValue {
-				if len(args) < 2 {
-					return nil, fmt.Errorf("%s needs a value", name)
-				}
-				args = args[1:]
-			}
-			args = args[1:]
-		default:
-			return nil, fmt.Errorf("unknown flag: %s; `berth --help` lists the commands", name)
-		}
-	}
-	return args, nil
-}
-
 func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 	if len(v.Sub) > 0 && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		known := make([]string, 0, len(v.Sub))

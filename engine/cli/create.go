@@ -75,7 +75,7 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 // createOutside makes a container by another berth, which is in the user's namespace where this one must not be, and
 // returns its ID.
 func createOutside(ctx context.Context, env *Env, args []string) (string, error) {
-	out, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: append([]string{"create"}, args...), Stderr: env.Err})
+	out, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: append(ownWords("create"), args...), Stderr: env.Err})
 	if err != nil {
 		return "", &ExitError{Code: statusFailed}
 	}

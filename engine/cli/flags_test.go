@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -218,12 +219,33 @@ func emptyRun(t *testing.T) engine.Dirs {
 	return runDirs()
 }
 
+func TestGlobalFlags(t *testing.T) {
+	t.Cleanup(func() { global.settings, global.words = config.Settings{}, nil })
+	module := filepath.Join(t.TempDir(), "m.conf")
+	if err := os.WriteFile(module, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := globalFlags([]string{"--log-level", "debug", "--runtime=runc", "--syslog", "--module", module, "--hooks-dir", "/a", "--hooks-dir=/b", "run", "--runtime", "x"})
+	if err != nil || strings.Join(rest, " ") != "run --runtime x" {
+		t.Fatal(rest, err)
+	}
+	want := config.Settings{Runtime: "runc", Modules: []string{module}, HooksDirs: []string{"/a", "/b"}}
+	if !reflect.DeepEqual(global.settings, want) {
+		t.Errorf("got %+v, want %+v", global.settings, want)
+	}
+	if got := strings.Join(ownWords("start"), " "); got != "--runtime=runc --module "+module+" --hooks-dir /a --hooks-dir=/b start" {
+		t.Errorf("another berth would get %q", got)
+	}
+}
+
 func TestErrorSentences(t *testing.T) {
 	emptyRun(t)
 	for words, want := range map[string]string{
 		"fly":                "unrecognized command `berth fly`; `berth --help` lists the commands",
 		"--fly ps":           "unknown flag: --fly; `berth --help` lists the commands",
-		"--module=x ps":      "--module is not supported yet",
+		"--module x.y ps":    `module "x.y": none of `,
+		"--root /x ps":       "--root: say it in storage.conf",
+		"--remote ps":        "--remote: berth has no service",
 		"--log-level":        "--log-level needs a value",
 		"ps --fly":           "unknown flag: --fly; see `berth ps --help`",
 		"ps -y":              "unknown shorthand flag: 'y' in -y; see `berth ps --help`",
@@ -246,6 +268,7 @@ func TestErrorSentences(t *testing.T) {
 		"version --verbose":  "unknown flag: --verbose",
 	} {
 		out, err := call(strings.Fields(words)...)
+		global.settings, global.words = config.Settings{}, nil
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("berth %s: %v; want %q; printed %q", words, err, want, out)
 		}

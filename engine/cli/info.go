@@ -170,7 +170,7 @@ func runInfo(ctx context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	conf, err := loadConfig()
 	if err != nil {
 		return err
 	}

@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/store"
 )
@@ -30,7 +28,7 @@ func networkVerb() Verb {
 
 // networks is the registry of the caller's networks.
 func networks() (network.Registry, error) {
-	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	conf, err := loadConfig()
 	if err != nil {
 		return network.Registry{}, err
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
-	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/units"
@@ -333,7 +332,7 @@ func holdPod(id string) error {
 	if err := engine.FurnishPod(engine.HeldOnly(p)); err != nil {
 		return fail(err)
 	}
-	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	conf, err := loadConfig()
 	if err != nil {
 		return fail(err)
 	}

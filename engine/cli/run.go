@@ -192,7 +192,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	start := func() error {
 		return sd.StartTransient(ctx, env.Run, sd.Transient{
 			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
-			Start: append([]string{"run", "--cgroups=split", "--sdnotify=conmon", "--detach"}, args...),
+			Start: append(ownWords("run", "--cgroups=split", "--sdnotify=conmon", "--detach"), args...),
 			Stop:  []string{"rm", "-v", "-f", "-i", id}, Setenv: append(copied(c), engine.IDVariable+"="+id),
 		})
 	}
@@ -330,7 +330,7 @@ func startNamed(verb string, args []string) error {
 		return err
 	}
 	self := selfPath()
-	return fmt.Errorf("%s: %w", self, syscall.Exec(self, append([]string{self, verb, "--name", name}, args...), os.Environ()))
+	return fmt.Errorf("%s: %w", self, syscall.Exec(self, append(append([]string{self}, ownWords(verb, "--name", name)...), args...), os.Environ()))
 }
 
 // awakeKeeper lets the service manager listen for the keeper where it does not: berth has just been installed, or somebody
@@ -359,7 +359,7 @@ func enterScope(c spec.Container, args []string) error {
 		return err
 	}
 	return sd.ExecScope(sd.Scope{
-		User: rootless.Needed(), Slice: slice, Program: selfPath(), Args: append([]string{"run", "--cgroups=split"}, args...),
+		User: rootless.Needed(), Slice: slice, Program: selfPath(), Args: append(ownWords("run", "--cgroups=split"), args...),
 	})
 }
 

@@ -106,7 +106,7 @@ func beforeStart(ctx context.Context, env *Env, args []string) error {
 	}
 	inScope := unitOfSelf() == "" || strings.HasSuffix(unitOfSelf(), ".scope") && strings.HasPrefix(unitOfSelf(), "run-")
 	if o.attach && !inScope && !list[0].Running() && !connects(list[0]) {
-		if err := sd.ExecScope(sd.Scope{User: rootless.Needed(), Program: selfPath(), Args: append([]string{"start"}, args...)}); err != nil {
+		if err := sd.ExecScope(sd.Scope{User: rootless.Needed(), Program: selfPath(), Args: append(ownWords("start"), args...)}); err != nil {
 			return err
 		}
 	}
@@ -206,7 +206,7 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 	cleanup := []string{"container", "cleanup", s.ID}
 	err = sd.StartTransient(ctx, env.Run, sd.Transient{
 		Properties: properties, User: rootless.Needed(), Unit: s.Name, Program: selfPath(),
-		Start: []string{"start", s.ID}, Stop: []string{"stop", "-i", s.ID}, StopPost: cleanup, Setenv: copied(s.Container),
+		Start: ownWords("start", s.ID), Stop: []string{"stop", "-i", s.ID}, StopPost: cleanup, Setenv: copied(s.Container),
 	})
 	if err == nil {
 		return nil

@@ -61,7 +61,7 @@ func keeperSocket() string {
 
 // newEngine wires the engine to the system.
 func newEngine(env *Env) (*engine.Engine, error) {
-	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	conf, err := loadConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ const NameServerProgram = "berth-dns"
 
 // NameServer starts aardvark-dns as netavark wants it, in a unit of its own.
 func NameServer(args []string) int {
-	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	conf, err := loadConfig()
 	if err == nil {
 		server := sd.NameServer{Words: []string{conf.Helper("aardvark-dns")}}
 		if rootlessMode() { // the manager starts it outside of the user's network
@@ -171,7 +171,7 @@ func exists(path string) bool {
 
 // newNetwork is newAdapter for the verbs that need nothing else.
 func newNetwork(env *Env) (network.Adapter, error) {
-	conf, err := config.Load(os.Getenv("HOME"), rootlessMode())
+	conf, err := loadConfig()
 	if err != nil {
 		return network.Adapter{}, err
 	}

@@ -38,18 +38,88 @@ type Config struct {
 
 // Load reads the files in their order, later ones overriding: the distribution's, the administrator's and, for a user,
 // the user's own, each with its drop-in directory. A missing file is no error. $CONTAINERS_CONF replaces all of them.
-func Load(home string, rootless bool) (Config, error) {
+//
+// Then come the modules, the file that $CONTAINERS_CONF_OVERRIDE names, and the other settings.
+func Load(home string, rootless bool, s Settings) (Config, error) {
+	c, err := load(home, rootless)
+	if err != nil {
+		return c, err
+	}
+	for _, name := range s.Modules {
+		path, err := module(name, home, rootless)
+		if err != nil {
+			return c, err
+		}
+		if err := c.read(path); err != nil {
+			return c, err
+		}
+	}
+	if last := os.Getenv("CONTAINERS_CONF_OVERRIDE"); last != "" {
+		if err := c.read(last); err != nil {
+			return c, err
+		}
+	}
+	if s.Runtime != "" {
+		c.Engine.Runtime = s.Runtime
+	}
+	if len(s.HooksDirs) > 0 {
+		c.Engine.HooksDir = s.HooksDirs
+	}
+	if len(s.CDISpecDirs) > 0 {
+		c.Engine.CDISpecDirs = s.CDISpecDirs
+	}
+	if s.NetworkConfigDir != "" {
+		c.Network.NetworkConfigDir = s.NetworkConfigDir
+	}
+	return c, nil
+}
+
+// Settings are what a command line says about the configuration.
+type Settings struct {
+	Modules                []string // names or absolute paths of further files
+	Runtime                string
+	HooksDirs, CDISpecDirs []string
+	NetworkConfigDir       string
+}
+
+// module finds a module: a user's own, the administrator's, the distribution's (containers.conf(5), MODULES).
+func module(name, home string, rootless bool) (string, error) {
+	if filepath.IsAbs(name) {
+		if _, err := os.Stat(name); err != nil {
+			return "", fmt.Errorf("module %q: the host has no such file", name)
+		}
+		return name, nil
+	}
+	places := []string{"/etc/containers", "/usr/share/containers"}
+	if rootless && home != "" {
+		places = append([]string{filepath.Join(configHome(home), "containers")}, places...)
+	}
+	for i, place := range places {
+		places[i] = filepath.Join(place, "containers.conf.modules")
+		path := filepath.Join(places[i], name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("module %q: none of %s has it", name, strings.Join(places, ", "))
+}
+
+// configHome is where a user's programs look for their settings (XDG Base Directory Specification).
+func configHome(home string) string {
+	if dir := os.Getenv("XDG_CONFIG_HOME"); dir != "" {
+		return dir
+	}
+	return filepath.Join(home, ".config")
+}
+
+func load(home string, rootless bool) (Config, error) {
 	var c Config
 	if own := os.Getenv("CONTAINERS_CONF"); own != "" {
 		return c, c.read(own)
 	}
 	bases := []string{"/usr/share/containers/containers.conf", "/etc/containers/containers.conf"}
 	if rootless && home != "" {
-		dir := os.Getenv("XDG_CONFIG_HOME")
-		if dir == "" {
-			dir = filepath.Join(home, ".config")
-		}
-		bases = append(bases, filepath.Join(dir, "containers/containers.conf"))
+		bases = append(bases, filepath.Join(configHome(home), "containers/containers.conf"))
 	}
 	for _, base := range bases {
 		dropins, _ := filepath.Glob(base + ".d/*.conf")

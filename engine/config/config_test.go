@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +34,7 @@ runc = ["/opt/runc"]
 network_config_dir = "/n"
 `)
 	t.Setenv("CONTAINERS_CONF", path)
-	c, err := Load("", false)
+	c, err := Load("", false, Settings{})
 	if err != nil || c.Containers.SeccompProfile != "/s.json" || c.Engine.Runtime != "runc" || c.Engine.Runtimes["runc"][0] != "/opt/runc" {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -41,11 +42,11 @@ network_config_dir = "/n"
 		t.Errorf("network directories: %v", got)
 	}
 	write(t, path, "[engine]\nruntime = \n")
-	if _, err := Load("", false); err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
+	if _, err := Load("", false, Settings{}); err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
 		t.Errorf("damaged: %v", err)
 	}
 	t.Setenv("CONTAINERS_CONF", filepath.Join(dir, "none"))
-	if _, err := Load("", false); err != nil {
+	if _, err := Load("", false, Settings{}); err != nil {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -58,11 +59,11 @@ func TestUsersOwnFilesOverride(t *testing.T) {
 	write(t, base, "[engine]\nruntime = \"a\"\n")
 	write(t, base+".d/20.conf", "[engine]\nruntime = \"c\"\n")
 	write(t, base+".d/10.conf", "[engine]\nruntime = \"b\"\n[containers]\nseccomp_profile = \"/kept\"\n")
-	c, err := Load(home, true)
+	c, err := Load(home, true, Settings{})
 	if err != nil || c.Engine.Runtime != "c" || c.Containers.SeccompProfile != "/kept" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err := Load(home, false); err != nil || c.Engine.Runtime == "c" {
+	if c, err := Load(home, false, Settings{}); err != nil || c.Engine.Runtime == "c" {
 		t.Errorf("root read a user's file: %+v, %v", c, err)
 	}
 }
@@ -162,4 +163,42 @@ func FuzzLoad(f *testing.F) {
 		c.HookDirs()
 		c.CDIDirs()
 	})
+}
+
+func TestModules(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", "")
+	dir := filepath.Join(home, ".config/containers")
+	t.Setenv("CONTAINERS_CONF", write(t, filepath.Join(dir, "base.conf"), "[engine]\nruntime = \"a\"\n[containers]\nseccomp_profile = \"/kept\"\n"))
+	write(t, filepath.Join(dir, "containers.conf.modules/one.conf"), "[engine]\nruntime = \"one\"\nhooks_dir = [\"/one\"]\n")
+	two := write(t, filepath.Join(dir, "two.conf"), "[engine]\nruntime = \"two\"\n")
+	override := write(t, filepath.Join(dir, "override.conf"), "[engine]\nruntime = \"last\"\n")
+	tests := []struct {
+		s        Settings
+		override string
+		want     string
+	}{
+		{Settings{}, "", "a []"},
+		{Settings{Modules: []string{"one.conf"}}, "", "one [/one]"},
+		{Settings{Modules: []string{"one.conf", two}}, "", "two [/one]"},
+		{Settings{Modules: []string{two, "one.conf"}}, "", "one [/one]"},
+		{Settings{Modules: []string{"one.conf"}}, override, "last [/one]"},
+		{Settings{Modules: []string{"one.conf"}, Runtime: "word", HooksDirs: []string{"/h"}}, override, "word [/h]"},
+	}
+	for _, tt := range tests {
+		t.Setenv("CONTAINERS_CONF_OVERRIDE", tt.override)
+		c, err := Load(home, true, tt.s)
+		if got := fmt.Sprint(c.Engine.Runtime, " ", c.Engine.HooksDir); err != nil || got != tt.want || c.Containers.SeccompProfile != "/kept" {
+			t.Errorf("%+v: %s, %v; want %s", tt.s, got, err, tt.want)
+		}
+	}
+	t.Setenv("CONTAINERS_CONF_OVERRIDE", "")
+	for _, name := range []string{"none.conf", "/not/there.conf"} {
+		if _, err := Load(home, true, Settings{Modules: []string{name}}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Load(home, false, Settings{Modules: []string{"one.conf"}}); err == nil || strings.Contains(err.Error(), home) {
+		t.Errorf("a user's module for root: %v", err)
+	}
 }

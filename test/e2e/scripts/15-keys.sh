@@ -29,6 +29,20 @@ assert_match "ContainerName" "$(inside Network=none ContainerName=e2e-named 'Exe
 assert_match "capabilities" "$(inside Network=none 'Exec=grep CapEff /proc/self/status')" '00000000800405fb'
 assert_match "seccomp" "$(inside Network=none 'Exec=grep ^Seccomp: /proc/self/status')" 'Seccomp:[[:space:]]2'
 assert_match "WorkingDir" "$(inside Network=none WorkingDir=/new/place 'Exec=pwd')" '^/new/place$'
+printf '[engine]\nruntime="%s"\n' "$tmp/runtime" >"$tmp/module.conf"
+printf '#!/bin/sh\ntouch %s\nexec crun "$@"\n' "$tmp/asked" >"$tmp/runtime"
+chmod 755 "$tmp/runtime"
+inside Network=none "ContainersConfModule=$tmp/module.conf" Exec=true >/dev/null
+rm "$tmp/asked"
+inside Network=none "ContainersConfModule=$tmp/module.conf" "GlobalArgs=--runtime crun --log-level=debug" Exec=true >/dev/null
+[ ! -e "$tmp/asked" ] || die "GlobalArgs=--runtime did not choose the runtime"
+berth --runtime "$tmp/runtime" --module="$tmp/module.conf" run -d --name e2e-global --network none $IMAGE sh -c "$IDLE" >/dev/null
+rm "$tmp/asked"
+assert_match "a unit made at the prompt" "$(systemctl show -P ExecStart e2e-global)" "berth --runtime $tmp/runtime --module=$tmp/module.conf start"
+systemctl restart e2e-global
+[ -e "$tmp/asked" ] || die "the unit's next start has another runtime"
+berth rm -f e2e-global >/dev/null
+assert_match "a module that is not there" "$(must_fail berth --module none.conf ps)" 'module "none.conf": none of /etc/containers/containers.conf.modules'
 assert_match "ReadOnly" "$(inside Network=none ReadOnly=yes 'Exec=sh -c "touch /x || echo refused"')" refused
 
 assert_match "AddDevice" "$(inside Network=none AddDevice=/dev/fuse 'Exec=ls -l /dev/fuse')" '^crw.* 10, 229'

@@ -106,7 +106,7 @@ assert_eq "nor for another label" "$($B --name e2e-first -v "$DATA:Z" $IMAGE cat
 
 say "files that a container gets"
 echo secret | berth secret create e2e-secret - >/dev/null
-assert_eq "all of them" "$(berth run --rm --secret e2e-secret --tmpfs /t -v e2e-volume:/v --timezone UTC $IMAGE sh -c \
+assert_eq "all of them" "$(berth run --rm --secret e2e-secret --tmpfs /t -v e2e-volume:/v --tz UTC $IMAGE sh -c \
 	'cat /run/secrets/e2e-secret && grep -q localhost /etc/hosts && cat /etc/resolv.conf /etc/hostname /etc/localtime /run/.containerenv >/dev/null &&
 	touch /t/f /v/f /dev/shm/f /f && echo x >/dev/null && echo ok' | paste -sd' ')" "secret ok"
 assert_eq "a volume is for all" "$($B -v e2e-volume:/v $IMAGE ls /v) $(podman run --rm --network none -v e2e-volume:/v $IMAGE ls /v)" "f f"

@@ -152,7 +152,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		}
 	}
 	if err := e.label(s); err != nil {
-		return fmt.Errorf("container %q: SELinux: %w", s.Name, err)
+		return err
 	}
 	if err := e.userNS(ctx, s, image); err != nil {
 		return err

@@ -25,9 +25,15 @@ type SELinux interface {
 // levels is the directory of leases of levels; each names two categories, c1,c2.
 const levels = "levels"
 
-// leases hands out what only one container or pod may have.
-func (e *Engine) leases() lease.Dir {
-	return lease.Dir{Path: filepath.Join(e.Dirs.Run, "leases"), Live: e.Dirs.Known}
+// levelLeases hands out levels. A container that is kept has its own between two starts too, for its files have it.
+func (e *Engine) levelLeases() lease.Dir {
+	return lease.Dir{Path: filepath.Join(e.Dirs.Run, "leases"), Live: func(id string) bool {
+		if e.Dirs.Known(id) {
+			return true
+		}
+		_, err := e.Dirs.kept(id)
+		return !errors.Is(err, ErrNoContainer)
+	}}
 }
 
 // label decides the labels that SELinux knows the container by. It keeps those that it has had, as its files have them too.
@@ -36,20 +42,26 @@ func (e *Engine) label(s *State) error {
 		s.Label = spec.Label{}
 		return nil
 	}
-	if s.Label.File != "" {
-		if _, categories, ok := strings.Cut(s.Label.File, ":s0:"); ok && s.Pod == "" && s.Label.Process != "" {
-			_, err := e.leases().Take(levels+"/"+categories, s.ID) // it may be another's since a reboot: the files keep theirs
-			return err
-		}
-		return nil
+	var err error
+	if s.Label.File == "" {
+		s.Label, err = e.newLabel(*s)
+	} else if _, categories, ok := strings.Cut(s.Label.File, ":s0:"); ok && s.Pod == "" && s.Label.Process != "" {
+		_, err = e.levelLeases().Take(levels+"/"+categories, s.ID) // it may be another's since a reboot: the files have it all the same
 	}
+	if err != nil {
+		return fmt.Errorf("container %q: SELinux: %w", s.Name, err)
+	}
+	return nil
+}
+
+func (e *Engine) newLabel(s State) (spec.Label, error) {
 	options, err := spec.LabelOptions(s.Container)
 	if err != nil {
-		return err
+		return spec.Label{}, err
 	}
 	if peer := e.labelPeer(s.Container); peer != nil && len(options) == 0 {
-		if s.Label = peer.Label; s.Label.Process != "" {
-			return nil
+		if peer.Label.Process != "" {
+			return peer.Label, nil
 		}
 		options = []string{spec.LabelDisable}
 	}
@@ -57,16 +69,15 @@ func (e *Engine) label(s *State) error {
 	if s.Pod != "" {
 		p, err := e.Dirs.loadPod(s.Pod)
 		if err != nil {
-			return err
+			return spec.Label{}, err
 		}
 		id, name = p.ID, p.Name
 	}
 	level, err := e.level(id, name)
 	if err != nil {
-		return err
+		return spec.Label{}, err
 	}
-	s.Label, err = e.SELinux.Label(level, options)
-	return err
+	return e.SELinux.Label(level, options)
 }
 
 // labelPeer is the container whose processes or shared memory this one sees, and whose label it has for that.
@@ -86,11 +97,11 @@ func (e *Engine) level(id, name string) (string, error) {
 	for n := range spec.Levels {
 		first, second := spec.Level(name, n)
 		categories := fmt.Sprintf("c%d,c%d", first, second)
-		ok, err := e.leases().Take(levels+"/"+categories, id)
+		ok, err := e.levelLeases().Take(levels+"/"+categories, id)
 		if err != nil {
 			return "", fmt.Errorf("lease a level of SELinux: %w", err)
 		}
-		if ok || e.leases().Holder(levels+"/"+categories) == id {
+		if ok || e.levelLeases().Holder(levels+"/"+categories) == id {
 			return "s0:" + categories, nil
 		}
 	}
@@ -111,7 +122,7 @@ func (e *Engine) podLabel(p Pod) (string, error) {
 }
 
 // releaseLevel gives back the level of a container or pod.
-func (e *Engine) releaseLevel(id string) error { return e.leases().ReleaseAll(levels, id) }
+func (e *Engine) releaseLevel(id string) error { return e.levelLeases().ReleaseAll(levels, id) }
 
 // withContext adds to the options of a new mount that all files in it have a label (mount(8), context=).
 func withContext(options, label string) string {

@@ -100,6 +100,13 @@ func TestLabels(t *testing.T) {
 	if err := b.remove("web", force); err != nil {
 		t.Fatal(err)
 	}
+	kept, err := b.Engine(b.run).Create(t.Context(), c)
+	if holder, _ := os.Readlink(filepath.Join(b.run, "leases/levels", strings.TrimPrefix(kept.Label.Process, "u:r:process:s0:"))); err != nil || kept.Label.File == "" || holder != kept.ID {
+		t.Errorf("one that is made without being started: %v, %+v, and its level is leased to %q", err, kept.Label, holder)
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Fatal(err)
+	}
 	c.SecurityOpts = []string{"label=type:none"}
 	if _, err := b.start(c); err == nil || !strings.Contains(err.Error(), `container "web": SELinux: no such type`) {
 		t.Errorf("an option that the policy does not take: %v", err)

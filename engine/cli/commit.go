@@ -20,14 +20,15 @@ import (
 )
 
 type commitOptions struct {
-	author, format, iidfile, message string
-	changes                          []string
-	volumes, pause, quiet, squash    bool
+	author, config, format, iidfile, message string
+	changes                                  []string
+	volumes, pause, quiet, squash            bool
 }
 
 func (o *commitOptions) flags(set *pflag.FlagSet) {
 	set.StringVarP(&o.author, "author", "a", "", "`NAME` of who has made the image")
 	set.StringArrayVarP(&o.changes, "change", "c", nil, "change the image by an `INSTRUCTION`: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR, as in a Containerfile")
+	set.StringVar(&o.config, "config", "", "change the image by a `FILE` with the JSON of a Docker image's configuration; --change counts more")
 	set.StringVarP(&o.format, "format", "f", "oci", "`FORMAT` of the image: oci or docker")
 	set.StringVar(&o.iidfile, "iidfile", "", "write the image's ID into a `FILE`")
 	set.BoolVar(&o.volumes, "include-volumes", false, "note the places of the container's volumes; what is in them is never taken")
@@ -92,8 +93,14 @@ func runCommit(ctx context.Context, env *Env, args []string) (err error) {
 			words = append(words, "--"+f[0]+"="+f[1])
 		}
 	}
-	for _, c := range append(commitChanges(s.Container, o.volumes), o.changes...) {
+	for _, c := range commitChanges(s.Container, o.volumes) {
 		words = append(words, "--change="+c)
+	}
+	if o.config != "" {
+		words = append(words, "--config="+o.config)
+	}
+	for _, c := range o.changes {
+		words = append(words, "--last-change="+c)
 	}
 	c := proc.Command{Path: helper("berth-image"), Stderr: env.Err}
 	done := func() error { return nil }

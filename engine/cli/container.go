@@ -19,15 +19,17 @@ import (
 
 func containerVerb() Verb {
 	var prune containerPruneOptions
+	var cleanup cleanupOptions
 	return Verb{
 		Name: "container", Usage: "COMMAND", Summary: "more about containers",
 		Text: "All commands that work on containers may be written with `container` before them: `berth container ls`.",
 		Sub: []Verb{
+			containerCloneVerb(),
 			{
-				Name: "container cleanup", Usage: "CONTAINER…", Summary: "take away what containers that have ended had while they ran",
+				Name: "container cleanup", Usage: "[OPTION…] CONTAINER…", Summary: "take away what containers that have ended had while they ran",
 				Text: `Units of containers that outlive their end call it (ExecStopPost=); systemd tells how the container ended
 ($EXIT_CODE and $EXIT_STATUS). Those that are to be removed with their end are removed.`,
-				Before: enterForCleanup, Run: runCleanup, Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
+				Flags: cleanup.flags, Before: enterForCleanup, Run: runCleanup, Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
 			},
 			{Name: "container exists", Usage: "CONTAINER", Summary: "ask whether there is a container: exit status 0 or 1", Run: runContainerExists},
 			{
@@ -95,7 +97,7 @@ func runPrune(ctx context.Context, env *Env, args []string) error {
 
 // enterForCleanup ends a user's processes that are left where that can be done.
 func enterForCleanup(ctx context.Context, env *Env, args []string) error {
-	if os.Getenv("SERVICE_RESULT") == "" {
+	if os.Getenv("SERVICE_RESULT") == "" { // then args are IDs
 		return nil
 	}
 	leavePods(ctx, env, args)
@@ -106,38 +108,101 @@ func enterForCleanup(ctx context.Context, env *Env, args []string) error {
 	return stopOutside(ctx, env, args, engine.RemoveOptions{Force: true, Ignore: true, Timeout: &at})
 }
 
-func runCleanup(ctx context.Context, env *Env, args []string) error {
+type cleanupOptions struct {
+	all, latest, rm, rmi bool
+	exec                 string
+}
+
+func (o *cleanupOptions) flags(set *pflag.FlagSet) {
+	set.BoolVarP(&o.all, "all", "a", false, "all containers that do not run")
+	set.StringVar(&o.exec, "exec", "", "`SESSION` of exec: nothing is left of one, so there is nothing to do")
+	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
+	set.BoolVar(&o.rm, "rm", false, "remove the containers then")
+	set.BoolVar(&o.rmi, "rmi", false, "remove their images then, which no other container may have; implies --rm")
+}
+
+func parseCleanup(args []string) (o cleanupOptions, names []string, err error) {
 	set := newFlagSet("container cleanup")
+	o.flags(set)
 	if err := set.Parse(args); err != nil {
+		return o, nil, err
+	}
+	o.rm = o.rm || o.rmi
+	switch names = set.Args(); {
+	case o.exec != "" && (o.rm || o.all || o.latest || len(names) != 1):
+		return o, nil, errors.New("--exec takes one container, and none of the other options")
+	case (o.all || o.latest) && len(names) > 0, o.all && o.latest:
+		return o, nil, errors.New("--all, --latest and names exclude each other")
+	case !o.all && !o.latest && len(names) == 0:
+		return o, nil, errors.New("no container is named")
+	case !o.all && !o.latest:
+		return o, names, nil
+	}
+	list, err := containers(nil, selection{all: o.all, latest: o.latest})
+	for _, s := range list {
+		if !o.all || !s.Running() && !s.OnItsWay() {
+			names = append(names, s.ID)
+		}
+	}
+	return o, names, err
+}
+
+func runCleanup(ctx context.Context, env *Env, args []string) error {
+	o, names, err := parseCleanup(args)
+	if err != nil {
+		return err
+	}
+	if o.exec != "" {
+		_, err := findContainer(names[0])
 		return err
 	}
 	defer tellEnd()
 	var errs []error
-	for _, name := range set.Args() {
+	for _, name := range names {
 		s, err := runDirs().Find(name)
 		if errors.Is(err, engine.ErrNoContainer) {
 			continue
 		}
-		ended := os.Getenv("SERVICE_RESULT") != "" // by systemd, which has ended the main process
-		if err == nil && ended && s.Unit != "" && s.Unit != unitOfSelf() {
-			continue // it has been started elsewhere meanwhile
-		}
-		if err == nil && s.Running() && !ended {
-			err = fmt.Errorf("%w: %q; `berth stop %s` stops it", engine.ErrRunning, s.Name, s.Name)
-		}
-		var e *engine.Engine
 		if err == nil {
-			e, err = newEngine(env)
+			err = cleanup(ctx, env, s, o)
 		}
 		if err == nil {
-			err = e.Cleanup(ctx, s, exitOfUnit(os.Getenv))
-		}
-		if err == nil {
-			err = leavePlainPod(ctx, env.Run, e, s)
+			tellRemoved(env, name)
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+func cleanup(ctx context.Context, env *Env, s engine.State, o cleanupOptions) error {
+	ended := os.Getenv("SERVICE_RESULT") != "" // by systemd, which has ended the main process
+	switch {
+	case ended && s.Unit != "" && s.Unit != unitOfSelf():
+		return nil // it has been started elsewhere meanwhile
+	case s.Running() && !ended:
+		return fmt.Errorf("%w: %q; `berth stop %s` stops it", engine.ErrRunning, s.Name, s.Name)
+	}
+	e, err := newEngine(env)
+	if err != nil {
+		return err
+	}
+	if err := e.Cleanup(ctx, s, exitOfUnit(os.Getenv)); err != nil {
+		return err
+	}
+	if err := leavePlainPod(ctx, env.Run, e, s); err != nil {
+		return err
+	}
+	if o.rm {
+		if err := e.Remove(ctx, s.ID, engine.RemoveOptions{Ignore: true}); err != nil {
+			return err
+		}
+	}
+	if o.rmi {
+		if err := e.RemoveImage(ctx, s.ImageID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exitOfUnit is how systemd says that a unit's main process ended (systemd.exec(5), $EXIT_CODE).

@@ -19,16 +19,26 @@ import (
 
 // updateFlags are the flags of run that can be given to a container that is there.
 func updateFlags(set *pflag.FlagSet, c *spec.Container) {
-	elsewhere := []string{"cgroup-parent", "rdt-class", "oom-kill-disable"}
-	for _, f := range flagTable(limitFlags, healthFlags, commonFlags) {
-		limit := slices.ContainsFunc(limitFlags, func(l runFlag) bool { return l.name == f.name }) && !slices.Contains(elsewhere, f.name)
-		if !limit && f.name != "restart" && f.name != "no-healthcheck" && !strings.HasPrefix(f.name, "health-") {
+	bindLimits(set, c)
+	for _, f := range flagTable(healthFlags, commonFlags) {
+		if f.name != "restart" && f.name != "no-healthcheck" && !strings.HasPrefix(f.name, "health-") {
 			continue
 		}
 		flag := set.VarPF(f.bind(c), f.name, f.short, f.usage())
 		if f.arg == "" {
 			flag.NoOptDefVal = "true"
 		}
+	}
+}
+
+// bindLimits adds the flags about what a container may use, but for those that a container that is there cannot be given.
+func bindLimits(set *pflag.FlagSet, c *spec.Container) {
+	for _, f := range limitFlags {
+		switch f.name {
+		case "cgroup-parent", "rdt-class", "oom-kill-disable":
+			continue
+		}
+		set.VarPF(f.bind(c), f.name, f.short, f.usage())
 	}
 }
 
@@ -62,6 +72,20 @@ func mergeUpdate(c spec.Container, args []string) (merged spec.Container, later 
 		if f.Name != "latest" {
 			named++
 		}
+	})
+	if named == 0 {
+		return c, false, errors.New("nothing is to be changed: give a limit, as --memory=1g")
+	}
+	replaceGiven(given, &c)
+	second := newFlagSet("update")
+	second.BoolP("latest", "l", false, "")
+	updateFlags(second, &c)
+	return c, later, second.Parse(args)
+}
+
+// replaceGiven takes out of a container the limits whose place others take.
+func replaceGiven(given *pflag.FlagSet, c *spec.Container) {
+	given.Visit(func(f *pflag.Flag) {
 		switch f.Name { // a list takes the place of the one that was; two ways to say the same exclude each other
 		case "blkio-weight-device":
 			c.BlkioWeightDevices = nil
@@ -85,13 +109,6 @@ func mergeUpdate(c spec.Container, args []string) (merged spec.Container, later 
 			}
 		}
 	})
-	if named == 0 {
-		return c, false, errors.New("nothing is to be changed: give a limit, as --memory=1g")
-	}
-	second := newFlagSet("update")
-	second.BoolP("latest", "l", false, "")
-	updateFlags(second, &c)
-	return c, later, second.Parse(args)
 }
 
 func parseUpdate(args []string) (before, after engine.State, later bool, err error) {

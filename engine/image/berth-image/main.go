@@ -190,6 +190,7 @@ func verbs() map[string]func(context.Context, call) error {
 		"import":        runImport,
 		"history":       runHistory,
 
+		"image check-store":  runCheck,
 		"image of-container": runOfContainer,
 
 		"image tree":    runTree,

@@ -176,8 +176,10 @@ assert_eq "--iidfile" "$(cat "$tmp/iid")" "$id"
 assert_eq "it runs on" "$(b exec e2e-new cat /later)" later
 assert_eq "what it has" "$(b run --rm --network none localhost/e2e-made sh -c 'cat /new; echo $X$Y; ls /data /etc/group 2>&1 | grep -c "No such"')" $'new\n12\n1'
 assert_eq "what is known of it" "$(b image inspect localhost/e2e-made | jq -c '.[0] | [.Author, .Labels.a, .Labels.c, (.RootFS.Layers | length), .History[-1].comment]')" '["me","b","d",2,"said"]'
-b commit -q -s -f docker e2e-new localhost/e2e-flat >/dev/null
-assert_eq "one layer" "$(b image inspect localhost/e2e-flat | jq -c '.[0].RootFS.Layers | length')" 1
+printf '{"Labels": {"q": "7"}}' >"$tmp/config"
+b commit -q -s -f docker --config "$tmp/config" e2e-new localhost/e2e-flat >/dev/null
+rm "$tmp/config"
+assert_eq "one layer" "$(b image inspect localhost/e2e-flat | jq -c '.[0] | [(.RootFS.Layers | length), .Labels.q]')" '[1,"7"]'
 assert_eq "what it has" "$(b run --rm --network none localhost/e2e-flat cat /new)" new
 b save -o "$tmp/made.tar" localhost/e2e-made
 assert_match "a change that is none" "$(must_fail b commit -c 'RUN x' e2e-new localhost/e2e-bad)" 'RUN x'

@@ -117,6 +117,15 @@ assert_eq "what is left" "$(ls $store)" mine
 assert_eq "the unit" "$(as_reset systemctl --user is-active e2e-unit || true)" inactive
 assert_eq "nothing of it" "$(as_reset berth ps -aq)$(as_reset berth pod ps -q)$(as_reset berth images -q)$(as_reset berth volume ls -q)$(as_reset berth secret ls -q) $(as_reset berth network ls -q)" " podman"
 fill
+assert_eq "check" "$(as_reset berth system check)" ""
+touch "$(ls -d $store/overlay/*/diff/bin | head -1)/planted"
+assert_eq "quick check" "$(as_reset berth system check --quick)" ""
+assert_match "damage" "$(must_fail as_reset berth system check)" '/bin/planted, layer content modified'
+assert_match "no force" "$(must_fail as_reset berth system check --force)" 'container is running: "e2e-in"'
+assert_match "nothing to do" "$(as_reset berth system migrate)" '^nothing to migrate'
+as_reset berth rm -fa >/dev/null
+assert_match "repair" "$(as_reset berth system check --repair)" 'Removed what is damaged'
+assert_eq "what is left of the images" "$(as_reset berth images -q)" ""
 as_reset berth system reset <<<y 2>/dev/null
 assert_eq "after a yes" "$(as_reset berth ps -aq)$(as_reset berth images -q)" ""
 leave || true

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+func TestCloneName(t *testing.T) {
+	taken := []string{"web-clone", "web-clone1"}
+	for name, want := range map[string]string{"web": "web-clone2", "db": "db-clone"} {
+		if got := cloneName(name, func(n string) bool { return slices.Contains(taken, n) }); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// lay makes the state of a container in the directories of this boot.
+func lay(t *testing.T, dirs engine.Dirs, s engine.State) {
+	t.Helper()
+	s.Version = 1
+	text, err := json.Marshal(s)
+	if err == nil {
+		err = os.MkdirAll(dirs.Container(s.ID), 0o700)
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(dirs.Run, "names"), 0o700)
+	}
+	if err == nil {
+		err = os.Symlink("../"+s.ID, filepath.Join(dirs.Run, "names", s.Name))
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dirs.Container(s.ID), "state.json"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestParseContainerClone(t *testing.T) {
+	lay(t, emptyRun(t), engine.State{ID: strings.Repeat("ab", 32), Name: "web", Container: spec.Container{
+		Name: "web", Image: "i:1", Environment: []string{"A=1"}, Remove: true, CIDFile: "/c", Limits: spec.Limits{CPUs: "1", Memory: "1g", ReadBps: []string{"/dev/a:1"}},
+	}})
+	for words, want := range map[string]string{
+		"web":                                    "web-clone i:1 1 1g [/dev/a:1]",
+		"web other":                              "other i:1 1 1g [/dev/a:1]",
+		"web other j:2":                          "other j:2 1 1g [/dev/a:1]",
+		"--name x --cpus=2 -m 2g web":            "x i:1 2 2g [/dev/a:1]",
+		"--device-read-bps=/dev/b:2 web":         "web-clone i:1 1 1g [/dev/b:2]",
+		"--cpu-quota=5 web":                      "web-clone i:1  1g [/dev/a:1]",
+		"--destroy --force --run web":            "web-clone i:1 1 1g [/dev/a:1]",
+		"":                                       "name the container",
+		"web a b c":                              "name the container",
+		"--name x web y":                         "exclude each other",
+		"--force web":                            "--force is for --destroy",
+		"none":                                   "no such container",
+		"--pod none web":                         "no such pod",
+		"--cpus web":                             "name the container",
+		"--memory=1g --memory-reservation=5 web": "web-clone i:1 1 1g [/dev/a:1]",
+	} {
+		_, _, c, err := parseContainerClone(strings.Fields(words))
+		got := strings.Join([]string{c.Name, c.Image, c.CPUs, c.Memory, "[" + strings.Join(c.ReadBps, " ") + "]"}, " ")
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) && (err == nil || !strings.Contains(got, want)) {
+			t.Errorf("%q: %s, want %s", words, got, want)
+		}
+		if err == nil && (c.Remove || c.CIDFile != "" || c.Environment[0] != "A=1") {
+			t.Errorf("%q: %+v", words, c)
+		}
+	}
+}
+
+func TestParseCleanup(t *testing.T) {
+	emptyRun(t)
+	for words, want := range map[string]string{
+		"a b":           "[a b]",
+		"--rmi a":       "[a]",
+		"--all":         "[]",
+		"--exec s a":    "[a]",
+		"":              "no container is named",
+		"--all a":       "exclude each other",
+		"-a -l":         "exclude each other",
+		"--exec s":      "--exec takes one container",
+		"--exec s --rm": "--exec takes one container",
+		"--latest":      "there is none",
+	} {
+		o, names, err := parseCleanup(strings.Fields(words))
+		got := "[" + strings.Join(names, " ") + "]"
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) || o.rmi && !o.rm {
+			t.Errorf("%q: %s, want %s", words, got, want)
+		}
+	}
+}
+
+func TestSystemMigrateAndCheck(t *testing.T) {
+	emptyRun(t)
+	if out, err := call("system", "migrate"); err != nil || !strings.HasPrefix(out, "nothing to migrate") {
+		t.Errorf("%s, %v", out, err)
+	}
+	if _, err := call("system", "migrate", "--new-runtime=crun"); err == nil || !strings.Contains(err.Error(), "runtime=") {
+		t.Error(err)
+	}
+	if _, err := call("system", "check", "x"); err == nil || !strings.Contains(err.Error(), "no names") {
+		t.Error(err)
+	}
+}

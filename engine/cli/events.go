@@ -203,20 +203,20 @@ func (e event) line() string {
 	return printable(line)
 }
 
-func eventFilters() []filter[event] {
-	thing := func(key string) filter[event] {
-		return filter[event]{key: key, read: func(value string) (func(event) bool, error) {
-			return func(e event) bool {
+func eventFilters() []filter[*event] {
+	thing := func(key string) filter[*event] {
+		return filter[*event]{key: key, read: func(value string) (func(*event) bool, error) {
+			return func(e *event) bool {
 				return e.Type == key && (e.Name == value || value != "" && strings.HasPrefix(e.ID, value)) || key == "pod" && e.Pod != "" && strings.HasPrefix(e.Pod, value)
 			}, nil
 		}}
 	}
-	list := []filter[event]{
+	list := []filter[*event]{
 		thing("container"), thing("volume"), thing("network"), thing("pod"), thing("secret"),
-		textFilter("event", sameEvent, func(e event) string { return e.Status }),
-		textFilter("type", same, func(e event) string { return e.Type }),
-		{key: "image", read: func(value string) (func(event) bool, error) {
-			return func(e event) bool {
+		textFilter("event", sameEvent, func(e *event) string { return e.Status }),
+		textFilter("type", same, func(e *event) string { return e.Type }),
+		{key: "image", read: func(value string) (func(*event) bool, error) {
+			return func(e *event) bool {
 				if e.Type == "image" {
 					return isImage(e.Name+" "+e.ID, value)
 				}
@@ -224,7 +224,7 @@ func eventFilters() []filter[event] {
 			}, nil
 		}},
 	}
-	return append(list, labelFilters(func(e event) map[string]string { return e.Attributes })...)
+	return append(list, labelFilters(func(e *event) map[string]string { return e.Attributes })...)
 }
 
 // sameEvent knows Docker's names too.
@@ -237,7 +237,7 @@ func sameEvent(status, value string) bool {
 type eventWriter struct {
 	out    io.Writer
 	o      eventsOptions
-	passes func(event) bool
+	passes func(*event) bool
 	rest   []byte
 }
 
@@ -253,7 +253,7 @@ func (w *eventWriter) Write(data []byte) (int, error) {
 			return 0, err
 		}
 		for _, e := range list {
-			if !w.passes(e) {
+			if !w.passes(&e) {
 				continue
 			}
 			if err := w.print(e); err != nil {

@@ -41,36 +41,53 @@ type table[T any] struct {
 
 // printList prints rows in the form that was asked for.
 func printList[T any](w io.Writer, l listing, rows []T, t table[T]) error {
-	b := bufio.NewWriter(w) // a table is written cell by cell
-	err := writeList(b, l, rows, t)
-	return errors.Join(err, b.Flush())
+	return l.print(w, anyTable{
+		rows: rows, length: len(rows), headings: t.headings,
+		key: func(i int) string { return t.key(rows[i]) }, cells: func(i int) []string { return t.cells(rows[i]) },
+		template: func(w io.Writer, names map[string]string) error { return format.RowsUnder(w, l.format, names, rows) },
+	}, t.names)
 }
 
-func writeList[T any](w io.Writer, l listing, rows []T, t table[T]) error {
+// anyTable is a table of rows of any type: what prints one is in the program once, and not for each type again.
+type anyTable struct {
+	rows     any
+	length   int
+	headings []string
+	key      func(i int) string
+	cells    func(i int) []string
+	template func(w io.Writer, names map[string]string) error
+}
+
+func (l listing) print(out io.Writer, t anyTable, names map[string]string) error {
+	w := bufio.NewWriter(out) // a table is written cell by cell
+	err := l.write(w, t, names)
+	return errors.Join(err, w.Flush())
+}
+
+func (l listing) write(w io.Writer, t anyTable, names map[string]string) error {
 	switch {
 	case l.quiet:
-		for _, r := range rows {
-			fmt.Fprintln(w, t.key(r))
+		for i := range t.length {
+			fmt.Fprintln(w, t.key(i))
 		}
 		return nil
 	case l.format == "json":
-		return printJSON(w, rows)
+		return printJSON(w, t.rows)
 	case l.format != "table" && l.format != "":
 		if err := checkForm(l.format); err != nil {
 			return err
 		}
-		names := t.names
 		if l.noHeading {
 			names = map[string]string{"": ""}
 		}
-		return format.RowsUnder(w, l.format, names, rows)
+		return t.template(w, names)
 	}
 	columns := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	if !l.noHeading {
 		fmt.Fprintln(columns, strings.Join(t.headings, "\t"))
 	}
-	for _, r := range rows {
-		fmt.Fprintln(columns, strings.Join(t.cells(r), "\t"))
+	for i := range t.length {
+		fmt.Fprintln(columns, strings.Join(t.cells(i), "\t"))
 	}
 	return columns.Flush()
 }
@@ -101,7 +118,8 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// A filter is a key of --filter. Its value is read once, and then asked about each row.
+// A filter is a key of --filter. Its value is read once, and then asked about each row: about a pointer to it, for all pointers share
+// one compiled form of these functions, where each type of row would have its own.
 type filter[T any] struct {
 	key   string
 	every bool // of several values each must fit; else it is enough that one does
@@ -165,15 +183,15 @@ func findFilter[T any](key, word string, known []filter[T]) (filter[T], error) {
 }
 
 // filtered are the rows that pass the filters.
-func filtered[T any](rows []T, words []string, known []filter[T]) ([]T, error) {
+func filtered[T any](rows []T, words []string, known []filter[*T]) ([]T, error) {
 	passes, err := compileFilters(words, known)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]T, 0, len(rows))
-	for _, r := range rows {
-		if passes(r) {
-			list = append(list, r)
+	for i := range rows {
+		if passes(&rows[i]) {
+			list = append(list, rows[i])
 		}
 	}
 	return list, nil

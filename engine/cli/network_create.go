@@ -31,7 +31,7 @@ func (o *networkCreateOptions) flags(set *pflag.FlagSet) {
 	set.StringArrayVar(&o.Gateways, "gateway", nil, "`ADDRESS` of the host in the subnet (default: the first one)")
 	set.StringArrayVar(&o.Ranges, "ip-range", nil, "addresses to hand out, `FIRST-LAST` or ADDRESS/BITS (default: all of the subnet)")
 	set.StringArrayVar(&o.Routes, "route", nil, "add a route to the containers: `DESTINATION,GATEWAY[,METRIC]`")
-	set.StringSliceVar(&o.DNS, "dns", nil, "`ADDRESS` of a name server that the network's own one asks")
+	set.StringArrayVar(&o.DNS, "dns", nil, "`ADDRESS` of a name server that the network's own one asks")
 	set.BoolVar(&o.NoDNS, "disable-dns", false, "containers do not find each other by name")
 	set.BoolVar(&o.Internal, "internal", false, "no way out of the network")
 	set.BoolVar(&o.IPv6, "ipv6", false, "IPv6 addresses too")
@@ -77,6 +77,7 @@ func runNetworkCreate(_ context.Context, env *Env, args []string) error {
 		return err
 	}
 	o.Labels, o.Options = spec.Labels(o.labels), spec.Labels(o.options)
+	o.DNS = apart(o.DNS)
 	for i, g := range o.Gateways {
 		o.Gateways[i] = strings.TrimSpace(g)
 	}

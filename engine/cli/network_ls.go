@@ -80,13 +80,13 @@ func filteredNetworks(r network.Registry, words []string) ([]network.Network, er
 	if err != nil {
 		return nil, err
 	}
-	return filtered(all, words, append([]filter[network.Network]{
-		nameFilter(network.Network.Name),
-		textFilter("id", strings.HasPrefix, func(n network.Network) string { return n.ID }),
-		textFilter("driver", same, network.Network.Driver),
-		boolFilter("dangling", func(n network.Network) bool { return len(networkUsers(n.Name(), containers)) == 0 }),
-		untilFilter(func(n network.Network) time.Time { return networkMade(n) }),
-	}, labelFilters(func(n network.Network) map[string]string { return n.Labels })...))
+	return filtered(all, words, append([]filter[*network.Network]{
+		nameFilter((*network.Network).Name),
+		textFilter("id", strings.HasPrefix, func(n *network.Network) string { return n.ID }),
+		textFilter("driver", same, (*network.Network).Driver),
+		boolFilter("dangling", func(n *network.Network) bool { return len(networkUsers(n.Name(), containers)) == 0 }),
+		untilFilter(func(n *network.Network) time.Time { return networkMade(*n) }),
+	}, labelFilters(func(n *network.Network) map[string]string { return n.Labels })...))
 }
 
 // networkMade is when a network was made; a network that does not say is never older than anything.

@@ -13,8 +13,8 @@ import (
 type networkUpdateOptions struct{ add, drop []string }
 
 func (o *networkUpdateOptions) flags(set *pflag.FlagSet) {
-	set.StringSliceVar(&o.add, "dns-add", nil, "add the `ADDRESS` of a name server that the network's own one asks")
-	set.StringSliceVar(&o.drop, "dns-drop", nil, "take the `ADDRESS` of such a name server away")
+	set.StringArrayVar(&o.add, "dns-add", nil, "add the `ADDRESS` of a name server that the network's own one asks")
+	set.StringArrayVar(&o.drop, "dns-drop", nil, "take the `ADDRESS` of such a name server away")
 }
 
 func networkUpdateVerb() Verb {
@@ -36,6 +36,7 @@ func runNetworkUpdate(ctx context.Context, env *Env, args []string) error {
 	if set.NArg() != 1 {
 		return errors.New("name one network")
 	}
+	o.add, o.drop = apart(o.add), apart(o.drop)
 	if len(o.add)+len(o.drop) == 0 {
 		return errors.New("nothing to change: --dns-add and --dns-drop say what")
 	}

@@ -189,28 +189,28 @@ func podRowOf(p engine.Pod) (podRow, error) {
 	return r, nil
 }
 
-func podFilters() []filter[podRow] {
-	member := func(key string, fits func(m podRowMember, value string) bool) filter[podRow] {
-		return filter[podRow]{key: key, read: func(value string) (func(podRow) bool, error) {
-			return func(r podRow) bool {
+func podFilters() []filter[*podRow] {
+	member := func(key string, fits func(m podRowMember, value string) bool) filter[*podRow] {
+		return filter[*podRow]{key: key, read: func(value string) (func(*podRow) bool, error) {
+			return func(r *podRow) bool {
 				return slices.ContainsFunc(r.Containers, func(m podRowMember) bool { return fits(m, value) })
 			}, nil
 		}}
 	}
-	list := []filter[podRow]{
-		textFilter("id", strings.HasPrefix, func(r podRow) string { return r.ID }),
-		nameFilter(func(r podRow) string { return r.Name }),
-		textFilter("status", strings.EqualFold, func(r podRow) string { return r.Status }),
-		{key: "network", read: func(value string) (func(podRow) bool, error) {
-			return func(r podRow) bool { return slices.Contains(r.Networks, value) }, nil
+	list := []filter[*podRow]{
+		textFilter("id", strings.HasPrefix, func(r *podRow) string { return r.ID }),
+		nameFilter(func(r *podRow) string { return r.Name }),
+		textFilter("status", strings.EqualFold, func(r *podRow) string { return r.Status }),
+		{key: "network", read: func(value string) (func(*podRow) bool, error) {
+			return func(r *podRow) bool { return slices.Contains(r.Networks, value) }, nil
 		}},
 		member("ctr-ids", func(m podRowMember, value string) bool { return strings.HasPrefix(m.ID, value) }),
 		member("ctr-names", func(m podRowMember, value string) bool { return strings.Contains(m.Names, value) }),
-		textFilter("ctr-number", same, func(r podRow) string { return fmt.Sprint(r.NumberOfContainers) }),
+		textFilter("ctr-number", same, func(r *podRow) string { return fmt.Sprint(r.NumberOfContainers) }),
 		member("ctr-status", func(m podRowMember, value string) bool { return m.Status == value }),
-		untilFilter(func(r podRow) time.Time { return r.Created }),
+		untilFilter(func(r *podRow) time.Time { return r.Created }),
 	}
-	return append(list, labelFilters(func(r podRow) map[string]string { return r.Labels })...)
+	return append(list, labelFilters(func(r *podRow) map[string]string { return r.Labels })...)
 }
 
 func podInspectVerb() Verb {

@@ -158,7 +158,7 @@ func psRows(o psOptions) ([]psRow, error) {
 	rows := []psRow{}
 	for _, s := range all {
 		r := psRow{State: s, status: status(s), o: o}
-		if (o.all || r.running()) && passes(r) {
+		if (o.all || r.running()) && passes(&r) {
 			rows = append(rows, r)
 		}
 	}

@@ -35,43 +35,43 @@ func psFilterKeys() []string {
 var psStates = []string{"created", "initialized", "running", "stopped", "paused", "exited", "removing", "stopping", "unknown"}
 
 // psFilters are the filters of containers.
-func psFilters() []filter[psRow] {
-	list := []filter[psRow]{
-		textFilter("id", strings.HasPrefix, func(r psRow) string { return r.ID }),
-		nameFilter(func(r psRow) string { return r.Name }),
+func psFilters() []filter[*psRow] {
+	list := []filter[*psRow]{
+		textFilter("id", strings.HasPrefix, func(r *psRow) string { return r.ID }),
+		nameFilter(func(r *psRow) string { return r.Name }),
 		{key: "status", read: readStatus},
-		{key: "exited", read: func(value string) (func(psRow) bool, error) {
+		{key: "exited", read: func(value string) (func(*psRow) bool, error) {
 			code, err := strconv.Atoi(value)
 			if err != nil {
 				return nil, fmt.Errorf("%q is not an exit status", value)
 			}
-			return func(r psRow) bool { return r.status == "exited" && r.exitCode() == code }, nil
+			return func(r *psRow) bool { return r.status == "exited" && r.exitCode() == code }, nil
 		}},
-		textFilter("ancestor", isImage, func(r psRow) string { return r.Image + " " + r.ImageID }),
+		textFilter("ancestor", isImage, func(r *psRow) string { return r.Image + " " + r.ImageID }),
 		{key: "before", read: madeBeside(func(r psRow, other engine.State) bool { return r.Created.Before(other.Created) })},
 		{key: "since", read: madeBeside(func(r psRow, other engine.State) bool { return r.Created.After(other.Created) })},
 		{key: "volume", read: readVolume},
 		{key: "network", read: readNetwork},
 		{key: "pod", read: readPod},
 		{key: "health", read: readHealth},
-		textFilter("restart-policy", samePolicy, func(r psRow) string { return r.Container.Restart }),
-		textFilter("command", same, func(r psRow) string { return strings.Join(r.Command[:min(1, len(r.Command))], "") }),
-		untilFilter(func(r psRow) time.Time { return r.Created }),
-		boolFilter("should-start-on-boot", func(r psRow) bool {
+		textFilter("restart-policy", samePolicy, func(r *psRow) string { return r.Container.Restart }),
+		textFilter("command", same, func(r *psRow) string { return strings.Join(r.Command[:min(1, len(r.Command))], "") }),
+		untilFilter(func(r *psRow) time.Time { return r.Created }),
+		boolFilter("should-start-on-boot", func(r *psRow) bool {
 			return r.Container.Restart == "always" || r.Container.Restart == "unless-stopped"
 		}),
 	}
-	return append(list, labelFilters(func(r psRow) map[string]string { return spec.Labels(r.Container.Labels) })...)
+	return append(list, labelFilters(func(r *psRow) map[string]string { return spec.Labels(r.Container.Labels) })...)
 }
 
-func readStatus(value string) (func(psRow) bool, error) {
+func readStatus(value string) (func(*psRow) bool, error) {
 	if !slices.Contains(psStates, value) {
 		return nil, fmt.Errorf("there is no state %q; %s are", value, strings.Join(psStates, ", "))
 	}
 	if value == "stopped" {
 		value = "exited"
 	}
-	return func(r psRow) bool { return r.status == value }, nil
+	return func(r *psRow) bool { return r.status == value }, nil
 }
 
 // isImage tells whether the value names the image: whole, without its tag, without its registry, or by its ID.
@@ -89,17 +89,17 @@ func isImage(image, value string) bool {
 }
 
 // madeBeside compares with another container, which must be there.
-func madeBeside(fits func(r psRow, other engine.State) bool) func(string) (func(psRow) bool, error) {
-	return func(value string) (func(psRow) bool, error) {
+func madeBeside(fits func(r psRow, other engine.State) bool) func(string) (func(*psRow) bool, error) {
+	return func(value string) (func(*psRow) bool, error) {
 		other, err := findContainer(value)
-		return func(r psRow) bool { return fits(r, other) }, err
+		return func(r *psRow) bool { return fits(*r, other) }, err
 	}
 }
 
 // readVolume takes a volume or a path of the host, and after a colon the place in the container.
-func readVolume(value string) (func(psRow) bool, error) {
+func readVolume(value string) (func(*psRow) bool, error) {
 	source, place, exact := strings.Cut(value, ":")
-	return func(r psRow) bool {
+	return func(r *psRow) bool {
 		return slices.ContainsFunc(mountsOf(r.State), func(m engine.VolumeMount) bool {
 			from := m.Name == source || m.Source == source
 			return from && (!exact || m.Destination == place) || !exact && m.Destination == source
@@ -108,8 +108,8 @@ func readVolume(value string) (func(psRow) bool, error) {
 }
 
 // readNetwork takes the name of a network or the beginning of its ID.
-func readNetwork(value string) (func(psRow) bool, error) {
-	return func(r psRow) bool {
+func readNetwork(value string) (func(*psRow) bool, error) {
+	return func(r *psRow) bool {
 		if slices.Contains(shownNetworks(r.State), value) {
 			return true
 		}
@@ -117,19 +117,19 @@ func readNetwork(value string) (func(psRow) bool, error) {
 	}, nil
 }
 
-func readPod(value string) (func(psRow) bool, error) {
+func readPod(value string) (func(*psRow) bool, error) {
 	id := value
 	if p, err := runDirs().FindPod(value); err == nil {
 		id = p.ID
 	}
-	return func(r psRow) bool { return r.Pod != "" && strings.HasPrefix(r.Pod, id) }, nil
+	return func(r *psRow) bool { return r.Pod != "" && strings.HasPrefix(r.Pod, id) }, nil
 }
 
-func readHealth(value string) (func(psRow) bool, error) {
+func readHealth(value string) (func(*psRow) bool, error) {
 	if known := []string{"starting", "healthy", "unhealthy", "none"}; !slices.Contains(known, value) {
 		return nil, fmt.Errorf("there is no health %q; %s are", value, strings.Join(known, ", "))
 	}
-	return func(r psRow) bool {
+	return func(r *psRow) bool {
 		v := health(r.State)
 		if v == nil || r.status != "running" {
 			return value == "none"

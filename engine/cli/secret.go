@@ -273,12 +273,12 @@ func runSecretLs(_ context.Context, env *Env, args []string) error {
 	})
 }
 
-func secretFilters() []filter[secretRow] {
-	return append([]filter[secretRow]{
-		nameFilter(func(r secretRow) string { return r.Spec.Name }),
-		textFilter("id", strings.HasPrefix, func(r secretRow) string { return r.ID }),
-		textFilter("driver", same, func(r secretRow) string { return r.Spec.Driver.Name }),
-	}, labelFilters(func(r secretRow) map[string]string { return r.Spec.Labels })...)
+func secretFilters() []filter[*secretRow] {
+	return append([]filter[*secretRow]{
+		nameFilter(func(r *secretRow) string { return r.Spec.Name }),
+		textFilter("id", strings.HasPrefix, func(r *secretRow) string { return r.ID }),
+		textFilter("driver", same, func(r *secretRow) string { return r.Spec.Driver.Name }),
+	}, labelFilters(func(r *secretRow) map[string]string { return r.Spec.Labels })...)
 }
 
 type secretRmOptions struct{ all, ignore bool }

@@ -218,35 +218,35 @@ func volumeFilterKeys() []string {
 	return keys
 }
 
-func volumeFilters() []filter[store.Volume] {
+func volumeFilters() []filter[*store.Volume] {
 	made := func(value string) (time.Time, error) {
 		v, err := volumes().Find(value)
 		return v.Created, err
 	}
-	after := func(value string) (func(store.Volume) bool, error) {
+	after := func(value string) (func(*store.Volume) bool, error) {
 		limit, err := made(value)
-		return func(v store.Volume) bool { return v.Created.After(limit) }, err
+		return func(v *store.Volume) bool { return v.Created.After(limit) }, err
 	}
-	list := []filter[store.Volume]{
-		nameFilter(func(v store.Volume) string { return v.Name }),
-		textFilter("driver", same, store.Volume.DriverName),
-		textFilter("scope", same, func(store.Volume) string { return "local" }),
-		{key: "opt", read: func(value string) (func(store.Volume) bool, error) {
+	list := []filter[*store.Volume]{
+		nameFilter(func(v *store.Volume) string { return v.Name }),
+		textFilter("driver", same, (*store.Volume).DriverName),
+		textFilter("scope", same, func(*store.Volume) string { return "local" }),
+		{key: "opt", read: func(value string) (func(*store.Volume) bool, error) {
 			name, want, exact := strings.Cut(value, "=")
-			return func(v store.Volume) bool {
+			return func(v *store.Volume) bool {
 				got, has := v.Options[name]
 				return has && (!exact || got == want)
 			}, nil
 		}},
-		boolFilter("anonymous", func(v store.Volume) bool { return v.Anonymous }),
-		boolFilter("dangling", func(v store.Volume) bool {
+		boolFilter("anonymous", func(v *store.Volume) bool { return v.Anonymous }),
+		boolFilter("dangling", func(v *store.Volume) bool {
 			users, err := runDirs().VolumeUsers(v.Name)
 			return err == nil && len(users) == 0
 		}),
-		untilFilter(func(v store.Volume) time.Time { return v.Created }),
+		untilFilter(func(v *store.Volume) time.Time { return v.Created }),
 		{key: "after", read: after}, {key: "since", read: after},
 	}
-	return append(list, labelFilters(func(v store.Volume) map[string]string { return v.Labels })...)
+	return append(list, labelFilters(func(v *store.Volume) map[string]string { return v.Labels })...)
 }
 
 func runVolumeLs(_ context.Context, env *Env, args []string) error {

@@ -22,7 +22,7 @@ type waitOptions struct {
 }
 
 func (o *waitOptions) flags(set *pflag.FlagSet) {
-	set.StringSliceVar(&o.conditions, "condition", []string{"stopped"}, "`STATE` to wait for: stopped, exited, running, created, paused or removing")
+	set.StringArrayVar(&o.conditions, "condition", []string{"stopped"}, "`STATE` to wait for: stopped, exited, running, created, paused or removing")
 	set.BoolVar(&o.ignore, "ignore", false, "a container that is not there counts as ended, with -1")
 	set.StringVarP(&o.interval, "interval", "i", "", "`TIME` between two looks, where berth has to look again and again")
 	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
@@ -46,6 +46,7 @@ func runWait(ctx context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
+	o.conditions = apart(o.conditions)
 	for _, c := range o.conditions {
 		if !slices.Contains(waitStates, c) {
 			return fmt.Errorf("--condition=%s: known are %s", c, strings.Join(waitStates, ", "))

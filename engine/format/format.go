@@ -25,6 +25,16 @@ func Rows[T any](w io.Writer, template string, rows []T) error {
 // RowsUnder is Rows with the headings that some fields have, by their names. A table under the empty heading of "" has no
 // line of headings.
 func RowsUnder[T any](w io.Writer, template string, headings map[string]string, rows []T) error {
+	return write(w, template, headings, anyRows{len(rows), func(i int) any { return rows[i] }})
+}
+
+// anyRows are rows of any type: what works on one is in the program once, and not for each type again.
+type anyRows struct {
+	length int
+	at     func(int) any
+}
+
+func write(w io.Writer, template string, headings map[string]string, rows anyRows) error {
 	template = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(template)
 	template, table := cutTable(template)
 	nodes, err := parse(template)
@@ -35,8 +45,8 @@ func RowsUnder[T any](w io.Writer, template string, headings map[string]string, 
 	if _, bare := headings[""]; table && !bare {
 		b.WriteString(heading(nodes, headings) + "\n")
 	}
-	for _, r := range rows {
-		v, err := rowOf(r)
+	for i := range rows.length {
+		v, err := rowOf(rows.at(i))
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"encoding/csv"
 	"fmt"
 	"path"
 	"slices"
@@ -30,7 +29,7 @@ var specialMounts = map[string][]string{
 
 // ParseSpecialMount reads a --mount of one of the special types; ok is false for all others.
 func ParseSpecialMount(word string) (m SpecialMount, ok bool, err error) {
-	fields, err := csv.NewReader(strings.NewReader(word)).Read()
+	fields, err := mountFields(word)
 	if err != nil {
 		return m, false, fmt.Errorf("mount %q: %w", word, err)
 	}

@@ -140,7 +140,7 @@ assert_eq "two of a pod" "$(label berth exec e2e-a $OWN)" "$(label berth exec e2
 wait_for 20 berth exec e2e-b cat /dev/shm/f
 berth pod rm -f e2e-pod >/dev/null
 systemctl stop e2e-label
-rm /etc/containers/systemd/e2e-label.container
+rm -r /etc/containers/systemd/e2e-label.container "$tmp/data" "$tmp/copy" "$tmp/runc.conf"
 systemctl daemon-reload
 
 wait_for 20 no_scope

@@ -187,6 +187,9 @@ func runPodRestart(ctx context.Context, env *Env, args []string) error {
 		} else if err := stopPod(ctx, env, p, nil); err != nil {
 			return err
 		}
+		if p, err = runDirs().Refresh(p); err != nil { // its holder is another one by now
+			return err
+		}
 		return startWhole(ctx, env, p)
 	})
 }

@@ -53,10 +53,10 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	if s.Command, err = spec.Args(s.Container, image.Config); err != nil {
 		return err
 	}
-	if err := e.label(s); err != nil {
+	if err := errors.Join(e.label(s), e.memberIDs(ctx, s)); err != nil {
 		return err
 	}
-	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Label: s.Label}); err != nil {
+	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{IDs: s.fileIDs(), Label: s.Label}); err != nil {
 		return err
 	}
 	return e.Dirs.keep(*s)

@@ -46,12 +46,7 @@ func (r NetworkRequest) connected() bool { return r.Mode == "" || r.Mode == "pas
 func (r NetworkRequest) host() bool { return r.Mode == "host" }
 
 // joinNetwork opens the network namespace of another container, or of a path, for a container that is to be in it.
-func (e *Engine) joinNetwork(ctx context.Context, s *State) error {
-	if s.Pod != "" {
-		if err := e.enterPod(ctx, s); err != nil {
-			return err
-		}
-	}
+func (e *Engine) joinNetwork(s *State) error {
 	var err error
 	switch s.Network.Mode {
 	case "container":

@@ -38,6 +38,11 @@ type Pod struct {
 	Addresses []string       `json:"addresses,omitempty"`
 	Attached  []Attached     `json:"attached,omitempty"`
 	Started   bool           `json:"started,omitempty"` // it has been started before
+	// IDs are the maps of the pod's own user namespace; IDLease is the range of them that is the pod's alone, as long as it is
+	// there, and KeepUser whom its containers run as with --userns=keep-id.
+	IDs      spec.IDMaps `json:"ids,omitzero"`
+	IDLease  string      `json:"idLease,omitempty"`
+	KeepUser string      `json:"keepUser,omitempty"`
 
 	label string // of SELinux, for the files of the pod
 }
@@ -194,7 +199,7 @@ func (d Dirs) CreatePod(s spec.Pod) (Pod, error) {
 	if err := spec.CheckPod(s); err != nil {
 		return Pod{}, err
 	}
-	s.Common.Name = s.Name
+	s.Common.Name, s.Share = s.Name, s.Sharing()
 	p := Pod{ID: id, Name: s.Name, Created: time.Now().UTC(), Spec: s}
 	if p.Network, _, err = networkRequest(id, s.Common); err != nil {
 		return Pod{}, err
@@ -271,6 +276,12 @@ func (p Pod) kinds() []string {
 	return slices.DeleteFunc(slices.Clone(p.Spec.Share), func(kind string) bool {
 		return kind == "net" && p.Network.host() || p.Spec.Elsewhere(kind) != ""
 	})
+}
+
+// NeedsHolder reports whether a process must hold namespaces of the pod: a PID namespace lives as long as its first process,
+// and a user has no place for files that hold one.
+func NeedsHolder(p Pod) bool {
+	return slices.ContainsFunc(p.kinds(), func(kind string) bool { return kind == "pid" || !pinnable() })
 }
 
 // held reports whether a process holds the namespace, and not a file.

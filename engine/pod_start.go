@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,16 +19,19 @@ import (
 	"github.com/berth-pods/berth/engine/spec"
 )
 
-// cloneFlags are the kernel's names of the namespaces that a pod shares, in the order in which they are made.
+// cloneFlags are the kernel's names of the namespaces that a pod shares and that files can hold, in the order in which they are made.
 var cloneFlags = []struct {
 	kind string
 	flag int
-}{{"ipc", unix.CLONE_NEWIPC}, {"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}}
+}{{"user", unix.CLONE_NEWUSER}, {"ipc", unix.CLONE_NEWIPC}, {"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}}
 
-// HolderFlags are the namespaces that a process must hold for the pod: a PID namespace lives as long as its first process,
-// and a user has no place for files that hold one. 0 when none is needed.
+// HolderFlags are the namespaces that the process which holds those of the pod is started in. That of a pod with a user
+// namespace of its own is started in all of them later on, by who knows the maps.
 func HolderFlags(p Pod) uintptr {
 	flags := 0
+	if p.Spec.Shares("user") {
+		return 0
+	}
 	if slices.Contains(p.kinds(), "pid") {
 		flags |= unix.CLONE_NEWPID
 	}
@@ -76,6 +80,11 @@ func (e *Engine) startPod(ctx context.Context, p Pod, unit string) (Pod, error) 
 		return p, err
 	}
 	p.Ready, p.Networked, p.Holder = false, false, fresh
+	if p.Spec.Shares("user") {
+		if err := e.podIDs(ctx, &p); err != nil {
+			return p, fmt.Errorf("pod %q: %w", p.Name, err)
+		}
+	}
 	if err := e.setUp(ctx, &p, unit); err != nil {
 		return p, errors.Join(fmt.Errorf("pod %q: %w", p.Name, err), e.takeDown(context.WithoutCancel(ctx), p, false))
 	}
@@ -87,10 +96,8 @@ func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) (err error) {
 	if p.label, err = e.podLabel(*p); err != nil {
 		return fmt.Errorf("SELinux: %w", err)
 	}
-	if pinnable() {
-		if err := pinNamespaces(e.Dirs, *p); err != nil {
-			return err
-		}
+	if err := e.makeNamespaces(ctx, p); err != nil {
+		return err
 	}
 	var status NetworkStatus
 	if p.Spec.Shares("net") && p.Network.connected() {
@@ -109,7 +116,11 @@ func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) (err error) {
 	p.Addresses, p.Attached = status.Addresses, status.Attached
 	common := p.Spec.Common
 	common.HostName = p.Spec.HostName()
-	if err := e.networkFiles(State{ID: p.ID, Container: common, Label: spec.Label{File: p.label}}, e.Dirs.Pod(p.ID), p.Network.host(), status); err != nil {
+	dir := e.Dirs.Pod(p.ID)
+	if err := e.networkFiles(State{ID: p.ID, Container: common, Label: spec.Label{File: p.label}}, dir, p.Network.host(), status); err != nil {
+		return err
+	}
+	if err := ownedByRoot(p.IDs, filepath.Join(dir, "hosts"), filepath.Join(dir, "resolv.conf")); err != nil {
 		return err
 	}
 	if !p.Started {
@@ -150,7 +161,7 @@ func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
 			return err
 		}
 	}
-	err := e.releaseLevel(p.ID)
+	err := errors.Join(e.releaseLevel(p.ID), e.releasePodIDs(p))
 	if err == nil {
 		err = e.Dirs.releasePod(p)
 	}
@@ -249,30 +260,38 @@ func pinHere(d Dirs, p Pod) error {
 		if err := unix.Unshare(c.flag); err != nil {
 			return fmt.Errorf("make %s namespace: %w", c.kind, err)
 		}
-		f, err := os.OpenFile(d.pin(p, c.kind), os.O_RDONLY|os.O_CREATE, 0o600)
-		if err != nil {
+		if err := bindNamespace(d.pin(p, c.kind), c.kind, unix.Gettid()); err != nil {
 			return err
-		}
-		f.Close()
-		source := fmt.Sprintf("/proc/self/task/%d/ns/%s", unix.Gettid(), c.kind)
-		if err := unix.Mount(source, d.pin(p, c.kind), "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("pin %s namespace: %w", c.kind, err)
 		}
 	}
-	if p.Spec.Shares("ipc") {
-		if err := mountShm(d.pin(p, podShm), p.Spec.Common.ShmSize, p.label); err != nil {
-			return err
-		}
+	if err := p.mountShm(d); err != nil {
+		return err
 	}
 	return FurnishPod(p)
+}
+
+// bindNamespace binds the namespace that a thread is in to a file.
+func bindNamespace(pin, kind string, tid int) error {
+	f, err := os.OpenFile(pin, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if err := unix.Mount(fmt.Sprintf("/proc/%d/ns/%s", tid, kind), pin, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("pin %s namespace: %w", kind, err)
+	}
+	return nil
 }
 
 // podShm is the directory that a pod's containers see as /dev/shm. Those of a user, who has no place for it, have one each.
 const podShm = "shm"
 
-func mountShm(dir, size, label string) error {
-	bytes := uint64(spec.DefaultShmSize)
-	if size != "" {
+func (p Pod) mountShm(d Dirs) error {
+	if !p.Spec.Shares("ipc") {
+		return nil
+	}
+	dir, bytes := d.pin(p, podShm), uint64(spec.DefaultShmSize)
+	if size := p.Spec.Common.ShmSize; size != "" {
 		var err error
 		if bytes, err = spec.ParseBytes(size); err != nil {
 			return fmt.Errorf("shm size: %w", err)
@@ -282,7 +301,11 @@ func mountShm(dir, size, label string) error {
 		return err
 	}
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
-	if err := unix.Mount("shm", dir, "tmpfs", flags, withContext(fmt.Sprintf("mode=1777,size=%d", bytes), label)); err != nil {
+	options := fmt.Sprintf("mode=1777,size=%d", bytes)
+	if root, err := (State{IDs: p.IDs}).outside(0, 0); err == nil {
+		options += fmt.Sprintf(",uid=%d,gid=%d", root.uid, root.gid)
+	}
+	if err := unix.Mount("shm", dir, "tmpfs", flags, withContext(options, p.label)); err != nil {
 		return fmt.Errorf("mount the pod's /dev/shm: %w", err)
 	}
 	return nil
@@ -354,12 +377,15 @@ func (e *Engine) enterPod(ctx context.Context, s *State) error {
 		return err
 	}
 	if !e.Dirs.Live(p) {
-		if HolderFlags(p) != 0 {
+		if NeedsHolder(p) {
 			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
 		}
 		if p, err = e.startPod(ctx, p, ""); err != nil {
 			return err
 		}
+	}
+	if err := e.joinPodUsers(s, p); err != nil {
+		return err
 	}
 	s.NetFiles = ""
 	for _, kind := range p.Spec.Share {
@@ -391,7 +417,10 @@ func (e *Engine) enterPod(ctx context.Context, s *State) error {
 
 // HeldOnly is the pod as its holder sees it: with the namespaces that the holder was started in.
 func HeldOnly(p Pod) Pod {
-	if pinnable() {
+	switch {
+	case p.Spec.Shares("user"):
+		p.Spec.Share = nil
+	case pinnable():
 		p.Spec.Share = slices.DeleteFunc(slices.Clone(p.Spec.Share), func(kind string) bool { return kind != "pid" })
 	}
 	return p

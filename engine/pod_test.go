@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/enginetest"
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -167,6 +168,101 @@ func TestPodStartFails(t *testing.T) {
 			if p, err = e.StartPod(context.Background(), p); err != nil || !e.Dirs.Live(p) {
 				t.Errorf("the next start: %v", err)
 			}
+		}
+	}
+}
+
+// userPod makes a pod with a user namespace of its own.
+func userPod(t *testing.T, e *engine.Engine, common spec.Container) engine.Pod {
+	t.Helper()
+	e.SubIDs = func(string, string) ([]spec.IDRange, error) { return []spec.IDRange{{Start: 200000, Count: 100}}, nil }
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare, Common: common, Kept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestPodUsers: the pod's user namespace has the maps, owns the others, and no process is left; its lease goes with it.
+func TestPodUsers(t *testing.T) {
+	for want, common := range map[string]spec.Container{
+		"0 100000 10": {UIDMaps: []string{"0:100000:10"}}, "0 200090 10": {UserNS: "auto:size=10"}, "5 300000 2": {UIDMaps: []string{"5:300000:2"}},
+	} {
+		_, e := podWorld(t)
+		e.Dirs.KeepPods = filepath.Join(t.TempDir(), "kept")
+		p := userPod(t, e, common)
+		for range 2 { // the second time as after a boot
+			var err error
+			if p, err = e.StartPod(t.Context(), p); err != nil || !e.Dirs.Live(p) || p.Holder.PID > 0 || pins(t, e.Dirs.Run) != 4 {
+				t.Fatalf("%s: start: %v; holder %v, %d pins", want, err, p.Holder, pins(t, e.Dirs.Run))
+			}
+			m := p.IDs.UIDs[0]
+			if got := fmt.Sprint(m.Inside, m.Outside, m.Count); got != want {
+				t.Errorf("maps: %s, want %s", got, want)
+			}
+			user, err := os.Stat(e.Dirs.Namespace(p, "user"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, kind := range []string{"ipc", "net", "uts"} {
+				if owner := ownerOf(t, e.Dirs.Namespace(p, kind)); !os.SameFile(owner, user) {
+					t.Errorf("%s: the %s namespace belongs to another user namespace", want, kind)
+				}
+			}
+			if list, _ := os.ReadDir(e.Dirs.Run + "/leases/ids"); (len(list) == 1) != (common.UserNS != "") {
+				t.Errorf("%s: leases: %v", want, list)
+			}
+			reboot(t, e, p)
+		}
+		if p, err := e.StartPod(t.Context(), p); err != nil {
+			t.Error(err)
+		} else if err := e.RemovePod(t.Context(), p); err != nil {
+			t.Error(err)
+		}
+		if list, _ := os.ReadDir(e.Dirs.Run + "/leases/ids"); len(list) > 0 || pins(t, e.Dirs.Run) > 0 {
+			t.Errorf("%s: left: %v", want, list)
+		}
+	}
+}
+
+// ownerOf is the user namespace that owns another namespace.
+func ownerOf(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_USERNS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := os.NewFile(uintptr(fd), "user namespace")
+	defer user.Close()
+	info, err := user.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// TestPodUsersFail: what cannot be mapped, or joined, leaves nothing.
+func TestPodUsersFail(t *testing.T) {
+	for want, common := range map[string]spec.Container{
+		"no 200 IDs in a row": {UserNS: "auto:size=200"}, "IDs of the container in common": {UIDMaps: []string{"0:1:2", "1:5:1"}},
+		"is for users": {UserNS: "nomap"}, "ns/user": {UserNS: "ns:/proc/self/ns/user"},
+	} {
+		_, e := podWorld(t)
+		p := userPod(t, e, common)
+		e.Programs = proc.Run
+		if _, err := e.StartPod(t.Context(), p); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `pod "stack"`) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if _, err := e.Create(t.Context(), spec.Container{Name: "one", Pod: "stack", Image: "image"}); err == nil {
+			t.Errorf("%s: a container is made in it", want)
+		}
+		if list, _ := os.ReadDir(e.Dirs.Run + "/leases/ids"); len(list) > 0 || pins(t, e.Dirs.Run) > 0 {
+			t.Errorf("%s: left: %v", want, list)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (s State) Lasting() bool { return !s.Container.Remove && Outlives(s.Contain
 
 // Outlives reports whether a container of this kind can outlive its end.
 func Outlives(c spec.Container) bool {
-	return !c.Rootfs && c.UserNS == "" && len(c.UIDMaps) == 0 && len(c.GIDMaps) == 0 && c.SubUIDName == "" && c.SubGIDName == ""
+	return !c.Rootfs && !spec.OwnUsers(c)
 }
 
 func (d Dirs) record(id string) string { return filepath.Join(d.Keep, id, "userdata", "berth.json") }

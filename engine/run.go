@@ -143,16 +143,14 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err := publishAll(s, image); err != nil {
 		return err
 	}
-	if systemd, err := spec.SystemdMode(s.Container, image.Config); s.StopSig == "" && err == nil && systemd {
-		s.StopSig = spec.SystemdStopSignal
-	}
-	if s.StopSig == "" {
-		if s.StopSig, err = stopSignal(image.Config.StopSignal); err != nil {
-			s.StopSig = "" // an image's odd stop signal is no reason not to run it
-		}
-	}
+	s.chooseStop(image)
 	if err := e.label(s); err != nil {
 		return err
+	}
+	if s.Pod != "" {
+		if err := e.enterPod(ctx, s); err != nil {
+			return err
+		}
 	}
 	if err := e.userNS(ctx, s, image); err != nil {
 		return err
@@ -197,9 +195,22 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	return e.awaitHealthy(ctx, *s)
 }
 
+// chooseStop chooses the stop signal that was not asked for.
+func (s *State) chooseStop(image Image) {
+	if systemd, err := spec.SystemdMode(s.Container, image.Config); s.StopSig == "" && err == nil && systemd {
+		s.StopSig = spec.SystemdStopSignal
+	}
+	if s.StopSig != "" {
+		return
+	}
+	if sig, err := stopSignal(image.Config.StopSignal); err == nil { // an odd one is no reason not to run it
+		s.StopSig = sig
+	}
+}
+
 // planNetwork decides how the container is connected, and makes its network namespace unless the runtime is to do so.
 func (e *Engine) planNetwork(ctx context.Context, s *State) (status NetworkStatus, err error) {
-	if err := e.joinNetwork(ctx, s); err != nil || !s.Network.connected() {
+	if err := e.joinNetwork(s); err != nil || !s.Network.connected() {
 		return status, err
 	}
 	if s.IDs.Empty() {
@@ -381,10 +392,7 @@ func (e *Engine) rootfs(s *State, image Image) (string, error) {
 		}
 		return "", fmt.Errorf("root file system %q: unknown option %q; O is known, which keeps changes out of the directory", image.Name, options)
 	}
-	ids := s.IDs
-	if ids.Identity() {
-		ids = spec.IDMaps{}
-	}
+	ids := s.fileIDs()
 	if e.Host.Rootless && !ids.Empty() && !e.Store.HasMapped(image, ids) {
 		fmt.Fprintln(e.Warn, "the kernel maps the owners of an image's files for root only: this first start with these IDs copies the image")
 	}
@@ -397,6 +405,14 @@ func (e *Engine) rootfs(s *State, image Image) (string, error) {
 		return path, err
 	}
 	return e.withinReach(s, path)
+}
+
+// fileIDs are the maps of the owners of the container's files; none where each is what it is outside.
+func (s State) fileIDs() spec.IDMaps {
+	if s.IDs.Identity() {
+		return spec.IDMaps{}
+	}
+	return s.IDs
 }
 
 // ensureLayer makes the container's writable layer, and the record of one that is kept.

@@ -35,6 +35,17 @@ const (
 
 // userNS decides the maps of the container's user namespace. A range of its own is leased.
 func (e *Engine) userNS(ctx context.Context, s *State, image Image) error {
+	if s.joinUser { // that of its pod
+		return nil
+	}
+	if err := e.decideIDs(ctx, s, image); err != nil || s.IDs.Empty() {
+		return err
+	}
+	return e.Dirs.save(*s)
+}
+
+// decideIDs is userNS for who has no state of a container: a pod.
+func (e *Engine) decideIDs(ctx context.Context, s *State, image Image) error {
 	u, err := spec.ParseUserNS(s.Container)
 	if err != nil {
 		return err
@@ -64,7 +75,7 @@ func (e *Engine) userNS(ctx context.Context, s *State, image Image) error {
 	if err != nil {
 		return fmt.Errorf("user namespace: %w", err)
 	}
-	return e.Dirs.save(*s)
+	return nil
 }
 
 // whole maps all IDs that this process knows to themselves.
@@ -242,11 +253,11 @@ func (e *Engine) autoIDs(s *State, u spec.UserNS, image Image) error {
 			size = n + 1
 		}
 	}
-	start, err := e.leaseIDs(s, both, size)
+	leased, err := e.leaseIDs(s, both, size)
 	if err != nil {
 		return err
 	}
-	lease := []spec.IDRange{{Start: start, Count: size}}
+	lease, size := []spec.IDRange{leased}, leased.Count
 	var fixedUIDs, fixedGIDs []spec.IDMap
 	if fixedUIDs, err = e.fixed(u.UIDMaps, false, "uid_map"); err != nil {
 		return err
@@ -303,33 +314,54 @@ func numericUser(user string) (uint32, bool) {
 
 func (d Dirs) idLeases() string { return filepath.Join(d.Run, "leases", "ids") }
 
-// leaseIDs takes a free range of this size. A lease is a symbolic link START-SIZE whose text is the container's ID,
-// as those of addresses are; one of a container that is no longer there is taken away. Ranges of any size must not
-// overlap, so those who look for one take turns.
-func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (uint32, error) {
+// leaseIDs takes a free range of this size. A lease is a symbolic link START-SIZE whose text is the ID of the container or pod,
+// as those of addresses are; one of who is no longer there is taken away. Ranges of any size must not overlap, so those who
+// look for one take turns. Who has had a range, and kept files that belong to it, gets it back.
+func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (spec.IDRange, error) {
 	dir := e.Dirs.idLeases()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, err
+		return spec.IDRange{}, err
 	}
-	lock, err := os.Open(dir)
+	unlock, err := lockDir(dir)
 	if err != nil {
-		return 0, err
+		return spec.IDRange{}, err
 	}
-	defer lock.Close()
-	if err := atomicfile.Lock(lock); err != nil {
-		return 0, err
+	defer unlock()
+	leased, own, err := e.leasedIDs(s.ID)
+	if err != nil {
+		return spec.IDRange{}, err
+	}
+	if r, ok := parseLease(orElse(own, s.IDLease)); ok {
+		if s.IDLease = leaseName(r); own != "" {
+			return r, nil
+		}
+		if len(intersect(leased, []spec.IDRange{r})) == 0 {
+			return r, os.Symlink(s.ID, filepath.Join(dir, s.IDLease))
+		}
 	}
 	taken, err := e.Store.UsedIDs()
 	if err != nil {
-		return 0, err
+		return spec.IDRange{}, err
 	}
-	entries, err := os.ReadDir(dir)
+	start, ok := lastFree(of, append(leased, taken...), size)
+	if !ok {
+		return spec.IDRange{}, fmt.Errorf("no %d IDs in a row are free in the ranges %v; take a smaller size (auto:size=N), or give more in %s and %s", size, of, subUIDFile, subGIDFile)
+	}
+	r := spec.IDRange{Start: start, Count: size}
+	s.IDLease = leaseName(r)
+	return r, os.Symlink(s.ID, filepath.Join(dir, s.IDLease))
+}
+
+// leasedIDs are the ranges that others have, and the name of the lease that has this ID; "" when it has none.
+func (e *Engine) leasedIDs(id string) (ranges []spec.IDRange, own string, err error) {
+	dir := e.Dirs.idLeases()
+	entries, err := entriesOf(dir)
 	if err != nil {
-		return 0, err
+		return nil, "", err
 	}
 	for _, entry := range entries {
-		var r spec.IDRange
-		if n, _ := fmt.Sscanf(entry.Name(), "%d-%d", &r.Start, &r.Count); n != 2 {
+		r, ok := parseLease(entry.Name())
+		if !ok {
 			continue
 		}
 		path := filepath.Join(dir, entry.Name())
@@ -337,20 +369,34 @@ func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (uint32, err
 		if err != nil {
 			continue
 		}
-		if _, err := e.Dirs.Load(holder); errors.Is(err, ErrNoContainer) {
+		if holder == id {
+			own = entry.Name()
+			continue
+		}
+		if e.Dirs.gone(holder) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return 0, err
+				return nil, "", err
 			}
 			continue
 		}
-		taken = append(taken, r)
+		ranges = append(ranges, r)
 	}
-	start, ok := lastFree(of, taken, size)
-	if !ok {
-		return 0, fmt.Errorf("no %d IDs in a row are free in the ranges %v; take a smaller size (auto:size=N), or give more in %s and %s", size, of, subUIDFile, subGIDFile)
-	}
-	s.IDLease = fmt.Sprintf("%d-%d", start, size)
-	return start, os.Symlink(s.ID, filepath.Join(dir, s.IDLease))
+	return ranges, own, nil
+}
+
+// gone reports whether neither a container nor a pod has this ID.
+func (d Dirs) gone(id string) bool {
+	_, err := d.Load(id)
+	_, podErr := d.loadPod(id)
+	return errors.Is(err, ErrNoContainer) && errors.Is(podErr, ErrNoPod)
+}
+
+// leaseName is how a lease of the range is called; parseLease reads that.
+func leaseName(r spec.IDRange) string { return fmt.Sprintf("%d-%d", r.Start, r.Count) }
+
+func parseLease(name string) (r spec.IDRange, ok bool) {
+	n, _ := fmt.Sscanf(name, "%d-%d", &r.Start, &r.Count)
+	return r, n == 2
 }
 
 // lastFree finds the highest start of size IDs in a row that nobody has. Podman takes the lowest.
@@ -469,16 +515,25 @@ func (e *Engine) ownFiles(s State, files []spec.Mount) error {
 	if s.IDs.Empty() {
 		return nil
 	}
-	root, err := s.outside(0, 0)
-	if err != nil {
-		return nil // there is no root in it
-	}
 	dir := e.Dirs.Container(s.ID)
+	var paths []string
 	for _, f := range files {
 		if filepath.Dir(f.Source) == dir {
-			if err := os.Chown(f.Source, root.uid, root.gid); err != nil {
-				return err
-			}
+			paths = append(paths, f.Source)
+		}
+	}
+	return ownedByRoot(s.IDs, paths...)
+}
+
+// ownedByRoot gives files to the root of a user namespace with these maps.
+func ownedByRoot(ids spec.IDMaps, paths ...string) error {
+	root, err := State{IDs: ids}.outside(0, 0)
+	if err != nil || ids.Empty() {
+		return nil // there is no root in it, or it is the one that has them
+	}
+	for _, path := range paths {
+		if err := os.Chown(path, root.uid, root.gid); err != nil {
+			return err
 		}
 	}
 	return nil

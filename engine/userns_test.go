@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -75,20 +76,36 @@ func TestLeaseIDs(t *testing.T) {
 	if err := os.RemoveAll(e.Dirs.Container(states[7].ID)); err != nil { // as a power cut does
 		t.Fatal(err)
 	}
-	for range 2 {
-		if _, err := e.leaseIDs(&next, of, 10); err != nil {
+	var freed []State
+	for _, digit := range []string{"a", "b"} {
+		s := State{ID: strings.Repeat(digit, 64)}
+		if _, err := e.leaseIDs(&s, of, 10); err != nil {
 			t.Errorf("of a range that was given back: %v", err)
 		}
-		if err := e.Dirs.save(State{ID: next.ID}); err != nil {
-			if err = os.MkdirAll(e.Dirs.Container(next.ID), 0o700); err == nil {
-				err = e.Dirs.save(State{ID: next.ID})
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		if err := errors.Join(os.MkdirAll(e.Dirs.Container(s.ID), 0o700), e.Dirs.save(s)); err != nil {
+			t.Fatal(err)
+		}
+		freed = append(freed, s)
+	}
+	list, _ := filepath.Glob(e.Dirs.idLeases() + "/*")
+	if len(list) != 10 {
+		t.Errorf("leases: %v", list)
+	}
+	// Who has one already keeps it, also when it was killed before it could note that.
+	for _, s := range []State{freed[0], {ID: freed[0].ID}} {
+		if r, err := e.leaseIDs(&s, of, 20); err != nil || leaseName(r) != freed[0].IDLease || s.IDLease != freed[0].IDLease {
+			t.Errorf("again: %v, %v; want %s", r, err, freed[0].IDLease)
 		}
 	}
-	if list, _ := filepath.Glob(e.Dirs.idLeases() + "/*"); len(list) != 10 {
-		t.Errorf("leases: %v", list)
+	// After a boot it is had back, unless somebody else has it by then.
+	for _, path := range list {
+		os.Remove(path)
+	}
+	if r, err := e.leaseIDs(&freed[1], of, 20); err != nil || r.Count != 10 {
+		t.Errorf("after a boot: %v, %v", r, err)
+	}
+	late := State{ID: freed[0].ID, IDLease: freed[1].IDLease}
+	if r, err := e.leaseIDs(&late, of, 10); err != nil || late.IDLease == freed[1].IDLease || leaseName(r) != late.IDLease {
+		t.Errorf("another's: %v, %v", r, err)
 	}
 }

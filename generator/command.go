@@ -11,15 +11,21 @@ type command struct {
 	line  []byte // memory of the last one
 }
 
+// add, and what calls it, is not laid into its many callers: berth, which has the generator in it, is to stay small.
+//
+//go:noinline
 func (c *command) add(words ...string) { c.words = append(c.words, words...) }
 
 // addIf adds a flag with its value unless the value is empty.
+//
+//go:noinline
 func (c *command) addIf(flag, value string) {
 	if value != "" {
 		c.add(flag, value)
 	}
 }
 
+//go:noinline
 func (c *command) addEach(flag string, values []units.Word) {
 	for _, v := range values {
 		c.add(flag, v.Text)

@@ -133,6 +133,9 @@ func (f runFlag) podUsage() string {
 		"cgroup-parent": "the pod's own slice, which its containers are in, is below this one",
 		"pid":           "with --share=+pid, the processes that the containers see: private (their own), host or ns:PATH",
 		"restart":       "the --restart of the containers that say nothing themselves, and have no unit file",
+		"uidmap":        "map users in a user namespace of the pod's own, as run does it",
+		"gidmap":        "map groups in a user namespace of the pod's own, as run does it",
+		"userns":        "user namespace of all the containers: host, private, keep-id[:uid=,gid=,size=], auto[:size=,uidmapping=,gidmapping=], nomap, ns:PATH",
 		"uts":           "the containers' host name: private (the pod's), host or ns:PATH",
 	} {
 		if f.name == name {

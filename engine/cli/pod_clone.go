@@ -17,6 +17,7 @@ import (
 // changedByClone are the flags of pod create that pod clone has, too: one value replaces that of the pod, a list is added to.
 var changedByClone = append([]string{
 	"device", "gpus", "hostname", "label", "label-file", "pid", "restart", "security-opt", "shm-size", "shm-size-systemd", "sysctl", "uts", "volume", "volumes-from",
+	"gidmap", "subgidname", "subuidname", "uidmap", "userns",
 }, units.LimitFlags...)
 
 type podCloneOptions struct {
@@ -67,8 +68,12 @@ func parsePodClone(args []string) (podCloneOptions, engine.Pod, error) {
 	if err != nil {
 		return o, p, err
 	}
-	// Once more, over what the pod has.
+	// Once more, over what the pod has. A user namespace is replaced as a whole.
+	own := spec.OwnUsers(o.common)
 	o, name := podCloneOptions{common: p.Spec.Common}, p.Name+cloneSuffix
+	if c := &o.common; own {
+		c.UserNS, c.UIDMaps, c.GIDMaps, c.SubUIDName, c.SubGIDName = "", nil, nil, "", ""
+	}
 	set = newFlagSet("clone")
 	o.flags(set)
 	if err = set.Parse(args); err == nil {

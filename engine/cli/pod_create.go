@@ -31,6 +31,7 @@ var podRunFlags = []runFlag{
 var sharedWithPods = []string{
 	"add-host", "device", "dns", "dns-option", "dns-search", "gpus", "hostname", "hosts-file", "ip", "ip6", "label", "label-file", "mac-address", "network", "network-alias",
 	"no-hostname", "no-hosts", "pid", "publish", "restart", "security-opt", "shm-size", "shm-size-systemd", "sysctl", "uts", "volume", "volumes-from",
+	"gidmap", "subgidname", "subuidname", "uidmap", "userns",
 }
 
 // ofPods reports whether pods have that flag of run, too.
@@ -49,26 +50,17 @@ type podCreateOptions struct {
 	infraImage  string
 }
 
-// podOtherFlags are flags of Podman's pods that mean nothing here, or that a pod cannot have.
+// podOtherFlags are flags of Podman's pods that mean nothing here.
 type podOtherFlags struct {
 	infraCommand string
 	infraPIDFile string
-	userns       string
-	maps         [4]string // of the IDs of a user namespace
 }
 
 func (o *podOtherFlags) flags(set *pflag.FlagSet, infraName *string) {
 	set.StringVar(&o.infraCommand, "infra-command", "", "no effect: a pod has no infra container (`COMMAND`)")
 	set.StringVar(&o.infraPIDFile, "infra-conmon-pidfile", "", "no effect: a pod has no monitor (`FILE`)")
 	set.StringVar(infraName, "infra-name", "", "no effect: a pod has no infra container (`NAME`)")
-	set.StringVar(&o.userns, "userns", "", "`MODE` host: each container has the user namespace that its own --userns asks for")
-	for i, name := range mapFlags {
-		set.StringVar(&o.maps[i], name, "", "not for pods: give it to the containers (`MAP`)")
-	}
 }
-
-// mapFlags are the flags of Podman that map IDs, one for each of podOtherFlags.maps.
-var mapFlags = [4]string{"uidmap", "gidmap", "subuidname", "subgidname"}
 
 func (o *podCreateOptions) flags(set *pflag.FlagSet) {
 	for _, f := range runFlags {
@@ -85,7 +77,7 @@ func (o *podCreateOptions) flags(set *pflag.FlagSet) {
 	set.StringVarP(&o.Name, "name", "n", "", "`NAME` of the pod")
 	set.StringVar(&o.idFile, "pod-id-file", "", "write the pod's ID to a `FILE`")
 	set.BoolVar(&o.replace, "replace", false, "remove a pod of the same name first")
-	set.StringVar(&o.share, "share", strings.Join(spec.DefaultShare, ","), "`KINDS` of namespaces that the containers share: ipc, net, pid, uts; +KIND for one more; none")
+	set.StringVar(&o.share, "share", strings.Join(spec.DefaultShare, ","), "`KINDS` of namespaces that the containers share: ipc, net, pid, uts; +KIND for one more; none; and user, in any case, where the pod has one of its own")
 	set.BoolVar(&o.infra, "infra", true, "no effect: a pod has no infra container")
 	set.StringVar(&o.infraImage, "infra-image", "", "no effect: a pod has no infra container (`IMAGE`)")
 	o.podOtherFlags.flags(set, &o.InfraName)
@@ -99,7 +91,10 @@ func podCreateVerb() Verb {
 		Text: `Nothing runs yet: berth pod start, or its first container, starts it.
 
 Limits are those of all its containers together: properties of a slice that they are in, which systemctl, systemd-cgtop and
-systemd-oomd know. In a .pod file they are given by PodmanArgs=.`,
+systemd-oomd know. In a .pod file they are given by PodmanArgs=.
+
+With --userns, or maps, the containers share a user namespace of the pod's own, which owns the others that they share. A range of IDs
+that auto takes is the pod's until it is removed. Without them each container may have a user namespace of its own.`,
 		Flags: o.flags, Run: runPodCreate,
 	}
 }
@@ -164,9 +159,6 @@ func checkInit(c spec.Container) error {
 
 // checked reads the files with labels of what the pod is to have, and refuses what it cannot have.
 func (o *podOtherFlags) checked(common spec.Container) (spec.Container, error) {
-	if err := o.checkUserns(); err != nil {
-		return common, err
-	}
 	if _, err := restartProperties(common.Restart); err != nil {
 		return common, err
 	}
@@ -174,22 +166,6 @@ func (o *podOtherFlags) checked(common spec.Container) (spec.Container, error) {
 	common.Labels, err = engine.PodLabels(common)
 	common.LabelFiles = nil
 	return common, err
-}
-
-// checkUserns refuses a user namespace for the pod.
-func (o *podOtherFlags) checkUserns() error {
-	refuse := func(flag, value string) error {
-		return fmt.Errorf("--%s=%s: the containers of a pod have a user namespace each: give it to them, with --userns or UserNS=", flag, value)
-	}
-	if o.userns != "" && o.userns != "host" {
-		return refuse("userns", o.userns)
-	}
-	for i, name := range mapFlags {
-		if o.maps[i] != "" {
-			return refuse(name, o.maps[i])
-		}
-	}
-	return nil
 }
 
 func replacePod(ctx context.Context, env *Env, name string) error {
@@ -255,7 +231,7 @@ func holdFirst(ctx context.Context, env *Env, p engine.Pod) error {
 	if runDirs().Live(p) {
 		return nil
 	}
-	if engine.HolderFlags(p) == 0 {
+	if !engine.NeedsHolder(p) {
 		return limitPod(ctx, env, p)
 	}
 	return startOther(ctx, env, p)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -256,6 +257,9 @@ type inspectedInfra struct {
 	Attached     []engine.Attached
 	DNSServer    []string
 	HostAdd      []string
+	PidNS        string `json:"pid_ns"`
+	UserNS       string `json:"userns"`
+	UtsNS        string `json:"uts_ns"`
 }
 
 type inspectedPort struct{ HostIP, HostPort string }
@@ -304,6 +308,7 @@ func inspectPod(p engine.Pod) (inspectedPod, error) {
 		InfraConfig: inspectedInfra{
 			PortBindings: map[string][]inspectedPort{}, HostNetwork: p.Network.Mode == "host", Networks: r.Networks,
 			IPAddresses: p.Addresses, Attached: p.Attached, DNSServer: p.Spec.Common.DNS, HostAdd: p.Spec.Common.AddHosts,
+			PidNS: cmp.Or(p.Spec.Elsewhere("pid"), "private"), UserNS: userNSOf(p), UtsNS: cmp.Or(p.Spec.Elsewhere("uts"), "private"),
 		},
 	}
 	if p.Spec.Shares("uts") && p.Spec.Elsewhere("uts") == "" {
@@ -322,4 +327,15 @@ func inspectPod(p engine.Pod) (inspectedPod, error) {
 		i.Containers = append(i.Containers, inspectedPart{m.ID, m.Names, m.Status})
 	}
 	return i, nil
+}
+
+// userNSOf is what Podman calls the user namespace of a pod.
+func userNSOf(p engine.Pod) string {
+	switch mode := p.Spec.Common.UserNS; {
+	case !p.Spec.Shares("user"):
+		return "host"
+	case strings.HasPrefix(mode, "ns:"):
+		return mode
+	}
+	return "private"
 }

@@ -126,7 +126,7 @@ func startPod(ctx context.Context, env *Env, p engine.Pod) error {
 			return err
 		}
 	}
-	if engine.HolderFlags(p) != 0 && (!rootless.Inside() || podOnBridges(p)) {
+	if engine.NeedsHolder(p) && (!rootless.Inside() || podOnBridges(p)) {
 		if !inUnit && rootless.Inside() {
 			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
 		}
@@ -139,15 +139,8 @@ func startPod(ctx context.Context, env *Env, p engine.Pod) error {
 		if rootless.Needed() && podOnBridges(p) {
 			return enterUserNet(ctx, env, p)
 		}
-		holder, err := rootless.Hold(ctx, env.Run, podHolder(p))
-		if err != nil {
-			return fmt.Errorf("pod %q: %w", p.Name, err)
-		}
-		if p, err = dirs.HoldPod(p, holder); err != nil {
+		if err := holdNamespaces(ctx, env, p); err != nil {
 			return err
-		}
-		if rootless.Needed() {
-			return rootless.Enter(holder)
 		}
 	}
 	e, err := newEngine(env)
@@ -162,6 +155,22 @@ func startPod(ctx context.Context, env *Env, p engine.Pod) error {
 		state = fmt.Sprintf("MAINPID=%d\nREADY=1", p.Holder.PID)
 	}
 	return e.Manager.Notify(state)
+}
+
+// holdNamespaces starts the pod's holder, and goes where that is. That of a pod with a user namespace of its own is made by StartPod,
+// in the one that a user comes by here.
+func holdNamespaces(ctx context.Context, env *Env, p engine.Pod) error {
+	if p.Spec.Shares("user") && !rootless.Needed() {
+		return nil
+	}
+	holder, err := rootless.Hold(ctx, env.Run, podHolder(p))
+	if err != nil {
+		return fmt.Errorf("pod %q: %w", p.Name, err)
+	}
+	if _, err = runDirs().HoldPod(p, holder); err == nil && rootless.Needed() {
+		err = rootless.Enter(holder)
+	}
+	return err
 }
 
 func podRestartVerb() Verb {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,7 @@ import (
 // Pod is what `berth pod create` was asked for.
 type Pod struct {
 	Name       string   `json:"name"`
-	Share      []string `json:"share"` // kinds of namespaces, sorted: ipc, net, pid, uts
+	Share      []string `json:"share"` // kinds of namespaces, sorted: ipc, net, pid, user, uts
 	ExitPolicy string   `json:"exitPolicy,omitempty"`
 	InfraName  string   `json:"infraName,omitempty"`
 	// Common is what the pod has in place of its containers: networks, ports, names, and volumes that all of them see.
@@ -32,16 +33,16 @@ func ParseShare(s string) ([]string, error) {
 	}
 	for _, kind := range splitNonEmpty(more, ",") {
 		switch kind {
-		case "ipc", "net", "pid", "uts":
+		case "ipc", "net", "pid", "user", "uts":
 			list = append(list, kind)
 		case "none":
 			if more != "none" {
 				return nil, fmt.Errorf("--share=%s: none stands alone", s)
 			}
-		case "cgroup", "user":
-			return nil, fmt.Errorf("--share=%s: each container has a %s namespace of its own; ipc, net, pid and uts can be shared", s, kind)
+		case "cgroup":
+			return nil, fmt.Errorf("--share=%s: each container has a %s namespace of its own; ipc, net, pid, user and uts can be shared", s, kind)
 		default:
-			return nil, fmt.Errorf("--share=%s: %q is not known; ipc, net, pid and uts can be shared", s, kind)
+			return nil, fmt.Errorf("--share=%s: %q is not known; ipc, net, pid, user and uts can be shared", s, kind)
 		}
 	}
 	slices.Sort(list)
@@ -50,6 +51,31 @@ func ParseShare(s string) ([]string, error) {
 
 // Shares reports whether the containers of the pod share that kind of namespace.
 func (p Pod) Shares(kind string) bool { return slices.Contains(p.Share, kind) }
+
+// Sharing is Share as the kernel has it: a user namespace is shared by the containers of a pod that has one, as in Podman, and else
+// it is each one's own.
+func (p Pod) Sharing() []string {
+	list := slices.DeleteFunc(slices.Clone(p.Share), func(kind string) bool { return kind == "user" })
+	if u, err := ParseUserNS(p.Common); err == nil && u.Mode != "" && u.Mode != "host" {
+		list = append(list, "user")
+		slices.Sort(list)
+	}
+	return list
+}
+
+// checkUsers refuses a user namespace that a pod cannot have.
+func (p Pod) checkUsers() error {
+	u, err := ParseUserNS(p.Common)
+	switch {
+	case err != nil:
+		return err
+	case u.Mode == "container":
+		return fmt.Errorf("--userns=%s: a pod has a user namespace of its own, or joins that of a path (ns:PATH), or has the host's", p.Common.UserNS)
+	case u.Mode == "ns" && p.Shares("pid"):
+		return fmt.Errorf("--userns=%s with --share=+pid: the PID namespace must be made in the user namespace, so that the pod needs one of its own; take auto, or maps", p.Common.UserNS)
+	}
+	return nil
+}
 
 // Elsewhere is how the containers' namespace of that kind is said when it is not the pod's own: host or ns:PATH, from --pid and
 // --uts; "" when the pod has one.
@@ -96,7 +122,7 @@ func CheckPod(p Pod) error {
 	if err := checkHostName(c.HostName); err != nil {
 		return err
 	}
-	if err := p.checkElsewhere(); err != nil {
+	if err := errors.Join(p.checkElsewhere(), p.checkUsers()); err != nil {
 		return err
 	}
 	if _, err := parseSecurity(c); err != nil {
@@ -141,6 +167,9 @@ func (p Pod) Join(c Container) (Container, error) {
 		if p.Common.ImageDNS() {
 			c.DNS = p.Common.DNS
 		}
+	}
+	if p.Shares("user") && OwnUsers(c) {
+		return c, fmt.Errorf("container %q is in pod %q, whose containers have one user namespace: --userns and maps are given to the pod", c.Name, p.Name)
 	}
 	if p.Shares("uts") {
 		if c.HostName != "" && p.Maker != c.Name {

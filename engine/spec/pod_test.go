@@ -9,7 +9,7 @@ import (
 func TestParseShare(t *testing.T) {
 	for _, tt := range []struct{ word, want string }{
 		{"ipc,net,uts", "[ipc net uts]"}, {"net,ipc,net", "[ipc net]"}, {"none", "[]"}, {"", "[]"}, {"+pid", "[ipc net pid uts]"},
-		{"none,net", "none stands alone"}, {"user", "of its own"}, {"x", "is not known"},
+		{"none,net", "none stands alone"}, {"user", "[user]"}, {"cgroup", "of its own"}, {"x", "is not known"},
 	} {
 		list, err := ParseShare(tt.word)
 		got := fmt.Sprint(list)
@@ -22,7 +22,47 @@ func TestParseShare(t *testing.T) {
 	}
 }
 
+func TestPodUserNS(t *testing.T) {
+	for _, tt := range []struct {
+		common Container
+		share  []string
+		want   string // what is shared, or the refusal
+	}{
+		{Container{}, DefaultShare, "[ipc net uts]"},
+		{Container{UserNS: "host"}, []string{"net", "user"}, "[net]"},
+		{Container{UserNS: "auto:size=10"}, DefaultShare, "[ipc net user uts]"},
+		{Container{UserNS: "keep-id"}, []string{"pid", "user"}, "[pid user]"},
+		{Container{GIDMaps: []string{"0:100000:10"}}, nil, "[user]"},
+		{Container{SubUIDName: "x"}, nil, "[user]"},
+		{Container{UserNS: "ns:/x"}, []string{"net"}, "[net user]"},
+		{Container{UserNS: "ns:/x"}, []string{"pid"}, "needs one of its own"},
+		{Container{UserNS: "container:x"}, nil, "--userns=container:x: a pod has"},
+		{Container{UserNS: "auto", UIDMaps: []string{"0:1:1"}}, nil, "exclude each other"},
+		{Container{UserNS: "own"}, nil, "known are host"},
+		{Container{UIDMaps: []string{"0"}}, nil, "is not [+ug]CONTAINER"},
+	} {
+		p := Pod{Name: "p", Common: tt.common, Share: tt.share}
+		got := fmt.Sprint(p.Sharing())
+		if err := CheckPod(p); err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("%+v, %v: got %s, want %s", tt.common, tt.share, got, tt.want)
+		}
+	}
+}
+
 func TestPodJoin(t *testing.T) {
+	own := Pod{Name: "own", Share: []string{"user"}}
+	for _, c := range []Container{{UserNS: "host"}, {UIDMaps: []string{"0:1:1"}}, {SubGIDName: "x"}} {
+		if _, err := own.Join(c); err == nil || !strings.Contains(err.Error(), "one user namespace") {
+			t.Errorf("%+v in a pod with a user namespace: %v", c, err)
+		}
+		if got, err := (Pod{Share: DefaultShare}).Join(c); err != nil || got.UserNS != c.UserNS {
+			t.Errorf("%+v in another pod: %v", c, err)
+		}
+	}
+
 	p := Pod{Name: "stack", Share: DefaultShare, Common: Container{Volumes: []string{"data:/data"}, Publish: []string{"80"}, ShmSize: "1m"}}
 	c, err := p.Join(Container{Name: "a", Volumes: []string{"/srv:/srv"}})
 	if err != nil || c.HostName != "stack" || fmt.Sprint(c.Volumes) != "[data:/data /srv:/srv]" || c.ShmSize != "1m" || len(c.Publish) > 0 {

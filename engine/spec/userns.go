@@ -92,6 +92,11 @@ type FixedMap struct {
 	Host bool
 }
 
+// OwnUsers reports whether the container was given anything about a user namespace.
+func OwnUsers(c Container) bool {
+	return c.UserNS != "" || len(c.UIDMaps) > 0 || len(c.GIDMaps) > 0 || c.SubUIDName != "" || c.SubGIDName != ""
+}
+
 // ParseUserNS reads --userns, --uidmap, --gidmap, --subuidname and --subgidname.
 func ParseUserNS(c Container) (UserNS, error) {
 	mode, rest, _ := strings.Cut(c.UserNS, ":")

@@ -192,7 +192,9 @@ func (s *Section) Words(key string) []string {
 	return words
 }
 
-// Add appends an assignment.
+// Add appends an assignment. It is not laid into its many callers: berth, which has the generator in it, is to stay small.
+//
+//go:noinline
 func (s *Section) Add(key, value string) {
 	s.Entries = append(s.Entries, Entry{Key: key, Value: value})
 }

@@ -49,11 +49,12 @@ chown -R tester:tester /home/tester/.config
 
 # Pods that were made by hand are there after a boot, and no unit starts them.
 made_by_hand() {
-	"$@" pod create --label kept=yes e2e-hand >/dev/null
+	"$@" pod create --label kept=yes --userns auto:size=1000 e2e-hand >/dev/null
 	"$@" create --name e2e-ready --pod e2e-hand --init-ctr always $IMAGE true >/dev/null
 	"$@" run -d --name e2e-main --pod e2e-hand $IMAGE sh -c "echo before >/file; $IDLE" >/dev/null
 }
 if pods_too; then
+	berth setup userns >/dev/null
 	made_by_hand berth
 	made_by_hand as_tester berth
 fi

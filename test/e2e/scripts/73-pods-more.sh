@@ -9,6 +9,13 @@ load_image
 load_user_image
 warm_up
 warm_up_user
+cp /etc/subuid /etc/subgid "$tmp/"
+defer cp "$tmp/subuid" "$tmp/subgid" /etc/
+berth setup userns >/dev/null
+berth run --rm --network none --userns=auto $IMAGE true
+as_tester berth run --rm --network none --userns=keep-id $IMAGE true
+wait_for 20 no_scope
+wait_for 20 user_no_scope
 leak_snapshot
 
 say "a pod for a container without a name"
@@ -23,8 +30,8 @@ as_tester berth run --rm --pod new:e2e-mine $IMAGE hostname | grep -qx e2e-mine 
 as_tester berth pod rm -f e2e-mine >/dev/null
 
 say "what a pod cannot have is said, and nothing is left"
-for flag in --userns=auto --userns=keep-id --uidmap=0:100000:10 --gidmap=0:100000:10 --subuidname=tester --subgidname=tester; do
-	assert_match "$flag" "$(must_fail berth pod create $flag e2e-none)" "${flag%%=*}.*the containers of a pod have a user namespace each"
+for flag in --userns=container:x --userns=own --uidmap=0 "--userns=auto --gidmap=0:100000:10" "--userns=keep-id --subuidname=tester" "--subgidname=tester --uidmap=0:1:1"; do
+	assert_match "$flag" "$(must_fail berth pod create $flag e2e-none)" 'userns|map'
 	assert_eq "pods after $flag" "$(berth pod ps -q)" ""
 done
 
@@ -219,3 +226,106 @@ leak_check
 say "those of a user"
 prepared as_tester berth
 leak_check
+
+say "a user namespace of the pod's own"
+sc() { systemctl "$@"; }
+b() { berth "$@"; }
+prop() { property "$@"; }
+# outside SERVICE is how the machine sees its main process: the map, the user namespace, and the user.
+outside() {
+	local p && p=/proc/$(prop "$1" MainPID)
+	echo "$(tr -s ' ' : <"$p/uid_map" | paste -sd,) $(readlink "$p/ns/user") $(awk '/^Uid:/ { print $2 }' "$p/status")"
+}
+# owned DIRECTORY PORT USERNS USER starts a pod with two containers, the second with the user, and checks what is the same for all.
+owned() {
+	local one other seen flag runtime
+	mkdir -p "$1"
+	cat >"$1/e2e-u.pod" <<F
+[Pod]
+PodName=e2e-u
+UserNS=$3
+PublishPort=$2:8080
+Volume=e2e-uv:/v
+F
+	cat >"$1/e2e-u1.container" <<F
+[Container]
+Image=$IMAGE
+Pod=e2e-u.pod
+User=0:0
+Exec=sh -c 'echo 1 >/v/1; chmod 777 /v; ${SERVE/-p 80/-p 8080}'
+F
+	cat >"$1/e2e-u2.container" <<F
+[Container]
+Image=$IMAGE
+Pod=e2e-u.pod
+$4
+Exec=sh -c '$IDLE'
+F
+	sc daemon-reload
+	sc start e2e-u-pod
+	wait_for 60 curl -fsS --max-time 2 "http://127.0.0.1:$2/"
+	wait_for 60 eval 'b exec systemd-e2e-u2 sh -c "echo 2 >/v/2"'
+	one=$(outside e2e-u1) other=$(outside e2e-u2)
+	assert_eq "one map, one namespace" "${other% *}" "${one% *}"
+	for runtime in crun runc; do
+		printf '[engine]\nruntime="%s"\n' $runtime >"$tmp/runtime.conf"
+		seen=$(CONTAINERS_CONF=$tmp/runtime.conf b run --rm --pod e2e-u -u 0 --cap-add NET_ADMIN --sysctl net.ipv4.conf.lo.forwarding=1 $IMAGE sh -c \
+			'readlink /proc/self/ns/user; ip link set lo mtu 1400; cat /sys/class/net/lo/mtu /proc/sys/net/ipv4/conf/lo/forwarding; stat -c %u /v/1 /dev/shm /etc/hosts')
+		assert_eq "it has the other namespaces, with $runtime" "$(xargs <<<"$seen")" "$(cut -d' ' -f2 <<<"$one") 1400 1 0 0 0"
+	done
+	assert_eq "inspect" "$(b pod inspect e2e-u | jq -r '.[0] | .InfraConfig.userns, (.SharedNamespaces | join(","))' | xargs)" "private ipc,net,user,uts"
+	for flag in --userns=host --userns=auto --uidmap=0:1:1; do
+		assert_match "$flag of a container" "$(must_fail b run --rm --pod e2e-u $flag $IMAGE true)" \
+			'in pod "e2e-u", whose containers have one user namespace: --userns and maps are given to the pod'
+	done
+}
+# disowned DIRECTORY stops the pod and looks for what is left.
+disowned() {
+	sc stop e2e-u-pod
+	b volume rm e2e-uv >/dev/null
+	rm "$tmp/runtime.conf"
+	rm -f "$1"/e2e-u*
+	sc daemon-reload
+	leak_check
+}
+user_of() { local o && o=$(outside "$1") && echo "${o##* }"; }
+on_disk() { local v && v=$(b volume inspect --format '{{.Mountpoint}}' e2e-uv) && stat -c %u "$v/1" "$v/2" | xargs; }
+owned $root 18074 auto User=33
+start=$(user_of e2e-u1)
+assert_eq "users outside" "$(outside e2e-u1) $(user_of e2e-u2)" ":0:$start:65536 $(readlink "/proc/$(property e2e-u2 MainPID)/ns/user") $start $((start + 33))"
+assert_eq "on the disk" "$(on_disk)" "0 33"
+assert_eq "its lease" "$(ls /run/berth/leases/ids)" "$start-65536"
+b pod kill e2e-u >/dev/null
+wait_for 60 eval '[ -z "$(berth pod ps -q)" ]'
+assert_eq "leases after it" "$(ls /run/berth/leases/ids)" ""
+sc reset-failed e2e-u1 e2e-u2 2>/dev/null || true
+disowned $root
+
+say "one that was made by hand keeps its IDs"
+berth pod create --uidmap 0:100000:1000 --gidmap 0:200000:1000 --share +pid e2e-ids >/dev/null
+berth create --name e2e-a --pod e2e-ids $IMAGE sh -c "touch /file; $IDLE" >/dev/null
+seen() { b exec "$1" sh -c 'stat -c %u:%g /file /etc/passwd; tr -s " " : </proc/self/uid_map; tr -s " " : </proc/self/gid_map' | xargs; }
+for command in start restart; do
+	berth pod $command e2e-ids >/dev/null
+	wait_for 20 eval 'seen e2e-a >/dev/null'
+	assert_eq "after pod $command" "$(seen e2e-a)" "0:0 0:0 :0:100000:1000 :0:200000:1000"
+done
+berth pod clone --start e2e-ids e2e-like >/dev/null
+wait_for 20 eval 'seen e2e-a-clone >/dev/null'
+assert_eq "of a clone" "$(seen e2e-a-clone)" "0:0 0:0 :0:100000:1000 :0:200000:1000"
+berth pod rm -f e2e-like >/dev/null
+berth pod clone --destroy --userns host e2e-ids e2e-like >/dev/null
+assert_eq "of one that is to have another" "$(berth pod inspect e2e-like | jq -r '.[0].InfraConfig.userns')" host
+berth pod rm e2e-like >/dev/null
+leak_check
+
+say "that of a user's"
+user=/home/tester/.config/containers/systemd
+sc() { as_tester systemctl --user "$@"; }
+b() { as_tester env ${CONTAINERS_CONF:+CONTAINERS_CONF="$CONTAINERS_CONF"} berth "$@"; }
+prop() { user_property "$@"; }
+as_tester mkdir -p $user
+owned $user 18075 keep-id ''
+assert_eq "users outside" "$(user_of e2e-u1) $(user_of e2e-u2)" "100000 1000"
+assert_eq "on the disk" "$(on_disk)" "100000 1000"
+disowned $user

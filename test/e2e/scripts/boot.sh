@@ -48,6 +48,7 @@ by_hand() {
 	"$@" pod start e2e-hand >/dev/null
 	assert_match "started" "$("$@" pod ps)" 'e2e-hand +Running'
 	assert_eq "its files" "$("$@" exec e2e-main cat /file)" before
+	assert_eq "whose they are" "$("$@" exec e2e-main stat -c %u:%g /file)" 0:0
 	"$@" pod rm -f e2e-hand >/dev/null
 }
 

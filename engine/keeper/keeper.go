@@ -37,6 +37,7 @@ type Keeper struct {
 	wide       [2]int             // scratch for what is in the pipes of terminals
 	ready      []*stream          // have more than they were allowed at once
 	blocked    []*stream          // wait for the journal
+	tried      time.Time          // when they were tried the last time
 	held       []*stream          // have a line that has not ended
 	pause      int                // between looks at these, in milliseconds
 	looked     time.Time          // last
@@ -163,8 +164,8 @@ func (k *Keeper) Step(timeout int) error {
 	switch {
 	case len(k.ready) > 0:
 		timeout = 0
-	case len(k.blocked) > 0 && (timeout < 0 || timeout > retryMS):
-		timeout = retryMS
+	case len(k.blocked) > 0 && (timeout < 0 || timeout > k.retryPause()):
+		timeout = k.retryPause()
 	case len(k.held) > 0 && (timeout < 0 || timeout > k.pause):
 		timeout = k.pause
 	}
@@ -184,7 +185,7 @@ func (k *Keeper) Step(timeout int) error {
 			w.event(k, e.Events)
 		}
 	}
-	if n == 0 && len(k.ready) == 0 {
+	if len(k.blocked) > 0 && k.retryPause() == 0 {
 		k.unblock()
 	}
 	if len(k.held) > 0 && time.Since(k.looked) >= time.Duration(k.pause)*time.Millisecond {
@@ -219,9 +220,16 @@ func (k *Keeper) queue(s *stream) {
 	}
 }
 
+// retryPause is how many milliseconds are left until the journal is tried again. That time is kept whatever else happens: a
+// container that writes all the time, or another one, must not put it off.
+func (k *Keeper) retryPause() int {
+	left := retryMS*time.Millisecond - time.Since(k.tried)
+	return max(0, int((left+time.Millisecond-1)/time.Millisecond))
+}
+
 func (k *Keeper) unblock() {
 	list := k.blocked
-	k.blocked = nil
+	k.blocked, k.tried = nil, time.Now()
 	for _, s := range list {
 		s.blocked = false
 		k.queue(s)
@@ -554,7 +562,9 @@ func (k *Keeper) look() {
 
 // block lets a stream wait until its journal takes more.
 func (k *Keeper) block(s *stream) {
-	s.blocked = true
+	if s.blocked = true; len(k.blocked) == 0 {
+		k.tried = time.Now()
+	}
 	k.blocked = append(k.blocked, s)
 	sink, ok := s.c.sink.(*journalSink)
 	if !ok || sink.j.fd < 0 {

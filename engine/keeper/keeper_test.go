@@ -470,6 +470,36 @@ func TestJournalMadeAnew(t *testing.T) {
 	}
 }
 
+// TestJournalComesBack: what waits for the journal is sent when it is back, though there is something to do all the time.
+func TestJournalComesBack(t *testing.T) {
+	b := newBench(t)
+	read, write := pipes(t)
+	if err := b.keep(record(), read); err != nil {
+		t.Fatal(err)
+	}
+	b.journal.Close()
+	os.Remove(filepath.Join(b.dir, "journal", "socket"))
+	fmt.Fprint(write[0], "waits\n")
+	b.steps()
+	if len(b.k.blocked) != 1 {
+		t.Fatalf("%d blocked", len(b.k.blocked))
+	}
+	b.journal = b.listen(filepath.Join(b.dir, "journal", "socket"))
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		fmt.Fprint(write[0], "more\n") // so that the wait for events never ends without one
+		if err := b.k.Step(-1); err != nil {
+			t.Fatal(err)
+		}
+		if got := messages(b.entries()); len(got) > 0 {
+			if got[0] != "waits" {
+				t.Errorf("the first line is %q", got[0])
+			}
+			return
+		}
+	}
+	t.Error("nothing is sent while the container writes")
+}
+
 // TestLongLine: a line longer than a pipe comes in parts, and nothing hangs.
 func TestLongLine(t *testing.T) {
 	b := newBench(t)

@@ -115,3 +115,12 @@ func TestSystemMigrateAndCheck(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// One that does not run has no configuration of the runtime's.
+func TestInspectWithoutConfiguration(t *testing.T) {
+	emptyRun(t)
+	out := inspection{env: &Env{}}.inspect(engine.State{ID: strings.Repeat("ab", 32), Name: "web", Container: spec.Container{Rootfs: true, Image: "/r"}})
+	if out.Name != "web" || out.MountLabel != "" {
+		t.Errorf("%+v", out)
+	}
+}

@@ -43,6 +43,9 @@ func (i inspection) inspect(s engine.State) inspected {
 	if f.config.Process == nil {
 		f.config.Process = &specs.Process{}
 	}
+	if f.config.Linux == nil {
+		f.config.Linux = &specs.Linux{}
+	}
 	out := inspected{
 		ID: s.ID, Name: s.Name, Created: s.Created, Args: []string{}, State: f.state(), Image: s.ImageID, ImageDigest: f.image.Digest, ImageName: s.Image, Pod: s.Pod,
 		StaticDir: filepath.Join(runDirs().Keep, s.ID, "userdata"), PidFile: s.Container.PIDFile, OCIRuntime: filepath.Base(s.Runtime), Driver: "overlay",

@@ -36,7 +36,11 @@ func networks() (network.Registry, error) {
 	if err != nil {
 		return network.Registry{}, err
 	}
-	return network.Registry{Dirs: conf.NetworkDirs(root, rootlessMode()), Used: network.Routes, Now: time.Now}, nil
+	r := network.Registry{Dirs: conf.NetworkDirs(root, rootlessMode()), Used: network.Routes, Now: time.Now, Default: conf.Network.DefaultSubnet}
+	for _, p := range conf.Network.Pools {
+		r.Pools = append(r.Pools, network.Pool(p))
+	}
+	return r, nil
 }
 
 func networkExistsVerb() Verb {

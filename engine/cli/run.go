@@ -28,6 +28,9 @@ func runVerb() Verb {
 main process and ends; from a shell, with -d, it lets systemd start a transient unit that does the same. Without -d it
 stays in the foreground, hands signals on, and ends with the container's exit status.
 
+What is not given is as containers.conf(5) says; settings there that do not go together with a given option are passed over. A
+working directory that the image does not have is made, as Docker does.
+
 Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, 127 when
 there is no such command.`,
 		Flags:   func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
@@ -50,6 +53,16 @@ func parseRun(args []string) (spec.Container, error) {
 		return c, errors.New("no image is named: `berth run [OPTION…] IMAGE [COMMAND…]`")
 	}
 	c.Image, c.Command = set.Arg(0), set.Args()[1:]
+	conf, err := loadConfig()
+	if err == nil {
+		err = conf.SetEnvironment()
+	}
+	if err == nil {
+		err = withDefaults(&c, set, conf)
+	}
+	if err != nil {
+		return c, err
+	}
 	return c, checkRun(c)
 }
 

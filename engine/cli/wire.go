@@ -124,6 +124,7 @@ func newAdapter(env *Env, conf config.Config, graphRoot string) network.Adapter 
 		Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: nameServer(conf), Pasta: conf.Helper("pasta"),
 		Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
 		Live: dirs.Known, StateDir: "/run/containers/networks", Rootless: rootlessMode(), Firewall: conf.Network.FirewallDriver,
+		DefaultSubnet: conf.Network.DefaultSubnet, PastaOptions: conf.Network.PastaOptions,
 		Machine:   strings.TrimSpace(string(machine)),
 		StartDHCP: func(ctx context.Context) error { return sd.StartDHCP(ctx, env.Run, conf.Helper("netavark")) },
 	}
@@ -337,8 +338,15 @@ func runImage(ctx context.Context, env *Env, args []string) error {
 	if rootless.Needed() && !storeless {
 		return reexec(ctx, env)
 	}
+	conf, err := loadConfig()
+	if err == nil {
+		err = conf.SetEnvironment()
+	}
+	if err != nil {
+		return err
+	}
 	path := helper("berth-image")
-	err := syscall.Exec(path, append([]string{"berth-image"}, args...), os.Environ())
+	err = syscall.Exec(path, append([]string{"berth-image"}, args...), os.Environ())
 	return fmt.Errorf("start %s, which works on images: %w", path, err)
 }
 

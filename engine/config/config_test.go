@@ -202,3 +202,58 @@ func TestModules(t *testing.T) {
 		t.Errorf("a user's module for root: %v", err)
 	}
 }
+
+// What is not decoded, as it is a comment, changes nothing; and an error tells the line of the file.
+func TestComments(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.conf")
+	t.Setenv("CONTAINERS_CONF", path)
+	for text, want := range map[string]string{
+		"# a\n\n[containers]\n  # b\nenv = [\n  # c\n \"A=#\", # d\n\n \"B\"]\n": "[A=# B]",
+		"[containers]\nenv = [\"\"\"a\n#b\n\"\"\"]\n":                            "[a\n#b\n]",
+		"# a\n\n[containers]\n\nenv = 5\n":                                       "error :5: a list is wanted",
+		"# a\n#b\n[containers\na=1":                                              "error :4: ",
+	} {
+		write(t, path, text)
+		c, err := Load("", false, Settings{})
+		got := fmt.Sprint(c.Containers.Env)
+		if err != nil {
+			got = "error " + strings.TrimPrefix(err.Error(), path)
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A list is replaced by that of a later file, or added to.
+func TestLists(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CONTAINERS_CONF", write(t, filepath.Join(dir, "one"), "[containers]\nenv=[\"A\"]\n"))
+	for text, want := range map[string]string{
+		"env=[\"B\"]": "[B]", "env=[\"B\", {append=true}]": "[A B]", "env=[{append=true}, \"B\"]": "[A B]", "env=[\"B\", {append=false}]": "[B]", "env=[]": "[]", "": "[A]",
+		"env=[1]": "error", "env=\"B\"": "error",
+	} {
+		t.Setenv("CONTAINERS_CONF_OVERRIDE", write(t, filepath.Join(dir, "two"), "[containers]\n"+text+"\n"))
+		c, err := Load("", false, Settings{})
+		got := fmt.Sprint(c.Containers.Env)
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%s: %s, %v, want %s", text, got, err, want)
+		}
+	}
+}
+
+func TestSetEnvironment(t *testing.T) {
+	t.Setenv("BERTH_TEST_CONF", "old")
+	var c Config
+	c.Engine.Env = []string{"BERTH_TEST_CONF=new=1"}
+	if err := c.SetEnvironment(); err != nil || os.Getenv("BERTH_TEST_CONF") != "new=1" {
+		t.Errorf("%q, %v", os.Getenv("BERTH_TEST_CONF"), err)
+	}
+	c.Engine.Env = []string{"x"}
+	if err := c.SetEnvironment(); err == nil {
+		t.Error("a variable without a value is taken")
+	}
+}

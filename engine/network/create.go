@@ -77,7 +77,19 @@ type Registry struct {
 	// Used returns the prefixes that the host's own routes have.
 	Used func() ([]netip.Prefix, error)
 	Now  func() time.Time
+	// Default is the subnet of the default network, Pools are where new networks get theirs from; "" and none for Podman's.
+	Default string
+	Pools   []Pool
 }
+
+// Pool is a subnet that is divided into others.
+type Pool struct {
+	Base string
+	Size int // bits of each
+}
+
+// pools are Podman's, as default_subnet_pools of containers.conf(5).
+var pools = []Pool{{"10.89.0.0/16", 24}, {"10.90.0.0/15", 24}, {"10.92.0.0/14", 24}, {"10.96.0.0/11", 24}, {"10.128.0.0/9", 24}}
 
 // Create makes the network's file.
 func (r Registry) Create(s Spec) (Network, error) {
@@ -236,7 +248,7 @@ func (r Registry) chooseSubnets(d *definition, s Spec, all []Network) error {
 		if d.Driver != bridgeDriver {
 			return fmt.Errorf("a %s network with IPAM driver host-local needs a --subnet", d.Driver)
 		}
-		sub, err := freeSubnet(taken)
+		sub, err := r.freeSubnet(taken)
 		if err != nil {
 			return err
 		}
@@ -322,17 +334,28 @@ func overlapping(p netip.Prefix, taken map[netip.Prefix]string) (string, bool) {
 	return strings.Join(found, ", "), len(found) > 0
 }
 
-// freeSubnet is the first /24 of 10.89.0.0/16 and the following ones that nobody has, as Podman chooses.
-func freeSubnet(taken map[netip.Prefix]string) (subnet, error) {
-	for second := 89; second < 256; second++ {
-		for third := range 256 {
-			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(second), byte(third), 0}), 24)
+// freeSubnet is the first one of the pools that nobody has.
+func (r Registry) freeSubnet(taken map[netip.Prefix]string) (subnet, error) {
+	from := r.Pools
+	if len(from) == 0 {
+		from = pools
+	}
+	for _, pool := range from {
+		base, err := netip.ParsePrefix(pool.Base)
+		if err != nil || !base.Addr().Is4() || pool.Size < base.Bits() || pool.Size > 30 {
+			return subnet{}, fmt.Errorf("containers.conf: default_subnet_pools: base=%q, size=%d is no subnet ADDRESS/BITS of IPv4 with the bits, up to 30, of its parts", pool.Base, pool.Size)
+		}
+		for a := base.Masked().Addr(); base.Contains(a); {
+			p := netip.PrefixFrom(a, pool.Size)
 			if _, used := overlapping(p, taken); !used {
 				return subnet{Subnet: p.String(), Gateway: p.Addr().Next().String()}, nil
 			}
+			if a = lastAddress(p).Next(); !a.IsValid() {
+				break
+			}
 		}
 	}
-	return subnet{}, errors.New("no free subnet is left in 10.89.0.0 to 10.255.255.0; name one with --subnet")
+	return subnet{}, fmt.Errorf("no free subnet is left in %s to %s; name one with --subnet", from[0].Base, from[len(from)-1].Base)
 }
 
 func parseSubnet(text, gateway, leases string) (subnet, error) {
@@ -388,7 +411,11 @@ func (r Registry) List() ([]Network, error) {
 		}
 	}
 	if _, ok := found[defaultNetwork]; !ok {
-		found[defaultNetwork] = Network{definition: builtin()}
+		d, err := builtin(r.Default)
+		if err != nil {
+			return nil, err
+		}
+		found[defaultNetwork] = Network{definition: d}
 	}
 	list := make([]Network, 0, len(found))
 	for _, name := range spec.SortedKeys(found) {

@@ -111,17 +111,26 @@ func (a Adapter) definition(name string) (definition, error) {
 	if name != defaultNetwork {
 		return definition{}, fmt.Errorf("network %q is not there: no %s.json in %v", name, name, a.Configs)
 	}
-	return builtin(), nil
+	return builtin(a.DefaultSubnet)
 }
 
-// builtin is the default network.
-func builtin() definition {
+// builtin is the default network, with the subnet that containers.conf(5) names.
+func builtin(own string) (definition, error) {
+	sub := subnet{Subnet: "10.88.0.0/16", Gateway: "10.88.0.1"}
+	if own != "" {
+		p, err := netip.ParsePrefix(own)
+		if err != nil {
+			return definition{}, fmt.Errorf("containers.conf: default_subnet=%q is not ADDRESS/BITS", own)
+		}
+		p = p.Masked()
+		sub = subnet{Subnet: p.String(), Gateway: p.Addr().Next().String()}
+	}
 	return definition{
 		Name: defaultNetwork, ID: "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9", Driver: bridgeDriver,
 		NetworkInterface: "podman0", Created: "2000-01-01T00:00:00Z",
-		Subnets:     []subnet{{Subnet: "10.88.0.0/16", Gateway: "10.88.0.1"}},
+		Subnets:     []subnet{sub},
 		IPAMOptions: map[string]string{"driver": ipamLocal},
-	}
+	}, nil
 }
 
 // bounds are the first and last address that may be leased: the lease range, else all between network and broadcast. A

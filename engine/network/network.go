@@ -35,6 +35,10 @@ type Adapter struct {
 	Rootless bool
 	// Firewall is the driver of netavark's that makes the rules of root's bridges; "" lets netavark choose.
 	Firewall string
+	// DefaultSubnet is that of the default network; "" for Podman's.
+	DefaultSubnet string
+	// PastaOptions are words of pasta's own for all containers; those of one of them come later.
+	PastaOptions []string
 	// Patience is how long netavark may take; patience when it is 0.
 	Patience time.Duration
 	// Machine tells this machine's containers from those of the same names elsewhere: hardware addresses come from it.

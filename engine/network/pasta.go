@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,7 +35,7 @@ func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.Netw
 	if err != nil {
 		return engine.NetworkStatus{}, err
 	}
-	p.PastaArgs = pastaArgs(ports, strings.FieldsFunc(options, func(c rune) bool { return c == ',' }))
+	p.PastaArgs = pastaArgs(ports, slices.Concat(a.PastaOptions, strings.FieldsFunc(options, func(c rune) bool { return c == ',' })))
 	return engine.NetworkStatus{DNSServers: []string{pastaDNS}, Published: ports}, a.record(r, p)
 }
 

@@ -14,15 +14,17 @@ type Container struct {
 	Entrypoint  *string  `json:"entrypoint,omitempty"`  // nil: the image's; "": none; "[…]": a JSON array
 	Environment []string `json:"environment,omitempty"` // NAME=VALUE, or NAME to copy it from the caller
 	EnvFiles    []string `json:"envFiles,omitempty"`
-	EnvHost     bool     `json:"envHost,omitempty"`
-	HTTPProxy   bool     `json:"httpProxy,omitempty"` // copy the caller's proxy variables
-	Init        bool     `json:"init,omitempty"`      // PID 1 is an init that reaps and hands signals on
-	WorkDir     string   `json:"workDir,omitempty"`
-	User        string   `json:"user,omitempty"`
-	Groups      []string `json:"groups,omitempty"`
-	HostName    string   `json:"hostName,omitempty"`
-	Labels      []string `json:"labels,omitempty"`
-	Annotations []string `json:"annotations,omitempty"`
+	// DefaultEnvironment are variables that those of the image replace.
+	DefaultEnvironment []string `json:"defaultEnvironment,omitempty"`
+	EnvHost            bool     `json:"envHost,omitempty"`
+	HTTPProxy          bool     `json:"httpProxy,omitempty"` // copy the caller's proxy variables
+	Init               bool     `json:"init,omitempty"`      // PID 1 is an init that reaps and hands signals on
+	WorkDir            string   `json:"workDir,omitempty"`
+	User               string   `json:"user,omitempty"`
+	Groups             []string `json:"groups,omitempty"`
+	HostName           string   `json:"hostName,omitempty"`
+	Labels             []string `json:"labels,omitempty"`
+	Annotations        []string `json:"annotations,omitempty"`
 
 	Volumes     []string `json:"volumes,omitempty"`
 	Tmpfs       []string `json:"tmpfs,omitempty"`
@@ -58,15 +60,17 @@ type Container struct {
 	Requires   []string `json:"requires,omitempty"`  // containers that must run when it starts
 	Aliases    []string `json:"aliases,omitempty"`   // other names on the networks
 
-	CapAdd       []string `json:"capAdd,omitempty"`
-	CapDrop      []string `json:"capDrop,omitempty"`
-	SecurityOpts []string `json:"securityOpts,omitempty"`
-	Privileged   bool     `json:"privileged,omitempty"`
-	Sysctls      []string `json:"sysctls,omitempty"`
-	Ulimits      []string `json:"ulimits,omitempty"`
-	Umask        string   `json:"umask,omitempty"`
-	OOMScoreAdj  *int     `json:"oomScoreAdj,omitempty"`
-	Timezone     string   `json:"timezone,omitempty"`
+	CapAdd  []string `json:"capAdd,omitempty"`
+	CapDrop []string `json:"capDrop,omitempty"`
+	// DefaultCapabilities are in the place of those that containers have; empty for these.
+	DefaultCapabilities []string `json:"defaultCapabilities,omitempty"`
+	SecurityOpts        []string `json:"securityOpts,omitempty"`
+	Privileged          bool     `json:"privileged,omitempty"`
+	Sysctls             []string `json:"sysctls,omitempty"`
+	Ulimits             []string `json:"ulimits,omitempty"`
+	Umask               string   `json:"umask,omitempty"`
+	OOMScoreAdj         *int     `json:"oomScoreAdj,omitempty"`
+	Timezone            string   `json:"timezone,omitempty"`
 
 	Limits
 	Namespaces

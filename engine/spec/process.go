@@ -156,7 +156,7 @@ func imageEnvironment(in Input) map[string]string {
 			}
 		}
 	}
-	for _, e := range in.Image.Env {
+	for _, e := range slices.Concat(in.Container.DefaultEnvironment, in.Image.Env) {
 		if name, value, ok := strings.Cut(e, "="); ok && name != "" {
 			env[name] = value
 		}

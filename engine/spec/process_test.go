@@ -56,6 +56,7 @@ func TestEnvironment(t *testing.T) {
 		{"image", []string{"A=1", "B=x=y", "E="}, Container{}, "A=1 B=x=y E= " + base},
 		{"image without a value takes none from the host (CVE-2026-57231)", []string{"A", "SECRET", "*", "LC_*", "=x", ""}, Container{}, base},
 		{"image's last one wins", []string{"A=1", "A=2"}, Container{}, "A=2 " + base},
+		{"image wins over containers.conf", []string{"A=1"}, Container{DefaultEnvironment: []string{"A=2", "B=3"}}, "A=1 B=3 " + base},
 		{"set wins over image", []string{"A=1"}, Container{Environment: []string{"A=2"}}, "A=2 " + base},
 		{"copied from the host", nil, Container{Environment: []string{"SECRET"}}, "HOME=/root HOSTNAME=0123456789ab PATH=" + DefaultPath + " SECRET=canary container=berth"},
 		{"not there on the host", nil, Container{Environment: []string{"NOPE"}}, base},

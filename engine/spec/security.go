@@ -32,6 +32,15 @@ var allCapabilities = []string{
 // other case the inheritable set is empty (CVE-2022-27649).
 func capabilities(c Container, p Process) (*specs.LinuxCapabilities, error) {
 	base := defaultCapabilities
+	if len(c.DefaultCapabilities) > 0 {
+		names, all, err := capabilityNames(c.DefaultCapabilities)
+		if err != nil {
+			return nil, fmt.Errorf("containers.conf: default_capabilities: %w", err)
+		}
+		if base = names; all {
+			base = allCapabilities
+		}
+	}
 	if c.Privileged {
 		base = allCapabilities
 	}

@@ -31,6 +31,8 @@ func TestCapabilities(t *testing.T) {
 		{"all added", Container{CapAdd: []string{"ALL"}}, 0, all, all, ""},
 		{"user with all added", Container{CapAdd: []string{"ALL"}}, 1000, all, all, all},
 		{"privileged", Container{Privileged: true}, 0, all, all, ""},
+		{"defaults of the machine", Container{DefaultCapabilities: []string{"CAP_KILL", "net_raw"}, CapAdd: []string{"chown"}, CapDrop: []string{"kill"}}, 0, "CHOWN NET_RAW", "CHOWN NET_RAW", ""},
+		{"all by default", Container{DefaultCapabilities: []string{"all"}}, 0, all, all, ""},
 		{"privileged user", Container{Privileged: true}, 1000, all, "", ""},
 	}
 	for _, tt := range tests {

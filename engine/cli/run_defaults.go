@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-pods/berth/engine/config"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// withDefaults gives a container what containers.conf(5) says of those of which the command line, or the unit file, says nothing.
+// A setting that does not go together with what is said is left out: it is meant for others.
+func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) error {
+	d := conf.Containers
+	silent := func(flags ...string) bool { // about all of these
+		return !slices.ContainsFunc(flags, set.Changed)
+	}
+	own := c.Pod == "" // a pod's containers have the pod's network, name and hosts
+	if own && d.NetNS != "" && d.NetNS != "private" && silent("network") {
+		c.Networks = []string{d.NetNS}
+	}
+	if n := conf.Network.DefaultNetwork; own && n != "" && n != spec.DefaultNetwork && silent("network") && len(c.Networks) == 0 && !rootlessMode() {
+		c.Networks = []string{n}
+	}
+	for _, t := range []struct {
+		flag, value string
+		field       *string
+		fits        bool
+	}{
+		{"cgroupns", d.CgroupNS, &c.CgroupNS, true},
+		{"ipc", d.IPCNS, &c.IPC, own},
+		{"pid", d.PIDNS, &c.PID, own},
+		{"uts", d.UTSNS, &c.UTS, own && c.HostName == ""},
+		{"userns", d.UserNS, &c.UserNS, own && silent("uidmap", "gidmap", "subuidname", "subgidname")},
+		{"hosts-file", d.BaseHostsFile, &c.HostsBase, own && silent("no-hosts")},
+		{"init-path", d.InitPath, &c.InitPath, true},
+		{"log-driver", d.LogDriver, &c.LogDriver, true},
+		{"tz", d.Timezone, &c.Timezone, true},
+		{"umask", d.Umask, &c.Umask, true},
+		{"pids-limit", pidsLimit(d.PidsLimit), &c.PidsLimit, c.Cgroups != "disabled"},
+		{"pull", conf.Engine.PullPolicy, &c.Pull, true},
+		{"retry", number(conf.Engine.Retry), &c.Retry, true},
+		{"retry-delay", conf.Engine.RetryDelay, &c.RetryDelay, true},
+	} {
+		if t.fits && t.value != "" && silent(t.flag) {
+			*t.field = t.value
+		}
+	}
+	for _, b := range []struct {
+		flag  string
+		value *bool
+		field *bool
+		fits  bool
+	}{
+		{"env-host", d.EnvHost, &c.EnvHost, true},
+		{"http-proxy", d.HTTPProxy, &c.HTTPProxy, true},
+		{"init", d.Init, &c.Init, silent("systemd")},
+		{"no-hosts", d.NoHosts, &c.NoHosts, own && silent("add-host", "hosts-file") && c.HostsBase == ""},
+		{"privileged", d.Privileged, &c.Privileged, true},
+		{"read-only", d.ReadOnly, &c.ReadOnly, true},
+	} {
+		if b.fits && b.value != nil && silent(b.flag) {
+			*b.field = *b.value
+		}
+	}
+	if t := conf.Engine.StopTimeout; t != nil && silent("stop-timeout") {
+		c.StopTimeout = time.Duration(*t) * time.Second
+	}
+	if d.ShmSize != "" && silent("shm-size") && (c.IPC == "" || c.IPC == "private" || c.IPC == "shareable") {
+		c.ShmSize = d.ShmSize
+	}
+	return defaultLists(c, set, conf)
+}
+
+// defaultLists puts the lists of containers.conf before those of the command line, which so has the last word. Name servers take the
+// place of others.
+func defaultLists(c *spec.Container, set *pflag.FlagSet, conf config.Config) error {
+	d := conf.Containers
+	c.DefaultEnvironment, c.DefaultCapabilities = d.Env, d.Capabilities
+	if d.Capabilities != nil && len(d.Capabilities) == 0 && !c.Privileged { // none
+		c.CapDrop = append([]string{"all"}, c.CapDrop...)
+	}
+	if n := d.LogSizeMax; n > 0 {
+		c.LogOpts = append([]string{"max-size=" + number(n)}, c.LogOpts...)
+	}
+	if d.LogTag != "" && (c.LogDriver == "" || c.LogDriver == spec.LogJournald) {
+		c.LogOpts = append([]string{"tag=" + d.LogTag}, c.LogOpts...)
+	}
+	if c.Pod == "" && ownNetwork(c.Networks) && !slices.Contains(c.Networks, "none") {
+		for _, l := range []struct {
+			flag  string
+			field *[]string
+			value []string
+		}{{"dns", &c.DNS, d.DNSServers}, {"dns-option", &c.DNSOptions, d.DNSOptions}, {"dns-search", &c.DNSSearch, d.DNSSearches}} {
+			if !set.Changed(l.flag) && len(l.value) > 0 {
+				*l.field = l.value
+			}
+		}
+	}
+	more := spec.Container{}
+	for _, m := range d.Mounts {
+		if err := (mountValue{&more}).Set(m); err != nil {
+			return fmt.Errorf("containers.conf: mounts: %w", err)
+		}
+	}
+	for _, l := range []struct {
+		field *[]string
+		value []string
+	}{
+		{&c.Annotations, d.Annotations}, {&c.Devices, d.Devices}, {&c.Sysctls, fittingSysctls(c, d.Sysctls)}, {&c.Ulimits, otherUlimits(c, d.Ulimits)},
+		{&c.Volumes, slices.Concat(d.Volumes, more.Volumes)}, {&c.Tmpfs, more.Tmpfs}, {&c.Mounts, more.Mounts},
+	} {
+		if len(l.value) > 0 {
+			*l.field = slices.Concat(l.value, *l.field)
+		}
+	}
+	return nil
+}
+
+// ownNetwork tells whether the container's network is no other's.
+func ownNetwork(networks []string) bool {
+	return !slices.ContainsFunc(networks, func(n string) bool {
+		return n == "host" || strings.HasPrefix(n, "container:") || strings.HasPrefix(n, "ns:")
+	})
+}
+
+// number is a number as the words of a command line have it; "" for none.
+func number(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// pidsLimit is the limit where the machine can keep it; none is wanted by 0 and below.
+func pidsLimit(n int64) string {
+	controllers, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+	if n <= 0 || !slices.Contains(strings.Fields(string(controllers)), "pids") {
+		return ""
+	}
+	return number(n)
+}
+
+// fittingSysctls are those of namespaces that the container has alone.
+func fittingSysctls(c *spec.Container, all []string) (list []string) {
+	net := c.Pod == "" && ownNetwork(c.Networks)
+	ipc := c.Pod == "" && (c.IPC == "" || c.IPC == "private" || c.IPC == "shareable")
+	for _, s := range all {
+		if isNet := strings.HasPrefix(s, "net."); isNet && net || !isNet && ipc {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// otherUlimits are the limits of which the container says nothing.
+func otherUlimits(c *spec.Container, all []string) (list []string) {
+	for _, u := range all {
+		name, _, _ := strings.Cut(u, "=")
+		if !slices.ContainsFunc(c.Ulimits, func(own string) bool { return own == "host" || strings.HasPrefix(own, name+"=") }) {
+			list = append(list, u)
+		}
+	}
+	return list
+}

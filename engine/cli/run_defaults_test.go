@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Each key of containers.conf counts where nothing is said, and not where something is.
+func TestContainersConf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.conf")
+	t.Setenv("CONTAINERS_CONF", path)
+	for _, test := range []struct{ conf, words, want string }{ // want: the fields that differ from those without the file
+		{`annotations = ["a=1"]`, "--annotation b=2", `annotations=["a=1","b=2"]`},
+		{`base_hosts_file = "none"`, "", `hostsBase="none"`},
+		{`base_hosts_file = "none"`, "--hosts-file image", ``},
+		{`base_hosts_file = "none"`, "--no-hosts", ``},
+		{`cgroupns = "host"`, "", `cgroupns="host"`},
+		{`default_capabilities = ["CHOWN", "net_raw"]`, "", `defaultCapabilities=["CHOWN","net_raw"]`},
+		{`default_capabilities = []`, "--cap-add chown", `capDrop=["all"]`},
+		{`default_sysctls = ["net.x=1", "kernel.sem=2"]`, "--sysctl net.x=3", `sysctls=["net.x=1","kernel.sem=2","net.x=3"]`},
+		{`default_sysctls = ["net.x=1"]`, "--network none", `sysctls=["net.x=1"]`},
+		{`default_sysctls = ["net.x=1", "kernel.sem=2"]`, "--network host", `sysctls=["kernel.sem=2"]`},
+		{`default_sysctls = ["net.x=1", "kernel.sem=2"]`, "--ipc host", `sysctls=["net.x=1"]`},
+		{`default_sysctls = ["net.x=1"]`, "--pod p", ``},
+		{`default_ulimits = ["nofile=1:2", "nproc=3"]`, "--ulimit nofile=4", `ulimits=["nproc=3","nofile=4"]`},
+		{`default_ulimits = ["nofile=1:2"]`, "--ulimit host", ``},
+		{`devices = ["/dev/a"]`, "", `devices=["/dev/a"]`},
+		{`dns_servers = ["1.2.3.4"]`, "", `dns=["1.2.3.4"]`},
+		{`dns_servers = ["1.2.3.4"]`, "--dns 5.6.7.8", ``},
+		{`dns_servers = ["1.2.3.4"]`, "--network none", ``},
+		{`dns_options = ["ndots:2"]`, "", `dnsOptions=["ndots:2"]`},
+		{`dns_searches = ["example"]`, "", `dnsSearch=["example"]`},
+		{`env = ["A=1"]`, "-e A=2", `defaultEnvironment=["A=1"]`},
+		{`env_host = true`, "", `envHost=true`},
+		{`env_host = true`, "--env-host=false", ``},
+		{`http_proxy = false`, "", `httpProxy=null`},
+		{`http_proxy = false`, "--http-proxy", ``},
+		{`init = true`, "", `init=true`},
+		{`init = true`, "--init=false", ``},
+		{`init_path = "/i"`, "", `initPath="/i"`},
+		{`ipcns = "host"`, "", `ipc="host"`},
+		{`ipcns = "host"`, "--pod p", ``},
+		{"ipcns = \"host\"\nshm_size = \"1m\"", "", `ipc="host"`},
+		{`log_driver = "k8s-file"`, "", `logDriver="k8s-file"`},
+		{`log_driver = "k8s-file"`, "--log-driver none", ``},
+		{`log_size_max = 9`, "--log-opt max-size=8", `logOpts=["max-size=9","max-size=8"]`},
+		{`log_size_max = -1`, "", ``},
+		{`log_tag = "x"`, "", `logOpts=["tag=x"]`},
+		{`log_tag = "x"`, "--log-driver none", ``},
+		{`mounts = ["type=bind,source=/a,target=/b", "type=tmpfs,target=/t"]`, "-v /c:/d", `tmpfs=["/t"] volumes=["/a:/b","/c:/d"]`},
+		{`netns = "host"`, "", `networks=["host"]`},
+		{`netns = "private"`, "", ``},
+		{`netns = "host"`, "--network none", ``},
+		{`netns = "host"`, "--pod p", ``},
+		{`no_hosts = true`, "", `noHosts=true`},
+		{`no_hosts = true`, "--add-host a:1.2.3.4", ``},
+		{`pidns = "host"`, "", `pid="host"`},
+		{`privileged = true`, "", `privileged=true`},
+		{`read_only = true`, "", `readOnly=true`},
+		{`read_only = true`, "--read-only=false", ``},
+		{`shm_size = "1m"`, "", `shmSize="1m"`},
+		{`shm_size = "1m"`, "--shm-size 2m", ``},
+		{`tz = "UTC"`, "", `timezone="UTC"`},
+		{`umask = "0027"`, "", `umask="0027"`},
+		{`userns = "auto"`, "", `userns="auto"`},
+		{`userns = "auto"`, "--uidmap 0:1:1", ``},
+		{`utsns = "host"`, "", `uts="host"`},
+		{`utsns = "host"`, "-h x", ``},
+		{`volumes = ["/a:/b"]`, "-v /c:/d", `volumes=["/a:/b","/c:/d"]`},
+		{"[engine]\npull_policy = \"never\"\nretry = 7\nretry_delay = \"2s\"\nstop_timeout = 3", "", `pull="never" retry="7" retryDelay="2s" stopTimeout=3000000000`},
+		{"[engine]\npull_policy = \"never\"\nretry = 7\nretry_delay = \"2s\"\nstop_timeout = 3", "--pull missing --retry 1 --retry-delay 1s --stop-timeout 5", ``},
+		{"[network]\ndefault_network = \"n\"", "--network host", ``},
+		{"[network]\ndefault_network = \"n\"", "--pod p", ``},
+	} {
+		fields := func(text string) map[string]any {
+			if err := os.WriteFile(path, []byte("[containers]\n"+text+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c, err := parseRun(append(strings.Fields(test.words), "image"))
+			if err != nil {
+				t.Fatalf("%s %s: %v", text, test.words, err)
+			}
+			return asFields(t, c)
+		}
+		without, with := fields(""), fields(test.conf)
+		var got []string
+		for _, name := range spec.SortedKeys(with) {
+			if !reflect.DeepEqual(with[name], without[name]) {
+				value, _ := json.Marshal(with[name])
+				got = append(got, name+"="+string(value))
+			}
+		}
+		for _, name := range spec.SortedKeys(without) {
+			if _, ok := with[name]; !ok {
+				got = append(got, name+"=null")
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s with %q: %s, want %s", test.conf, test.words, got, test.want)
+		}
+	}
+	for conf, want := range map[string]string{
+		"mounts = [\"type=no\"]": "containers.conf: mounts: ", "[engine]\nenv = [\"x\"]": "NAME=VALUE", "umask = 5": "c.conf: line 2 ", "log_driver = \"paper\"": "log driver",
+		"pull_policy = 1\n[engine]\npull_policy=\"maybe\"": "known are always",
+	} {
+		if err := os.WriteFile(path, []byte("[containers]\n"+conf+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseRun([]string{"image"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", conf, err, want)
+		}
+	}
+}
+
+func asFields(t *testing.T, c spec.Container) (fields map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fields
+}

@@ -33,6 +33,9 @@ const (
 	autoSize, autoSmall = 65536, 4096
 )
 
+// ErrNoMap says that root's containers cannot be in a namespace that lacks the caller.
+var ErrNoMap = errors.New("--userns=nomap is for users: root has no ID of its own to leave out; auto gives a container a range of its own")
+
 // userNS decides the maps of the container's user namespace. A range of its own is leased.
 func (e *Engine) userNS(ctx context.Context, s *State, image Image) error {
 	if s.joinUser { // that of its pod
@@ -59,7 +62,7 @@ func (e *Engine) decideIDs(ctx context.Context, s *State, image Image) error {
 		err = e.keepID(s, u)
 	case "nomap":
 		if !e.Host.Rootless {
-			return errors.New("--userns=nomap is for users: root has no ID of its own to leave out; auto gives a container a range of its own")
+			return ErrNoMap
 		}
 		s.IDs.UIDs, s.IDs.GIDs = noMap(e.whole("uid_map")), noMap(e.whole("gid_map"))
 	case "auto":

@@ -162,6 +162,9 @@ func (o *podOtherFlags) checked(common spec.Container) (spec.Container, error) {
 	if _, err := restartProperties(common.Restart); err != nil {
 		return common, err
 	}
+	if common.UserNS == "nomap" && !rootlessMode() {
+		return common, engine.ErrNoMap
+	}
 	var err error
 	common.Labels, err = engine.PodLabels(common)
 	common.LabelFiles = nil

@@ -30,7 +30,7 @@ as_tester berth run --rm --pod new:e2e-mine $IMAGE hostname | grep -qx e2e-mine 
 as_tester berth pod rm -f e2e-mine >/dev/null
 
 say "what a pod cannot have is said, and nothing is left"
-for flag in --userns=container:x --userns=own --uidmap=0 "--userns=auto --gidmap=0:100000:10" "--userns=keep-id --subuidname=tester" "--subgidname=tester --uidmap=0:1:1"; do
+for flag in --userns=container:x --userns=own --userns=nomap --uidmap=0 "--userns=auto --gidmap=0:100000:10" "--userns=keep-id --subuidname=tester" "--subgidname=tester --uidmap=0:1:1"; do
 	assert_match "$flag" "$(must_fail berth pod create $flag e2e-none)" 'userns|map'
 	assert_eq "pods after $flag" "$(berth pod ps -q)" ""
 done

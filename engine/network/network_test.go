@@ -547,11 +547,20 @@ func TestPastaArgs(t *testing.T) {
 			"-t 127.0.0.1/8080:80 -t ::1/1:2 -u 53:53 -T none -U none"},
 		{[]spec.PortMapping{port("", 8000, 9000, 11, "udp")}, nil, "-t none -u 8000-8010:9000-9010 -T none -U none"},
 		{nil, []string{"-I", "eth7"}, "-t none -u none -T none -U none -I eth7"},
+		{nil, []string{"-T", "80", "--udp-ns", "53"}, "-t none -u none -T 80 --udp-ns 53"},
 	}
 	for _, tt := range tests {
 		if got := strings.Join(pastaArgs(tt.ports, tt.extra), " "); got != base+tt.want {
 			t.Errorf("got  %s\nwant %s", got, base+tt.want)
 		}
+	}
+}
+
+func TestPastaMapsTheGateway(t *testing.T) {
+	extra := []string{"--map-gw", "-I", "eth7"}
+	want := "--config-net --quiet --no-netns-quit --dns-forward 169.254.1.1 -t none -u none -T none -U none -I eth7"
+	if got := strings.Join(pastaArgs(nil, extra), " "); got != want || extra[0] != "--map-gw" {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -40,9 +40,14 @@ func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.Netw
 }
 
 // pastaArgs are pasta's own words (passt(1)): nothing but the published ports is forwarded, and the host's loopback
-// device cannot be reached by way of the gateway's address.
+// device cannot be reached by way of the gateway's address, unless extra words say so. --map-gw is no word of pasta's, which has
+// only its contrary: it is Podman's.
 func pastaArgs(ports []spec.PortMapping, extra []string) []string {
 	args := []string{"--config-net", "--quiet", "--no-map-gw", "--no-netns-quit", "--dns-forward", pastaDNS}
+	if slices.Contains(extra, "--map-gw") {
+		extra = slices.DeleteFunc(slices.Clone(extra), func(word string) bool { return word == "--map-gw" })
+		args = slices.Delete(args, 2, 3)
+	}
 	forwards := map[string][]string{}
 	for _, m := range ports {
 		forwards[m.Protocol] = append(forwards[m.Protocol], forward(m))
@@ -55,7 +60,12 @@ func pastaArgs(ports []spec.PortMapping, extra []string) []string {
 			args = append(args, f.flag, word)
 		}
 	}
-	return append(append(args, "-T", "none", "-U", "none"), extra...)
+	for _, f := range []struct{ short, long string }{{"-T", "--tcp-ns"}, {"-U", "--udp-ns"}} {
+		if !slices.Contains(extra, f.short) && !slices.Contains(extra, f.long) {
+			args = append(args, f.short, "none")
+		}
+	}
+	return append(args, extra...)
 }
 
 // forward writes a mapping as [ADDRESS/]FIRST[-LAST]:FIRST[-LAST].

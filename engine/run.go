@@ -344,6 +344,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 			return Bundle{}, fmt.Errorf("container %q: process %d of the runtime: %w", s.Name, pid, gone)
 		}
 	}
+	if profile := config.Process.ApparmorProfile; err != nil && strings.Contains(err.Error(), "attr/apparmor/exec") {
+		err = fmt.Errorf("AppArmor profile %q is not loaded (`apparmor_parser -r FILE` loads one), or may not be taken here: %w", profile, err)
+	}
 	if err != nil {
 		return Bundle{}, fmt.Errorf("create container %q: %w", s.Name, err)
 	}

@@ -1,5 +1,5 @@
 # hosts: nspawn vm local
-# timeout: 4m
+# timeout: 6m
 # The keys of a .container have their effect inside.
 . "$BERTH_E2E/berth.sh"
 
@@ -43,6 +43,19 @@ systemctl restart e2e-global
 [ -e "$tmp/asked" ] || die "the unit's next start has another runtime"
 berth rm -f e2e-global >/dev/null
 assert_match "a module that is not there" "$(must_fail berth --module none.conf ps)" 'module "none.conf": none of /etc/containers/containers.conf.modules'
+if [ "$BERTH_HOST" = vm ]; then # whose kernel has AppArmor
+	for name in e2e-asked containers-default-e2e; do
+		printf 'profile %s flags=(attach_disconnected,mediate_deleted) { file, network, capability, signal, ptrace, deny /denied w, }\n' "$name"
+	done >"$tmp/apparmor"
+	defer apparmor_parser -R "$tmp/apparmor"
+	own() { berth run --rm --network none "$@" $IMAGE sh -c 'cat /proc/self/attr/current; echo x >/denied && echo written || true' 2>/dev/null | paste -sd' '; }
+	assert_match "no profile" "$(own)" ' written$'
+	apparmor_parser -r "$tmp/apparmor"
+	assert_eq "asked for" "$(own --security-opt apparmor=e2e-asked)" "e2e-asked (enforce)"
+	assert_eq "the default profile" "$(own)" "containers-default-e2e (enforce)"
+	assert_match "unconfined" "$(own --security-opt apparmor=unconfined)" ' written$'
+	assert_match "one that is not loaded" "$(must_fail berth run --rm --network none --security-opt apparmor=e2e-none $IMAGE true)" 'AppArmor profile "e2e-none" is not loaded'
+fi
 assert_match "ReadOnly" "$(inside Network=none ReadOnly=yes 'Exec=sh -c "touch /x || echo refused"')" refused
 
 assert_match "AddDevice" "$(inside Network=none AddDevice=/dev/fuse 'Exec=ls -l /dev/fuse')" '^crw.* 10, 229'

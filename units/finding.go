@@ -45,8 +45,6 @@ func (f Finding) String() string {
 }
 
 // HasErrors reports whether a finding is an error.
-//
-//go:noinline
 func HasErrors(findings []Finding) bool {
 	for _, f := range findings {
 		if f.Severity == Error {

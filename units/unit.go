@@ -94,8 +94,6 @@ func (u *Unit) Check() {
 }
 
 // Errorf adds an error.
-//
-//go:noinline
 func (u *Unit) Errorf(at unitfile.Pos, message string) {
 	u.add(Finding{At: at, Severity: Error, Message: message})
 }
@@ -103,7 +101,6 @@ func (u *Unit) Errorf(at unitfile.Pos, message string) {
 // Add adds a finding.
 func (u *Unit) Add(f Finding) { u.add(f) }
 
-//go:noinline
 func (u *Unit) add(f Finding) {
 	if f.At.Path == "" {
 		f.At.Path = u.File.Path

@@ -246,9 +246,6 @@ func (v Verb) printHelp(w io.Writer) {
 	}
 }
 
-// newFlagSet, like other small functions with many callers, is not laid into them: berth is to stay small.
-//
-//go:noinline
 func newFlagSet(name string) *pflag.FlagSet {
 	set := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	set.SortFlags = true

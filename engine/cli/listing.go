@@ -316,7 +316,6 @@ func printable(s string) string {
 	}, s)
 }
 
-//go:noinline
 func shortID(id string, whole bool) string {
 	if whole {
 		return id

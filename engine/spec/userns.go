@@ -93,8 +93,6 @@ type FixedMap struct {
 }
 
 // OwnUsers reports whether the container was given anything about a user namespace.
-//
-//go:noinline
 func OwnUsers(c Container) bool {
 	return c.UserNS != "" || len(c.UIDMaps) > 0 || len(c.GIDMaps) > 0 || c.SubUIDName != "" || c.SubGIDName != ""
 }

@@ -208,8 +208,6 @@ func (s *Section) Prepend(entries ...Entry) {
 func (s *Section) Grow(n int) { s.Entries = slices.Grow(s.Entries, n) }
 
 // SetDefault appends the assignment unless the key has one.
-//
-//go:noinline
 func (s *Section) SetDefault(key, value string) {
 	if !s.Has(key) {
 		s.Add(key, value)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/atomicfile"
@@ -344,13 +345,21 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 			return Bundle{}, fmt.Errorf("container %q: process %d of the runtime: %w", s.Name, pid, gone)
 		}
 	}
-	if profile := config.Process.ApparmorProfile; err != nil && strings.Contains(err.Error(), "attr/apparmor/exec") {
-		err = fmt.Errorf("AppArmor profile %q is not loaded (`apparmor_parser -r FILE` loads one), or may not be taken here: %w", profile, err)
-	}
 	if err != nil {
-		return Bundle{}, fmt.Errorf("create container %q: %w", s.Name, err)
+		return Bundle{}, fmt.Errorf("create container %q: %w", s.Name, confined(err, config))
 	}
 	return bundle, nil
+}
+
+// confined adds to an error of the runtime's what AppArmor or SELinux may have to do with it.
+func confined(err error, config *specs.Spec) error {
+	switch {
+	case strings.Contains(err.Error(), "attr/apparmor/exec"):
+		return fmt.Errorf("AppArmor profile %q is not loaded (`apparmor_parser -r FILE` loads one), or may not be taken here: %w", config.Process.ApparmorProfile, err)
+	case config.Process.SelinuxLabel != "" && strings.Contains(strings.ToLower(err.Error()), "permission denied"):
+		return fmt.Errorf("%w; if it was SELinux, `ausearch -m avc -ts recent` shows what it has denied to %s", err, config.Process.SelinuxLabel)
+	}
+	return err
 }
 
 // createIn lets the runtime create the container, with a terminal if it wants one.

@@ -394,3 +394,16 @@ func TestMemberInPod(t *testing.T) {
 		t.Errorf("members: %+v, %v", members, err)
 	}
 }
+
+// TestMemberIDs: a container that is made before its pod is started has the pod's IDs, which stay when the pod starts.
+func TestMemberIDs(t *testing.T) {
+	_, e := podWorld(t)
+	p := userPod(t, e, spec.Container{UserNS: "auto:size=10"})
+	s, err := e.Create(t.Context(), spec.Container{Name: "one", Pod: "stack", Image: "image"})
+	if err != nil || s.IDs.Empty() {
+		t.Fatalf("made: %v, %v", s.IDs, err)
+	}
+	if p, err = e.StartPod(t.Context(), p); err != nil || fmt.Sprint(p.IDs) != fmt.Sprint(s.IDs) {
+		t.Errorf("the pod has %v, its container %v: %v", p.IDs, s.IDs, err)
+	}
+}

@@ -236,7 +236,7 @@ outside() {
 	local p && p=/proc/$(prop "$1" MainPID)
 	echo "$(tr -s ' ' : <"$p/uid_map" | paste -sd,) $(readlink "$p/ns/user") $(awk '/^Uid:/ { print $2 }' "$p/status")"
 }
-# owned DIRECTORY PORT USERNS USER starts a pod with two containers, the second with the user, and checks what is the same for all.
+# owned DIRECTORY PORT USERNS USER RUNTIME… starts a pod with two containers, the second with the user, and checks what is the same for all.
 owned() {
 	local one other seen flag runtime
 	mkdir -p "$1"
@@ -267,14 +267,14 @@ F
 	wait_for 60 eval 'b exec systemd-e2e-u2 sh -c "echo 2 >/v/2"'
 	one=$(outside e2e-u1) other=$(outside e2e-u2)
 	assert_eq "one map, one namespace" "${other% *}" "${one% *}"
-	for runtime in crun runc; do
+	for runtime in "${@:5}"; do
 		printf '[engine]\nruntime="%s"\n' $runtime >"$tmp/runtime.conf"
 		seen=$(CONTAINERS_CONF=$tmp/runtime.conf b run --rm --pod e2e-u -u 0 --cap-add NET_ADMIN --sysctl net.ipv4.conf.lo.forwarding=1 $IMAGE sh -c \
 			'readlink /proc/self/ns/user; ip link set lo mtu 1400; cat /sys/class/net/lo/mtu /proc/sys/net/ipv4/conf/lo/forwarding; stat -c %u /v/1 /dev/shm /etc/hosts')
 		assert_eq "it has the other namespaces, with $runtime" "$(xargs <<<"$seen")" "$(cut -d' ' -f2 <<<"$one") 1400 1 0 0 0"
 	done
 	assert_eq "inspect" "$(b pod inspect e2e-u | jq -r '.[0] | .InfraConfig.userns, (.SharedNamespaces | join(","))' | xargs)" "private ipc,net,user,uts"
-	for flag in --userns=host --userns=auto --uidmap=0:1:1; do
+	for flag in --userns=host --uidmap=0:1:1; do
 		assert_match "$flag of a container" "$(must_fail b run --rm --pod e2e-u $flag $IMAGE true)" \
 			'in pod "e2e-u", whose containers have one user namespace: --userns and maps are given to the pod'
 	done
@@ -290,7 +290,7 @@ disowned() {
 }
 user_of() { local o && o=$(outside "$1") && echo "${o##* }"; }
 on_disk() { local v && v=$(b volume inspect --format '{{.Mountpoint}}' e2e-uv) && stat -c %u "$v/1" "$v/2" | xargs; }
-owned $root 18074 auto User=33
+owned $root 18074 auto User=33 crun runc
 start=$(user_of e2e-u1)
 assert_eq "users outside" "$(outside e2e-u1) $(user_of e2e-u2)" ":0:$start:65536 $(readlink "/proc/$(property e2e-u2 MainPID)/ns/user") $start $((start + 33))"
 assert_eq "on the disk" "$(on_disk)" "0 33"
@@ -325,7 +325,7 @@ sc() { as_tester systemctl --user "$@"; }
 b() { as_tester env ${CONTAINERS_CONF:+CONTAINERS_CONF="$CONTAINERS_CONF"} berth "$@"; }
 prop() { user_property "$@"; }
 as_tester mkdir -p $user
-owned $user 18075 keep-id ''
+owned $user 18075 keep-id '' crun
 assert_eq "users outside" "$(user_of e2e-u1) $(user_of e2e-u2)" "100000 1000"
 assert_eq "on the disk" "$(on_disk)" "100000 1000"
 disowned $user

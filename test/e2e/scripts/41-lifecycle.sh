@@ -46,15 +46,17 @@ life() {
 	assert_eq "state" "$(state)" "Exited (137)"
 	b start e2e-life >/dev/null
 
-	say "clones"
-	id=$(b container clone --run e2e-life)
-	assert_eq "who runs" "$(b ps --format '{{.Names}}' --sort names | xargs)" "e2e-life e2e-life-clone"
-	wait_for 20 b exec e2e-life-clone grep -qx round /rounds # and none of the other's
-	assert_match "destroy" "$(must_fail b container clone --destroy e2e-life-clone)" 'container is running: "e2e-life-clone"; --force stops it'
-	b container clone --destroy --force e2e-life-clone e2e-life-too >/dev/null
-	assert_eq "who is there" "$(b ps -a --format '{{.Names}} {{.State}}' --sort names | xargs)" "e2e-life running e2e-life-too created"
-	assert_eq "cleanup" "$(b container cleanup --rm e2e-life-too)" e2e-life-too
-	assert_eq "cleanup of all that do not run" "$(b container cleanup --all)" ""
+	if [ "$BERTH_HOST" != vm ]; then
+		say "clones"
+		id=$(b container clone --run e2e-life)
+		assert_eq "who runs" "$(b ps --format '{{.Names}}' --sort names | xargs)" "e2e-life e2e-life-clone"
+		wait_for 20 b exec e2e-life-clone grep -qx round /rounds # and none of the other's
+		assert_match "destroy" "$(must_fail b container clone --destroy e2e-life-clone)" 'container is running: "e2e-life-clone"; --force stops it'
+		b container clone --destroy --force e2e-life-clone e2e-life-too >/dev/null
+		assert_eq "who is there" "$(b ps -a --format '{{.Names}} {{.State}}' --sort names | xargs)" "e2e-life running e2e-life-too created"
+		assert_eq "cleanup" "$(b container cleanup --rm e2e-life-too)" e2e-life-too
+		assert_eq "cleanup of all that do not run" "$(b container cleanup --all)" ""
+	fi
 	assert_eq "rm -f" "$(b rm -f e2e-life)" e2e-life
 	assert_eq "rm of none" "$(exit_code b rm e2e-life)" 1
 	ctl reset-failed 2>/dev/null || true

@@ -115,9 +115,10 @@ func (e *Engine) makeOwned(ctx context.Context, p *Pod) error {
 }
 
 func (e *Engine) sleeper(p Pod) proc.Sleeper {
+	program, words := PodSleeper(e.InitProgram)
 	s := proc.Sleeper{
-		Programs: [][]string{{e.InitProgram, "-P"}, {"/usr/bin/sleep", "infinity"}},
-		UIDs:     sysMaps(p.IDs.UIDs), GIDs: sysMaps(p.IDs.GIDs), Brief: !NeedsHolder(p),
+		Program: program, Words: words,
+		UIDs: sysMaps(p.IDs.UIDs), GIDs: sysMaps(p.IDs.GIDs), Brief: !NeedsHolder(p),
 	}
 	for _, c := range cloneFlags {
 		if slices.Contains(p.kinds(), c.kind) {
@@ -126,12 +127,26 @@ func (e *Engine) sleeper(p Pod) proc.Sleeper {
 	}
 	if slices.Contains(p.kinds(), "pid") {
 		s.Namespaces |= unix.CLONE_NEWPID
+		s.Hollow = e.Dirs.Pod(p.ID)
 	}
 	s.Join, _ = strings.CutPrefix(p.Spec.Common.UserNS, "ns:")
 	if s.Join == p.Spec.Common.UserNS {
 		s.Join = ""
 	}
 	return s
+}
+
+// PauseWord is what `berth pod hold` is called with to be the program that sleeps.
+const PauseWord = "."
+
+// PodSleeper is the program that sleeps in a pod's namespaces, a static one, and its words: catatonit where it is installed, for it is
+// small, else berth itself.
+func PodSleeper(catatonit string) (program string, words []string) {
+	self, err := os.Executable()
+	if _, missing := os.Stat(catatonit); missing == nil || err != nil {
+		return catatonit, []string{catatonit, "-P"}
+	}
+	return self, []string{"berth-pod", "pod", "hold", PauseWord}
 }
 
 func sysMaps(maps []spec.IDMap) []syscall.SysProcIDMap {

@@ -348,8 +348,12 @@ func podHoldVerb() Verb {
 	return Verb{
 		Name: "pod hold", Usage: "POD", Summary: "hold the namespaces of a pod; `pod start` calls it",
 		Run: func(_ context.Context, _ *Env, args []string) error {
-			if len(args) != 1 {
+			switch {
+			case len(args) != 1:
 				return errors.New("name one pod")
+			case args[0] == engine.PauseWord: // in a pod's namespaces, where there is nothing else
+				proc.Pause()
+				return nil
 			}
 			return holdPod(args[0])
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/units"
@@ -324,11 +326,10 @@ func holdPod(id string) error {
 			return fail(err)
 		}
 	}
-	if err := os.Chdir("/"); err != nil {
+	program, words := engine.PodSleeper(conf.Helper("catatonit"))
+	runtime.LockOSThread()
+	if err := proc.Hollow(runDirs().Pod(p.ID), program); err != nil {
 		return fail(err)
 	}
-	for _, program := range [][]string{{conf.Helper("catatonit"), "-P"}, {"/usr/bin/sleep", "infinity"}} {
-		err = syscall.Exec(program[0], program, []string{"PATH=/usr/bin:/bin"})
-	}
-	return fail(fmt.Errorf("start a program that sleeps: %w", err))
+	return fail(fmt.Errorf("start a program that sleeps: %w", syscall.Exec(proc.HollowProgram, words, nil)))
 }

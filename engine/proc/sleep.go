@@ -12,8 +12,10 @@ import (
 
 // Sleeper is a program that does nothing but be in namespaces.
 type Sleeper struct {
-	Programs   [][]string // words of programs that sleep; the first that is there is taken
-	Namespaces uintptr    // that are made for it (clone(2))
+	Program    string   // path of a static program that sleeps
+	Words      []string // its words, with its name
+	Namespaces uintptr  // that are made for it (clone(2))
+	Hollow     string   // a directory to mount on, for Hollow, if others are to be in its PID namespace; else ""
 	// UIDs and GIDs are the maps of its own user namespace. Without them it is in the one that Join is the path of, and the others
 	// are made in that.
 	UIDs, GIDs []syscall.SysProcIDMap
@@ -56,14 +58,17 @@ func startApart(s Sleeper) (cmd *exec.Cmd, err error) {
 	if s.Brief {
 		attr.Pdeathsig = syscall.SIGKILL
 	}
-	for _, words := range s.Programs {
-		cmd = exec.Command(words[0], words[1:]...)
-		cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", []string{"PATH=/usr/bin:/bin"}, attr
-		if err = cmd.Start(); err == nil {
-			return cmd, nil
-		}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	defer null.Close()
+	cmd = &exec.Cmd{Path: s.Program, Args: s.Words, Dir: "/", Env: []string{}, SysProcAttr: attr, Stdin: null, Stdout: null, Stderr: null}
+	if s.Hollow == "" {
+		return cmd, cmd.Start()
+	}
+	cmd.Path = HollowProgram
+	return cmd, startHollow(s.Hollow, s.Program, cmd.Start)
 }
 
 // startJoined starts a shell by programs that work as only a process of one thread can (setns(2)). It tells when it is there.

@@ -1,9 +1,12 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +21,7 @@ func TestSleep(t *testing.T) {
 		t.Skip("only root may map many IDs")
 	}
 	maps := []syscall.SysProcIDMap{{ContainerID: 3, HostID: 400000, Size: 10}}
-	s := Sleeper{Programs: [][]string{{"/no/such"}, {"/usr/bin/sleep", "infinity"}}, Namespaces: syscall.CLONE_NEWNET, UIDs: maps, GIDs: maps}
+	s := Sleeper{Program: "/usr/bin/sleep", Words: []string{"sleep", "infinity"}, Namespaces: syscall.CLONE_NEWNET, UIDs: maps, GIDs: maps}
 	id, end, err := Sleep(s)
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +59,83 @@ func TestSleep(t *testing.T) {
 	if _, _, err := Sleep(Sleeper{Join: "/no/such"}); err == nil || !strings.Contains(err.Error(), "/no/such") {
 		t.Errorf("joining nothing: %v", err)
 	}
-	if _, _, err := Sleep(Sleeper{Programs: [][]string{{"/no/such"}}, UIDs: maps, GIDs: maps}); err == nil {
+	if _, _, err := Sleep(Sleeper{Program: "/no/such", UIDs: maps, GIDs: maps}); err == nil {
 		t.Error("a program that is not there")
+	}
+}
+
+// TestSleepHollow: of a program that others see the processes of nothing of the host can be reached. The program is this test itself, as
+// TestPause.
+func TestSleepHollow(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may map many IDs")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps := []syscall.SysProcIDMap{{HostID: 400000, Size: 10}}
+	s := Sleeper{
+		Program: self, Words: []string{"pause", "-test.run=^TestPause$", pauseWord}, Namespaces: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
+		UIDs: maps, GIDs: maps, Hollow: t.TempDir(),
+	}
+	for range 3 { // the second would see if a thread had been left in there
+		id, end, err := Sleep(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inside(t, id)
+		for _, way := range []string{"root", "cwd", "root/..", "cwd/../.."} {
+			list, err := os.ReadDir(fmt.Sprintf("/proc/%d/%s", id.PID, way))
+			if err != nil || len(list) != 2 || list[0].Name() != "init" || list[1].Name() != "proc" {
+				t.Errorf("by way of %s there is %v, %v", way, list, err)
+			}
+			if list, err := os.ReadDir(fmt.Sprintf("/proc/%d/%s/proc", id.PID, way)); err != nil || len(list) > 0 {
+				t.Errorf("by way of %s the host's processes are seen: %v, %v", way, list, err)
+			}
+		}
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/root/new", id.PID), nil, 0o600); !errors.Is(err, unix.EROFS) {
+			t.Errorf("its root can be written to: %v", err)
+		}
+		if f, err := os.OpenFile(fmt.Sprintf("/proc/%d/exe", id.PID), os.O_WRONLY, 0); !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.ETXTBSY) {
+			f.Close()
+			t.Errorf("its program can be written to: %v", err)
+		}
+		end()
+	}
+	s.Hollow, s.Program, s.Words = "", "/usr/bin/sleep", []string{"sleep", "infinity"}
+	id, end, err := Sleep(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	if list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/root", id.PID)); len(list) < 5 {
+		t.Errorf("the control sees nothing of the host either: %v", list)
+	}
+}
+
+const pauseWord = "pause-until-told"
+
+// TestPause ends when it is told to.
+func TestPause(t *testing.T) {
+	if slices.Contains(os.Args, pauseWord) {
+		Pause()
+		return
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM) // which ends this process otherwise, until Pause listens
+	defer signal.Stop(signals)
+	done := make(chan bool)
+	go func() { defer close(done); Pause() }()
+	for {
+		if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 
@@ -69,7 +147,7 @@ func TestSleepBriefly(t *testing.T) {
 	started := make(chan ID)
 	onThread(func() {
 		maps := []syscall.SysProcIDMap{{HostID: 400000, Size: 10}}
-		id, _, err := Sleep(Sleeper{Programs: [][]string{{"/usr/bin/sleep", "infinity"}}, UIDs: maps, GIDs: maps, Brief: true})
+		id, _, err := Sleep(Sleeper{Program: "/usr/bin/sleep", Words: []string{"sleep", "infinity"}, UIDs: maps, GIDs: maps, Brief: true})
 		if err != nil {
 			t.Error(err)
 		}

@@ -19,6 +19,11 @@ rm -f /home/tester/.config/containers/systemd/e2e-any.container
 root=/etc/containers/systemd
 user=/home/tester/.config/containers/systemd
 mkdir -p $root
+# crun keeps the filter of these capabilities, and the store the image as the user's IDs see it.
+berth run --rm --network none --cap-add SYS_PTRACE $IMAGE true
+as_tester berth run --rm --network none --cap-add SYS_PTRACE --userns keep-id $IMAGE true
+wait_for 20 no_scope
+wait_for 20 user_no_scope
 leak_snapshot
 
 say "a pod is found by the file that has its ID"
@@ -133,8 +138,25 @@ berth pod create --name e2e-shell --share +pid >/dev/null
 berth run -d --name e2e-one --pod e2e-shell $IMAGE sh -c "$IDLE"
 berth run -d --name e2e-two --pod e2e-shell $IMAGE sh -c "$IDLE"
 assert_eq "PIDs" "$(readlink "/proc/$(property e2e-one MainPID)/ns/pid")" "$(readlink "/proc/$(property e2e-two MainPID)/ns/pid")"
+LOOK='ls -A /proc/1/root /proc/1/root/.. /proc/1/cwd/..'
+shown() { "$@" run --rm --pod e2e-shell --cap-add SYS_PTRACE $IMAGE $LOOK | sort -u | grep -v -e : -e '^$' | paste -sd' '; }
+assert_eq "what is seen of the host by way of the process that holds them" "$(shown berth)" init
+assert_match "the control sees the host" "$(berth run --rm --network none --pid host --privileged $IMAGE $LOOK)" '^usr$'
 assert_eq "running" "$(exit_code berth pod rm e2e-shell)" 2
 berth pod rm -f e2e-shell >/dev/null
+catatonit=$(command -v catatonit || ls /usr/libexec/podman/catatonit /usr/lib/podman/catatonit 2>/dev/null | head -n 1)
+mv "$catatonit" "$catatonit.away"
+defer sh -c "[ ! -e '$catatonit.away' ] || mv '$catatonit.away' '$catatonit'"
+berth pod create --name e2e-shell --share +pid >/dev/null
+assert_eq "without catatonit" "$(shown berth)" init
+berth pod rm -f e2e-shell >/dev/null
+as_tester berth pod create --name e2e-shell --share +pid --userns keep-id >/dev/null
+assert_eq "a user's, with a user namespace" "$(shown as_tester berth)" "init proc"
+as_tester berth pod rm -f e2e-shell >/dev/null
+mv "$catatonit.away" "$catatonit"
+as_tester berth pod create --name e2e-shell --share +pid >/dev/null
+assert_eq "a user's" "$(shown as_tester berth)" init
+as_tester berth pod rm -f e2e-shell >/dev/null
 assert_eq "not there" "$(exit_code berth pod rm e2e-shell)" 1
 leak_check
 

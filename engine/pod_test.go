@@ -176,6 +176,10 @@ func TestPodStartFails(t *testing.T) {
 func userPod(t *testing.T, e *engine.Engine, common spec.Container) engine.Pod {
 	t.Helper()
 	e.SubIDs = func(string, string) ([]spec.IDRange, error) { return []spec.IDRange{{Start: 200000, Count: 100}}, nil }
+	e.InitProgram = filepath.Join(filepath.Dir(e.Dirs.Run), "sleeper") // where another user gets at it
+	if err := errors.Join(os.WriteFile(e.InitProgram, []byte("#!/bin/sh\nexec sleep infinity\n"), 0o755), os.Chmod(filepath.Dir(filepath.Dir(e.Dirs.Run)), 0o755)); err != nil {
+		t.Fatal(err)
+	}
 	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare, Common: common, Kept: true})
 	if err != nil {
 		t.Fatal(err)

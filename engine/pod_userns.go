@@ -127,7 +127,7 @@ func (e *Engine) sleeper(p Pod) proc.Sleeper {
 	}
 	if slices.Contains(p.kinds(), "pid") {
 		s.Namespaces |= unix.CLONE_NEWPID
-		s.Hollow = e.Dirs.Pod(p.ID)
+		s.Hollow = true // others of the namespace can look into it
 	}
 	s.Join, _ = strings.CutPrefix(p.Spec.Common.UserNS, "ns:")
 	if s.Join == p.Spec.Common.UserNS {

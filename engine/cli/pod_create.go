@@ -328,7 +328,7 @@ func holdPod(id string) error {
 	}
 	program, words := engine.PodSleeper(conf.Helper("catatonit"))
 	runtime.LockOSThread()
-	if err := proc.Hollow(runDirs().Pod(p.ID), program); err != nil {
+	if err := proc.Hollow(program); err != nil {
 		return fail(err)
 	}
 	return fail(fmt.Errorf("start a program that sleeps: %w", syscall.Exec(proc.HollowProgram, words, nil)))

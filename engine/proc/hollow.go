@@ -16,12 +16,14 @@ const HollowProgram = "/init"
 
 // Hollow moves the calling thread into a mount namespace in which there is nothing but one program, a static one, read-only. What such a thread
 // starts has nothing to show to who may look into it: with CAP_SYS_PTRACE a process reaches all files of another by way of
-// /proc/PID/root (proc(5)). place is a directory that can be mounted on; nobody else sees that. The thread must be locked, and of no
-// other use afterwards.
-func Hollow(place, program string) error { return hollow(place, program, false) }
+// /proc/PID/root (proc(5)). The thread must be locked, and of no other use afterwards.
+func Hollow(program string) error { return hollow(program, false) }
+
+// place is a directory that is always there (hier(7)), and has no programs. What is mounted on it nobody else sees.
+const place = "/run"
 
 // hollow leaves /proc there too if that is wanted.
-func hollow(place, program string, withProc bool) error {
+func hollow(program string, withProc bool) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make mount namespace: %w", err)
 	}
@@ -65,7 +67,7 @@ func hollow(place, program string, withProc bool) error {
 const procDir = "/proc"
 
 // startHollow starts a program from a thread of its own, in a hollow namespace.
-func startHollow(place, program string, start func() error) error {
+func startHollow(program string, start func() error) error {
 	done := make(chan error)
 	var there func()
 	there = func() {
@@ -77,7 +79,7 @@ func startHollow(place, program string, start func() error) error {
 			runtime.UnlockOSThread()
 			return
 		}
-		err := hollow(place, program, true) // the thread ends with the goroutine, which is never unlocked
+		err := hollow(program, true) // the thread ends with the goroutine, which is never unlocked
 		if err == nil {
 			err = start() // which writes maps into /proc
 		}

@@ -15,7 +15,7 @@ type Sleeper struct {
 	Program    string   // path of a static program that sleeps
 	Words      []string // its words, with its name
 	Namespaces uintptr  // that are made for it (clone(2))
-	Hollow     string   // a directory to mount on, for Hollow, if others are to be in its PID namespace; else ""
+	Hollow     bool     // nothing but the program is to be seen by way of it, see Hollow
 	// UIDs and GIDs are the maps of its own user namespace. Without them it is in the one that Join is the path of, and the others
 	// are made in that.
 	UIDs, GIDs []syscall.SysProcIDMap
@@ -34,6 +34,10 @@ func Sleep(s Sleeper) (id ID, end func(), err error) {
 		cmd, err = startApart(s)
 	}
 	if err != nil {
+		if cmd != nil && cmd.Process != nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
 		return ID{}, nil, fmt.Errorf("start a program that sleeps: %w", err)
 	}
 	end = func() {
@@ -64,11 +68,11 @@ func startApart(s Sleeper) (cmd *exec.Cmd, err error) {
 	}
 	defer null.Close()
 	cmd = &exec.Cmd{Path: s.Program, Args: s.Words, Dir: "/", Env: []string{}, SysProcAttr: attr, Stdin: null, Stdout: null, Stderr: null}
-	if s.Hollow == "" {
+	if !s.Hollow {
 		return cmd, cmd.Start()
 	}
 	cmd.Path = HollowProgram
-	return cmd, startHollow(s.Hollow, s.Program, cmd.Start)
+	return cmd, startHollow(s.Program, cmd.Start)
 }
 
 // startJoined starts a shell by programs that work as only a process of one thread can (setns(2)). It tells when it is there.

@@ -77,7 +77,7 @@ func TestSleepHollow(t *testing.T) {
 	maps := []syscall.SysProcIDMap{{HostID: 400000, Size: 10}}
 	s := Sleeper{
 		Program: self, Words: []string{"pause", "-test.run=^TestPause$", pauseWord}, Namespaces: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
-		UIDs: maps, GIDs: maps, Hollow: t.TempDir(),
+		UIDs: maps, GIDs: maps, Hollow: true,
 	}
 	for range 3 { // the second would see if a thread had been left in there
 		id, end, err := Sleep(s)
@@ -103,7 +103,7 @@ func TestSleepHollow(t *testing.T) {
 		}
 		end()
 	}
-	s.Hollow, s.Program, s.Words = "", "/usr/bin/sleep", []string{"sleep", "infinity"}
+	s.Hollow, s.Program, s.Words = false, "/usr/bin/sleep", []string{"sleep", "infinity"}
 	id, end, err := Sleep(s)
 	if err != nil {
 		t.Fatal(err)

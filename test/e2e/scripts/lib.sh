@@ -87,10 +87,10 @@ must_fail() {
 	[ "$code" != 0 ] || die "must fail, but succeeded: $*"
 }
 
-# exit_code COMMAND… prints the exit code of a command whose output does not matter.
+# exit_code COMMAND… prints the exit code of a command. What it says goes to the script's own output, for the reader of a failure.
 exit_code() {
 	local code=0
-	"$@" >/dev/null 2>&1 || code=$?
+	"$@" >&2 || code=$?
 	echo "$code"
 }
 

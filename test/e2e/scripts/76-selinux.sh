@@ -61,6 +61,7 @@ echo 1 >/sys/fs/selinux/enforce
 
 load_image
 load_user_image
+warm_up
 warm_up_prompt
 leak_snapshot
 B="berth run --rm --network none"

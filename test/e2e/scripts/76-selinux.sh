@@ -63,6 +63,7 @@ load_image
 load_user_image
 warm_up
 warm_up_prompt
+podman run --rm --network none $IMAGE true # which leaves things of its own the first time
 leak_snapshot
 B="berth run --rm --network none"
 OWN='cat /proc/self/attr/current'

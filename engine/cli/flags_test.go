@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,8 +220,17 @@ func emptyRun(t *testing.T) engine.Dirs {
 	return runDirs()
 }
 
+// sayNothing takes the flags before the verb back.
+func sayNothing() {
+	global.settings, global.words = config.Settings{}, nil
+	readAnew()
+}
+
+// readAnew lets containers.conf be read again, as another process would.
+func readAnew() { loadConfig = sync.OnceValues(readConfig) }
+
 func TestGlobalFlags(t *testing.T) {
-	t.Cleanup(func() { global.settings, global.words = config.Settings{}, nil })
+	t.Cleanup(sayNothing)
 	module := filepath.Join(t.TempDir(), "m.conf")
 	if err := os.WriteFile(module, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -268,7 +278,7 @@ func TestErrorSentences(t *testing.T) {
 		"version --verbose":  "unknown flag: --verbose",
 	} {
 		out, err := call(strings.Fields(words)...)
-		global.settings, global.words = config.Settings{}, nil
+		sayNothing()
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("berth %s: %v; want %q; printed %q", words, err, want, out)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/berth-pods/berth/engine/config"
 )
@@ -95,7 +96,9 @@ func globalFlags(args []string) ([]string, error) {
 // ownWords are the words of a command for berth itself that is to be like this one.
 func ownWords(words ...string) []string { return append(slices.Clone(global.words), words...) }
 
-// loadConfig reads containers.conf as the flags before the verb want it.
-func loadConfig() (config.Config, error) {
+// loadConfig is containers.conf as the flags before the verb want it. It is asked for several times by one command, and read once.
+var loadConfig = sync.OnceValues(readConfig)
+
+func readConfig() (config.Config, error) {
 	return config.Load(os.Getenv("HOME"), rootlessMode(), global.settings)
 }

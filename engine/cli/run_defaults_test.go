@@ -15,6 +15,7 @@ import (
 func TestContainersConf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.conf")
 	t.Setenv("CONTAINERS_CONF", path)
+	t.Cleanup(readAnew)
 	for _, test := range []struct{ conf, words, want string }{ // want: the fields that differ from those without the file
 		{`annotations = ["a=1"]`, "--annotation b=2", `annotations=["a=1","b=2"]`},
 		{`base_hosts_file = "none"`, "", `hostsBase="none"`},
@@ -82,6 +83,7 @@ func TestContainersConf(t *testing.T) {
 			if err := os.WriteFile(path, []byte("[containers]\n"+text+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			readAnew()
 			c, err := parseRun(append(strings.Fields(test.words), "image"))
 			if err != nil {
 				t.Fatalf("%s %s: %v", text, test.words, err)
@@ -112,6 +114,7 @@ func TestContainersConf(t *testing.T) {
 		if err := os.WriteFile(path, []byte("[containers]\n"+conf+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		readAnew()
 		if _, err := parseRun([]string{"image"}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", conf, err, want)
 		}

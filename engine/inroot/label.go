@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,34 +14,26 @@ const labelAttribute = "security.selinux"
 
 // LabelTree gives the directory, and all that is in it, a label of SELinux, the directory last: one that has the label may
 // be taken for a tree that has it, even after a kill. Links are not followed. What is labelled already is not written to.
-func (r Root) LabelTree(label string) error { return r.labelDir(".", label) }
-
-func (r Root) labelDir(dir, label string) error {
-	f, err := r.open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		at := path.Join(dir, name)
-		directory, err := labelEntry(f, name, label)
+func (r Root) LabelTree(label string) error {
+	at := func(path string, err error) error {
 		if err != nil {
-			return fmt.Errorf("%s: %w", at, err)
+			err = fmt.Errorf("%s: %w", path, err)
 		}
-		if directory {
-			if err := r.labelDir(at, label); err != nil && !errors.Is(err, unix.ENOENT) { // it was removed meanwhile
-				return err
+		return err
+	}
+	return r.walk(".", visitor{
+		entry: func(dir *os.File, name, path string) (bool, error) {
+			directory, err := labelEntry(dir, name, label)
+			return directory, at(path, err)
+		},
+		below: func(err error) error {
+			if errors.Is(err, unix.ENOENT) { // it was removed meanwhile
+				return nil
 			}
-		}
-	}
-	if err := Label(f, label); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	return nil
+			return err
+		},
+		last: func(dir *os.File, path string) error { return at(path, Label(dir, label)) },
+	})
 }
 
 // labelEntry labels what is no directory. The entry may be exchanged at any moment: what is labelled is what was looked at.

@@ -248,13 +248,11 @@ func (e *Engine) networkFiles(s State, dir string, netHost bool, status NetworkS
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string]string{"hosts": hosts, "resolv.conf": resolv} {
+	write := func(name, text string) error {
 		path := filepath.Join(dir, name)
-		if err := errors.Join(writeInPlace(path, text), labelFile(path, label)); err != nil {
-			return err
-		}
+		return errors.Join(writeInPlace(path, text), labelFile(path, label))
 	}
-	return nil
+	return errors.Join(write("hosts", hosts), write("resolv.conf", resolv))
 }
 
 // maxHosts is how large an image's /etc/hosts may be.

@@ -123,7 +123,10 @@ func (d Dirs) Known(id string) bool {
 	if _, err := d.Load(id); !errors.Is(err, ErrNoContainer) {
 		return true
 	}
-	_, err := os.Stat(d.Pod(id))
+	if _, err := d.loadPod(id); !errors.Is(err, ErrNoPod) {
+		return true
+	}
+	_, err := os.Stat(d.Pod(id)) // of one that is being made
 	return err == nil
 }
 

@@ -376,7 +376,7 @@ func (e *Engine) leasedIDs(id string) (ranges []spec.IDRange, own string, err er
 			own = entry.Name()
 			continue
 		}
-		if e.Dirs.gone(holder) {
+		if !e.Dirs.Known(holder) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, "", err
 			}
@@ -385,13 +385,6 @@ func (e *Engine) leasedIDs(id string) (ranges []spec.IDRange, own string, err er
 		ranges = append(ranges, r)
 	}
 	return ranges, own, nil
-}
-
-// gone reports whether neither a container nor a pod has this ID.
-func (d Dirs) gone(id string) bool {
-	_, err := d.Load(id)
-	_, podErr := d.loadPod(id)
-	return errors.Is(err, ErrNoContainer) && errors.Is(podErr, ErrNoPod)
 }
 
 // leaseName is how a lease of the range is called; parseLease reads that.
@@ -507,22 +500,16 @@ func (e *Engine) onDisk(s *State, dir string) (func(uid, gid uint32) (uint32, ui
 
 // ownFiles gives the files that berth has made for the container to its root.
 func (e *Engine) ownFiles(s State, files []spec.Mount) error {
-	own := filepath.Join(e.Dirs.Container(s.ID), "")
+	var paths []string
 	for _, f := range files {
-		if name := filepath.Base(f.Source); filepath.Dir(f.Source) == own && name != "hosts" && name != "resolv.conf" { // which are others' too
+		if filepath.Dir(f.Source) != e.Dirs.Container(s.ID) {
+			continue
+		}
+		paths = append(paths, f.Source)
+		if name := filepath.Base(f.Source); name != "hosts" && name != "resolv.conf" { // which others may share
 			if err := labelFile(f.Source, s.Label.File); err != nil {
 				return err
 			}
-		}
-	}
-	if s.IDs.Empty() {
-		return nil
-	}
-	dir := e.Dirs.Container(s.ID)
-	var paths []string
-	for _, f := range files {
-		if filepath.Dir(f.Source) == dir {
-			paths = append(paths, f.Source)
 		}
 	}
 	return ownedByRoot(s.IDs, paths...)

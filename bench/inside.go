@@ -40,6 +40,7 @@ func suites() []suite {
 		{"generator", measureGenerators},
 		{"programs", measurePrograms},
 		{"verbs", measureVerbs},
+		{"images", measureImages},
 		{"resident", measureResident},
 		{"logs", measureLogs},
 		{"ps", measurePs},

@@ -1,4 +1,5 @@
-# hosts: nspawn vm
+# hosts: nspawn
+# torture-hosts: vm
 # then: reboot
 # What was written is there after a reboot, and after a power cut when it was synced.
 . "$BERTH_E2E/lib.sh"

@@ -58,4 +58,5 @@ if pods_too; then
 	made_by_hand berth
 	made_by_hand as_tester berth
 fi
+touch /run/e2e-volatile /var/lib/e2e-synced
 sync

@@ -1,6 +1,11 @@
 # What the parts of 20-boot look for after a boot.
 . "$BERTH_E2E/berth.sh"
 
+# It was a boot, and what was synced before it is there.
+test ! -e /run/e2e-volatile
+test -e /var/lib/e2e-synced
+touch /run/e2e-volatile
+
 running() { [ "$(property "$1" ActiveState)" = active ]; }
 user_running() { [ "$(user_property "$1" ActiveState)" = active ]; }
 

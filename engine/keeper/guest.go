@@ -100,13 +100,27 @@ func (k *Keeper) vet(p peer, r *Record, files []int) error {
 	if err != nil {
 		return err
 	}
-	// One that has ended meanwhile is nobody any more: it is not followed.
+	// One that has ended meanwhile is nobody any more. Its number and time are forgotten, or another process that fits them later
+	// would be taken for the container: followed, spoken for, killed. Looked at twice, the number has been one process's between.
+	alive := r.PID > 1 && r.Start != 0 && startTime(r.PID) == r.Start
 	its, err := k.unitOf(r.PID, p.uid)
-	if startTime(r.PID) == r.Start && (err != nil || its.top != at.top) {
+	if alive = alive && startTime(r.PID) == r.Start; alive && (err != nil || its.top != at.top) {
 		return fmt.Errorf("process %d is not in %s", r.PID, at.unit)
+	}
+	if !alive {
+		r.PID, r.Start = 0, 0
 	}
 	r.Unit, r.Guest = at.unit, &Guest{UID: p.uid, GID: p.gid, Group: at.group}
 	return nil
+}
+
+// belongs reports whether the record's process is in its guest's unit: an earlier keeper may have believed him.
+func (k *Keeper) belongs(r *Record) bool {
+	if !r.guest() {
+		return true
+	}
+	its, err := k.unitOf(r.PID, r.Guest.UID)
+	return err == nil && strings.HasPrefix(r.Guest.Group+"/", its.top+"/")
 }
 
 // vetOutput refuses all but pipes for the journal.

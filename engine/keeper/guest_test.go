@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,6 +60,15 @@ func (b *guestBench) pipe() int {
 	return fds[0]
 }
 
+// given is a pipe that becomes the keeper's.
+func (b *guestBench) given() []int {
+	fd, err := unix.FcntlInt(uintptr(b.pipe()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return []int{fd}
+}
+
 func (b *guestBench) file() int {
 	f, err := os.Create(filepath.Join(b.t.TempDir(), "file"))
 	if err != nil {
@@ -85,8 +95,8 @@ func TestGuestMayHaveHisOutputRead(t *testing.T) {
 	// One that has ended meanwhile: its last lines are still the unit's.
 	r = b.record()
 	r.PID, r.Start = 1<<22+1, 5
-	if err := b.k.vet(b.peer, r, []int{b.pipe()}); err != nil || r.Unit != "web.service" {
-		t.Errorf("one that has ended: %q, %v", r.Unit, err)
+	if err := b.k.vet(b.peer, r, []int{b.pipe()}); err != nil || r.Unit != "web.service" || r.PID != 0 || r.Start != 0 {
+		t.Errorf("one that has ended: %d of %q, %v", r.PID, r.Unit, err)
 	}
 	// Root may say what it likes, but not that it is a guest.
 	r = b.record()
@@ -116,7 +126,6 @@ func TestGuestIsRefused(t *testing.T) {
 		}, "in no unit of the system's"},
 		"out of the tree":     {func(b *guestBench, _ *Record) { b.place(b.peer.pid, "/../web.service") }, "in no unit of the system's"},
 		"a process elsewhere": {func(b *guestBench, _ *Record) { b.place(b.container, "/system.slice/other.service/container") }, "is not in web.service"},
-		"PID 1":               {func(_ *guestBench, r *Record) { r.PID, r.Start = 1, startTime(1) }, "is not in web.service"},
 		"a runtime anywhere":  {func(_ *guestBench, r *Record) { r.Health = &Health{Runtime: []string{"crun"}, Dir: "/run/x"} }, "without a runtime"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,5 +227,74 @@ func TestJoin(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(procs); len(data) != 0 {
 		t.Errorf("moved %q", data)
+	}
+}
+
+// A process that a guest names before it is there is not killed in his name, nor followed by a later keeper: one that is there,
+// and in his unit, is.
+func TestGuestNamesAProcess(t *testing.T) {
+	for name, tt := range map[string]struct {
+		spoil func(r *Record)
+		taken bool
+	}{
+		"his own":       {func(*Record) {}, true},
+		"one to come":   {func(r *Record) { r.Start++ }, false},
+		"at any time":   {func(r *Record) { r.Start = 0 }, false},
+		"PID 1":         {func(r *Record) { r.PID, r.Start = 1, startTime(1) }, false},
+		"a free number": {func(r *Record) { r.PID, r.Start = 1<<22+1, 5 }, false},
+	} {
+		b := newGuestBench(t)
+		r := b.record()
+		tt.spoil(r)
+		asked := *r
+		data, err := json.Marshal(request{Keep: r, Guard: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &caller{fd: -1, peer: b.peer}
+		if _, err := b.k.serve(c, data, b.given()); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		want := pledge{}
+		if tt.taken {
+			want = pledge{asked.PID, asked.Start}
+		}
+		kept := b.k.containers[r.ID].record
+		if c.pledge != want || kept.PID != want.pid || kept.Start != want.start {
+			t.Errorf("%s: owes %+v, kept as %d of %d, want %+v", name, c.pledge, kept.PID, kept.Start, want)
+		}
+		root := &caller{fd: -1}
+		if _, err := b.k.serve(root, data, b.given()); err != nil || root.pledge != (pledge{asked.PID, asked.Start}) {
+			t.Errorf("%s: root is not believed: %+v, %v", name, root.pledge, err)
+		}
+	}
+}
+
+func TestGuestIsFollowedInHisUnit(t *testing.T) {
+	b := newGuestBench(t)
+	followed := func(r *Record) bool {
+		c := &container{record: r, pidfd: -1}
+		b.k.follow(c)
+		if c.pidfd >= 0 {
+			b.k.closeWatched(c.pidfd)
+		}
+		return c.pidfd >= 0
+	}
+	r := b.record()
+	r.Guest = &Guest{UID: b.peer.uid, Group: "system.slice/web.service/berth"}
+	if !followed(r) {
+		t.Error("his container is not followed")
+	}
+	b.place(b.container, "/system.slice/web.service.d/container")
+	if followed(r) {
+		t.Error("a process in no unit is followed")
+	}
+	b.place(b.container, "/system.slice/other.service/container")
+	if followed(r) {
+		t.Error("a process of another unit is followed")
+	}
+	if r.Guest = nil; !followed(r) {
+		t.Error("root is not believed")
 	}
 }

@@ -349,7 +349,7 @@ func (k *Keeper) follow(c *container) {
 	if err != nil {
 		return
 	}
-	if startTime(c.record.PID) != c.record.Start || k.watch(fd, leader{c}, unix.EPOLLIN) != nil {
+	if startTime(c.record.PID) != c.record.Start || !k.belongs(c.record) || k.watch(fd, leader{c}, unix.EPOLLIN) != nil {
 		unix.Close(fd)
 		return
 	}

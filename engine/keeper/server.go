@@ -119,7 +119,7 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 	}
 	if r.Keep != nil {
 		err := k.keep(c.peer, r.Keep, files)
-		if r.Guard && (err == nil || !c.peer.guest) {
+		if r.Guard && (err == nil || !c.peer.guest) { // of the record as it was vetted
 			c.pledge = pledge{r.Keep.PID, r.Keep.Start}
 		}
 		return false, err

@@ -1,11 +1,12 @@
 // Package atomicfile writes files that are either old or new, never torn: written beside, synced, renamed, and reads
-// them. It also gives back symbolic links that stand for a claim.
+// them. Files that a user names for output are written by Stream. It also gives back symbolic links that stand for a claim.
 package atomicfile
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,11 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Write replaces path by data. After it returns nil the new content survives a power cut; if it fails the old file is
-// as it was, and nothing is left beside it.
-func Write(path string, data []byte, mode os.FileMode) (err error) {
+// Write replaces path by data, a link too. After it returns nil the new content survives a power cut; if it fails the old
+// file is as it was, and nothing is left beside it.
+func Write(path string, data []byte, mode os.FileMode) error {
+	return replace(path, 0o600, func(f *os.File) error {
+		if _, err := f.Write(data); err != nil {
+			return err
+		}
+		return f.Chmod(mode)
+	})
+}
+
+// replace lets fill write a file beside path, made with this mode less the umask, and gives it the name.
+func replace(path string, mode os.FileMode, fill func(*os.File) error) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	f, err := create(filepath.Join(dir, "."+filepath.Base(path)+"."), mode)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -27,10 +38,7 @@ func Write(path string, data []byte, mode os.FileMode) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	if _, err = f.Write(data); err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
+	if err = fill(f); err == nil {
 		err = f.Sync()
 	}
 	if closeErr := f.Close(); err == nil {
@@ -43,6 +51,17 @@ func Write(path string, data []byte, mode os.FileMode) (err error) {
 		return err
 	}
 	return SyncDir(dir)
+}
+
+// create makes a file whose name begins with these words. os.CreateTemp knows no mode, and nobody can ask for the umask.
+func create(prefix string, mode os.FileMode) (*os.File, error) {
+	for range maxChanges {
+		f, err := os.OpenFile(fmt.Sprintf("%s%x", prefix, rand.Uint64()), os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+	return nil, fs.ErrExist
 }
 
 // Read reads a small file. It goes around os.File, which makes ten system calls of four: a list of a thousand containers is

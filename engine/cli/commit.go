@@ -125,7 +125,7 @@ func runCommit(ctx context.Context, env *Env, args []string) (err error) {
 	s.Tell("commit")
 	id := trimLine(out)
 	if o.iidfile != "" {
-		if err := atomicfile.Write(o.iidfile, []byte(id), 0o644); err != nil {
+		if err := atomicfile.WriteTo(o.iidfile, []byte(id), 0o666); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/inroot"
 	"github.com/berth-pods/berth/engine/rootless"
 )
@@ -45,37 +46,44 @@ func beforeExport(_ context.Context, _ *Env, args []string) error {
 	return rootless.Enter(s.Init)
 }
 
-func runExport(_ context.Context, env *Env, args []string) (err error) {
+func runExport(ctx context.Context, env *Env, args []string) error {
 	s, output, err := parseExport(args)
 	if err != nil {
 		return err
-	}
-	out := env.Out
-	if output == "" || output == "-" || output == "/dev/stdout" {
-		if f, ok := env.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			return errors.New("an archive is not for a terminal; use --output=FILE, or a pipe")
-		}
-	} else {
-		f, err := os.Create(output)
-		if err != nil {
-			return err
-		}
-		defer func() {
-			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-				err = errors.Join(err, os.Remove(output))
-			}
-		}()
-		out = f
 	}
 	e, err := newEngine(env)
 	if err != nil {
 		return err
 	}
-	if err := exportTo(out, env.Err, e, s); err != nil {
+	if err := writeArchive(ctx, env, output, func(out io.Writer) error { return exportTo(out, env.Err, e, s) }); err != nil {
 		return err
 	}
 	s.Tell("export")
 	return nil
+}
+
+// writeArchive lets write make an archive in the file of --output, or on standard output. A signal ends it between two pieces.
+func writeArchive(ctx context.Context, env *Env, output string, write func(io.Writer) error) error {
+	if output != "" && output != "-" && output != "/dev/stdout" {
+		return atomicfile.Stream(output, 0o666, func(f *os.File) error { return write(until{ctx, f}) })
+	}
+	if f, ok := env.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return errors.New("an archive is not for a terminal; use --output=FILE, or a pipe")
+	}
+	return write(until{ctx, env.Out})
+}
+
+// until takes nothing more once the context has ended.
+type until struct {
+	ctx context.Context //nolint:containedctx // a writer is given none
+	to  io.Writer
+}
+
+func (u until) Write(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.to.Write(p)
 }
 
 // exportTo writes the root file system of a container as an archive.

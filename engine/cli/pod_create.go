@@ -133,7 +133,7 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 	}
 	p.TellCreated()
 	if o.idFile != "" {
-		if err := atomicfile.Write(o.idFile, []byte(p.ID), 0o644); err != nil {
+		if err := atomicfile.WriteTo(o.idFile, []byte(p.ID), 0o666); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // transaction changes files of one directory, all or none: everything is written beside first, then renamed, and what has
@@ -42,22 +44,7 @@ func (t *transaction) put(name string, data []byte, mode os.FileMode) error {
 	}
 	staged := filepath.Join(t.scratch, fmt.Sprintf("new%d", len(t.steps)))
 	t.steps = append(t.steps, step{name, staged})
-	return writeSynced(staged, data, mode)
-}
-
-func writeSynced(path string, data []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return atomicfile.Write(staged, data, mode)
 }
 
 // remove stages the removal of a file; one that is not there is none.
@@ -80,12 +67,7 @@ func (t *transaction) commit() error {
 			return err
 		}
 	}
-	dir, err := os.Open(t.dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return atomicfile.SyncDir(t.dir)
 }
 
 // apply keeps a second link to the old file, by which it can be put back.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/berth-pods/berth/engine/store"
 )
@@ -20,7 +20,7 @@ func volumeExportVerb() Verb {
 	}
 }
 
-func runVolumeExport(_ context.Context, env *Env, args []string) (err error) {
+func runVolumeExport(ctx context.Context, env *Env, args []string) error {
 	set := newFlagSet("export")
 	output := set.StringP("output", "o", "", "")
 	if err := set.Parse(args); err != nil {
@@ -33,20 +33,9 @@ func runVolumeExport(_ context.Context, env *Env, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if *output == "" || *output == "-" || *output == "/dev/stdout" {
-		if f, ok := env.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			return errors.New("an archive is not for a terminal; use --output=FILE, or a pipe")
-		}
-		return shown(env, vol, func() error { return store.Export(vol.Path, env.Out) })
-	}
-	f, err := os.Create(*output)
-	if err != nil {
-		return err
-	}
-	if err := shown(env, vol, func() error { return store.Export(vol.Path, f) }); err != nil {
-		return errors.Join(err, f.Close(), os.Remove(*output))
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return writeArchive(ctx, env, *output, func(out io.Writer) error {
+		return shown(env, vol, func() error { return store.Export(vol.Path, out) })
+	})
 }
 
 // shown calls f while the volume's files are in its directory: a layer is mounted for that.

@@ -26,6 +26,7 @@ import (
 	"go.podman.io/image/v5/types"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/image/name"
 )
 
@@ -412,15 +413,21 @@ func (im *Images) ExtractArtifact(s, path string, o ExtractOptions) error {
 		if !filepath.IsLocal(title) || filepath.Base(title) != title {
 			return fmt.Errorf("artifact %s: the title %q is no name of a file", s, title)
 		}
-		if err := im.extract(l, filepath.Join(path, title)); err != nil {
+		to := filepath.Join(path, title)
+		if info, err := os.Lstat(to); err == nil && info.Mode().Type() == fs.ModeSymlink { // a title leads nowhere else
+			if err := os.Remove(to); err != nil {
+				return err
+			}
+		}
+		if err := im.extract(l, to); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// extract writes beside and renames, and compares the digest.
-func (im *Images) extract(l imgspecv1.Descriptor, path string) (err error) {
+// extract writes a file of an artifact, and compares the digest.
+func (im *Images) extract(l imgspecv1.Descriptor, path string) error {
 	if err := l.Digest.Validate(); err != nil {
 		return err
 	}
@@ -429,24 +436,14 @@ func (im *Images) extract(l imgspecv1.Descriptor, path string) (err error) {
 		return err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(path), ".berth-extract-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(out.Name()))
+	return atomicfile.Stream(path, 0o666, func(out *os.File) error {
+		sum := l.Digest.Verifier()
+		_, err := io.Copy(io.MultiWriter(out, sum), in)
+		if err == nil && !sum.Verified() {
+			err = fmt.Errorf("file %s: %w", l.Digest, errDamaged)
 		}
-	}()
-	sum := l.Digest.Verifier()
-	_, err = io.Copy(io.MultiWriter(out, sum), in)
-	if err == nil && !sum.Verified() {
-		err = fmt.Errorf("file %s: %w", l.Digest, errDamaged)
-	}
-	if err = errors.Join(err, out.Chmod(0o644), out.Close()); err != nil {
 		return err
-	}
-	return os.Rename(out.Name(), path)
+	})
 }
 
 // noCache remembers nothing of where blobs are.

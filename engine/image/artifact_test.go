@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Files become an artifact, go to a registry, come back and are the same.
@@ -50,6 +52,26 @@ func TestArtifact(t *testing.T) {
 		if data, _ := os.ReadFile(filepath.Join(dir, file)); string(data) != want {
 			t.Errorf("%s is %q", file, data)
 		}
+	}
+	if err := errors.Join(unix.Mkfifo(dir+"/fifo", 0o600), os.Symlink("only", dir+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := os.OpenFile(dir+"/fifo", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	if err := other.ExtractArtifact(n, dir+"/fifo", ExtractOptions{Title: "one.txt"}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(dir + "/fifo"); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Errorf("a pipe has become %v, %v", info, err)
+	}
+	if err := errors.Join(os.Remove(dir+"/one.txt"), os.Symlink("only", dir+"/one.txt"), other.ExtractArtifact(n, dir, ExtractOptions{})); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := os.ReadFile(dir + "/only"); string(data) != "second" {
+		t.Errorf("the title of a file led through a link: %q", data)
 	}
 	if err := other.ExtractArtifact(n, dir+"/new", ExtractOptions{}); err == nil {
 		t.Error("two files went into one")

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"go.podman.io/image/v5/copy"
 	"go.podman.io/image/v5/directory"
@@ -19,6 +18,7 @@ import (
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/image/name"
 )
 
@@ -47,7 +47,7 @@ func (im *Images) Save(ctx context.Context, names []string, path string, o SaveO
 	}
 	switch o.Format {
 	case "docker-archive", "oci-archive":
-		err = im.saveArchive(ctx, all, path, o)
+		err = atomicfile.Stream(path, 0o666, func(f *os.File) error { return im.writeArchive(ctx, all, f.Name(), o) })
 	case "oci-dir", "docker-dir":
 		err = im.saveDirectory(ctx, all[0], path, o)
 	default:
@@ -80,34 +80,7 @@ func (im *Images) toSave(names []string) ([]saving, error) {
 	return all, nil
 }
 
-// saveArchive writes beside and renames. What is no regular file, a pipe above all, is written to directly.
-func (im *Images) saveArchive(ctx context.Context, all []saving, path string, o SaveOptions) (err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return im.writeArchive(ctx, all, path, o)
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".berth-save-*")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	beside := filepath.Join(dir, "archive")
-	if err := im.writeArchive(ctx, all, beside, o); err != nil {
-		return err
-	}
-	if err := syncFile(beside); err != nil {
-		return err
-	}
-	return os.Rename(beside, path)
-}
-
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
+// writeArchive opens the path once more: the library takes no file.
 func (im *Images) writeArchive(ctx context.Context, all []saving, path string, o SaveOptions) error {
 	if o.Format == "oci-archive" {
 		ref, err := ociarchive.NewReference(path, nameText(all[0].names))

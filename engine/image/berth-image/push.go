@@ -40,7 +40,7 @@ func (c call) writeDigest(d string) error {
 	if file == "" {
 		return nil
 	}
-	return atomicfile.Write(file, []byte(d), 0o644)
+	return atomicfile.WriteTo(file, []byte(d), 0o666)
 }
 
 func pushOptions(c call) (image.PushOptions, error) {

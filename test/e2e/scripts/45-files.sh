@@ -132,6 +132,17 @@ assert_eq "export" "$(cat "$tmp/new")" new
 b export -o "$tmp/e.tar" e2e-d
 assert_no_match "export" "$(tar -tf "$tmp/e.tar")" 'hidden|proc/1'
 assert_eq "to a place that is not there" "$(exit_code b export -o /nowhere/x e2e-d)" 125
+mknod /dev/e2e-null c 1 3
+mknod /dev/e2e-full c 1 7
+sum=$(sha256sum <"$tmp/e.tar")
+b export -o /dev/e2e-null e2e-d
+assert_eq "to a device that is full" "$(exit_code b export -o /dev/e2e-full e2e-d)" 125
+assert_eq "through a pipe of its own" "$(b export -o /dev/stdout e2e-d | tar -xOf - new)" new
+mkdir "$tmp/small" && mount -t tmpfs -o size=256k none "$tmp/small" && echo older >"$tmp/small/e.tar"
+assert_eq "with too little room" "$(exit_code b export -o "$tmp/small/e.tar" e2e-d) $(cat "$tmp/small/e.tar") $(ls -A "$tmp/small")" "125 older e.tar"
+umount "$tmp/small"
+assert_eq "the devices, and the older archive" "$(stat -c %F /dev/e2e-null /dev/e2e-full | sort -u) $(sha256sum <"$tmp/e.tar")" "character special file $sum"
+rm /dev/e2e-null /dev/e2e-full
 
 assert_eq "no mounts" "$(b mount)" ""
 m=$(b mount e2e-d)

@@ -140,6 +140,9 @@ tar -C "$tmp/evil" -cf "$tmp/evil.tar" l && rm "$tmp/evil/l" && mkdir "$tmp/evil
 must_fail sh -c "berth volume import a '$tmp/evil.tar'; test -e /run/e2e-outside/canary"
 echo text >"$(berth volume mount a)/file"
 berth volume export a | gzip >"$tmp/a.tgz"
+mknod /dev/e2e-full c 1 7
+assert_eq "to a device that is full" "$(exit_code berth volume export -o /dev/e2e-full a) $(stat -c %F /dev/e2e-full)" "125 character special file"
+rm /dev/e2e-full
 berth volume create c >/dev/null
 berth volume import c "$tmp/a.tgz"
 assert_eq "imported" "$(cat "$(berth volume mount c)/file")" text

@@ -15,7 +15,8 @@ USER_UNITS ?= $(PREFIX)/lib/systemd/user
 MANDIR ?= $(PREFIX)/share/man
 VERSION ?= $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1 | grep . || echo 0.0.0-dev)
 MODULE := github.com/berth-pods/berth
-LDFLAGS := -s -w -X $(MODULE)/engine/cli.Version=$(VERSION) -X $(MODULE)/engine/cli.LibexecDir=$(LIBEXECDIR)
+LDFLAGS := -s -w -X $(MODULE)/installed.Version=$(VERSION) -X $(MODULE)/installed.BinDir=$(BINDIR) -X $(MODULE)/installed.LibexecDir=$(LIBEXECDIR) \
+	-X $(MODULE)/installed.SystemGenerators=$(SYSTEM_GENERATORS) -X $(MODULE)/installed.UserGenerators=$(USER_GENERATORS)
 # Without inlining the command line has 0.2 MB less, and takes the same time.
 GCFLAGS := $(MODULE)/engine/cli=-l
 BUILD := $(GO) build -trimpath -buildvcs=false -tags '$(TAGS)' -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)'

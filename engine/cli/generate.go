@@ -53,10 +53,7 @@ func runGenerate(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return &ExitError{Code: statusUsage, Err: err}
 	}
-	cfg := generatorConfig(user)
-	if len(set.Args()) == 0 {
-		cfg.Existing = sources.ExistingUnits(os.Getenv, user)
-	}
+	cfg := sources.Config(os.Getenv, user, len(set.Args()) == 0)
 	findings, err := printUnits(env, cfg, files, wanted)
 	if err == nil {
 		err = writeFindings(env.Err, findings)

@@ -21,6 +21,7 @@ import (
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
+	"github.com/berth-pods/berth/installed"
 )
 
 func infoVerb() Verb {
@@ -179,7 +180,7 @@ func runInfo(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	i.Plugins = infoPlugins{Log: spec.LogDrivers(), Network: []string{"bridge", "macvlan", "ipvlan"}, Volume: []string{"local"}}
-	i.Berth = map[string]string{"runDir": runDirs().Run, "keeperSocket": keeperSocket(), "libexecDir": LibexecDir}
+	i.Berth = map[string]string{"runDir": runDirs().Run, "keeperSocket": keeperSocket(), "libexecDir": installed.LibexecDir}
 	i.Berth["keeper"] = "nobody listens for it"
 	if exists(i.Berth["keeperSocket"]) { // to connect would start it
 		i.Berth["keeper"] = "listens"

@@ -120,10 +120,9 @@ type lintSet struct {
 
 // lintSets makes a set of the search directories, of each directory named, and of the files of each directory.
 func lintSets(args []string, user bool) ([]*lintSet, error) {
-	cfg := generatorConfig(user)
+	cfg := sources.Config(os.Getenv, user, len(args) == 0)
 	cfg.DeviceExists = nil
 	if len(args) == 0 {
-		cfg.Existing = sources.ExistingUnits(os.Getenv, user)
 		files, err := readUnits(user)
 		return []*lintSet{{cfg: cfg, files: files, trees: searchUnits(user).Paths}}, err
 	}

@@ -158,24 +158,6 @@ func withoutPath(err error) error {
 	return err
 }
 
-// generatorConfig is what berth-generator would be configured with.
-func generatorConfig(user bool) generator.Config {
-	cfg := generator.Config{User: user, Engine: "/usr/bin/berth", Reporter: "/usr/lib/systemd/system-generators/berth-system-generator"}
-	if user {
-		cfg.Reporter = "/usr/lib/systemd/user-generators/berth-user-generator"
-	}
-	for _, name := range []string{"PODMAN", "BERTH"} {
-		if program := os.Getenv(name); program != "" {
-			cfg.Engine = program
-		}
-	}
-	cfg.DeviceExists = func(path string) bool {
-		_, err := os.Stat(path)
-		return !os.IsNotExist(err)
-	}
-	return cfg
-}
-
 // bundled is a unit file inside a .quadlets file.
 type bundled struct {
 	name, text string

@@ -285,8 +285,7 @@ func (in *installation) check(user bool, dir string) (findings []units.Finding, 
 	}
 	set.Dropins = installed.Dropins
 	set.Files = append(set.Files, installed.Files...)
-	cfg := generatorConfig(user)
-	cfg.Existing = sources.ExistingUnits(os.Getenv, user)
+	cfg := sources.Config(os.Getenv, user, true)
 	generator.Generate(cfg, set, func(out *generator.Output) {
 		from, isNew := shown[out.Source]
 		for _, f := range out.Findings {

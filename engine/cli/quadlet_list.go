@@ -114,8 +114,7 @@ func surveyUnits(user bool) ([]quadletEntry, error) {
 		}
 		list = append(list, e)
 	}
-	cfg := generatorConfig(user)
-	cfg.Existing = sources.ExistingUnits(os.Getenv, user)
+	cfg := sources.Config(os.Getenv, user, true)
 	generator.Generate(cfg, set, func(out *generator.Output) {
 		e := &list[at[out.Source]]
 		e.UnitName = out.Name

@@ -8,10 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine/format"
+	"github.com/berth-pods/berth/installed"
 )
-
-// Version is set by the linker.
-var Version = "0.0.0-dev"
 
 func versionVerb() Verb {
 	return Verb{
@@ -38,7 +36,7 @@ type versionOf struct {
 }
 
 func thisVersion() versionOf {
-	return versionOf{Version: Version, GoVersion: runtime.Version(), OsArch: runtime.GOOS + "/" + runtime.GOARCH, Os: runtime.GOOS}
+	return versionOf{Version: installed.Version, GoVersion: runtime.Version(), OsArch: runtime.GOOS + "/" + runtime.GOARCH, Os: runtime.GOOS}
 }
 
 func runVersion(_ context.Context, env *Env, args []string) error {
@@ -53,7 +51,7 @@ func runVersion(_ context.Context, env *Env, args []string) error {
 	case "json":
 		return printJSON(env.Out, v)
 	case "":
-		_, err := fmt.Fprintf(env.Out, "berth version %s\n%s %s/%s\n", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		_, err := fmt.Fprintf(env.Out, "berth version %s\n%s %s/%s\n", installed.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return err
 	}
 	if err := checkForm(form); err != nil {

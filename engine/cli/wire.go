@@ -28,10 +28,8 @@ import (
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
 	"github.com/berth-pods/berth/engine/usernet"
+	"github.com/berth-pods/berth/installed"
 )
-
-// LibexecDir is where the programs lie that berth calls; set by the linker for other places.
-var LibexecDir = "/usr/libexec/berth"
 
 // rootlessMode reports whether this is a user's berth, inside or outside of the user's namespace.
 func rootlessMode() bool { return os.Getuid() != 0 || rootless.Inside() }
@@ -92,7 +90,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		SubIDs:   subIDs,
 
 		RuntimeProgram: conf.Runtime(),
-		StagingDir:     filepath.Join(LibexecDir, "staging"),
+		StagingDir:     filepath.Join(installed.LibexecDir, "staging"),
 		InitProgram:    conf.Helper("catatonit"),
 		Event:          events.Event.Send,
 	}
@@ -297,7 +295,7 @@ func helper(name string) string {
 			return beside
 		}
 	}
-	return filepath.Join(LibexecDir, name)
+	return filepath.Join(installed.LibexecDir, name)
 }
 
 // isImageVerb reports whether berth-image does this: image code costs a start-up time that a container must not pay.

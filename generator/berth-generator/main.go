@@ -14,13 +14,8 @@ import (
 
 	"github.com/berth-pods/berth/generator"
 	"github.com/berth-pods/berth/generator/sources"
+	"github.com/berth-pods/berth/installed"
 	"github.com/berth-pods/berth/units"
-)
-
-// Set with -ldflags -X.
-var (
-	version = "0.1.0-dev"
-	engine  = "/usr/bin/berth"
 )
 
 func main() {
@@ -60,7 +55,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	case opts.report:
 		return report(opts.operands, stdout)
 	case opts.version:
-		stdout.WriteString(version + "\n")
+		stdout.WriteString(installed.Version + "\n")
 		return 0
 	}
 	log := newLog(stderr, opts)
@@ -94,12 +89,9 @@ func generate(opts options, log *logger, stdout *os.File) int {
 		return log.status()
 	}
 	raiseMemoryLimit(set)
-	cfg := generator.Config{
-		User:         opts.user,
-		Engine:       engineProgram(os.Getenv),
-		Reporter:     selfPath(),
-		DeviceExists: exists,
-		Existing:     sources.ExistingUnits(os.Getenv, opts.user),
+	cfg := sources.Config(os.Getenv, opts.user, true)
+	if path, err := os.Executable(); err == nil {
+		cfg.Reporter = path // stubs call this very program
 	}
 	if opts.dryRun {
 		printUnits(cfg, set, log, stdout)
@@ -110,29 +102,6 @@ func generate(opts options, log *logger, stdout *os.File) int {
 		log.error("processing encountered some errors")
 	}
 	return log.status()
-}
-
-// engineProgram: PODMAN is what existing test suites and drop-ins set.
-func engineProgram(getenv func(string) string) string {
-	for _, name := range [...]string{"BERTH", "PODMAN"} {
-		if program := getenv(name); program != "" {
-			return program
-		}
-	}
-	return engine
-}
-
-// selfPath is this program's place, so that stubs can call it.
-func selfPath() string {
-	if path, err := os.Executable(); err == nil {
-		return path
-	}
-	return "/usr/lib/systemd/system-generators/berth-system-generator"
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !os.IsNotExist(err)
 }
 
 func printUnits(cfg generator.Config, set generator.Set, log *logger, stdout *os.File) {

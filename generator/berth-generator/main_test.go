@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/berth-pods/berth/installed"
 )
 
 // result of a run of the program.
@@ -349,7 +351,7 @@ func TestFlags(t *testing.T) {
 
 func TestStatusOfFlags(t *testing.T) {
 	for args, want := range map[string]result{
-		"g -version":          {0, version + "\n", ""},
+		"g -version":          {0, installed.Version + "\n", ""},
 		"g -h":                {0, "", usage},
 		"g -x":                {2, "", "flag provided but not defined: -x\n" + usage},
 		"g -report one two=3": {1, "one\ntwo=3\n", ""},
@@ -367,7 +369,7 @@ func TestLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	const module = "github.com/berth-pods/berth/"
-	allowed := map[string]bool{module + "units": true, module + "units/unitfile": true, module + "generator": true, module + "generator/sources": true, module + "generator/berth-generator": true}
+	allowed := map[string]bool{module + "units": true, module + "units/unitfile": true, module + "generator": true, module + "generator/sources": true, module + "generator/berth-generator": true, module + "installed": true}
 	for _, path := range strings.Fields(string(list)) {
 		if !allowed[path] {
 			t.Errorf("links %s", path)

@@ -73,7 +73,7 @@ func TestEngineIsLight(t *testing.T) {
 
 // generatorPackages are all of ours that the generator may link.
 var generatorPackages = []string{
-	module + "/units", module + "/units/unitfile", module + "/generator", module + "/generator/sources", module + "/generator/berth-generator",
+	module + "/units", module + "/units/unitfile", module + "/generator", module + "/generator/sources", module + "/generator/berth-generator", module + "/installed",
 }
 
 func TestGeneratorStandsAlone(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/directory"
 	"go.podman.io/image/v5/docker/archive"
 	"go.podman.io/image/v5/pkg/compression"
@@ -218,8 +219,8 @@ func (im *Images) openDocker(b *bundle, file string) error {
 // blobFile is how the files of an OCI layout are called that are needed; all others in an archive are passed over.
 var blobFile = regexp.MustCompile(`^(oci-layout|index\.json|blobs/[a-z0-9]+/[0-9a-f]{32,128})$`)
 
-// openOCI unpacks the layout below a temporary directory. Only regular files with the names that the format gives them
-// are written, so a hostile archive can put nothing elsewhere.
+// openOCI unpacks what is small of the layout below a temporary directory. Only regular files with the names that the format gives
+// them are written, so a hostile archive can put nothing elsewhere.
 func (im *Images) openOCI(ctx context.Context, b *bundle, f *os.File) error {
 	dir, err := os.MkdirTemp(im.sys.BigFilesTemporaryDir, "berth-load-*")
 	if err != nil {
@@ -229,35 +230,62 @@ func (im *Images) openOCI(ctx context.Context, b *bundle, f *os.File) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := unpack(ctx, dir, f); err != nil {
-		return err
-	}
-	return im.openLayout(b, dir)
-}
-
-func unpack(ctx context.Context, dir string, f io.Reader) error {
-	root, err := os.OpenRoot(dir)
+	blobs, err := unpack(ctx, dir, f)
 	if err != nil {
 		return err
 	}
+	if err := im.openLayout(b, dir); err != nil {
+		return err
+	}
+	for i := range b.sources {
+		b.sources[i].ref = packed{b.sources[i].ref, blobs}
+	}
+	return nil
+}
+
+// unpack returns the places of the blobs that it has left in the archive.
+func unpack(ctx context.Context, dir string, f *os.File) (map[digest.Digest]*io.SectionReader, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
 	defer root.Close()
+	blobs := map[digest.Digest]*io.SectionReader{}
 	t := tar.NewReader(f)
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return blobs, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		name := path.Clean(h.Name)
 		if h.Typeflag != tar.TypeReg || !blobFile.MatchString(name) {
 			continue
 		}
+		if blob := digest.Digest(strings.ReplaceAll(strings.TrimPrefix(name, "blobs/"), "/", ":")); h.Size >= packedFrom && isWhole(h) && blob.Validate() == nil {
+			at, err := f.Seek(0, io.SeekCurrent) // the reader takes no more than the header from a file
+			if err != nil {
+				return nil, err
+			}
+			blobs[blob] = io.NewSectionReader(f, at, h.Size)
+			continue
+		}
 		if err := unpackFile(ctx, root, name, t); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// isWhole: the bytes of a sparse file are not one after the other in an archive.
+func isWhole(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return false
+		}
+	}
+	return true
 }
 
 func unpackFile(ctx context.Context, root *os.Root, name string, r io.Reader) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	encconfig "github.com/containers/ocicrypt/config"
@@ -49,6 +50,9 @@ func (im *Images) copyIn(ctx context.Context, j job) (string, error) {
 		return "", err
 	}
 	defer trust.Destroy()
+	if slices.Contains(im.store.GraphOptions(), "overlay."+syncOption) {
+		defer flushBehind(im.store.GraphRoot())()
+	}
 	events, stop := im.count(label(j.name, j.id), j.meter)
 	var stored types.ImageReference
 	_, err = copy.Image(ctx, trust, dest, im.bound(j.src), &copy.Options{

@@ -132,13 +132,16 @@ func storeOptions(o Options) (storage.StoreOptions, error) {
 	return so, nil
 }
 
+// syncOption is the overlay driver's.
+const syncOption = "sync=filesystem"
+
 // durable makes the overlay driver flush the store's file system before a new layer is written into the list of layers,
 // unless the administrator has decided otherwise. Without it a power cut soon after a pull leaves an image in the list
 // whose files are empty. It also keeps the driver from mounting its directory on itself, which helps programs that mount
 // containers and would be left over here. Other drivers pass over options that begin with overlay.
 func durable(options []string) []string {
 	all := slices.Clone(options)
-	for _, want := range []string{"sync=filesystem", "skip_mount_home=true"} {
+	for _, want := range []string{syncOption, "skip_mount_home=true"} {
 		key, _, _ := strings.Cut(want, "=")
 		if !hasOption(options, key) {
 			all = append(all, "overlay."+want)

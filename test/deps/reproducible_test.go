@@ -25,7 +25,7 @@ func TestReproducible(t *testing.T) {
 	if err := os.Mkdir(there, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"go.mod", "go.sum", "engine", "generator", "units", "kube"} {
+	for _, name := range []string{"go.mod", "go.sum", "engine", "generator", "installed", "units", "kube"} {
 		if _, err := os.Stat(filepath.Join(here, name)); err != nil {
 			continue
 		}

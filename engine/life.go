@@ -90,7 +90,7 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 		}
 	}
 	s.atRest = false
-	s.Unit, s.Runtime, s.existing = UnitOf(e.Host.Cgroup), e.RuntimeProgram, true
+	s.Unit, s.Runtime, s.Existing = UnitOf(e.Host.Cgroup), e.RuntimeProgram, true
 	s.Checked = false
 	s.Init, s.Exit, s.Started, s.Finished = proc.ID{}, nil, time.Time{}, time.Time{}
 	s.StopTime, s.earlier, s.Mounts = s.Container.StopTimeout, s.Mounts, nil

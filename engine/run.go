@@ -138,7 +138,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err != nil {
 		return err
 	}
-	if !s.existing {
+	if !s.Existing {
 		s.ImageID, s.Image = image.ID, image.Name
 	}
 	if err := publishAll(s, image); err != nil {
@@ -188,7 +188,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		return errors.Join(err, e.announce(*s, e.Host.Main))
 	}
 	s.output.started()
-	if s.existing {
+	if s.Existing {
 		e.tell(*s, "start")
 	} else {
 		e.tell(*s, "create", "start")
@@ -259,7 +259,7 @@ func (e *Engine) handOver(ctx context.Context, s State) error {
 
 // imageOf is the image that the container is made of, or is to be made of.
 func (e *Engine) imageOf(ctx context.Context, s State) (Image, error) {
-	if s.existing {
+	if s.Existing {
 		return e.Store.Image(s.ImageID)
 	}
 	return e.image(ctx, s.Container)
@@ -429,7 +429,7 @@ func (s State) fileIDs() spec.IDMaps {
 
 // ensureLayer makes the container's writable layer, and the record of one that is kept.
 func (e *Engine) ensureLayer(s *State, image Image, ids spec.IDMaps) error {
-	if !s.existing {
+	if !s.Existing {
 		if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids, Label: s.Label}); err != nil {
 			return err
 		}

@@ -52,8 +52,9 @@ type State struct {
 	Exit      *Exit          `json:"exit,omitempty"` // nil while it has not ended, or nobody has seen its end
 	Log       spec.Log       `json:"log"`
 	Health    *spec.Health   `json:"health,omitempty"`
-	Kept      bool           `json:"kept,omitempty"`    // the keeper reads its output
-	Checked   bool           `json:"checked,omitempty"` // it has been seen since its last end that it can be started
+	Kept      bool           `json:"kept,omitempty"`     // the keeper reads its output
+	Existing  bool           `json:"existing,omitempty"` // it was started, not made: its writable layer was there
+	Checked   bool           `json:"checked,omitempty"`  // it has been seen since its last end that it can be started
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
@@ -72,7 +73,6 @@ type State struct {
 	joinUser     bool          // userns is to be joined
 	keepUser     string        // user of --userns=keep-id
 	staging      string        // the tmpfs for mounts and secrets; "" as long as it is not there
-	existing     bool          // its writable layer is there
 	earlier      []VolumeMount // Mounts when it ran before
 	atRest       bool          // it is a record: nothing of it is in this boot
 }

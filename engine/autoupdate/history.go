@@ -19,7 +19,7 @@ type Event struct {
 	Image  string    `json:"image"`
 	From   string    `json:"from"` // IDs
 	To     string    `json:"to"`
-	Mark   string    `json:"mark"` // digest at the registry, or ID of a local image
+	Mark   string    `json:"mark"` // digest at the registry, or ID of a local image; "" when nobody saw whether it works
 	Result string    `json:"result"`
 	Reason string    `json:"reason,omitempty"`
 }

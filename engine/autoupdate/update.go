@@ -24,7 +24,7 @@ const (
 // Container is a container that wants its image kept up to date.
 type Container struct {
 	ID, Name string
-	Unit     string
+	Unit     string // a restart of it makes the container anew, of what the image's name is then
 	Image    string // as the unit names it
 	ImageID  string // that it runs
 	Policy   string
@@ -47,9 +47,13 @@ type Host interface {
 	Pull(ctx context.Context, c Container) (id string, err error)
 	// Tag gives an image another name, which another image may have had.
 	Tag(ctx context.Context, image, name string) error
-	// Restart restarts a unit and returns when it works, or an error when it does not.
-	Restart(ctx context.Context, unit string) error
+	// Restart restarts a unit and returns when it works, or an error when it does not; ErrUnseen when that remains open. In a
+	// hurry it is enough that the unit is ready.
+	Restart(ctx context.Context, unit string, hurry bool) error
 }
+
+// ErrUnseen says that nobody has seen whether a unit works: whoever looked was interrupted. That says nothing of its image.
+var ErrUnseen = errors.New("it was not seen whether it works")
 
 // What became of a container, in the words of Podman.
 const (
@@ -108,9 +112,6 @@ func groups(list []Container) [][]Container {
 }
 
 func (u *Updater) group(ctx context.Context, group []Container) []Result {
-	if group[0].Unit == "" {
-		return every(group, Failed, fmt.Errorf("container %s belongs to no unit that could be restarted", group[0].Name))
-	}
 	next, err := u.look(ctx, group[0])
 	if err != nil {
 		return every(group, Failed, err)
@@ -161,10 +162,10 @@ func (u *Updater) look(ctx context.Context, c Container) (candidate, error) {
 	return next, nil
 }
 
-// bad tells whether an image was tried and did not work, and nothing else has worked since.
+// bad tells whether an image was tried and did not work, and nothing else has worked since. What was interrupted has no mark.
 func (u *Updater) bad(image, mark string) bool {
 	for _, e := range slices.Backward(u.Past) {
-		if e.Image == image {
+		if e.Image == image && e.Mark != "" {
 			return e.Result != Yes && e.Mark == mark
 		}
 	}
@@ -179,58 +180,74 @@ func (u *Updater) update(ctx context.Context, stale []Container, next candidate)
 			return every(stale, Failed, fmt.Errorf("keep the image that works: %w", err))
 		}
 	}
-	id := next.local.ID
+	ch := change{image: image, old: old, id: next.local.ID, mark: next.mark}
 	if next.fresh {
 		var err error
-		if id, err = u.Host.Pull(ctx, stale[0]); err != nil {
+		if ch.id, err = u.Host.Pull(ctx, stale[0]); err != nil {
 			return every(stale, Failed, err)
 		}
 	}
 	var results []Result
 	for i, c := range stale {
-		u.Log(fmt.Sprintf("%s: %s is now %s, was %s: restarting", c.Unit, image, short(id), short(c.ImageID)))
-		if err := u.Host.Restart(ctx, c.Unit); err != nil {
-			err = fmt.Errorf("%s does not work with %s: %w", c.Unit, short(id), err)
-			return append(results[:0], u.back(ctx, stale, i, old, next.mark, id, err)...)
+		if err := ctx.Err(); err != nil {
+			return u.interrupted(ctx, stale, i, ch, err)
+		}
+		u.Log(fmt.Sprintf("%s: %s is now %s, was %s: restarting", c.Unit, image, short(ch.id), short(c.ImageID)))
+		err := u.Host.Restart(ctx, c.Unit, false)
+		switch {
+		case err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnseen)):
+			return u.interrupted(ctx, stale, i+1, ch, err)
+		case err != nil:
+			return u.back(ctx, stale, i+1, ch, fmt.Errorf("%s does not work with %s: %w", c.Unit, short(ch.id), err))
 		}
 		results = append(results, Result{Container: c, Updated: Yes})
 	}
 	for _, c := range stale {
-		u.note(c, old, id, next.mark, Yes, "")
-		if err := u.Host.Tag(ctx, id, lastGood(c.Unit)); err != nil {
+		u.note(c, ch, Yes, "")
+		if err := u.Host.Tag(ctx, ch.id, lastGood(c.Unit)); err != nil {
 			u.Log(err.Error())
 		}
 	}
 	return results
 }
 
-// back gives the name to the old image again and restarts the units that have been restarted with the new one.
-func (u *Updater) back(ctx context.Context, stale []Container, failed int, old, mark, id string, why error) []Result {
+// change is what an update does to the name of an image.
+type change struct{ image, old, id, mark string }
+
+// interrupted goes back from an image of which nothing is known yet, so that the next update tries it again.
+func (u *Updater) interrupted(ctx context.Context, stale []Container, restarted int, ch change, why error) []Result {
+	ch.mark = ""
+	return u.back(ctx, stale, restarted, ch, fmt.Errorf("the update to %s was interrupted: %w", short(ch.id), why))
+}
+
+// back gives the name to the old image again and restarts the units that have been restarted with the new one, the first of them all.
+func (u *Updater) back(ctx context.Context, stale []Container, restarted int, ch change, why error) []Result {
+	hurry := ch.mark == "" // somebody waits for our end
 	ctx = context.WithoutCancel(ctx)
 	if !u.Rollback {
-		u.note(stale[failed], old, id, mark, Failed, why.Error())
+		u.note(stale[max(0, restarted-1)], ch, Failed, why.Error())
 		return every(stale, Failed, why)
 	}
-	u.Log(fmt.Sprintf("%v: going back to %s", why, short(old)))
-	if err := u.Host.Tag(ctx, old, stale[0].Image); err != nil {
+	u.Log(fmt.Sprintf("%v: going back to %s", why, short(ch.old)))
+	if err := u.Host.Tag(ctx, ch.old, ch.image); err != nil {
 		return every(stale, Failed, errors.Join(why, fmt.Errorf("go back: %w", err)))
 	}
 	var results []Result
 	for i, c := range stale {
 		r := Result{Container: c, Updated: RolledBack, Err: why}
-		if i <= failed {
-			if err := u.Host.Restart(ctx, c.Unit); err != nil {
+		if i < restarted {
+			if err := u.Host.Restart(ctx, c.Unit, hurry); err != nil {
 				r.Updated, r.Err = Failed, errors.Join(why, fmt.Errorf("%s with the old image: %w", c.Unit, err))
 			}
 		}
-		u.note(c, old, id, mark, r.Updated, r.Err.Error())
+		u.note(c, ch, r.Updated, r.Err.Error())
 		results = append(results, r)
 	}
 	return results
 }
 
-func (u *Updater) note(c Container, old, id, mark, result, reason string) {
-	e := Event{Time: u.Now().UTC(), Unit: c.Unit, Image: c.Image, From: old, To: id, Mark: mark, Result: result, Reason: reason}
+func (u *Updater) note(c Container, ch change, result, reason string) {
+	e := Event{Time: u.Now().UTC(), Unit: c.Unit, Image: c.Image, From: ch.old, To: ch.id, Mark: ch.mark, Result: result, Reason: reason}
 	u.Log(e.String())
 	if err := u.Record(e); err != nil {
 		u.Log("history: " + err.Error())

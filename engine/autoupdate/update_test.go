@@ -19,6 +19,8 @@ type host struct {
 	runs     map[string]string // unit → ID
 	images   map[string]string // unit → image
 	bad      map[string]bool   // IDs with which no unit works
+	during   map[string]func() // what else happens
+	unseen   int               // restarts that nobody sees the end of
 	offline  bool
 	did      []string
 }
@@ -37,6 +39,7 @@ func (h *host) Local(_ context.Context, image string) (Local, error) {
 func (h *host) Pull(_ context.Context, c Container) (string, error) {
 	h.did = append(h.did, "pull "+c.Image)
 	h.store[c.Image] = h.registry[c.Image]
+	h.happens("pull " + c.Image)
 	return h.store[c.Image], nil
 }
 
@@ -45,9 +48,23 @@ func (h *host) Tag(_ context.Context, id, name string) error {
 	return nil
 }
 
-func (h *host) Restart(_ context.Context, unit string) error {
-	h.did = append(h.did, "restart "+unit)
+func (h *host) happens(what string) {
+	if f := h.during[what]; f != nil {
+		f()
+	}
+}
+
+func (h *host) Restart(ctx context.Context, unit string, hurry bool) error {
+	h.did = append(h.did, map[bool]string{true: "quickly "}[hurry]+"restart "+unit)
 	h.runs[unit] = h.store[h.images[unit]]
+	if h.unseen > 0 {
+		h.unseen--
+		return fmt.Errorf("systemctl: %w", ErrUnseen)
+	}
+	if h.happens("restart " + unit); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	h.happens("settled " + unit)
 	if h.bad[h.runs[unit]] {
 		return errors.New("it failed")
 	}
@@ -145,6 +162,65 @@ func TestGroups(t *testing.T) {
 	}
 	if want := []string{"a+b", "d", "c"}; !slices.Equal(units, want) {
 		t.Errorf("%q, want %q", units, want)
+	}
+}
+
+// An update that is interrupted goes back, and the image is tried again by the next one: nobody knows whether it works.
+func TestInterrupted(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		before   func(*host, context.CancelFunc)
+		rollback bool
+		want     string
+		runs     string
+		did      string
+	}{
+		{"while a unit starts", func(h *host, cancel context.CancelFunc) { h.during["restart b"] = cancel }, true, "a rolled back, b rolled back", "1 1",
+			"pull web, restart a, restart b, quickly restart a, quickly restart b"},
+		{"after the pull", func(h *host, cancel context.CancelFunc) { h.during["pull web"] = cancel }, true, "a rolled back, b rolled back", "1 1", "pull web"},
+		{"between two units", func(h *host, cancel context.CancelFunc) { h.during["settled a"] = cancel }, true, "a rolled back, b rolled back", "1 1",
+			"pull web, restart a, quickly restart a"},
+		{"systemctl first of all", func(h *host, _ context.CancelFunc) { h.unseen = 1 }, true, "a rolled back, b rolled back", "1 1", "pull web, restart a, quickly restart a"},
+		{"no way back", func(h *host, cancel context.CancelFunc) { h.during["restart b"] = cancel }, false, "a failed, b failed", "2 2", "pull web, restart a, restart b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := &host{registry: map[string]string{"web": "2"}, store: map[string]string{"web": "1"}, runs: map[string]string{"a": "1", "b": "1"},
+				images: map[string]string{"a": "web", "b": "web"}, during: map[string]func(){}}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c.before(h, cancel)
+			history := History{filepath.Join(t.TempDir(), "history.json")}
+			u := &Updater{Host: h, Rollback: c.rollback, Log: func(s string) { t.Log(s) }, Now: time.Now, Record: history.Add}
+			var got []string
+			for _, r := range u.Run(ctx, h.containers("registry")) {
+				got = append(got, r.Unit+" "+r.Updated)
+				if r.Err == nil || !strings.Contains(r.Err.Error(), "the update to 2 was interrupted") {
+					t.Errorf("%s: %v", r.Unit, r.Err)
+				}
+			}
+			if s := strings.Join(got, ", "); s != c.want || h.runs["a"]+" "+h.runs["b"] != c.runs || strings.Join(h.did, ", ") != c.did {
+				t.Errorf("%s; they run %s after %q; want %s, %s after %q", s, h.runs, h.did, c.want, c.runs, c.did)
+			}
+			events, err := history.Load()
+			if err != nil || len(events) == 0 {
+				t.Fatalf("history %v, %v", events, err)
+			}
+			h.during = map[string]func(){}
+			u.Past = events
+			for _, r := range u.Run(t.Context(), h.containers("registry")) {
+				if r.Updated != map[bool]string{true: Yes, false: No}[c.rollback] || h.runs[r.Unit] != "2" {
+					t.Errorf("the next update: %s %s, it runs %s", r.Unit, r.Updated, h.runs[r.Unit])
+				}
+			}
+		})
+	}
+}
+
+// An image that did not work stays known as such when the update to another one is interrupted.
+func TestInterruptedAfterBad(t *testing.T) {
+	u := Updater{Past: []Event{{Image: "web", Mark: "d-2", Result: RolledBack}, {Image: "web", Result: RolledBack}}}
+	if !u.bad("web", "d-2") || u.bad("web", "") {
+		t.Error("a bad image is forgotten, or nothing is one")
 	}
 }
 

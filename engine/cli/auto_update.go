@@ -88,16 +88,16 @@ func runAutoUpdate(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	list, err := updatable(runDirs())
+	h := updateHost{env: env, authFile: o.authFile, settle: o.settle}
+	list, refused, err := h.updatable(ctx, runDirs())
 	if err != nil {
 		return err
 	}
-	h := updateHost{env: env, authFile: o.authFile, settle: o.settle}
 	if set.Changed("tls-verify") {
 		h.tls = []string{"--tls-verify=" + strconv.FormatBool(o.tlsVerify)}
 	}
 	u := &autoupdate.Updater{Host: h, DryRun: o.dryRun, Rollback: o.rollback, Past: past, Log: updateLog(env), Now: time.Now, Record: history.Add}
-	return printUpdates(env, u.Run(ctx, list), o.format)
+	return errors.Join(printUpdates(env, u.Run(ctx, list), o.format), errors.Join(refused...))
 }
 
 // updateHistory is the file with what was done: a machine's or a user's.
@@ -127,13 +127,12 @@ func updateLog(env *Env) func(string) {
 	}
 }
 
-// updatable are the containers that run and have the label.
-func updatable(dirs engine.Dirs) ([]autoupdate.Container, error) {
+// updatable are the containers that run and have the label, and why some of them cannot be updated.
+func (h updateHost) updatable(ctx context.Context, dirs engine.Dirs) (list []autoupdate.Container, refused []error, err error) {
 	states, err := dirs.List()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var list []autoupdate.Container
 	for _, s := range states {
 		labels := spec.Labels(s.Container.Labels)
 		policy := labels[autoupdate.Label]
@@ -144,11 +143,37 @@ func updatable(dirs engine.Dirs) ([]autoupdate.Container, error) {
 		if unit == "" {
 			unit = labels[autoupdate.LabelUnit]
 		}
+		if err := h.canRenew(ctx, s, unit); err != nil {
+			refused = append(refused, fmt.Errorf("update container %q: %w; let a unit file run it, or take its label %s away", s.Name, err, autoupdate.Label))
+			continue
+		}
 		list = append(list, autoupdate.Container{
 			ID: s.ID, Name: s.Name, Unit: unit, Image: s.Image, ImageID: s.ImageID, Policy: policy, AuthFile: labels[autoupdate.LabelAuthFile],
 		})
 	}
-	return list, nil
+	return list, refused, nil
+}
+
+// canRenew says why a restart of the unit would not make the container anew, of another image.
+func (h updateHost) canRenew(ctx context.Context, s engine.State, unit string) error {
+	switch {
+	case s.ImageID == "":
+		return errors.New("it is made of a directory, not of an image")
+	case unit == "":
+		return errors.New("it has no unit that systemd could restart")
+	case s.Existing:
+		return fmt.Errorf("a restart of %s starts the container that is there, with the image it has", unit)
+	}
+	known, err := h.show(ctx, unit)
+	switch {
+	case err != nil:
+		return err
+	case known["LoadState"] != "loaded":
+		return fmt.Errorf("systemd cannot restart %s, which is %s", unit, known["LoadState"])
+	case known["CanStart"] != "yes": // a scope, which is what runs in the foreground, is never started again
+		return fmt.Errorf("systemd cannot restart %s, which it does not start", unit)
+	}
+	return nil
 }
 
 // An updateHost does it by berth's own commands, which know how to work for a user, and by systemctl.
@@ -216,29 +241,47 @@ func (h updateHost) Tag(ctx context.Context, image, name string) error {
 
 // Restart restarts a unit whatever its StartLimitBurst= says: an update is no crash, and the way back from an image that was
 // started again and again until the limit must be open.
-func (h updateHost) Restart(ctx context.Context, unit string) error {
+func (h updateHost) Restart(ctx context.Context, unit string, hurry bool) error {
 	if _, err := systemctl(ctx, h.env, "reset-failed", unit); err != nil {
-		return fmt.Errorf("reset the start limit of %s: %w", unit, err)
+		return fmt.Errorf("reset the start limit of %s: %w", unit, unseen(ctx, err))
 	}
 	if _, err := systemctl(ctx, h.env, "restart", unit); err != nil {
-		after := h.show(ctx, unit)
+		after, _ := h.show(ctx, unit)
 		if result := after["Result"]; result != "" && result != "success" {
-			return fmt.Errorf("restart %s: %s, %w", unit, result, err)
+			return fmt.Errorf("restart %s: %s, %w", unit, result, unseen(ctx, err))
 		}
-		return fmt.Errorf("restart %s: %w", unit, err)
+		return fmt.Errorf("restart %s: %w", unit, unseen(ctx, err))
+	}
+	if hurry {
+		return nil
 	}
 	return h.settled(ctx, unit)
+}
+
+// unseen tells a systemctl apart that failed from one that was ended: the signal that is to end this update goes to all of its
+// processes, and may come to this one last.
+func unseen(ctx context.Context, err error) error {
+	var exit *proc.ExitError
+	if ctx.Err() != nil || errors.As(err, &exit) && exit.Code > 128 {
+		return fmt.Errorf("%w: %w", autoupdate.ErrUnseen, err)
+	}
+	return err
 }
 
 // settled watches a unit that has become ready. A main process that ends soon, to be restarted or not, did not work, nor did
 // a container that has a health check and is not healthy: what it needs for that is its own matter, as long as its probes
 // have not given it up.
 func (h updateHost) settled(ctx context.Context, unit string) error {
-	started := h.show(ctx, unit)
+	started, err := h.show(ctx, unit)
+	if err != nil {
+		return err
+	}
 	begin := time.Now()
 	for {
-		now := h.show(ctx, unit)
+		now, err := h.show(ctx, unit)
 		switch {
+		case err != nil:
+			return err
 		case now["ActiveState"] == "failed", now["Result"] != "success" && now["Result"] != "":
 			return fmt.Errorf("%s did not stay up: %s", unit, now["Result"])
 		case now["InvocationID"] != started["InvocationID"]:
@@ -248,7 +291,7 @@ func (h updateHost) settled(ctx context.Context, unit string) error {
 		}
 		states, err := runDirs().List()
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", autoupdate.ErrUnseen, err)
 		}
 		waiting, err := waitForHealth(ofUnit(states, unit), health, time.Since(begin)-h.settle)
 		if err != nil || !waiting && time.Since(begin) > h.settle {
@@ -256,7 +299,7 @@ func (h updateHost) settled(ctx context.Context, unit string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w: %w", autoupdate.ErrUnseen, ctx.Err())
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -316,10 +359,10 @@ func lastProbe(v *keeper.Verdict) string {
 }
 
 // show reads what systemd knows of a unit.
-func (h updateHost) show(ctx context.Context, unit string) map[string]string {
-	out, err := systemctl(ctx, h.env, "show", "--property=ActiveState,Result,InvocationID,Type", unit)
+func (h updateHost) show(ctx context.Context, unit string) (map[string]string, error) {
+	out, err := systemctl(ctx, h.env, "show", "--property=ActiveState,CanStart,InvocationID,LoadState,Result,Type", "--", unit)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("%w: ask systemd for %s: %w", autoupdate.ErrUnseen, unit, err)
 	}
 	all := map[string]string{}
 	for line := range strings.Lines(string(out)) {
@@ -327,7 +370,7 @@ func (h updateHost) show(ctx context.Context, unit string) map[string]string {
 			all[key] = value
 		}
 	}
-	return all
+	return all, nil
 }
 
 // updateRow has the names of Podman's `auto-update --format`.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,86 @@ func TestPrintUpdates(t *testing.T) {
 		if out.String() != want || err == nil || err.Error() != "b does not work" {
 			t.Errorf("%q: %q, %v; want %q", format, out.String(), err, want)
 		}
+	}
+}
+
+// What a restart of its unit would not make anew is told one by one, and keeps nothing else from being updated.
+func TestUpdatable(t *testing.T) {
+	dirs := emptyRun(t)
+	self, err := proc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := spec.Container{Labels: []string{"io.containers.autoupdate=registry"}}
+	for i, s := range []engine.State{
+		{Name: "good", Unit: "good.service", Container: registry},
+		{Name: "labelled", Container: spec.Container{Labels: append([]string{"PODMAN_SYSTEMD_UNIT=good.service"}, registry.Labels...)}},
+		{Name: "unlabelled", Unit: "good.service"},
+		{Name: "disabled", Unit: "good.service", Container: spec.Container{Labels: []string{"io.containers.autoupdate=disabled"}}},
+		{Name: "alone", Container: registry},
+		{Name: "again", Unit: "again.service", Existing: true, Container: registry},
+		{Name: "front", Unit: "run-p1.scope", Container: registry},
+		{Name: "gone", Unit: "gone.service", Container: registry},
+		{Name: "tree", Unit: "good.service", Image: "/tree", ImageID: "-", Container: registry},
+	} {
+		s.ID, s.Init = strings.Repeat(fmt.Sprintf("%02d", i), 32), self
+		s.ImageID = map[string]string{"": "1"}[s.ImageID]
+		lay(t, dirs, s)
+	}
+	env := &Env{Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+		return map[string][]byte{
+			"good.service": []byte("LoadState=loaded\nCanStart=yes\n"), "run-p1.scope": []byte("LoadState=loaded\nCanStart=no\n"),
+			"gone.service": []byte("LoadState=not-found\nCanStart=no\n"),
+		}[c.Args[len(c.Args)-1]], nil
+	}}
+	list, refused, err := updateHost{env: env}.updatable(t.Context(), dirs)
+	var names, why []string
+	for _, c := range list {
+		names = append(names, c.Name+" "+c.Unit)
+	}
+	for _, e := range refused {
+		text, _, _ := strings.Cut(strings.TrimPrefix(e.Error(), "update container "), ";")
+		why = append(why, text)
+	}
+	slices.Sort(names)
+	slices.Sort(why)
+	if want := []string{"good good.service", "labelled good.service"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("%q, %v, want %q", names, err, want)
+	}
+	want := []string{
+		`"again": a restart of again.service starts the container that is there, with the image it has`,
+		`"alone": it has no unit that systemd could restart`,
+		`"front": systemd cannot restart run-p1.scope, which it does not start`,
+		`"gone": systemd cannot restart gone.service, which is not-found`,
+		`"tree": it is made of a directory, not of an image`,
+	}
+	if !slices.Equal(why, want) {
+		t.Errorf("%q, want %q", why, want)
+	}
+}
+
+// A systemctl that a signal ended has said nothing of the image.
+func TestUnseen(t *testing.T) {
+	for code, want := range map[int]bool{1: false, 143: true, 130: true} {
+		for _, verb := range []string{"reset-failed", "restart", "show"} {
+			env := &Env{Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+				if slices.Contains(c.Args, verb) {
+					return nil, &proc.ExitError{Program: "systemctl", Code: code}
+				}
+				return []byte("ActiveState=active\n"), nil
+			}}
+			err := updateHost{env: env, settle: time.Minute}.Restart(t.Context(), "web.service", false)
+			if got := errors.Is(err, autoupdate.ErrUnseen); err == nil || got != (want || verb == "show") {
+				t.Errorf("%s ended with %d: %v", verb, code, err)
+			}
+		}
+	}
+	env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) { return []byte("ActiveState=active\n"), nil }}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	emptyRun(t)
+	if err := (updateHost{env: env, settle: time.Minute}).Restart(ctx, "web.service", false); !errors.Is(err, autoupdate.ErrUnseen) {
+		t.Errorf("while it settles: %v", err)
 	}
 }
 

@@ -55,7 +55,31 @@ say "a new image"
 publish two "$GOOD"
 assert_eq "dry run" "$(updated --dry-run)" pending
 assert_eq "still" "$(runs)" one
-assert_eq "update" "$(updated --settle 1s)" true
+
+say "interrupted"
+berth auto-update --settle 10m 2>"$tmp/update.err" &
+update=$!
+is_two() { [ "$(runs)" = two ]; }
+wait_for 30 is_two
+kill -INT $update
+status=0
+wait $update || status=$?
+assert_eq "exit status" $status 125
+assert_match "what it says" "$(cat "$tmp/update.err")" 'the update to .* was interrupted'
+assert_eq "afterwards" "$(runs)" one
+
+say "containers that no unit makes anew do not keep others from it"
+berth run -d --name e2e81-kept --network none --label io.containers.autoupdate=registry $REPO:1 >/dev/null
+defer berth rm -f -i e2e81-kept
+berth run --rm --name e2e81-front --network none --label io.containers.autoupdate=registry $REPO:1 &
+defer berth rm -f -i e2e81-front
+berth run -d --rm --name e2e81-unit --network none --label io.containers.autoupdate=registry $REPO:1 >/dev/null
+defer berth rm -f -i e2e81-unit
+wait_for 20 berth inspect e2e81-front >/dev/null
+assert_eq "update" "$(updated --settle 1s | paste -sd ' ')" "true true"
+assert_match "the one that is kept" "$(cat "$tmp/update.err")" 'container "e2e81-kept": a restart of e2e81-kept.service starts the container that is there'
+assert_match "the one in the foreground" "$(cat "$tmp/update.err")" 'container "e2e81-front": systemd cannot restart .*.scope'
+berth rm -f e2e81-kept e2e81-front e2e81-unit >/dev/null
 assert_eq "afterwards" "$(runs)" two
 
 say "a bad image"

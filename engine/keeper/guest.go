@@ -215,16 +215,56 @@ func cgroup2(text string) (group string, ok bool) {
 	return "", false
 }
 
-// becomeGuest makes a process one of the guest's, in his unit's control group; the file is to be closed after its start.
-func (k *Keeper) becomeGuest(attr *syscall.ProcAttr, r *Record) (group int, err error) {
+// guestErrands bounds what runs for one container of a guest's at once: in a group that he has frozen nothing ends.
+const guestErrands = 4
+
+// forGuest makes a process one of the guest's, in his unit's control group; the file is to be closed after its start. The process
+// goes there itself: one that were born in a frozen group would not get as far as its program, for which fork waits
+// (vfork(2)), and that is up to the guest.
+func (k *Keeper) forGuest(attr *syscall.ProcAttr, r *Record, words []string) (group int, all []string, err error) {
 	group, err = unix.Open(filepath.Join(k.Cgroups, r.Guest.Group), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("control group of %s: %w", r.Unit, err)
+		return -1, nil, fmt.Errorf("control group of %s: %w", r.Unit, err)
 	}
-	attr.Dir, attr.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	attr.Sys.UseCgroupFD, attr.Sys.CgroupFD, attr.Sys.Setsid = true, group, true
-	attr.Sys.Credential = &syscall.Credential{Uid: r.Guest.UID, Gid: r.Guest.GID}
-	return group, nil
+	attr.Dir, attr.Env, attr.Sys.Setsid = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, true
+	attr.Files = append(attr.Files, uintptr(group)) // groupFile
+	id := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+	return group, append([]string{k.Self, "--guest", id(r.Guest.UID), id(r.Guest.GID)}, words...), nil
+}
+
+// groupFile is the number under which becomeGuest finds the control group.
+const groupFile = 3
+
+// becomeGuest replaces this process by a program of a guest's: UID GID WORD…
+func becomeGuest(args []string) error {
+	if len(args) < 3 {
+		return errors.New("errand for a guest: words are missing")
+	}
+	uid, err := strconv.ParseUint(args[0], 10, 32)
+	gid, err2 := strconv.ParseUint(args[1], 10, 32)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	procs, err := unix.Openat(groupFile, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("control group of the unit: %w", err)
+	}
+	if _, err := unix.Write(procs, []byte("0")); err != nil {
+		return fmt.Errorf("go into the control group of the unit: %w", err)
+	}
+	unix.Close(procs)
+	unix.Close(groupFile)
+	// These change all threads.
+	if err := syscall.Setgroups(nil); err != nil {
+		return fmt.Errorf("drop groups: %w", err)
+	}
+	if err := syscall.Setresgid(int(gid), int(gid), int(gid)); err != nil {
+		return fmt.Errorf("become group %d: %w", gid, err)
+	}
+	if err := syscall.Setresuid(int(uid), int(uid), int(uid)); err != nil {
+		return fmt.Errorf("become user %d: %w", uid, err)
+	}
+	return fmt.Errorf("start %s: %w", args[2], unix.Exec(args[2], args[2:], os.Environ()))
 }
 
 // saveForGuest writes files in the guest's name.

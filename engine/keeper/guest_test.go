@@ -3,6 +3,7 @@ package keeper
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -296,5 +297,118 @@ func TestGuestIsFollowedInHisUnit(t *testing.T) {
 	}
 	if r.Guest = nil; !followed(r) {
 		t.Error("root is not believed")
+	}
+}
+
+// TestMain lets this program be the keeper that does an errand.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "--guest" {
+		fmt.Println(Errand(os.Args[1:]))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// cgroup2Dir makes a control group.
+func cgroup2Dir(t *testing.T) (root, name string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("making control groups needs root")
+	}
+	name = fmt.Sprintf("berth-keeper-test-%d", os.Getpid())
+	for _, root = range []string{cgroupMount, cgroupMount + "/unified"} {
+		if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil {
+			continue
+		}
+		if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil {
+			t.Skip("no control group can be made: ", err)
+		}
+		t.Cleanup(func() { os.Remove(filepath.Join(root, name)) })
+		return root, name
+	}
+	t.Skip("there are no control groups of version 2")
+	return "", ""
+}
+
+// A guest who freezes his unit stops what is done for him there, and not the keeper.
+func TestFrozenGuest(t *testing.T) {
+	root, group := cgroup2Dir(t)
+	freeze := func(how string) {
+		if err := os.WriteFile(filepath.Join(root, group, "cgroup.freeze"), []byte(how), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newGuestBench(t)
+	b.k.Cgroups = root
+	var err error
+	if b.k.Self, err = os.Executable(); err != nil {
+		t.Fatal(err)
+	}
+	var out [2]int
+	if err := unix.Pipe2(out[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	read := os.NewFile(uintptr(out[0]), "output")
+	defer read.Close()
+	freeze("1")
+	type result struct {
+		pid, pidfd int
+		err        error
+	}
+	forked := make(chan result, 1)
+	r := &Record{Guest: &Guest{UID: 65534, GID: 65533, Group: group}}
+	go func() {
+		pid, pidfd, err := b.k.fork(errand{words: []string{"/bin/sh", "-c", "id -u; id -G; cat /proc/self/cgroup"}, output: out[1], guest: r})
+		forked <- result{pid, pidfd, err}
+	}()
+	var p result
+	select {
+	case p = <-forked:
+	case <-time.After(20 * time.Second):
+		t.Error("the keeper waits for a frozen group")
+		freeze("0")
+		p = <-forked
+	}
+	unix.Close(out[1])
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	defer unix.Close(p.pidfd)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if data, err := os.ReadFile(filepath.Join(root, group, "cgroup.events")); err == nil && strings.Contains(string(data), "populated 1\nfrozen 1") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Error("it does not go into the group")
+			break
+		}
+	}
+	if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(out[0]), Events: unix.POLLIN}}, 0); n != 0 {
+		t.Error("it works in a frozen group")
+	}
+	freeze("0")
+	text, err := io.ReadAll(read)
+	unix.Wait4(p.pid, nil, 0, nil)
+	if !strings.HasPrefix(string(text), "65534\n65533\n") || !strings.Contains(string(text), "0::/"+group+"\n") || err != nil {
+		t.Errorf("it was\n%s, %v", text, err)
+	}
+}
+
+func TestErrandsOfAGuestAreFew(t *testing.T) {
+	for guest, want := range map[bool]int{true: guestErrands, false: guestErrands + 1} {
+		b := newGuestBench(t)
+		c := &container{record: &Record{}, errands: guestErrands}
+		if guest {
+			c.record.Guest = &Guest{}
+		}
+		b.k.run(c, errand{words: []string{"/bin/true"}})
+		if c.errands != want {
+			t.Errorf("guest %v: %d errands", guest, c.errands)
+		}
+		for c.errands > guestErrands {
+			if err := b.k.Step(100); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

@@ -256,11 +256,12 @@ func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 	pidfd = -1
 	attr := &syscall.ProcAttr{Env: environment(), Files: []uintptr{in, out, out}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
 	if e.guest != nil && e.guest.guest() {
-		group, err := k.becomeGuest(attr, e.guest)
+		group, words, err := k.forGuest(attr, e.guest, e.words)
 		if err != nil {
 			return 0, -1, err
 		}
 		defer unix.Close(group)
+		e.words = words
 	}
 	pid, err = syscall.ForkExec(e.words[0], e.words, attr)
 	if err != nil {
@@ -276,7 +277,7 @@ func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 func environment() []string {
 	var list []string
 	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "NOTIFY_SOCKET=") && !strings.HasPrefix(e, "LISTEN_") && !strings.HasPrefix(e, "FDSTORE=") {
+		if !strings.HasPrefix(e, "NOTIFY_SOCKET=") && !strings.HasPrefix(e, "LISTEN_") && !strings.HasPrefix(e, "WATCHDOG_") && !strings.HasPrefix(e, "FDSTORE=") {
 			list = append(list, e)
 		}
 	}
@@ -470,21 +471,30 @@ func (k *Keeper) act(h *health, action string) {
 
 // run starts a program that nobody waits for; it is reaped when it has ended.
 func (k *Keeper) run(c *container, e errand) {
+	if c.record.guest() && c.errands >= guestErrands {
+		return
+	}
 	pid, pidfd, err := k.fork(e)
 	if err != nil {
 		k.warn("container %s: %v", c.record.Name, err)
 		return
 	}
-	if err := k.watch(pidfd, child{pid, pidfd}, unix.EPOLLIN); err != nil {
+	if err := k.watch(pidfd, child{c, pid, pidfd}, unix.EPOLLIN); err != nil {
 		unix.Close(pidfd)
+		return
 	}
+	c.errands++
 }
 
-type child struct{ pid, pidfd int }
+type child struct {
+	c          *container
+	pid, pidfd int
+}
 
 func (c child) event(k *Keeper, _ uint32) {
 	unix.Wait4(c.pid, nil, 0, nil)
 	k.closeWatched(c.pidfd)
+	c.c.errands--
 }
 
 // answer tells those who wait: of each result, or of the first success.

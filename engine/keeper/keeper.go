@@ -19,7 +19,8 @@ type Keeper struct {
 	Proc    string // where the processes are
 	User    bool   // a user's keeper: it may not speak in the name of other processes
 	Warn    io.Writer
-	Self    string // path of this program
+	Self    string        // path of this program
+	Alive   time.Duration // how often the manager wants to hear of us (WatchdogSec=); 0 is never
 
 	epoll      int
 	listener   int
@@ -41,6 +42,7 @@ type Keeper struct {
 	held       []*stream          // have a line that has not ended
 	pause      int                // between looks at these, in milliseconds
 	looked     time.Time          // last
+	told       time.Time          // when the manager has heard of us last
 	buf        []byte
 	lines      []line
 }
@@ -58,6 +60,7 @@ type container struct {
 	streams []*stream
 	sink    sink
 	health  *health
+	errands int // that run for it
 
 	terminal *terminal // nil without one
 	input    *input    // nil when there is none, or it has ended
@@ -153,10 +156,25 @@ func (k *Keeper) Prepare() {
 // Run works until an error that a new process would not have.
 func (k *Keeper) Run() error {
 	for {
-		if err := k.Step(-1); err != nil {
+		if err := k.Step(k.live()); err != nil {
 			return err
 		}
 	}
+}
+
+// live lets the manager hear of us when it is time, and tells in how many milliseconds that is again; -1 for never. One that
+// hangs is ended by the manager, and the next goes on.
+func (k *Keeper) live() int {
+	if k.Alive <= 0 {
+		return -1
+	}
+	if time.Since(k.told) >= k.Alive {
+		if err := k.Notify.Watchdog(); err != nil {
+			k.warn("%v", err)
+		}
+		k.told = time.Now()
+	}
+	return int(max(k.Alive-time.Since(k.told), 0)/time.Millisecond) + 1
 }
 
 // Step waits for something to do, at most so many milliseconds, and does it.

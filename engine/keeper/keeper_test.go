@@ -732,3 +732,19 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+func TestWatchdog(t *testing.T) {
+	b := newBench(t)
+	if pause := b.k.live(); pause != -1 {
+		t.Errorf("nobody wants to know: %d", pause)
+	}
+	b.k.Alive = time.Hour
+	for range 2 {
+		if pause := time.Duration(b.k.live()) * time.Millisecond; pause < time.Hour-time.Minute || pause > time.Hour+time.Millisecond {
+			t.Errorf("again in %v", pause)
+		}
+	}
+	if notes, _ := b.notes(); !slices.Equal(notes, []string{"WATCHDOG=1"}) {
+		t.Errorf("told %q", notes)
+	}
+}

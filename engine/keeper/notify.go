@@ -39,6 +39,9 @@ func (n Notifier) send(state string, fds ...int) error {
 // Ready says that the start is over.
 func (n Notifier) Ready() error { return n.send("READY=1") }
 
+// Watchdog says that we live.
+func (n Notifier) Watchdog() error { return n.send("WATCHDOG=1") }
+
 // Store puts files into the manager's store. Without FDPOLL=0 it would drop a pipe whose writers have ended, with all that
 // is still in it.
 func (n Notifier) Store(name string, fds ...int) error {

@@ -19,9 +19,13 @@ const cgroupMount = "/sys/fs/cgroup"
 //	--status CGROUP SOCKET TEXT    tell the service manager something, from within the container's cgroup
 //	--save CGROUP FILE…            write what is on the standard input into the files
 //	--kill CGROUP FILE             kill the process whose number is in the file
+//	--guest UID GID WORD…          become a program of that user's, in the control group that is open
 func Errand(args []string) error {
 	if len(args) < 3 {
 		return errors.New("this program is started by systemd")
+	}
+	if args[0] == "--guest" {
+		return becomeGuest(args[1:])
 	}
 	// What the probe costs is the container's (cgroups(7)). A container may have divided its group, and then none can be in
 	// it; the runtime finds a place by itself.

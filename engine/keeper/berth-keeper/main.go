@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,6 +48,9 @@ func run() error {
 		return err
 	}
 	k.Notify = keeper.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}
+	if usec, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64); err == nil {
+		k.Alive = time.Duration(usec) * time.Microsecond / 4
+	}
 	k.User = os.Getuid() != 0
 	k.Warn = os.Stderr
 	if k.Self, err = os.Executable(); err != nil {

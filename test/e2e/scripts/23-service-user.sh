@@ -40,6 +40,12 @@ wait_for 20 has_property e2e23-web StatusText unhealthy
 as_svc berth exec systemd-e2e23-web touch /ok
 wait_for 20 has_property e2e23-web StatusText healthy
 assert_match "healthcheck run" "$(as_svc berth ps)" '\(healthy\)'
+systemctl freeze e2e23-web # for which the keeper does not wait, the new one neither
+old=$(property berth-keeper MainPID)
+kill -9 "$old"
+wait_for 20 eval '[ "$(property berth-keeper MainPID)" != "$old" ] && has_property berth-keeper ActiveState active'
+systemctl thaw e2e23-web
+wait_for 20 as_svc berth healthcheck run systemd-e2e23-web
 assert_match "stop by hand" "$(must_fail as_svc berth stop systemd-e2e23-web)" 'sudo systemctl stop e2e23-web.service'
 assert_match "logs by hand" "$(must_fail as_svc berth logs systemd-e2e23-web)" 'sudo journalctl -u e2e23-web.service'
 assert_match "run -d by hand" "$(must_fail as_svc berth run -d $IMAGE true)" 'unit file with User='

@@ -47,7 +47,7 @@ func (k *Keeper) attach(cl *caller, r *Attach) error {
 	if !isID(r.ID) {
 		return fmt.Errorf("%q is not the ID of a container", r.ID)
 	}
-	c := k.containers[r.ID]
+	c := k.newest(r.ID, ours)
 	if c == nil && !r.Wait {
 		return fmt.Errorf("%s %.12s", unknownContainer, r.ID)
 	}
@@ -85,7 +85,7 @@ func (k *Keeper) bind(c *container, a *attacher) {
 // bindWaiting binds those who have waited for a container.
 func (k *Keeper) bindWaiting(c *container) {
 	for a := range k.attached {
-		if a.id == c.record.ID && a.c == nil && !a.done {
+		if a.id == c.record.ID && c.record.owner() == ours && a.c == nil && !a.done {
 			k.bind(c, a)
 		}
 	}
@@ -400,7 +400,11 @@ func (k *Keeper) ended(e *Ended) {
 		e.Error = e.Error[:maxReason]
 	}
 	for _, c := range k.containers {
-		if e.of(c.record.ID, c.record.Unit) {
+		if !e.of(c.record.ID, c.record.Unit) {
+			continue
+		}
+		// An earlier run has been told how it ended.
+		if c.ended == nil || k.newest(c.record.ID, c.record.owner()) == c {
 			c.ended = e
 		}
 	}

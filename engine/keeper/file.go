@@ -114,6 +114,12 @@ func (s *fileSink) ready(more int64) error {
 			return err
 		}
 	}
+	// The run before this one may still write into it.
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	s.size = info.Size()
 	if s.maxSize <= 0 || s.size == 0 || s.size+more <= s.maxSize {
 		return nil
 	}

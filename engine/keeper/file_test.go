@@ -99,3 +99,21 @@ func TestLostFile(t *testing.T) {
 		t.Error("a link was followed")
 	}
 }
+
+// TestFileOfTwoRuns: the run before this one may write its last lines beside it.
+func TestFileOfTwoRuns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ctr.log")
+	runs := []*fileSink{{path: path}, {path: path}}
+	for i, text := range []string{"one", "two", "three", "four"} {
+		if _, err := runs[i%2].write(texts(text), prioInfo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if got := stamp.ReplaceAllString(string(data), ""); err != nil || got != "stdout F one\nstdout F two\nstdout F three\nstdout F four\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+	for _, s := range runs {
+		s.close()
+	}
+}

@@ -37,6 +37,25 @@ type Guest struct {
 // guest reports whether the container is a guest's.
 func (r *Record) guest() bool { return r.Guest != nil }
 
+// ours is the owner of what is no guest's.
+const ours = -1
+
+// owner is the guest's user ID, or ours.
+func (r *Record) owner() int64 {
+	if r.guest() {
+		return int64(r.Guest.UID)
+	}
+	return ours
+}
+
+// owner is whose containers the peer may ask for.
+func (p peer) owner() int64 {
+	if p.guest {
+		return int64(p.uid)
+	}
+	return ours
+}
+
 // peer is who has connected.
 type peer struct {
 	guest    bool
@@ -145,6 +164,7 @@ func (r *Record) vetOutput(files []int) error {
 		if err := unix.Fstat(files[i], &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
 			return fmt.Errorf("stream %q is no pipe", s.Name)
 		}
+		r.Streams[i].Inode = st.Ino
 	}
 	return nil
 }

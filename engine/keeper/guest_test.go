@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -261,7 +262,7 @@ func TestGuestNamesAProcess(t *testing.T) {
 		if tt.taken {
 			want = pledge{asked.PID, asked.Start}
 		}
-		kept := b.k.containers[r.ID].record
+		kept := b.k.newest(r.ID, b.peer.owner()).record
 		if c.pledge != want || kept.PID != want.pid || kept.Start != want.start {
 			t.Errorf("%s: owes %+v, kept as %d of %d, want %+v", name, c.pledge, kept.PID, kept.Start, want)
 		}
@@ -410,5 +411,44 @@ func TestErrandsOfAGuestAreFew(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// A guest has IDs of his own: neither he nor another, nor root, is in the way of who uses the same one.
+func TestGuestHasHisOwnIDs(t *testing.T) {
+	b := newGuestBench(t)
+	keep := func(p peer, files []int) error {
+		r := b.record()
+		for i, fd := range files {
+			var st unix.Stat_t
+			if err := unix.Fstat(fd, &st); err != nil {
+				t.Fatal(err)
+			}
+			r.Streams[i].Inode = st.Ino
+		}
+		return b.k.keep(p, r, files)
+	}
+	his := b.given()
+	again, err := unix.FcntlInt(uintptr(his[0]), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range []error{keep(b.peer, his), keep(peer{}, b.given()), keep(b.peer, []int{again})} {
+		if err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	root, guest := b.k.newest(b.record().ID, ours), b.k.newest(b.record().ID, b.peer.owner())
+	if len(b.k.containers) != 2 || root == nil || guest == nil || root.record.guest() || !guest.record.guest() {
+		t.Errorf("kept: %+v", b.k.containers)
+	}
+	// The same run, whose process has ended meanwhile.
+	r := b.record()
+	r.PID, r.Start, r.Guest, r.Streams = 0, 0, guest.record.Guest, slices.Clone(guest.record.Streams)
+	if !b.k.kept(r) {
+		t.Error("a run that has ended is another one")
+	}
+	if r.Streams[0].Inode++; b.k.kept(r) {
+		t.Error("another run is taken for it")
 	}
 }

@@ -531,8 +531,8 @@ func (k *Keeper) endHealth(c *container) {
 
 // ask lets a caller wait for a container's health.
 func (k *Keeper) ask(c *caller, id string, first bool) error {
-	target := k.containers[id]
-	if target == nil || target.health == nil || c.peer.guest && (!target.record.guest() || c.peer.uid != target.record.Guest.UID) {
+	target := k.newest(id, c.peer.owner())
+	if target == nil || target.health == nil {
 		return fmt.Errorf("container %.12s has no health check, or has ended", id)
 	}
 	h := target.health

@@ -28,8 +28,8 @@ type Keeper struct {
 	scratchCap int
 	null       int
 	journals   map[string]*journal
-	containers map[string]*container
-	guests     map[uint32]int // their connections
+	containers map[string]*container // by their names in the store
+	guests     map[uint32]int        // their connections
 	watched    map[int32]watched
 	probed     map[*container]bool
 	attached   map[*attacher]bool
@@ -54,6 +54,7 @@ type watched interface {
 
 // container is one whose output is kept.
 type container struct {
+	name    string // in the manager's store
 	record  *Record
 	memory  int // the record's file
 	pidfd   int // -1 when PID 1 is gone
@@ -259,8 +260,8 @@ func (k *Keeper) warn(format string, args ...any) {
 }
 
 // adopt takes a container's files over. They are the keeper's from then on, also when it fails.
-func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
-	c := &container{record: r, memory: memory, pidfd: -1}
+func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err error) {
+	c := &container{name: name, record: r, memory: memory, pidfd: -1}
 	defer func() {
 		if err != nil {
 			for _, fd := range files {
@@ -269,8 +270,8 @@ func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
 			unix.Close(memory)
 		}
 	}()
-	if k.containers[r.ID] != nil {
-		return fmt.Errorf("container %s is kept already", r.ID)
+	if k.containers[name] != nil {
+		return fmt.Errorf("container %s is kept already", name)
 	}
 	c.sink = k.sink(c)
 	if err := c.sort(files); err != nil {
@@ -281,7 +282,7 @@ func (k *Keeper) adopt(r *Record, memory int, files []int) (err error) {
 			return err
 		}
 	}
-	k.containers[r.ID] = c
+	k.containers[name] = c
 	k.follow(c)
 	k.watchHealth(c)
 	if c.input != nil {
@@ -619,7 +620,7 @@ func (k *Keeper) settle(c *container) {
 	if c.input != nil && c.pidfd >= 0 {
 		return // it may still read
 	}
-	if c.health == nil && k.containers[c.record.ID] == c {
+	if c.health == nil && k.containers[c.name] == c {
 		k.forget(c)
 	}
 }
@@ -636,8 +637,8 @@ func (k *Keeper) forget(c *container) {
 	k.finish(c)
 	c.sink.close()
 	unix.Close(c.memory)
-	delete(k.containers, c.record.ID)
-	if err := k.Notify.Forget(c.record.ID); err != nil {
+	delete(k.containers, c.name)
+	if err := k.Notify.Forget(c.name); err != nil {
 		k.warn("container %s: %v", c.record.Name, err)
 	}
 }
@@ -652,7 +653,7 @@ func (k *Keeper) keep(p peer, r *Record, files []int) error {
 		closeAll(files)
 		return err
 	}
-	if k.containers[r.ID] != nil { // an earlier keeper was killed between taking the files and saying so
+	if k.kept(r) { // an earlier keeper was killed between taking the files and saying so
 		closeAll(files)
 		return nil
 	}
@@ -664,30 +665,79 @@ func (k *Keeper) keep(p peer, r *Record, files []int) error {
 		}
 		r.Streams, files = append(r.Streams, Stream{Name: streamScreen, Inode: inode}), append(files, fd)
 	}
+	name := k.freeName(r)
 	memory, err := remember(r)
 	if err == nil {
-		err = k.store(r, memory, files)
+		err = k.store(name, r, memory, files)
 	}
 	if err != nil {
 		closeAll(files)
 		return err
 	}
-	return k.adopt(r, memory, files)
+	return k.adopt(name, r, memory, files)
+}
+
+// A container that is started again has the ID that it had before, and what it wrote last may still be in its old pipes: each run
+// is kept for itself. So is what users call by the same ID: none of them must be in another's way.
+
+// kept reports whether this very run is kept already.
+func (k *Keeper) kept(r *Record) bool {
+	for _, c := range k.containers {
+		if c.record.ID == r.ID && c.record.owner() == r.owner() && c.record.sameRun(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameRun tells whether r asks again for what is kept. Of a guest's that has ended meanwhile only the pipes tell (see vet).
+func (kept *Record) sameRun(r *Record) bool {
+	same := r.PID == kept.PID && r.Start == kept.Start
+	if !same && !(r.guest() && r.PID == 0 && len(kept.Streams) > 0) {
+		return false
+	}
+	for _, s := range kept.Streams {
+		if i := r.stream(s.Name); s.Name != streamScreen && (i < 0 || r.Streams[i].Inode != s.Inode) {
+			return false
+		}
+	}
+	return true
+}
+
+// newest is the newest run of a container of this owner's; nil when none is kept.
+func (k *Keeper) newest(id string, owner int64) *container {
+	var newest *container
+	for _, c := range k.containers {
+		if c.record.ID == id && c.record.owner() == owner && (newest == nil || c.record.Start > newest.record.Start) {
+			newest = c
+		}
+	}
+	return newest
+}
+
+// freeName is the name for a run in the store: the container's ID, and where that is taken also the time of the run's start. (A
+// record under the bare ID is what keepers of earlier versions have left, too.)
+func (k *Keeper) freeName(r *Record) string {
+	name := r.ID
+	for start := r.Start; k.containers[name] != nil; start++ {
+		name = fmt.Sprintf("%s.%d", r.ID, start)
+	}
+	return name
 }
 
 // store puts the files into the manager's store. A standard input comes first: a record without its files would be half of one.
-func (k *Keeper) store(r *Record, memory int, files []int) error {
+func (k *Keeper) store(name string, r *Record, memory int, files []int) error {
 	rest := []int{memory}
 	for i, fd := range files {
 		if r.Streams[i].Name != streamStdin {
 			rest = append(rest, fd)
 			continue
 		}
-		if err := k.Notify.Store(r.ID+inputSuffix, fd); err != nil {
+		if err := k.Notify.Store(name+inputSuffix, fd); err != nil {
 			return err
 		}
 	}
-	return k.Notify.Store(r.ID, rest...)
+	return k.Notify.Store(name, rest...)
 }
 
 // remember writes the record into a file in memory.

@@ -320,7 +320,7 @@ func TestGuard(t *testing.T) {
 }
 
 // kill ends the keeper as SIGKILL does: its descriptors go, and nothing else happens. The next one gets what was stored.
-func (b *bench) kill(stored []int) {
+func (b *bench) kill(stored []int, names ...string) {
 	b.t.Helper()
 	for fd := range b.k.watched {
 		unix.Close(int(fd))
@@ -337,7 +337,15 @@ func (b *bench) kill(stored []int) {
 		again = append(again, dup)
 	}
 	slices.Reverse(again) // the store keeps no order
-	b.k.Restore(map[string][]int{testID: again})
+	if len(names) == 0 {
+		names = []string{testID}
+	}
+	by := map[string][]int{}
+	for i, fd := range again { // as many for each
+		name := names[len(names)-1-i*len(names)/len(again)]
+		by[name] = append(by[name], fd)
+	}
+	b.k.Restore(by)
 }
 
 func TestKilled(t *testing.T) {
@@ -391,6 +399,61 @@ func TestKilledBeforeTaking(t *testing.T) {
 	b.kill(stored)
 	b.steps()
 	if got := messages(b.entries()); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestStartedAgain: a container that is started again, with the ID that it had, while what it wrote last is still in its pipes:
+// nothing of either run is lost, however often the keeper is killed.
+func TestStartedAgain(t *testing.T) {
+	b := newBench(t)
+	b.journal.Close()
+	os.Remove(filepath.Join(b.dir, "journal", "socket"))
+	run := func(start uint64) (Record, []*os.File, []*os.File) {
+		r := record()
+		r.PID, r.Start = 1<<22+1, start
+		read, write := pipes(t)
+		if err := b.keep(r, read); err != nil {
+			t.Fatal(err)
+		}
+		return r, read, write
+	}
+	_, _, write := run(5)
+	fmt.Fprint(write[0], "last words\n")
+	write[0].Close()
+	write[1].Close()
+	b.steps()
+	again, read, write := run(9)
+	fmt.Fprint(write[0], "first words\n")
+	b.steps()
+	notes, stored := b.notes()
+	defer func() { closeAll(stored) }()
+	const store = "FDSTORE=1\nFDPOLL=0\nFDNAME="
+	if !slices.Equal(notes, []string{store + testID, store + testID + ".9"}) || len(stored) != 6 {
+		t.Fatalf("stored %q with %d files", notes, len(stored))
+	}
+	b.kill(stored, testID, testID+".9")
+	if err := b.keep(again, read); err != nil { // once more, by an engine that got no answer
+		t.Error(err)
+	}
+	if notes, _ := b.notes(); len(notes) != 0 || len(b.k.containers) != 2 || b.k.newest(testID, ours).record.Start != 9 {
+		t.Errorf("taken twice: %q, %d containers", notes, len(b.k.containers))
+	}
+	b.journal = b.listen(filepath.Join(b.dir, "journal", "socket"))
+	b.k.unblock()
+	b.steps()
+	got := messages(b.entries())
+	if slices.Sort(got); !slices.Equal(got, []string{"first words", "last words"}) {
+		t.Errorf("%q", got)
+	}
+	if notes, _ := b.notes(); !slices.Equal(notes, []string{"FDSTOREREMOVE=1\nFDNAME=" + testID}) || len(b.k.containers) != 1 {
+		t.Errorf("forgotten %q, %d containers", notes, len(b.k.containers))
+	}
+	if _, err := write[0].WriteString("more\n"); err != nil {
+		t.Error(err)
+	}
+	b.steps()
+	if got := messages(b.entries()); !slices.Equal(got, []string{"more"}) {
 		t.Errorf("%q", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Restore takes up again what an earlier keeper has left in the service manager's store: files by the IDs of containers.
+// Restore takes up again what an earlier keeper has left in the service manager's store: files by their names there.
 func (k *Keeper) Restore(stored map[string][]int) {
 	for name, fds := range stored {
 		if id, ok := strings.CutSuffix(name, inputSuffix); ok {
@@ -27,10 +27,11 @@ func (k *Keeper) Restore(stored map[string][]int) {
 	}
 }
 
-func (k *Keeper) restore(id string, fds []int) error {
-	if !isID(id) {
+func (k *Keeper) restore(name string, fds []int) error {
+	id, start, more := strings.Cut(name, ".") // see freeName
+	if _, err := strconv.ParseUint(start, 10, 64); !isID(id) || more && err != nil {
 		closeAll(fds)
-		return k.Notify.Forget(id)
+		return k.Notify.Forget(name)
 	}
 	memory, terminal, pipes := -1, -1, map[uint64]int{}
 	for _, fd := range fds {
@@ -78,7 +79,7 @@ func (k *Keeper) restore(id string, fds []int) error {
 		unix.Close(memory)
 		return err
 	}
-	return k.adopt(record, memory, files)
+	return k.adopt(name, record, memory, files)
 }
 
 func readRecord(memory int) (*Record, error) {

@@ -108,7 +108,7 @@ func (i *input) close(k *Keeper) {
 	}
 	i.c.input = nil
 	k.closeWatched(i.fd)
-	if err := k.Notify.Forget(i.c.record.ID + inputSuffix); err != nil {
+	if err := k.Notify.Forget(i.c.name + inputSuffix); err != nil {
 		k.warn("container %s: %v", i.c.record.Name, err)
 	}
 	k.feed(i.c)

@@ -39,9 +39,9 @@ func (f Files) Close() error {
 func (e *Engine) Files(s State) (Files, error) {
 	f := Files{IDs: s.IDs}
 	if !s.Running() {
-		lock, err := e.Dirs.lockKept(s.ID)
+		lock, err := e.Dirs.lockFiles(s)
 		if err != nil {
-			return f, fmt.Errorf("container %q: %w", s.Name, err)
+			return f, err
 		}
 		if s, err = e.Dirs.Find(s.ID); err != nil {
 			return f, errors.Join(err, lock.Close())
@@ -79,9 +79,9 @@ func (e *Engine) Rootfs(s State) (Files, error) {
 		f.Root = inroot.At(os.NewFile(uintptr(tree), "/"))
 		return f, nil
 	}
-	lock, err := e.Dirs.lockKept(s.ID)
+	lock, err := e.Dirs.lockFiles(s)
 	if err != nil {
-		return f, fmt.Errorf("container %q: %w", s.Name, err)
+		return f, err
 	}
 	f.lock = lock
 	if err = ownMountNamespace(); err == nil {
@@ -101,9 +101,9 @@ func (e *Engine) Rootfs(s State) (Files, error) {
 // that one. The store knows the place, and takes the mount away with the container.
 func (e *Engine) ShowRootfs(s State, place string) (string, error) {
 	if !s.Running() {
-		lock, err := e.Dirs.lockKept(s.ID)
+		lock, err := e.Dirs.lockFiles(s)
 		if err != nil {
-			return "", fmt.Errorf("container %q: %w", s.Name, err)
+			return "", err
 		}
 		defer lock.Close()
 		return e.Store.Mount(s.ID)
@@ -220,23 +220,14 @@ func showVolume(root inroot.Root, v VolumeMount) error {
 	return nil
 }
 
-// lockKept lets one at a time use the writable layer of a container that is kept: two mounts of a layer that both write
-// would each not see what the other one does (overlayfs, "Sharing and copying layers").
-func (d Dirs) lockKept(id string) (*os.File, error) {
-	f, err := os.Open(filepath.Dir(d.record(id)))
+// lockFiles is lockKept for who wants the files of a container that does not run.
+func (d Dirs) lockFiles(s State) (*os.File, error) {
+	lock, err := d.lockKept(s.ID)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("it does not run, and goes with its end: %w", ErrNotRunning)
+		err = fmt.Errorf("it does not run, and goes with its end: %w", ErrNotRunning)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("container %q: %w", s.Name, err)
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EINTR) {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
+	return lock, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -31,6 +33,7 @@ func (e *Engine) Create(ctx context.Context, c spec.Container) (State, error) {
 	if err != nil {
 		return s, err
 	}
+	defer s.unlock()
 	if err := e.makeKept(ctx, &s); err != nil {
 		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
 	}
@@ -84,37 +87,61 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 	if !s.Lasting() {
 		return s, fmt.Errorf("container %q goes with its end (--rm): it cannot be started again", s.Name)
 	}
-	if _, err := e.Dirs.Load(s.ID); err == nil { // a berth that was killed has left it
-		if err := e.Cleanup(ctx, s, Exit{Code: unknownExit}); err != nil {
-			return s, err
-		}
+	lock, err := e.Dirs.lockKept(s.ID) // somebody may start it as well, or be at its files
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w any more", ErrNoContainer)
 	}
+	if err != nil {
+		return s, fmt.Errorf("start container %q: %w", s.Name, err)
+	}
+	now, err := e.settle(ctx, s.ID)
+	now.locks = []*os.File{lock}
+	defer now.unlock()
+	if err != nil {
+		return s, err
+	}
+	now.Container.Detach, now.Container.Interactive = s.Container.Detach, s.Container.Interactive // as the caller wants it
+	e.renew(&now)
+	if lock, err = e.Dirs.reserve(now); err != nil {
+		return s, err
+	}
+	now.locks = append(now.locks, lock)
+	err = e.launch(ctx, &now, func(ctx context.Context, err error) error {
+		exit := Exit{Code: startCode(err), Error: err.Error()}
+		if now.locks != nil {
+			return e.putAway(ctx, now, exit)
+		}
+		return e.Cleanup(ctx, now, exit)
+	})
+	return now, err
+}
+
+// renew makes the record of a container the state of a new run.
+func (e *Engine) renew(s *State) {
 	s.atRest = false
 	s.Unit, s.Runtime, s.Existing = UnitOf(e.Host.Cgroup), e.RuntimeProgram, true
 	s.Checked = false
 	s.Init, s.Exit, s.Started, s.Finished = proc.ID{}, nil, time.Time{}, time.Time{}
 	s.StopTime, s.earlier, s.Mounts = s.Container.StopTimeout, s.Mounts, nil
 	s.Network.Dir = e.Dirs.Container(s.ID)
-	lock, err := e.Dirs.lockKept(s.ID) // somebody may be at its files
+}
+
+// settle returns the record of a container that does not run, and takes away first what a berth that was killed has left in this
+// boot. The caller has locked it.
+func (e *Engine) settle(ctx context.Context, id string) (State, error) {
+	now, err := e.Dirs.Load(id)
+	switch {
+	case err == nil && now.Running():
+		return now, fmt.Errorf("%w: %q", ErrIsRunning, now.Name)
+	case err == nil:
+		err = e.putAway(ctx, now, Exit{Code: unknownExit})
+	case errors.Is(err, ErrNoContainer):
+		err = nil
+	}
 	if err != nil {
-		return s, fmt.Errorf("start container %q: %w", s.Name, err)
+		return now, err
 	}
-	defer lock.Close()
-	if err := e.Dirs.reserve(s); err != nil {
-		return s, err
-	}
-	err = e.start(ctx, &s)
-	for _, f := range s.handles {
-		f.Close()
-	}
-	defer s.netns.Close() // after the cleanup, which works on it; nil is no error
-	defer s.userns.Close()
-	defer s.output.close()
-	if err != nil {
-		s.terminal.Close()
-		return s, errors.Join(err, e.Cleanup(context.WithoutCancel(ctx), s, Exit{Code: startCode(err), Error: err.Error()}))
-	}
-	return s, nil
+	return e.Dirs.kept(id)
 }
 
 // unknownExit stands for the end of a container that nobody has seen: the machine lost its power, say.
@@ -131,7 +158,7 @@ func startCode(err error) int {
 }
 
 // Cleanup takes away what a container that has ended had while it ran, and writes down how it ended. What is not kept is
-// removed. It may be called again and again.
+// removed. It may be called again and again; what another run of the container has by now is left alone.
 func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	if !s.Lasting() {
 		err := e.remove(ctx, s, true)
@@ -140,13 +167,23 @@ func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 		}
 		return err
 	}
+	lock, err := e.Dirs.lockKept(s.ID)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // its layer was not made yet, or has gone
+		return fmt.Errorf("put away container %q: %w", s.Name, err)
+	}
+	defer lock.Close() // nil is no error
 	now, err := e.Dirs.Load(s.ID)
-	if errors.Is(err, ErrNoContainer) && !s.Running() {
-		return nil // it has been cleaned up
+	if errors.Is(err, ErrNoContainer) && !s.Running() || err == nil && now.Init != s.Init {
+		return nil // it has been cleaned up, and started again, maybe
 	}
 	if err == nil { // renamed or updated since it was started, maybe
 		s.Name, s.Container = now.Name, now.Container
 	}
+	return e.putAway(ctx, s, exit)
+}
+
+// putAway is Cleanup of a container that is kept, by who has locked it.
+func (e *Engine) putAway(ctx context.Context, s State, exit Exit) error {
 	if err := e.loosen(ctx, s); err != nil {
 		return err
 	}

@@ -191,3 +191,85 @@ func TestStopOfReusedPID(t *testing.T) {
 		}
 	}
 }
+
+// kept makes a container that outlives its end and returns it at rest.
+func (b *bench) kept() engine.State {
+	b.t.Helper()
+	err := b.on(func(e *engine.Engine) error { _, err := e.Create(context.Background(), keptWeb()); return err })
+	s, findErr := b.dirs().Find("web")
+	if err := errors.Join(err, findErr); err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// TestStartAtOnce: of many starts of one container one succeeds, the others say that it runs, and nothing of it is taken away.
+func TestStartAtOnce(t *testing.T) {
+	b := newBench(t)
+	s := b.kept()
+	b.Forget()
+	results := make(chan error)
+	const starts = 8
+	for range starts {
+		e := b.Engine(b.run)
+		go func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with its mount namespace
+			_, err := e.Start(context.Background(), s)
+			results <- err
+		}()
+	}
+	won := 0
+	for range starts {
+		if err := <-results; err == nil {
+			won++
+		} else if !errors.Is(err, engine.ErrIsRunning) {
+			t.Error(err)
+		}
+	}
+	if steps := b.Steps(); won != 1 || countOf(steps, "store.Mount") != 1 || slices.Contains(steps, "cgroups.Remove") || slices.Contains(steps, "network.Teardown") {
+		t.Errorf("%d have started it: %v", won, steps)
+	}
+	if now, err := b.dirs().Find("web"); err != nil || !now.Running() {
+		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+func countOf(list []string, word string) (n int) {
+	for _, s := range list {
+		if s == word {
+			n++
+		}
+	}
+	return n
+}
+
+// TestCleanupOfAnEarlierRun: who has seen an earlier run end, and comes late, touches nothing of the one that runs by now.
+func TestCleanupOfAnEarlierRun(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	first := b.kept()
+	b.must(func(e *engine.Engine) (err error) { first, err = e.Start(ctx, first); return err })
+	b.End()
+	b.must(func(e *engine.Engine) error { return e.Cleanup(ctx, first, engine.Exit{Code: 7}) })
+	second, err := b.dirs().Find("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.must(func(e *engine.Engine) error { _, err := e.Start(ctx, second); return err })
+	b.Forget()
+	for _, old := range []engine.State{first, second} { // second is how it was at rest
+		b.must(func(e *engine.Engine) error { return e.Cleanup(ctx, old, engine.Exit{Code: 8}) })
+	}
+	now, err := b.dirs().Find("web")
+	if steps := b.Steps(); err != nil || !now.Running() || len(steps) > 0 {
+		t.Errorf("%+v, %v, %v", now, err, steps)
+	}
+}
+
+// must calls f as on does, and fails the test when f fails.
+func (b *bench) must(f func(*engine.Engine) error) {
+	b.t.Helper()
+	if err := b.on(f); err != nil {
+		b.t.Fatal(err)
+	}
+}

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +61,22 @@ func (d Dirs) kept(id string) (State, error) {
 	s, err := decode[State](d.record(id), data, stateVersion, fmt.Sprintf("; `berth rm %s` removes the container", id[:min(12, len(id))]))
 	s.atRest = err == nil
 	return s, err
+}
+
+// lockKept lets one at a time start a container that is kept, put it away, change it, or use its files while it does not run: two
+// mounts of a layer that both write would each not see what the other one does (overlayfs, "Sharing and copying layers"). Who
+// makes the container has had no layer to lock yet; its end is waited for.
+func (d Dirs) lockKept(id string) (*os.File, error) {
+	lock, err := atomicfile.LockDir(filepath.Dir(d.record(id)))
+	if err != nil {
+		return nil, err
+	}
+	maker, err := atomicfile.LockDir(d.Container(id))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, lock.Close())
+	}
+	maker.Close() // nil is no error
+	return lock, nil
 }
 
 // wholeID is how many digits an ID has.

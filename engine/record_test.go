@@ -17,9 +17,11 @@ func TestFindWhileItIsPutAway(t *testing.T) {
 	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
 	id := strings.Repeat("a", 64)
 	s := State{ID: id, Name: "web", ImageID: "i", Started: time.Now(), Container: spec.Container{Name: "web", Image: "i"}}
-	if err := d.reserve(s); err != nil {
+	lock, err := d.reserve(s)
+	if err != nil {
 		t.Fatal(err)
 	}
+	lock.Close()
 	if err := os.Remove(filepath.Join(d.Container(id), "state.json")); err != nil {
 		t.Fatal(err)
 	}

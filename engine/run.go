@@ -31,19 +31,30 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 	if err != nil {
 		return s, err
 	}
-	err = e.start(ctx, &s)
+	err = e.launch(ctx, &s, func(ctx context.Context, _ error) error { return e.remove(ctx, s, true) })
+	return s, err
+}
+
+// launch starts a container whose name is taken. When it fails, undo takes away what it had made.
+func (e *Engine) launch(ctx context.Context, s *State, undo func(context.Context, error) error) error {
+	defer s.unlock()
+	err := e.start(ctx, s)
 	for _, f := range s.handles {
 		f.Close()
 	}
-	defer s.netns.Close() // after the removal, which works on it; nil is no error
+	defer s.netns.Close() // after undo, which works on it; nil is no error
 	defer s.userns.Close()
 	defer s.output.close()
+	if err == nil {
+		s.unlock() // it runs: who wants to stop or change it need not wait until it is healthy
+		err = e.awaitHealthy(ctx, *s)
+	}
 	if err != nil {
 		s.terminal.Close()
 		// The caller's context may be what failed; taking away must not depend on it.
-		return s, errors.Join(err, e.remove(context.WithoutCancel(ctx), s, true))
+		return errors.Join(err, undo(context.WithoutCancel(ctx), err))
 	}
-	return s, nil
+	return nil
 }
 
 // begin checks what can be checked without touching anything, and takes the container's name.
@@ -94,7 +105,9 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 			return s, nameInUse(other.Name)
 		}
 	}
-	return s, e.Dirs.reserve(s)
+	lock, err := e.Dirs.reserve(s)
+	s.locks = []*os.File{lock}
+	return s, err
 }
 
 // complete gives the container what it was left without, and refuses what cannot be.
@@ -193,7 +206,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	} else {
 		e.tell(*s, "create", "start")
 	}
-	return e.awaitHealthy(ctx, *s)
+	return nil
 }
 
 // chooseStop chooses the stop signal that was not asked for.

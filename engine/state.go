@@ -58,8 +58,9 @@ type State struct {
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
-	output       *output  // handle of Run on the container's output
-	terminal     *os.File // the side of the container's terminal that is not the container's
+	locks        []*os.File // of who makes or starts it
+	output       *output    // handle of Run on the container's output
+	terminal     *os.File   // the side of the container's terminal that is not the container's
 	probing      *keeper.Health
 	handles      []*os.File    // what else must be open until the runtime has made the container
 	podShm       string        // the pod's directory for /dev/shm
@@ -86,6 +87,14 @@ func (s State) OnItsWay() bool { return !s.atRest && s.Init.PID == 0 }
 
 // Running reports whether the container's PID 1 is there.
 func (s State) Running() bool { return s.Init.PID > 0 && s.Init.Running() }
+
+// unlock lets others have what who makes or starts the container has locked.
+func (s *State) unlock() {
+	for _, f := range s.locks {
+		f.Close()
+	}
+	s.locks = nil
+}
 
 // Dirs is where the engine keeps the state of this boot.
 type Dirs struct {
@@ -279,25 +288,29 @@ func (d Dirs) save(s State) error {
 }
 
 // reserve takes the name, or returns ErrNameInUse, and makes the state directory. The name comes first: whatever a
-// killed berth leaves is found by it.
-func (d Dirs) reserve(s State) error {
+// killed berth leaves is found by it. The lock on the directory tells others that the container is being made.
+func (d Dirs) reserve(s State) (lock *os.File, err error) {
 	if err := os.MkdirAll(d.names(), 0o700); err != nil {
-		return err
+		return nil, err
 	}
-	err := os.Symlink("../"+s.ID, d.name(s.Name))
+	err = os.Symlink("../"+s.ID, d.name(s.Name))
 	if errors.Is(err, fs.ErrExist) {
-		return nameInUse(s.Name)
+		return nil, nameInUse(s.Name)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err = os.Mkdir(d.Container(s.ID), 0o700); err == nil {
+		lock, err = atomicfile.LockDir(d.Container(s.ID))
+	}
+	if err == nil {
 		err = d.save(s)
 	}
 	if err != nil {
-		return errors.Join(err, d.release(s))
+		lock.Close() // nil is no error
+		return nil, errors.Join(err, d.release(s))
 	}
-	return nil
+	return lock, nil
 }
 
 func nameInUse(name string) error {

@@ -49,9 +49,11 @@ func TestLeaseIDs(t *testing.T) {
 	states := make([]State, 10)
 	for i := range states {
 		states[i] = State{ID: strings.Repeat(fmt.Sprintf("%x", i), 64), Name: fmt.Sprint("c", i)}
-		if err := e.Dirs.reserve(states[i]); err != nil {
+		lock, err := e.Dirs.reserve(states[i])
+		if err != nil {
 			t.Fatal(err)
 		}
+		lock.Close()
 		all.Go(func() {
 			if _, err := e.leaseIDs(&states[i], of, 10); err != nil {
 				t.Error(err)

@@ -157,6 +157,31 @@ func Lock(f *os.File) error {
 	}
 }
 
+// LockDir waits until nobody else holds the lock on the directory that is at path, and takes it; Close gives it back. One that goes
+// while it is waited for does not exist: the lock of a directory that no path leads to any more keeps nobody out.
+func LockDir(path string) (*os.File, error) {
+	for {
+		dir, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := Lock(dir); err != nil {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), dir.Close())
+		}
+		own, err := dir.Stat()
+		if err == nil {
+			var now os.FileInfo
+			if now, err = os.Lstat(path); err == nil && os.SameFile(own, now) {
+				return dir, nil
+			}
+		}
+		dir.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
 // SyncDir makes what was made, renamed or removed in a directory survive a power cut.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -100,6 +101,10 @@ func enterForCleanup(ctx context.Context, env *Env, args []string) error {
 	if os.Getenv("SERVICE_RESULT") == "" { // then args are IDs
 		return nil
 	}
+	args = slices.DeleteFunc(slices.Clone(args), func(id string) bool {
+		s, err := runDirs().Find(id)
+		return err == nil && startedElsewhere(s)
+	})
 	leavePods(ctx, env, args)
 	if !rootless.Needed() {
 		return nil
@@ -175,11 +180,10 @@ func runCleanup(ctx context.Context, env *Env, args []string) error {
 }
 
 func cleanup(ctx context.Context, env *Env, s engine.State, o cleanupOptions) error {
-	ended := os.Getenv("SERVICE_RESULT") != "" // by systemd, which has ended the main process
 	switch {
-	case ended && s.Unit != "" && s.Unit != unitOfSelf():
-		return nil // it has been started elsewhere meanwhile
-	case s.Running() && !ended:
+	case startedElsewhere(s):
+		return nil
+	case s.Running() && os.Getenv("SERVICE_RESULT") == "": // systemd has not ended the main process
 		return fmt.Errorf("%w: %q; `berth stop %s` stops it", engine.ErrRunning, s.Name, s.Name)
 	}
 	e, err := newEngine(env)
@@ -203,6 +207,11 @@ func cleanup(ctx context.Context, env *Env, s engine.State, o cleanupOptions) er
 		}
 	}
 	return nil
+}
+
+// startedElsewhere tells a unit that cleans up after its end that the container is another unit's by now.
+func startedElsewhere(s engine.State) bool {
+	return os.Getenv("SERVICE_RESULT") != "" && s.Unit != "" && s.Unit != unitOfSelf()
 }
 
 // exitOfUnit is how systemd says that a unit's main process ended (systemd.exec(5), $EXIT_CODE).

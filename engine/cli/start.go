@@ -141,7 +141,9 @@ func runStart(ctx context.Context, env *Env, args []string) error {
 				_, err = e.Start(ctx, s)
 			}
 			if err != nil {
-				tellFailure(s.ID, err)
+				if !errors.Is(err, engine.ErrIsRunning) {
+					tellFailure(s.ID, err)
+				}
 				return startError(err)
 			}
 		default:
@@ -211,8 +213,12 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 	if err == nil {
 		return nil
 	}
+	now, findErr := findContainer(s.ID)
+	if findErr == nil && now.Running() {
+		return nil // somebody else was faster
+	}
 	// Why is in the container's record: the unit's own berth has written it there.
-	if now, findErr := findContainer(s.ID); findErr == nil && now.Exit != nil && now.Exit.Error != "" {
+	if findErr == nil && now.Exit != nil && now.Exit.Error != "" {
 		err = errors.New(now.Exit.Error)
 		if now.Exit.Code == 126 || now.Exit.Code == 127 {
 			return &ExitError{Code: now.Exit.Code, Err: err}

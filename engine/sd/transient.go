@@ -55,6 +55,9 @@ func (t Transient) start(ctx context.Context, run proc.Runner) error {
 				t.prefixed = true
 				continue
 			}
+			if taken(err) { // by others who start this container: how that ends is known when their job is done
+				_ = Systemctl(ctx, run, t.User, "start", t.unit())
+			}
 			return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
 		}
 	}

@@ -15,6 +15,32 @@ ctl() { "${as[@]}" systemctl $manager "$@"; }
 state() { b ps -a | grep " e2e-life\$" | grep -Eo 'Up|Created|Paused|Exited \([0-9]+\)'; }
 is() { [ "$(state)" = "$1" ]; }
 
+# many calls a command so many times at once; their statuses are in $tmp/many.
+many() {
+	local n=$1
+	shift
+	for i in $(seq "$n"); do
+		(exit_code "$@" >"$tmp/many.$i") &
+	done
+	for i in $(seq "$n"); do wait -n || true; done
+	cat "$tmp"/many.[0-9]* >"$tmp/many"
+	rm "$tmp"/many.[0-9]*
+}
+# own_unit starts the container in a unit of another name.
+own_unit() {
+	"${as[@]}" systemd-run $manager --quiet --collect --property=Type=notify --property=NotifyAccess=all --property=Delegate=yes --property=KillMode=mixed \
+		"--property=ExecStopPost=-berth container cleanup $id" berth start "$id" 2>/dev/null
+}
+rounds() { [ "$(b exec e2e-life sh -c 'wc -l </rounds')" = "$1" ]; }
+# runs_once ROUNDS: the container has been started so often, and its layer is mounted once.
+runs_once() {
+	assert_eq "state" "$(state)" Up
+	wait_for 20 rounds "$1"
+	local upper
+	upper=$(b inspect -f '{{.GraphDriver.Data.UpperDir}}' e2e-life)
+	assert_eq "mounts of $upper" "$(cat /proc/[0-9]*/mountinfo 2>/dev/null | grep "upperdir=$upper[, ]" | cut -d' ' -f 3 | sort -u | wc -l)" 1
+}
+
 life() {
 	say "run -d, stop, start: ${as[*]:-root}"
 	id=$(b run -d --name e2e-life --network none $IMAGE sh -c 'trap "exit 5" TERM; echo round >>/rounds; sleep 100000 & wait $!')
@@ -47,6 +73,18 @@ life() {
 	b start e2e-life >/dev/null
 
 	if [ "$BERTH_HOST" != vm ]; then
+		say "many starts at once: one does it, and nothing of it is taken away by the others"
+		b stop e2e-life >/dev/null
+		many "$at_once" b start e2e-life
+		assert_eq "all say that it was started" "$(sort "$tmp/many" | uniq -c | xargs)" "$at_once 0"
+		runs_once 5
+		b stop e2e-life >/dev/null
+		many "$at_once" own_unit
+		assert_eq "how many units have started it" "$(grep -c '^0$' "$tmp/many")" 1
+		runs_once 6
+		b stop e2e-life >/dev/null
+		b start e2e-life >/dev/null
+
 		say "clones"
 		id=$(b container clone --run e2e-life)
 		assert_eq "who runs" "$(b ps --format '{{.Names}}' --sort names | xargs)" "e2e-life e2e-life-clone"
@@ -113,9 +151,9 @@ life() {
 	ctl reset-failed 2>/dev/null || true
 }
 
-as=() manager= units=/run/systemd/system
+as=() manager= units=/run/systemd/system at_once=20
 [ "$BERTH_HOST" = vm ] || life # emulated: a share will do
-as=(as_tester) manager=--user units=/home/tester/.config/systemd/user
+as=(as_tester) manager=--user units=/home/tester/.config/systemd/user at_once=6
 as_tester mkdir -p $units
 life
 as_tester rmdir $units
@@ -161,5 +199,5 @@ fi
 say "nothing is left"
 wait_for 20 no_scope
 wait_for 20 user_no_scope
-rm "$tmp/code"
+rm -f "$tmp/code" "$tmp/many"
 leak_check

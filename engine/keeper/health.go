@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -102,6 +104,8 @@ type health struct {
 	begin  time.Time
 	limit  time.Time
 	late   bool
+	events int  // cgroup.events of the container while a probe runs; -1 for none
+	frozen bool // the container was while the probe ran
 }
 
 // waiter is somebody who wants to know.
@@ -122,7 +126,7 @@ func (k *Keeper) watchHealth(c *container) {
 	if h == nil || c.pidfd < 0 {
 		return
 	}
-	c.health = &health{c: c, h: h, started: time.Now(), counted: time.Now(), fast: firstLook, startup: h.Startup != nil, pidfd: -1, output: -1}
+	c.health = &health{c: c, h: h, started: time.Now(), counted: time.Now(), fast: firstLook, startup: h.Startup != nil, pidfd: -1, output: -1, events: -1}
 	v, err := Verdict{}, error(nil)
 	if !c.record.guest() { // whose file is his
 		v, err = ReadVerdict(h.Dir)
@@ -189,6 +193,7 @@ func (k *Keeper) lookAfter() {
 		switch {
 		case h.pid > 0 && !h.limit.IsZero() && now.After(h.limit):
 			h.late, h.limit = true, time.Time{}
+			h.frozen = h.frozen || k.frozen(c)
 			h.kill(k)
 		case h.pid == 0 && !h.due.IsZero() && !now.Before(h.due):
 			k.probe(h)
@@ -196,8 +201,71 @@ func (k *Keeper) lookAfter() {
 	}
 }
 
+// group is the control group that a container's PID 1 is in, as the kernel says.
+func (k *Keeper) group(c *container) (string, bool) {
+	data, err := os.ReadFile(filepath.Join(k.Proc, strconv.Itoa(c.record.PID), "cgroup"))
+	if err != nil {
+		return "", false
+	}
+	group, ok := cgroup2(string(data))
+	return group, ok && filepath.IsLocal(group)
+}
+
+// frozen reports whether a container is (cgroups(7), cgroup.freeze): it is paused, or its unit is frozen. A probe of it could not
+// succeed, and says nothing. Freezing takes a moment, so that what has been asked for counts.
+func (k *Keeper) frozen(c *container) bool {
+	group, ok := k.group(c)
+	for ; ok && group != "."; group = filepath.Dir(group) {
+		if data, err := os.ReadFile(filepath.Join(k.Cgroups, group, "cgroup.freeze")); err == nil && strings.HasPrefix(string(data), "1") {
+			return true
+		}
+	}
+	return false
+}
+
+// watchFreezer makes the keeper see when a container is frozen while a probe runs.
+func (k *Keeper) watchFreezer(h *health) {
+	h.frozen = false
+	group, ok := k.group(h.c)
+	if !ok {
+		return
+	}
+	fd, err := unix.Open(filepath.Join(k.Cgroups, group, "cgroup.events"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	unix.Pread(fd, make([]byte, 256), 0) // from here on it is told of changes
+	if k.watch(fd, freezer{h}, unix.EPOLLPRI) != nil {
+		unix.Close(fd)
+		return
+	}
+	h.events = fd
+}
+
+type freezer struct{ h *health }
+
+func (f freezer) event(k *Keeper, _ uint32) {
+	unix.Pread(f.h.events, make([]byte, 256), 0) // else it is told for ever
+	f.h.frozen = f.h.frozen || k.frozen(f.h.c)
+}
+
+// skip lets a container be that is frozen. It is looked at again soon, for it may be thawed at any time.
+func (k *Keeper) skip(h *health) {
+	h.next(min(h.interval(), slowLook))
+	h.waiting = slices.DeleteFunc(h.waiting, func(w waiter) bool {
+		if !w.first {
+			w.caller.respond(k, response{Error: "the container is paused"})
+		}
+		return !w.first
+	})
+}
+
 // probe starts one.
 func (k *Keeper) probe(h *health) {
+	if k.frozen(h.c) {
+		k.skip(h)
+		return
+	}
 	h.due, h.begin, h.late = time.Time{}, time.Now(), false
 	h.limit = h.begin.Add(h.timeout())
 	process := HealthProcess
@@ -223,6 +291,7 @@ func (k *Keeper) probe(h *health) {
 	}
 	unix.SetNonblock(fds[0], true)
 	h.pid, h.pidfd, h.output = pid, pidfd, fds[0]
+	k.watchFreezer(h)
 	if err := k.watch(pidfd, h, unix.EPOLLIN); err != nil {
 		k.warn("container %s: %v", h.c.record.Name, err)
 	}
@@ -313,6 +382,7 @@ func (h *health) event(k *Keeper, _ uint32) {
 	text := readOutput(h.output, h.h.LogSize)
 	unix.Close(h.output)
 	h.pid, h.pidfd, h.output = 0, -1, -1
+	k.endWatch(h)
 	code := status.ExitStatus()
 	if status.Signaled() {
 		code = 128 + int(status.Signal())
@@ -320,7 +390,19 @@ func (h *health) event(k *Keeper, _ uint32) {
 	if h.late {
 		code, text = -1, fmt.Sprintf("no answer within %s", h.timeout())
 	}
+	if code != 0 && (h.frozen || k.frozen(h.c)) {
+		k.skip(h)
+		return
+	}
 	k.result(h, code, text)
+}
+
+// endWatch ends watchFreezer.
+func (k *Keeper) endWatch(h *health) {
+	if h.events >= 0 {
+		k.closeWatched(h.events)
+		h.events = -1
+	}
 }
 
 // readOutput reads what a probe has written, as far as it is wanted; 0 is without limit.
@@ -521,6 +603,7 @@ func (k *Keeper) endHealth(c *container) {
 		k.closeWatched(h.pidfd)
 		unix.Wait4(h.pid, nil, 0, nil)
 		unix.Close(h.output)
+		k.endWatch(h)
 	}
 	for _, w := range h.waiting {
 		w.caller.respond(k, response{Error: "the container has ended"})

@@ -2,6 +2,10 @@ package keeper
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -81,5 +85,118 @@ func TestHealthLogIsBounded(t *testing.T) {
 	}
 	if got := last(log, 0); len(got) != 3 {
 		t.Errorf("without a limit: %+v", got)
+	}
+}
+
+// healthBench is a container whose probe is a shell's command.
+type healthBench struct {
+	*bench
+	c *container
+}
+
+func newHealthBench(t *testing.T, command string, h Health) *healthBench {
+	t.Helper()
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	b := &healthBench{bench: newBench(t)}
+	var err error
+	if b.k.Self, err = os.Executable(); err != nil {
+		t.Fatal(err)
+	}
+	r := record()
+	h.Runtime, h.Dir = []string{"/bin/sh", "-c", command}, b.dir
+	r.PID, r.Start, r.Health = cmd.Process.Pid, startTime(cmd.Process.Pid), &h
+	b.c = &container{name: testID, record: &r, pidfd: -1}
+	b.k.containers[testID] = b.c
+	b.k.follow(b.c)
+	b.k.watchHealth(b.c)
+	if b.c.health == nil {
+		t.Fatal("it is not probed")
+	}
+	return b
+}
+
+// until lets the keeper work until it is so.
+func (b *healthBench) until(what string, so func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !so(); {
+		if err := b.k.Step(50); err != nil {
+			b.t.Fatal(err)
+		}
+		if time.Now().After(end) {
+			b.t.Fatal("it never came that ", what)
+		}
+	}
+}
+
+// probe probes once.
+func (b *healthBench) probe() {
+	b.t.Helper()
+	h := b.c.health
+	b.k.probe(h)
+	b.until("the probe ended", func() bool { return h.pid == 0 })
+}
+
+// A container that is frozen is not judged, and neither is a probe that runs when that happens; the same probe is, otherwise.
+func TestFrozenContainer(t *testing.T) {
+	root, group := cgroup2Dir(t)
+	freeze := func(how string) {
+		if err := os.WriteFile(filepath.Join(root, group, "cgroup.freeze"), []byte(how), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newHealthBench(t, "read x <"+fifo+"; exit 1", Health{Timeout: time.Minute, Retries: 1, OnFailure: "kill"})
+	h := b.c.health
+	b.k.Cgroups = root
+	pid := b.c.record.PID
+	if err := os.WriteFile(filepath.Join(root, group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // before the group is removed
+		freeze("0")
+		unix.Kill(pid, unix.SIGKILL)
+		unix.Poll([]unix.PollFd{{Fd: int32(b.c.pidfd), Events: unix.POLLIN}}, 20000)
+	})
+	untouched := func(when string) {
+		t.Helper()
+		if h.verdict.Status != Starting || len(h.verdict.Log) != 0 || h.pid != 0 {
+			t.Errorf("%s: %+v", when, h.verdict)
+		}
+	}
+	freeze("1")
+	caller := &caller{fd: -1}
+	if err := b.k.ask(caller, testID, false); err != nil {
+		t.Fatal(err)
+	}
+	untouched("frozen before")
+	if len(h.waiting) != 0 {
+		t.Error("one waits for what does not come")
+	}
+	freeze("0")
+
+	b.k.probe(h)
+	answer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Close()
+	freeze("1")
+	b.until("it is seen frozen", func() bool { return h.frozen })
+	freeze("0")
+	answer.WriteString("go on\n")
+	b.until("the probe ended", func() bool { return h.pid == 0 })
+	untouched("frozen meanwhile")
+
+	answer.WriteString("go on\n")
+	b.probe()
+	if h.verdict.Status != Unhealthy {
+		t.Errorf("not frozen: %+v", h.verdict)
 	}
 }

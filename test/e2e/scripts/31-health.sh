@@ -66,6 +66,26 @@ assert_eq "left of the probe" "$(pgrep -f '^sleep 4242' || true)" ""
 assert_eq "state" "$(property e2e-hang ActiveState)" active
 systemctl stop e2e-hang
 
+say "a paused container is not judged"
+quadlet e2e-paused.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+HealthCmd=true
+HealthInterval=1s
+HealthRetries=1
+HealthOnFailure=kill
+Exec=sh -c '$IDLE'
+F
+systemctl start e2e-paused
+wait_for 30 is e2e-paused healthy
+berth pause systemd-e2e-paused >/dev/null
+assert_match "asked" "$(must_fail berth healthcheck run systemd-e2e-paused)" 'is paused'
+berth unpause systemd-e2e-paused >/dev/null
+wait_for 20 berth healthcheck run systemd-e2e-paused
+assert_eq "failures" "$(berth inspect systemd-e2e-paused | jq '[.[0].State.Health.Log[] | select(.ExitCode != 0)] | length')" 0
+systemctl stop e2e-paused
+
 say "as a user"
 user_quadlet e2e-uwell.container <<F
 [Container]

@@ -3,6 +3,7 @@ package keeper
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,7 +101,8 @@ type health struct {
 
 	pid    int // of the probe that runs; 0 for none
 	pidfd  int
-	output int
+	output int    // what it writes; -1 when that has ended
+	text   []byte // of it
 	begin  time.Time
 	limit  time.Time
 	late   bool
@@ -291,6 +293,10 @@ func (k *Keeper) probe(h *health) {
 	}
 	unix.SetNonblock(fds[0], true)
 	h.pid, h.pidfd, h.output = pid, pidfd, fds[0]
+	h.text = nil
+	if err := k.watch(h.output, probeOutput{h}, unix.EPOLLIN); err != nil {
+		k.warn("container %s: %v", h.c.record.Name, err)
+	}
 	k.watchFreezer(h)
 	if err := k.watch(pidfd, h, unix.EPOLLIN); err != nil {
 		k.warn("container %s: %v", h.c.record.Name, err)
@@ -379,9 +385,10 @@ func (h *health) event(k *Keeper, _ uint32) {
 	var status unix.WaitStatus
 	unix.Wait4(h.pid, &status, 0, nil)
 	k.closeWatched(h.pidfd)
-	text := readOutput(h.output, h.h.LogSize)
-	unix.Close(h.output)
-	h.pid, h.pidfd, h.output = 0, -1, -1
+	h.read(k) // whoever has it open still
+	h.closeOutput(k)
+	text := strings.ToValidUTF8(string(h.text), "\uFFFD")
+	h.pid, h.pidfd, h.text = 0, -1, nil
 	k.endWatch(h)
 	code := status.ExitStatus()
 	if status.Signaled() {
@@ -405,21 +412,38 @@ func (k *Keeper) endWatch(h *health) {
 	}
 }
 
-// readOutput reads what a probe has written, as far as it is wanted; 0 is without limit.
-func readOutput(fd, limit int) string {
-	buf := make([]byte, 4096)
-	var text []byte
-	for len(text) < outputRead {
-		n, err := unix.Read(fd, buf)
-		if n <= 0 || err != nil {
-			break
+// probeOutput is the pipe of what a probe writes. It is read all the time, or a probe that writes much would never end.
+type probeOutput struct{ h *health }
+
+func (o probeOutput) event(k *Keeper, _ uint32) { o.h.read(k) }
+
+// read reads what a probe has written and keeps the beginning, as much as is wanted.
+func (h *health) read(k *Keeper) {
+	wanted := outputRead
+	if h.h.LogSize > 0 {
+		wanted = min(wanted, h.h.LogSize)
+	}
+	for range turn {
+		if h.output < 0 {
+			return
 		}
-		text = append(text, buf[:n]...)
+		n, err := unix.Read(h.output, k.buf)
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			return
+		case err != nil || n == 0:
+			h.closeOutput(k)
+			return
+		}
+		h.text = append(h.text, k.buf[:min(n, wanted-len(h.text))]...)
 	}
-	if limit > 0 && len(text) > limit {
-		text = text[:limit]
+}
+
+func (h *health) closeOutput(k *Keeper) {
+	if h.output >= 0 {
+		k.closeWatched(h.output)
+		h.output = -1
 	}
-	return strings.ToValidUTF8(string(text), "\uFFFD")
 }
 
 // last are the n newest probes; all of them when n is 0.
@@ -602,7 +626,7 @@ func (k *Keeper) endHealth(c *container) {
 		h.kill(k)
 		k.closeWatched(h.pidfd)
 		unix.Wait4(h.pid, nil, 0, nil)
-		unix.Close(h.output)
+		h.closeOutput(k)
 		k.endWatch(h)
 	}
 	for _, w := range h.waiting {

@@ -60,18 +60,35 @@ func TestStartupProbe(t *testing.T) {
 }
 
 func TestReadOutput(t *testing.T) {
-	for limit, want := range map[int]string{0: "abc\uFFFD", 2: "ab", 9: "abc\uFFFD"} {
+	for limit, want := range map[int]string{0: "abc\xff", 2: "ab", 9: "abc\xff"} {
+		b := newBench(t)
 		var fds [2]int
 		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := unix.Write(fds[1], []byte("abc\xff")); err != nil {
-			t.Fatal(err)
+		h := &health{h: &Health{LogSize: limit}, output: fds[0]}
+		for _, text := range []string{"abc", "\xff"} {
+			if _, err := unix.Write(fds[1], []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			h.read(b.k) // the writer need not have ended
 		}
-		if got := readOutput(fds[0], limit); got != want { // the writer need not have ended
-			t.Errorf("%d: %q", limit, got)
+		if string(h.text) != want || h.output < 0 {
+			t.Errorf("%d: %q", limit, h.text)
 		}
-		closeAll(fds[:])
+		unix.Close(fds[1])
+		if h.read(b.k); h.output != -1 {
+			t.Error("the end is not seen")
+		}
+	}
+}
+
+// A probe that writes more than a pipe takes ends as any other.
+func TestLoudProbe(t *testing.T) {
+	b := newHealthBench(t, "head -c 300000 /dev/zero | tr '\\0' x; echo end >&2; exit 3", Health{Timeout: 20 * time.Second, Retries: 1, OnFailure: "none"})
+	b.probe()
+	if log := b.c.health.verdict.Log; len(log) != 1 || log[0].ExitCode != 3 || len(log[0].Output) != outputRead {
+		t.Errorf("%d results: %+.200v", len(log), log)
 	}
 }
 

@@ -624,8 +624,8 @@ func (k *Keeper) endHealth(c *container) {
 	}
 	if h.pid > 0 {
 		h.kill(k)
-		k.closeWatched(h.pidfd)
-		unix.Wait4(h.pid, nil, 0, nil)
+		k.watched[int32(h.pidfd)] = child{c, h.pid, h.pidfd} // it may take its time: a file system may not answer it
+		c.errands++
 		h.closeOutput(k)
 		k.endWatch(h)
 	}

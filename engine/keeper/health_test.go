@@ -92,6 +92,58 @@ func TestLoudProbe(t *testing.T) {
 	}
 }
 
+// awaitEnd waits until a process has ended.
+func awaitEnd(t *testing.T, pidfd int) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 1000); n == 1 {
+			return
+		}
+	}
+	t.Error("it lives")
+}
+
+// A probe that does not end when it is killed holds nobody up.
+func TestProbeThatDoesNotEnd(t *testing.T) {
+	b := newHealthBench(t, "true", Health{})
+	sleep := func() (*exec.Cmd, int) {
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cmd, fd
+	}
+	probe, its := sleep()
+	defer unix.Close(its)
+	other, fd := sleep() // is killed in its place
+	h := b.c.health
+	h.pid, h.pidfd = probe.Process.Pid, fd
+	if err := b.k.watch(fd, h, unix.EPOLLIN); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { b.k.endHealth(b.c); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the keeper waits for it")
+	}
+	probe.Process.Kill()
+	<-ended
+	awaitEnd(t, its)
+	for end := time.Now().Add(20 * time.Second); b.c.errands > 0 && time.Now().Before(end); {
+		b.k.Step(100)
+	}
+	if err := unix.Kill(probe.Process.Pid, 0); b.c.errands != 0 || err != unix.ESRCH {
+		t.Errorf("it is not reaped: %d, %v", b.c.errands, err)
+	}
+	other.Wait()
+}
+
 func TestHealthLogIsBounded(t *testing.T) {
 	var log []Probe
 	for code := range 5 {
@@ -179,7 +231,7 @@ func TestFrozenContainer(t *testing.T) {
 	t.Cleanup(func() { // before the group is removed
 		freeze("0")
 		unix.Kill(pid, unix.SIGKILL)
-		unix.Poll([]unix.PollFd{{Fd: int32(b.c.pidfd), Events: unix.POLLIN}}, 20000)
+		awaitEnd(t, b.c.pidfd)
 	})
 	untouched := func(when string) {
 		t.Helper()

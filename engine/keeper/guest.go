@@ -23,8 +23,9 @@ import (
 // is done by a process of his own, in his unit's control group.
 
 const (
-	guestContainers  = 512 // that one guest may have looked after
-	guestConnections = 64  // at the same time
+	guestContainers  = 512         // that one guest may have looked after
+	guestConnections = 64          // at the same time
+	guestProbe       = time.Second // between the beginnings of probes that he asks for
 )
 
 // Guest is a user, and the control group of the unit that runs in his name.
@@ -97,6 +98,9 @@ func (k *Keeper) vet(p peer, r *Record, files []int) error {
 	r.Guest = nil
 	if !p.guest {
 		return nil
+	}
+	if !isName(r.Name) {
+		return fmt.Errorf("%q is no name of a container", r.Name)
 	}
 	if err := r.vetOutput(files); err != nil {
 		return err
@@ -353,6 +357,16 @@ func harmless(name string) bool {
 		}
 	}
 	return true
+}
+
+// isName: the engine gives no other names, and the keeper writes them into its own log.
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c != '-' && c != '_' && c != '.') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 200
 }
 
 // isNamespace: it becomes a part of a path.

@@ -452,3 +452,84 @@ func TestGuestHasHisOwnIDs(t *testing.T) {
 		t.Error("another run is taken for it")
 	}
 }
+
+// Of one who has gone nothing stays, and one who asks again and again does not make a container be probed all the time: root does.
+func TestGuestAsks(t *testing.T) {
+	b := newHealthBench(t, "true", Health{Timeout: time.Minute, Retries: 1, OnFailure: "none"})
+	h := b.c.health
+	connect := func(p peer) *caller {
+		var fds [2]int
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fds[1]) })
+		c := &caller{fd: fds[0], peer: p}
+		if err := b.k.watch(c.fd, c, unix.EPOLLIN); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	root, guest := connect(peer{}), connect(peer{guest: true, uid: uint32(os.Getuid())})
+	ask := func(c *caller, first bool) {
+		t.Helper()
+		if err := b.k.ask(c, testID, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(root, true)
+	if err := b.k.ask(root, testID, true); err == nil || len(h.waiting) != 1 {
+		t.Errorf("asked twice: %d wait, %v", len(h.waiting), err)
+	}
+	if root.close(b.k); len(h.waiting) != 0 {
+		t.Error("one who has gone waits")
+	}
+	root = connect(peer{})
+	ask(root, false)
+	b.until("root had an answer", func() bool { return root.asked == nil && h.pid == 0 })
+	ask(root, false)
+	if h.pid == 0 {
+		t.Error("root has to wait")
+	}
+	b.until("the probe ended", func() bool { return h.pid == 0 })
+	// From here on it is his.
+	b.c.record.Guest = &Guest{UID: uint32(os.Getuid())}
+	b.k.Cgroups = "/nowhere"
+	h.begin = time.Now()
+	if ask(guest, false); h.pid != 0 || h.due.IsZero() || time.Until(h.due) > guestProbe || len(h.waiting) != 1 {
+		t.Errorf("a guest does not have to wait: %d, %v", h.pid, time.Until(h.due))
+	}
+	h.waiting, guest.asked, h.begin = nil, nil, time.Now().Add(-2*guestProbe)
+	if ask(guest, false); len(h.verdict.Log) != 3 {
+		t.Error("a guest has to wait for no reason")
+	}
+	for _, c := range []*caller{root, guest} {
+		c.close(b.k)
+	}
+}
+
+// The journals that users name are let go of.
+func TestJournalsOfNamespaces(t *testing.T) {
+	b := newGuestBench(t)
+	b.listen(filepath.Join(b.dir, "journal.mine", "socket"))
+	var ends [2][2]int
+	for i := range ends {
+		if err := unix.Pipe2(ends[i][:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		r := b.record()
+		r.ID, r.Namespace = fmt.Sprintf("%064d", i), "mine"
+		if err := b.k.keep(peer{}, r, ends[i][:1]); err != nil {
+			t.Fatal(err)
+		}
+		unix.Write(ends[i][1], []byte("a line\n"))
+	}
+	b.steps()
+	for i, want := range []bool{true, false} {
+		unix.Close(ends[i][1])
+		b.steps()
+		if got := b.k.journals["mine"] != nil; got != want {
+			t.Errorf("after %d of 2: %v", i+1, got)
+		}
+	}
+}

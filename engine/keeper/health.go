@@ -254,12 +254,7 @@ func (f freezer) event(k *Keeper, _ uint32) {
 // skip lets a container be that is frozen. It is looked at again soon, for it may be thawed at any time.
 func (k *Keeper) skip(h *health) {
 	h.next(min(h.interval(), slowLook))
-	h.waiting = slices.DeleteFunc(h.waiting, func(w waiter) bool {
-		if !w.first {
-			w.caller.respond(k, response{Error: "the container is paused"})
-		}
-		return !w.first
-	})
+	h.tellAll(k, response{Error: "the container is paused"}, func(w waiter) bool { return !w.first })
 }
 
 // probe starts one.
@@ -605,15 +600,7 @@ func (c child) event(k *Keeper, _ uint32) {
 
 // answer tells those who wait: of each result, or of the first success.
 func (k *Keeper) answer(h *health, code int) {
-	var still []waiter
-	for _, w := range h.waiting {
-		if w.first && h.verdict.Status != Healthy {
-			still = append(still, w)
-			continue
-		}
-		w.caller.respond(k, response{Health: h.verdict.Status, Code: code})
-	}
-	h.waiting = still
+	h.tellAll(k, response{Health: h.verdict.Status, Code: code}, func(w waiter) bool { return !w.first || h.verdict.Status == Healthy })
 }
 
 // endHealth stops probing.
@@ -629,9 +616,7 @@ func (k *Keeper) endHealth(c *container) {
 		h.closeOutput(k)
 		k.endWatch(h)
 	}
-	for _, w := range h.waiting {
-		w.caller.respond(k, response{Error: "the container has ended"})
-	}
+	h.tellAll(k, response{Error: "the container has ended"}, func(waiter) bool { return true })
 	delete(k.probed, c)
 	c.health = nil
 }
@@ -642,14 +627,47 @@ func (k *Keeper) ask(c *caller, id string, first bool) error {
 	if target == nil || target.health == nil {
 		return fmt.Errorf("container %.12s has no health check, or has ended", id)
 	}
+	if c.asked != nil {
+		return errors.New("one question at a time")
+	}
 	h := target.health
 	if first && h.verdict.Status == Healthy {
 		c.respond(k, response{Health: Healthy})
 		return nil
 	}
 	h.waiting = append(h.waiting, waiter{c, first})
-	if !first && h.pid == 0 {
-		k.probe(h)
+	c.asked = h
+	if first || h.pid > 0 {
+		return nil
 	}
+	if wait := guestProbe - time.Since(h.begin); c.peer.guest && wait > 0 {
+		if h.due.IsZero() || time.Until(h.due) > wait {
+			h.due = time.Now().Add(wait)
+		}
+		return nil
+	}
+	k.probe(h)
 	return nil
+}
+
+// drop forgets one who waited.
+func (h *health) drop(c *caller) {
+	if h != nil {
+		h.waiting = slices.DeleteFunc(h.waiting, func(w waiter) bool { return w.caller == c })
+		c.asked = nil
+	}
+}
+
+// tellAll answers those who wait, if they are meant.
+func (h *health) tellAll(k *Keeper, r response, meant func(waiter) bool) {
+	list := h.waiting
+	h.waiting = nil
+	for _, w := range list {
+		if meant(w) {
+			w.caller.asked = nil
+			w.caller.respond(k, r)
+		} else {
+			h.waiting = append(h.waiting, w)
+		}
+	}
 }

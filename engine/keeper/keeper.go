@@ -638,9 +638,28 @@ func (k *Keeper) forget(c *container) {
 	c.sink.close()
 	unix.Close(c.memory)
 	delete(k.containers, c.name)
+	k.leaveJournal(c.record.Namespace)
 	if err := k.Notify.Forget(c.name); err != nil {
 		k.warn("container %s: %v", c.record.Name, err)
 	}
+}
+
+// leaveJournal closes the journal of a namespace with its last container.
+func (k *Keeper) leaveJournal(namespace string) {
+	j := k.journals[namespace]
+	if namespace == "" || j == nil {
+		return
+	}
+	for _, c := range k.containers {
+		if s, ok := c.sink.(*journalSink); ok && s.j == j {
+			return
+		}
+	}
+	if j.fd >= 0 {
+		k.closeWatched(j.fd)
+		j.fd = -1
+	}
+	delete(k.journals, namespace)
 }
 
 // keep is the request of an engine: the files go into the store before it is answered.

@@ -63,6 +63,7 @@ type caller struct {
 	peer     peer
 	attacher *attacher // what it has become
 	pledge   pledge
+	asked    *health // whose answer it waits for
 }
 
 func (c *caller) event(k *Keeper, events uint32) {
@@ -93,6 +94,7 @@ func (c *caller) close(k *Keeper) {
 		k.closeWatched(c.fd)
 		c.fd = -1
 		k.leave(c.peer)
+		c.asked.drop(c)
 		c.pledge.broken(k)
 	}
 }

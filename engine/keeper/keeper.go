@@ -31,6 +31,8 @@ type Keeper struct {
 	containers map[string]*container // by their names in the store
 	guests     map[uint32]int        // their connections
 	watched    map[int32]watched
+	handing    bool  // events that have been fetched
+	closing    []int // after that
 	probed     map[*container]bool
 	attached   map[*attacher]bool
 	slow       map[*attacher]bool // do not read what is sent to them
@@ -136,10 +138,15 @@ func (k *Keeper) watch(fd int, w watched, events uint32) error {
 	return nil
 }
 
-// closeWatched closes a descriptor, which takes it out of epoll only when no other descriptor of the same file is open.
+// closeWatched closes a descriptor, which takes it out of epoll only when no other descriptor of the same file is open. Its number
+// stays taken as long as there may be an event for it that has been fetched already: that is not for whoever gets the number next.
 func (k *Keeper) closeWatched(fd int) {
 	unix.EpollCtl(k.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 	delete(k.watched, int32(fd))
+	if k.handing {
+		k.closing = append(k.closing, fd)
+		return
+	}
 	unix.Close(fd)
 }
 
@@ -199,11 +206,7 @@ func (k *Keeper) Step(timeout int) error {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("wait for events: %w", err)
 	}
-	for _, e := range events[:max(n, 0)] {
-		if w := k.watched[e.Fd]; w != nil {
-			w.event(k, e.Events)
-		}
-	}
+	k.hand(events[:max(n, 0)])
 	if len(k.blocked) > 0 && k.retryPause() == 0 {
 		k.unblock()
 	}
@@ -226,6 +229,19 @@ func (k *Keeper) Step(timeout int) error {
 		k.ready = list[:0]
 	}
 	return nil
+}
+
+// hand hands events on.
+func (k *Keeper) hand(events []unix.EpollEvent) {
+	k.handing = true
+	for _, e := range events {
+		if w := k.watched[e.Fd]; w != nil {
+			w.event(k, e.Events)
+		}
+	}
+	k.handing = false
+	closeAll(k.closing)
+	k.closing = k.closing[:0]
 }
 
 // retryMS is when a journal that nobody serves is tried again, in milliseconds.

@@ -796,6 +796,39 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
+type notice func()
+
+func (n notice) event(*Keeper, uint32) { n() }
+
+// TestEventOfAClosedFile: an event that has been fetched for a file that is closed meanwhile does not reach the one that gets its number.
+func TestEventOfAClosedFile(t *testing.T) {
+	b := newBench(t)
+	var ends [2][2]int
+	for i := range ends {
+		if err := unix.Pipe2(ends[i][:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(ends[i][1]) })
+	}
+	late, fresh := 0, -1
+	events := []unix.EpollEvent{{Fd: int32(ends[0][0])}, {Fd: int32(ends[1][0])}}
+	b.k.watch(ends[1][0], notice(func() { late++ }), unix.EPOLLIN)
+	b.k.watch(ends[0][0], notice(func() {
+		b.k.closeWatched(ends[1][0])
+		if fresh, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); fresh == ends[1][0] {
+			b.k.watched[int32(fresh)] = notice(func() { late++ })
+		}
+	}), unix.EPOLLIN)
+	if b.k.hand(events); late != 0 || fresh < 0 {
+		t.Errorf("%d events of a closed file", late)
+	}
+	if _, err := unix.FcntlInt(uintptr(ends[1][0]), unix.F_GETFD, 0); err == nil {
+		t.Error("it is open still")
+	}
+	unix.Close(fresh)
+	b.k.closeWatched(ends[0][0])
+}
+
 func TestWatchdog(t *testing.T) {
 	b := newBench(t)
 	if pause := b.k.live(); pause != -1 {

@@ -202,6 +202,9 @@ func (im *Images) openDocker(b *bundle, file string) error {
 	if err != nil {
 		return err
 	}
+	if len(images) == 0 {
+		return errors.New("manifest.json lists no image")
+	}
 	for _, refs := range images {
 		s := source{ref: refs[0]}
 		for _, ref := range refs { // each stands for one name

@@ -71,6 +71,19 @@ func hostile(t *testing.T) []trap {
 		{"config that lies about a layer", oci(func(f files) {
 			changeConfig(t, f, func(s string) string { return strings.Replace(s, i.Layers[1].Hex, strings.Repeat("0", 64), 1) })
 		}), ""},
+		{"diff ID that is none", oci(func(f files) {
+			changeConfig(t, f, func(s string) string { return strings.Replace(s, "sha256:"+i.Layers[1].Hex, "x", 1) })
+		}), `layer 2 is called "x" by the image's config`},
+		{"diff ID of no known kind", oci(func(f files) {
+			changeConfig(t, f, func(s string) string { return strings.Replace(s, "sha256:"+i.Layers[0].Hex, "md5:"+i.Layers[0].Hex, 1) })
+		}), `layer 1 is called "md5:`},
+		{"layer's digest that is none", oci(func(f files) {
+			changeManifest(t, f, func(m map[string]any) { merge(m["layers"].([]any)[0], map[string]any{"digest": "x"}) })
+		}), `the manifest calls layer 1 "x"`},
+		{"config's digest that is none", oci(func(f files) {
+			changeManifest(t, f, func(m map[string]any) { merge(m["config"], map[string]any{"digest": "x"}) })
+		}), `digest`},
+		{"a directory with a manifest of the first format", firstFormat(t), "schema 1"},
 		{"bad name", oci(func(f files) {
 			f["index.json"] = bytes.Replace(f["index.json"], []byte(`"web"`), []byte(`"Web//x"`), 1)
 		}), "image name"},
@@ -85,11 +98,31 @@ func hostile(t *testing.T) []trap {
 		}), ""},
 		{"docker: spoilt layer", docker(func(f files) { spoil(f, i.Layers[1].Hex+".tar") }), "a layer is damaged"},
 		{"docker: manifest that is no JSON", docker(func(f files) { f["manifest.json"] = []byte(`[{`) }), "manifest.json"},
+		{"docker: manifest without images", docker(func(f files) { f["manifest.json"] = []byte(`[]`) }), "manifest.json lists no image"},
+		{"docker: diff ID that is none", docker(func(f files) {
+			for n := range f {
+				f[n] = bytes.Replace(f[n], []byte("sha256:"+i.Layers[1].Hex), []byte("x"), 1)
+			}
+		}), ""},
 		{"docker: huge manifest", docker(func(f files) { f["manifest.json"] = bytes.Repeat([]byte(" "), 65<<20) }), ""},
 		{"docker: bad name", docker(func(f files) {
 			f["manifest.json"] = bytes.Replace(f["manifest.json"], []byte(`"web:latest"`), []byte(`"Web:latest"`), 1)
 		}), "lower"},
 	}
+}
+
+// firstFormat is a directory with what Docker wrote before an image had a config.
+func firstFormat(t *testing.T) string {
+	dir := t.TempDir()
+	l := layer(t, "a", "x")
+	text := `{"schemaVersion":1,"name":"web","tag":"1","architecture":"amd64","fsLayers":[{"blobSum":"` + l.Digest() + `"}],` +
+		`"history":[{"v1Compatibility":"{\"id\":\"` + l.Hex + `\",\"created\":\"2020-01-01T00:00:00Z\",\"os\":\"linux\",\"architecture\":\"amd64\"}"}],"signatures":[]}`
+	for name, data := range map[string]string{"version": "Directory Transport Version: 1.1\n", "manifest.json": text} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // spoil changes one byte in the middle.

@@ -101,9 +101,21 @@ func (im *Images) preflight(ctx context.Context, ref types.ImageReference, sys *
 		return readied{}, err
 	}
 	defer img.Close()
+	if err := checkDigests(img); err != nil {
+		return readied{}, err
+	}
+	id, err := configID(img)
+	if err != nil {
+		return readied{}, err
+	}
 	config, err := img.OCIConfig(ctx)
 	if err != nil {
 		return readied{}, err
+	}
+	for i, d := range config.RootFS.DiffIDs {
+		if err := d.Validate(); err != nil {
+			return readied{}, fmt.Errorf("layer %d is called %q by the image's config: %w", i+1, d, err)
+		}
 	}
 	if n := len(config.RootFS.DiffIDs); n > maxLayers {
 		return readied{}, fmt.Errorf("the image has %d layers, at most %d can be stacked", n, maxLayers)
@@ -112,7 +124,29 @@ func (im *Images) preflight(ctx context.Context, ref types.ImageReference, sys *
 	if !encrypted {
 		keys = nil
 	}
-	return readied{img.ConfigInfo().Digest.Encoded(), chainIDs(config.RootFS.DiffIDs), keys}, err
+	return readied{id, chainIDs(config.RootFS.DiffIDs), keys}, err
+}
+
+// checkDigests refuses a manifest whose digests are none: what takes one apart panics. The library only compares them.
+func checkDigests(img types.Image) error {
+	for i, l := range img.LayerInfos() {
+		if err := l.Digest.Validate(); err != nil {
+			return fmt.Errorf("the manifest calls layer %d %q: %w", i+1, l.Digest, err)
+		}
+	}
+	return nil
+}
+
+// configID is the ID that the store gives an image, the digest of its config.
+func configID(img types.Image) (string, error) {
+	d := img.ConfigInfo().Digest
+	if d == "" {
+		return "", errors.New("its manifest is of Docker's first format (schema 1), which has no config: a registry or `skopeo copy` makes a newer one of it")
+	}
+	if err := d.Validate(); err != nil {
+		return "", fmt.Errorf("the manifest calls the config %q: %w", d, err)
+	}
+	return d.Encoded(), nil
 }
 
 // chainIDs are the names of layers in containers/storage: the first is called after its own content, each further one

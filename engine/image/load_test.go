@@ -204,6 +204,23 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// An archive without images is refused by pull as by load.
+func TestPullFromNothing(t *testing.T) {
+	for _, transport := range []string{"docker-archive:", "dir:"} {
+		im := openStore(t)
+		f := imageFiles(t, archive.Docker, twoLayers(t, "web"))
+		f["manifest.json"] = []byte(`[]`)
+		if _, err := im.Pull(t.Context(), transport+writeFile(t, "x.tar", string(f.tar(t))), PullOptions{}); err == nil || !strings.Contains(err.Error(), "lists no image") {
+			t.Errorf("%s: %v", transport, err)
+		}
+		mustBeEmpty(t, im)
+	}
+	im := openStore(t)
+	if _, err := im.Pull(t.Context(), "dir:"+firstFormat(t), PullOptions{}); err == nil || !strings.Contains(err.Error(), "schema 1") {
+		t.Errorf("schema 1: %v", err)
+	}
+}
+
 // An archive that is cut off anywhere is refused, and nothing of it stays.
 func TestLoadTruncated(t *testing.T) {
 	i := twoLayers(t, "web")

@@ -324,6 +324,9 @@ func (s artifactSource) GetBlob(_ context.Context, info types.BlobInfo, _ types.
 	if !there {
 		return nil, -1, fmt.Errorf("the list does not know where the file %s is", info.Digest)
 	}
+	if err := info.Digest.Validate(); err != nil {
+		return nil, -1, fmt.Errorf("the list calls the file %s %q: %w", path, info.Digest, err)
+	}
 	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, -1, fmt.Errorf("a file of an artifact in the list: %w", err)

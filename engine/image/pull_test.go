@@ -3,15 +3,19 @@
 package image
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/types"
 
 	"github.com/berth-pods/berth/examples/mkimage/archive"
@@ -343,4 +347,37 @@ func TestDelay(t *testing.T) {
 			t.Errorf("delay(%d, %s, %g) = %s, want %s", c.try, c.fixed, c.jitter, got, c.want)
 		}
 	}
+}
+
+// What a registry calls a digest and is none is said; taking it apart would panic.
+func TestPullWithoutDigests(t *testing.T) {
+	r := newRegistry(t)
+	i := twoLayers(t, "web")
+	good := r.add(t, "web:1", i)
+	r.addIndex(t, "list:1", map[string]string{runtime.GOARCH: good})
+	for _, c := range []struct{ name, tag, old string }{
+		{"a layer", "web:1", i.Layers[0].Digest()},
+		{"the config", "web:1", configDigest(t, r.blobs[good])},
+		{"an image of a list", "list:1", good},
+	} {
+		data := bytes.Replace(r.blobs[r.tags[c.tag]], []byte(c.old), []byte("x"), 1)
+		d := digest.FromBytes(data).String()
+		r.blobs[d], r.types[d], r.tags["bad:1"] = data, r.types[r.tags[c.tag]], d
+		im := openStore(t)
+		_, err := im.Pull(t.Context(), r.host()+"/bad:1", plain(PullOptions{}))
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		t.Logf("%s: %v", c.name, err)
+		mustBeEmpty(t, im)
+	}
+}
+
+func configDigest(t *testing.T, manifest []byte) string {
+	t.Helper()
+	var m struct{ Config descriptor }
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Config.Digest.String()
 }

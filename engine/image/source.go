@@ -103,6 +103,9 @@ func (r *remote) read(ctx context.Context, sys *types.SystemContext, chosen *ima
 	if err != nil {
 		return err
 	}
+	if err := checkDigests(img); err != nil {
+		return err
+	}
 	r.layers = img.LayerInfos()
 	if n := len(r.layers); n > maxLayers {
 		return fmt.Errorf("the image has %d layers, at most %d can be stacked", n, maxLayers)
@@ -112,7 +115,10 @@ func (r *remote) read(ctx context.Context, sys *types.SystemContext, chosen *ima
 		return err
 	}
 	if encrypted {
-		r.keys, r.id = r.retry.keys, img.ConfigInfo().Digest.Encoded()
+		r.keys = r.retry.keys
+		if r.id, err = configID(img); err != nil {
+			return err
+		}
 	}
 	all, err := chosen.UntrustedSignatures(ctx)
 	if err != nil {

@@ -10,14 +10,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/autoupdate"
-	"github.com/berth-pods/berth/engine/format"
 	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/sd"
@@ -37,7 +35,7 @@ type autoUpdateOptions struct {
 func (o *autoUpdateOptions) flags(set *pflag.FlagSet) {
 	set.StringVar(&o.authFile, "authfile", "", "credentials `FILE` for the registries, instead of auth.json")
 	set.BoolVar(&o.dryRun, "dry-run", false, "say what would be updated, and do nothing")
-	set.StringVar(&o.format, "format", "", "print JSON, or a Go template per container (`json|TEMPLATE`)")
+	set.StringVar(&o.format, "format", "", "`FORM` of the output: table, json, or a template such as {{.Unit}}; table before a template makes columns of it")
 	set.BoolVar(&o.history, "history", false, "print what earlier updates did, and do nothing")
 	set.BoolVar(&o.rollback, "rollback", true, "go back to the image that worked when a unit does not come up with the new one")
 	set.DurationVar(&o.settle, "settle", 5*time.Second, "how long a unit must have stayed up after it was ready to count as working (`TIME`)")
@@ -394,38 +392,30 @@ func printUpdates(env *Env, results []autoupdate.Result, template string) error 
 }
 
 func printUpdateRows(w io.Writer, rows []updateRow, template string) error {
-	if template == "json" {
-		return printJSON(w, rows)
-	}
-	if template != "" && !strings.HasPrefix(template, "table ") {
-		return format.Rows(w, template, rows)
-	}
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "UNIT\tCONTAINER\tIMAGE\tPOLICY\tUPDATED")
-	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Unit, r.Container, printable(r.Image), r.Policy, r.Updated)
-	}
-	return table.Flush()
+	return printList(w, listing{format: template}, rows, table[updateRow]{
+		headings: []string{"UNIT", "CONTAINER", "IMAGE", "POLICY", "UPDATED"},
+		cells: func(r updateRow) []string {
+			return []string{r.Unit, r.Container, printable(r.Image), r.Policy, r.Updated}
+		},
+	})
 }
 
 func printHistory(w io.Writer, h autoupdate.History, template string) error {
 	events, err := h.Load()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case template == "json":
-		if events == nil {
-			events = []autoupdate.Event{}
-		}
-		return printJSON(w, events)
-	case template != "":
-		return format.Rows(w, template, events)
 	}
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "TIME\tUNIT\tIMAGE\tFROM\tTO\tRESULT\tREASON")
-	for _, e := range events {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), e.Unit, printable(e.Image), shortID(e.From, false), shortID(e.To, false),
-			map[string]string{autoupdate.Yes: "updated"}[e.Result]+map[bool]string{true: e.Result}[e.Result != autoupdate.Yes], printable(e.Reason))
+	if events == nil {
+		events = []autoupdate.Event{}
 	}
-	return table.Flush()
+	return printList(w, listing{format: template}, events, table[autoupdate.Event]{
+		headings: []string{"TIME", "UNIT", "IMAGE", "FROM", "TO", "RESULT", "REASON"},
+		cells: func(e autoupdate.Event) []string {
+			result := e.Result
+			if result == autoupdate.Yes {
+				result = "updated"
+			}
+			return []string{e.Time.Local().Format(time.DateTime), e.Unit, printable(e.Image), shortID(e.From, false), shortID(e.To, false), result, printable(e.Reason)}
+		},
+	})
 }

@@ -25,8 +25,10 @@ func TestPrintUpdates(t *testing.T) {
 		{Container: autoupdate.Container{Unit: "b.service", ID: "fedcba9876543210", Name: "b", Image: "host/b:1", Policy: "local"}, Updated: "rolled back", Err: errors.New("b does not work")},
 	}
 	for format, want := range map[string]string{
-		"":                       "UNIT       CONTAINER         IMAGE     POLICY    UPDATED\na.service  0123456789ab (a)  host/a:1  registry  true\nb.service  fedcba987654 (b)  host/b:1  local     rolled back\n",
-		"{{.Unit}} {{.Updated}}": "a.service true\nb.service rolled back\n",
+		"":                             "UNIT       CONTAINER         IMAGE     POLICY    UPDATED\na.service  0123456789ab (a)  host/a:1  registry  true\nb.service  fedcba987654 (b)  host/b:1  local     rolled back\n",
+		"table":                        "UNIT       CONTAINER         IMAGE     POLICY    UPDATED\na.service  0123456789ab (a)  host/a:1  registry  true\nb.service  fedcba987654 (b)  host/b:1  local     rolled back\n",
+		"table {{.Unit}} {{.Updated}}": "UNIT       UPDATED\na.service  true\nb.service  rolled back\n",
+		"{{.Unit}} {{.Updated}}":       "a.service true\nb.service rolled back\n",
 	} {
 		var out bytes.Buffer
 		err := printUpdates(&Env{Out: &out}, results, format)

@@ -80,6 +80,9 @@ type Updater struct {
 	Log      func(string)
 	Now      func() time.Time
 	Record   func(Event) error // called as soon as something has been done
+	// Gone tells whether there is no such unit any more, and Forget takes a name away from the image that has it, if any.
+	Gone   func(ctx context.Context, unit string) bool
+	Forget func(ctx context.Context, name string) error
 }
 
 // Run updates the containers, those with the same image together, and goes on after errors.
@@ -91,8 +94,29 @@ func (u *Updater) Run(ctx context.Context, list []Container) []Result {
 		}
 		all = append(all, u.group(ctx, group)...)
 	}
+	if !u.DryRun {
+		u.forget(ctx)
+	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Unit+"\x00"+all[i].Name < all[j].Unit+"\x00"+all[j].Name })
 	return all
+}
+
+// forget lets go of the images that are kept for units that are gone: nothing else would, as no prune takes them. A unit that is
+// stopped, or whose file has a mistake, is not gone.
+func (u *Updater) forget(ctx context.Context) {
+	seen := map[string]bool{}
+	for _, e := range u.Past {
+		if seen[e.Unit] || ctx.Err() != nil {
+			continue
+		}
+		seen[e.Unit] = true
+		if !u.Gone(ctx, e.Unit) {
+			continue
+		}
+		if err := u.Forget(ctx, lastGood(e.Unit)); err != nil {
+			u.Log(fmt.Sprintf("let go of the image kept for %s, which is gone: %v", e.Unit, err))
+		}
+	}
 }
 
 // groups puts those with the same image and policy together, in the order of unit names.

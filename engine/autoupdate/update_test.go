@@ -79,6 +79,15 @@ func (h *host) containers(policy string) []Container {
 	return list
 }
 
+// updater is one that finds no unit gone.
+func (h *host) updater(t *testing.T) *Updater {
+	return &Updater{Host: h, Rollback: true, Log: func(s string) { t.Log(s) }, Now: time.Now, Record: func(Event) error { return nil },
+		Gone: func(context.Context, string) bool { return false }, Forget: func(_ context.Context, name string) error {
+			delete(h.store, name)
+			return nil
+		}}
+}
+
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -111,7 +120,8 @@ func TestRun(t *testing.T) {
 			h := &host{registry: map[string]string{"web": "1"}, store: map[string]string{"web": "1"}, runs: map[string]string{"a": "1", "b": "1"},
 				images: map[string]string{"a": "web", "b": "web"}, bad: map[string]bool{}}
 			history := History{filepath.Join(t.TempDir(), "x", "history.json")}
-			u := &Updater{Host: h, Rollback: true, Log: func(s string) { t.Log(s) }, Now: time.Now, Record: history.Add}
+			u := h.updater(t)
+			u.Record = history.Add
 			c.change(h, u)
 			var got []string
 			for _, r := range u.Run(t.Context(), h.containers(c.policy)) {
@@ -190,7 +200,8 @@ func TestInterrupted(t *testing.T) {
 			defer cancel()
 			c.before(h, cancel)
 			history := History{filepath.Join(t.TempDir(), "history.json")}
-			u := &Updater{Host: h, Rollback: c.rollback, Log: func(s string) { t.Log(s) }, Now: time.Now, Record: history.Add}
+			u := h.updater(t)
+			u.Rollback, u.Record = c.rollback, history.Add
 			var got []string
 			for _, r := range u.Run(ctx, h.containers("registry")) {
 				got = append(got, r.Unit+" "+r.Updated)
@@ -221,6 +232,40 @@ func TestInterruptedAfterBad(t *testing.T) {
 	u := Updater{Past: []Event{{Image: "web", Mark: "d-2", Result: RolledBack}, {Image: "web", Result: RolledBack}}}
 	if !u.bad("web", "d-2") || u.bad("web", "") {
 		t.Error("a bad image is forgotten, or nothing is one")
+	}
+}
+
+// The image that is kept for a unit goes with the unit, and no other does.
+func TestForget(t *testing.T) {
+	kept := []string{"a", "gone", "stopped"}
+	for _, c := range []struct {
+		name   string
+		change func(*Updater)
+		want   []string
+	}{
+		{"one is gone", func(*Updater) {}, []string{"a", "stopped"}},
+		{"dry run", func(u *Updater) { u.DryRun = true }, kept},
+		{"not by its last update alone", func(u *Updater) { u.Past = append(u.Past, Event{Unit: "gone"}, Event{Unit: "never"}) }, []string{"a", "stopped"}},
+		{"nobody says so", func(u *Updater) { u.Gone = func(context.Context, string) bool { return false } }, kept},
+	} {
+		h := &host{registry: map[string]string{"web": "1"}, store: map[string]string{"web": "1"}, runs: map[string]string{"a": "1"}, images: map[string]string{"a": "web"}}
+		u := h.updater(t)
+		for _, unit := range kept {
+			h.store[lastGood(unit)] = "1"
+			u.Past = append(u.Past, Event{Unit: unit, Image: "web", Result: Yes})
+		}
+		u.Gone = func(_ context.Context, unit string) bool { return unit == "gone" || unit == "never" }
+		c.change(u)
+		u.Run(t.Context(), h.containers("registry"))
+		var left []string
+		for _, unit := range kept {
+			if h.store[lastGood(unit)] != "" {
+				left = append(left, unit)
+			}
+		}
+		if !slices.Equal(left, c.want) || h.store["web"] != "1" {
+			t.Errorf("%s: the images of %q are kept, want %q; %q", c.name, left, c.want, h.store)
+		}
 	}
 }
 

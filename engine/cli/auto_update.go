@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,8 +53,8 @@ was built or loaded anew. Where there is another image it is fetched and the uni
 stay up for a while, and its container become healthy where it has a health check. Otherwise the name goes back to the image
 that worked, and the unit is restarted with it. An image that did not work is not tried again.
 
-The image that works is kept under a name below localhost/berth-last-good, so that no prune removes it. What was done is in the
-journal, and --history prints it. berth-auto-update.timer runs this command once a day when it is enabled.
+The image that works is kept under a name below localhost/berth-last-good, so that no prune removes it as long as there is the unit. What was done is in
+the journal, and --history prints it. berth-auto-update.timer runs this command once a day when it is enabled.
 
 Exit status: 0 when every container is as it should be; 125 when one could not be updated or was rolled back`,
 		Flags: o.flags, Run: runAutoUpdate,
@@ -94,7 +95,8 @@ func runAutoUpdate(ctx context.Context, env *Env, args []string) error {
 	if set.Changed("tls-verify") {
 		h.tls = []string{"--tls-verify=" + strconv.FormatBool(o.tlsVerify)}
 	}
-	u := &autoupdate.Updater{Host: h, DryRun: o.dryRun, Rollback: o.rollback, Past: past, Log: updateLog(env), Now: time.Now, Record: history.Add}
+	u := &autoupdate.Updater{Host: h, DryRun: o.dryRun, Rollback: o.rollback, Past: past, Log: updateLog(env), Now: time.Now, Record: history.Add,
+		Gone: h.gone, Forget: h.forget}
 	return errors.Join(printUpdates(env, u.Run(ctx, list), o.format), errors.Join(refused...))
 }
 
@@ -234,6 +236,21 @@ func (h updateHost) Pull(ctx context.Context, c autoupdate.Container) (string, e
 
 func (h updateHost) Tag(ctx context.Context, image, name string) error {
 	_, err := h.berth(ctx, "tag", image, name)
+	return err
+}
+
+// gone tells whether systemd has neither a file of the unit nor its processes.
+func (h updateHost) gone(ctx context.Context, unit string) bool {
+	known, err := h.show(ctx, unit)
+	return err == nil && known["LoadState"] == "not-found" && slices.Contains([]string{"inactive", "failed"}, known["ActiveState"])
+}
+
+// forget takes a name away; the image goes with the next prune if it has no other.
+func (h updateHost) forget(ctx context.Context, name string) error {
+	if _, err := h.berth(ctx, "image", "exists", name); err != nil {
+		return nil // most often it is gone since an earlier update
+	}
+	_, err := h.berth(ctx, "untag", name, name)
 	return err
 }
 

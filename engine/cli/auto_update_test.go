@@ -93,6 +93,23 @@ func TestUpdatable(t *testing.T) {
 	}
 }
 
+func TestGone(t *testing.T) {
+	for said, want := range map[string]bool{
+		"LoadState=not-found\nActiveState=inactive\n": true, "LoadState=not-found\nActiveState=failed\n": true,
+		"LoadState=not-found\nActiveState=active\n": false, "LoadState=loaded\nActiveState=inactive\n": false,
+		"LoadState=masked\nActiveState=inactive\n": false, "LoadState=bad-setting\nActiveState=failed\n": false, "": false,
+	} {
+		env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) { return []byte(said), nil }}
+		if got := (updateHost{env: env}).gone(t.Context(), "web.service"); got != want {
+			t.Errorf("%q: %t", said, got)
+		}
+	}
+	env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) { return nil, errors.New("no bus") }}
+	if (updateHost{env: env}).gone(t.Context(), "web.service") {
+		t.Error("a unit is gone that systemd was not asked for")
+	}
+}
+
 // A systemctl that a signal ended has said nothing of the image.
 func TestUnseen(t *testing.T) {
 	for code, want := range map[int]bool{1: false, 143: true, 130: true} {

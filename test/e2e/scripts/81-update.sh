@@ -80,6 +80,10 @@ assert_eq "update" "$(updated --settle 1s | paste -sd ' ')" "true true"
 assert_match "the one that is kept" "$(cat "$tmp/update.err")" 'container "e2e81-kept": a restart of e2e81-kept.service starts the container that is there'
 assert_match "the one in the foreground" "$(cat "$tmp/update.err")" 'container "e2e81-front": systemd cannot restart .*.scope'
 berth rm -f e2e81-kept e2e81-front e2e81-unit >/dev/null
+last_good() { berth images --format '{{.Repository}}' | grep -c berth-last-good; }
+assert_eq "images that are kept for units" "$(last_good)" 2
+assert_eq "an update after one is gone" "$(updated)" false
+assert_eq "images that are kept for units" "$(last_good)" 1
 assert_eq "afterwards" "$(runs)" two
 
 say "a bad image"

@@ -75,8 +75,9 @@ type Volumes interface {
 	Ensure(r VolumeRequest, fill func(dir string, content bool) error) (VolumeSource, error)
 	// WithLayer calls f with the layer of a volume of the driver image, while nobody else mounts or unmounts it.
 	WithLayer(name string, f func(Layer) error) error
-	// Remove deletes a volume; ErrNoVolume when there is none.
-	Remove(name string) error
+	// Remove deletes a volume; ErrNoVolume when there is none. It asks unused while no container can take the volume, and does nothing
+	// when that returns an error.
+	Remove(name string, unused func() error) error
 }
 
 // Layer is the writable layer of an image that a volume consists of. It can be mounted only once, so that it is mounted on the

@@ -411,6 +411,41 @@ func TestStateFiles(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Name != "good" {
 		t.Errorf("list: %v, %v", list, err)
 	}
+	// Whoever asks before a volume is removed hears that not all is known.
+	for _, id := range []string{newer, damaged} {
+		if err := dirs.CheckUnused("data"); err == nil || !strings.Contains(err.Error(), files[id]) {
+			t.Errorf("the volume counts as unused though %s cannot be read: %v", files[id], err)
+		}
+		os.Remove(files[id])
+	}
+	if err := dirs.CheckUnused("data"); err != nil {
+		t.Errorf("all can be read: %v", err)
+	}
+}
+
+// TestVolumeUsers: a record that a newer berth has written counts, though no container runs.
+func TestVolumeUsers(t *testing.T) {
+	id := strings.Repeat("a", 64)
+	dirs := engine.Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+	record := filepath.Join(dirs.Keep, id, "userdata/berth.json")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(record), 0o700), os.WriteFile(record, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"version":99,"id":"` + id + `"}`)
+	if err := dirs.CheckUnused("data"); err == nil || !strings.Contains(err.Error(), "version 99") {
+		t.Errorf("a record of a newer version: %v", err)
+	}
+	write(`{"version":1,"id":"` + id + `","name":"web","mounts":[{"name":"data"}],"container":{"Volumes":["data:/d"]}}`)
+	var used *engine.VolumeUsedError
+	if err := dirs.CheckUnused("data"); !errors.As(err, &used) || len(used.Users) != 1 || used.Users[0] != "web" {
+		t.Errorf("used: %v", err)
+	}
+	if err := errors.Join(dirs.CheckUnused("data", "web"), dirs.CheckUnused("other")); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestListWithoutAny(t *testing.T) {

@@ -55,8 +55,11 @@ func (d Dirs) keep(s State) error {
 // kept reads a record; ErrNoContainer when there is none.
 func (d Dirs) kept(id string) (State, error) {
 	data, err := atomicfile.Read(d.record(id))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
+	}
+	if err != nil {
+		return State{}, err
 	}
 	s, err := decode[State](d.record(id), data, stateVersion, fmt.Sprintf("; `berth rm %s` removes the container", id[:min(12, len(id))]))
 	s.atRest = err == nil
@@ -89,10 +92,11 @@ func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
 			return s, nil
 		}
 	}
-	list, err := d.records(nil)
+	ids, err := idsIn(d.Keep)
 	if err != nil {
 		return State{}, err
 	}
+	list, _ := loadAll(ids, d.kept)
 	var found []State
 	for _, s := range list {
 		if s.Name == nameOrID {
@@ -111,30 +115,30 @@ func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
 	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
 }
 
-// records reads all records that can be read, but for those of the containers with these IDs.
-func (d Dirs) records(but map[string]bool) ([]State, error) {
-	ids, err := idsIn(d.Keep)
-	ids = slices.DeleteFunc(ids, func(id string) bool { return but[id] })
-	return loadAll(ids, d.kept), err
+// All returns the containers of this boot and those that are kept from before, oldest first, but for those that cannot be read.
+func (d Dirs) All() ([]State, error) {
+	list, _, err := d.known()
+	return list, err
 }
 
-// All returns the containers of this boot and those that are kept from before, oldest first.
-func (d Dirs) All() ([]State, error) {
-	list, err := d.List()
+// known is All; unread tells of the containers that are left out.
+func (d Dirs) known() (list []State, unread, err error) {
+	ids, err := d.ids()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	list, unread = loadAll(ids, d.Load)
 	there := map[string]bool{}
 	for _, s := range list {
 		there[s.ID] = true
 	}
-	records, err := d.records(there)
-	if err != nil {
-		return nil, err
+	if ids, err = idsIn(d.Keep); err != nil {
+		return nil, nil, err
 	}
+	records, more := loadAll(slices.DeleteFunc(ids, func(id string) bool { return there[id] }), d.kept)
 	list = append(list, records...)
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
-	return list, nil
+	return list, errors.Join(unread, more), nil
 }
 
 // SetStopTime changes how long a container that runs may take to end.

@@ -159,23 +159,26 @@ func (e *Engine) sharedLabel(s State) (string, error) {
 	return e.SELinux.Shared(s.Label.File)
 }
 
-// relabel does what the options z and Z of a volume say.
+// relabels tells whether the options z and Z of a volume do anything.
+func (s *State) relabels(v spec.Volume) bool {
+	switch {
+	case s.Label.File == "" || v.Overlay: // an overlay is labelled as it is mounted
+		return false
+	case v.Relabel == "Z":
+		return s.Label.Process != "" // else the container may use all files, and no other one may have its label
+	}
+	return v.Relabel == "z"
+}
+
+// relabel does what they say.
 func (e *Engine) relabel(s *State, v spec.Volume, source string) error {
-	if v.Relabel == "" || s.Label.File == "" || v.Overlay { // an overlay is labelled as it is mounted
+	if !s.relabels(v) {
 		return nil
 	}
 	label := s.Label.File
-	switch {
-	case v.Relabel == "z":
+	if v.Relabel == "z" {
 		var err error
 		if label, err = e.sharedLabel(*s); err != nil {
-			return err
-		}
-	case s.Label.Process == "":
-		return nil // the container may use all files, and no other one may have its label
-	}
-	if !v.Named() {
-		if err := spec.CheckRelabel(v.Source); err != nil {
 			return err
 		}
 	}

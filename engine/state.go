@@ -223,34 +223,37 @@ func (d Dirs) List() ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := loadAll(ids, d.Load)
+	list, _ := loadAll(ids, d.Load)
 	sort.Slice(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
 	return list, nil
 }
 
-// loadAll loads the states that can be loaded, on all processors: with a thousand containers most of the time goes into
-// reading JSON.
-func loadAll(ids []string, load func(id string) (State, error)) []State {
-	found := make([]*State, len(ids))
+// loadAll loads states on all processors: with a thousand containers most of the time goes into reading JSON. unread tells of those
+// that are there and cannot be read.
+func loadAll(ids []string, load func(id string) (State, error)) (list []State, unread error) {
+	found, errs := make([]*State, len(ids)), make([]error, len(ids))
 	var workers sync.WaitGroup
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(ids)/16+1) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(ids); i = next.Add(1) - 1 {
-				if s, err := load(ids[i]); err == nil {
+				s, err := load(ids[i])
+				if err == nil {
 					found[i] = &s
+				} else if !errors.Is(err, ErrNoContainer) {
+					errs[i] = err
 				}
 			}
 		})
 	}
 	workers.Wait()
-	list := make([]State, 0, len(ids))
+	list = make([]State, 0, len(ids))
 	for _, s := range found {
 		if s != nil {
 			list = append(list, *s)
 		}
 	}
-	return list
+	return list, errors.Join(errs...)
 }
 
 // ids lists the container directories.

@@ -290,6 +290,35 @@ type shown struct {
 // shownAs changes the source as the options of the volume say, and returns the path that is to be shown.
 func (e *Engine) shownAs(s *State, i int, of shown, p spec.Process) (string, error) {
 	v, source := of.Volume, of.source
+	if chown, relabel := v.Chown && !v.Overlay, s.relabels(v); !v.Named() && (chown || relabel) {
+		f, err := e.openSource(source, chown, relabel)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		source = inroot.ViaProc(f)
+	}
+	changed, err := e.changeSource(s, i, v, source)
+	if err != nil {
+		return "", err
+	}
+	if v.Chown {
+		o, err := s.owner(p)
+		if err == nil {
+			err = chownTree(changed, o)
+		}
+		if err != nil {
+			return "", fmt.Errorf("option U: %w", err)
+		}
+	}
+	if changed == source {
+		return of.source, nil
+	}
+	return changed, nil
+}
+
+// changeSource mounts what the container is to see in place of the source itself, if that is something else.
+func (e *Engine) changeSource(s *State, i int, v spec.Volume, source string) (string, error) {
 	var err error
 	if v.Subpath != "" {
 		if source, err = e.stageSubpath(s, i, source, v.Subpath); err != nil {
@@ -307,21 +336,31 @@ func (e *Engine) shownAs(s *State, i int, of shown, p spec.Process) (string, err
 			return "", fmt.Errorf("option O: %w", err)
 		}
 	}
-	if v.Chown {
-		if !v.Named() && !v.Overlay {
-			if err := spec.CheckChown(source); err != nil {
-				return "", err
-			}
-		}
-		o, err := s.owner(p)
-		if err == nil {
-			err = chownTree(source, o)
-		}
-		if err != nil {
-			return "", fmt.Errorf("option U: %w", err)
-		}
-	}
 	return source, nil
+}
+
+// openSource returns a handle on what is to be given away or labelled, once it is seen where that is: what the container's file
+// calls it may lead elsewhere.
+func (e *Engine) openSource(source string, chown, relabel bool) (*os.File, error) {
+	open := inroot.OpenHost
+	if e.Host.Rootless { // the kernel sees to it that nobody's but the user's is changed
+		open = func(name string) (*os.File, error) { return os.OpenFile(name, unix.O_PATH, 0) }
+	}
+	f, err := open(source)
+	if err != nil {
+		return nil, err
+	}
+	place, err := os.Readlink(inroot.ViaProc(f))
+	if err == nil && chown {
+		err = spec.CheckChown(place)
+	}
+	if err == nil && relabel {
+		err = spec.CheckRelabel(place)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func chownTree(source string, o owner) error {
@@ -439,7 +478,8 @@ func (e *Engine) stageOverlay(s *State, i int, source string, v spec.Volume) (st
 		}
 		dir = filepath.Join(dir, fmt.Sprintf("overlay-%d", i))
 		upper, work = filepath.Join(dir, "upper"), filepath.Join(dir, "work")
-		if err := errors.Join(os.MkdirAll(upper, 0o700), os.MkdirAll(work, 0o700), sameOwner(source, upper)); err != nil {
+		// What an earlier run has written is forgotten.
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(upper, 0o700), os.MkdirAll(work, 0o700), sameOwner(source, upper)); err != nil {
 			return "", err
 		}
 	}
@@ -493,23 +533,44 @@ func (e *Engine) removeAnonymous(s State) error {
 		if !m.Anonymous {
 			continue
 		}
-		users, err := e.Dirs.VolumeUsers(m.Name)
-		if err != nil || len(users) > 1 || len(users) == 1 && users[0] != s.Name {
-			errs = append(errs, err)
-			continue
-		}
-		if err := e.Volumes.Remove(m.Name); err != nil && !errors.Is(err, ErrNoVolume) {
+		err := e.Volumes.Remove(m.Name, func() error { return e.Dirs.CheckUnused(m.Name, s.Name) })
+		var used *VolumeUsedError
+		if !errors.Is(err, ErrNoVolume) && !errors.As(err, &used) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// VolumeUsers lists the names of the containers that have a volume.
-func (d Dirs) VolumeUsers(volume string) ([]string, error) {
-	containers, err := d.All()
+// VolumeUsedError says which containers have a volume.
+type VolumeUsedError struct {
+	Volume string
+	Users  []string
+}
+
+// Error implements error.
+func (e *VolumeUsedError) Error() string {
+	return fmt.Sprintf("volume %q is used by %s; `berth rm` takes a container away", e.Volume, strings.Join(e.Users, ", "))
+}
+
+// CheckUnused returns a *VolumeUsedError when a container has the volume, but for those of the names in but.
+func (d Dirs) CheckUnused(volume string, but ...string) error {
+	users, err := d.VolumeUsers(volume)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	users = slices.DeleteFunc(users, func(name string) bool { return slices.Contains(but, name) })
+	if len(users) > 0 {
+		return &VolumeUsedError{volume, users}
+	}
+	return nil
+}
+
+// VolumeUsers lists the names of the containers that have a volume. It fails when a container cannot be read: that one may have it.
+func (d Dirs) VolumeUsers(volume string) ([]string, error) {
+	containers, unread, err := d.known()
+	if err = errors.Join(err, unread); err != nil {
+		return nil, fmt.Errorf("which containers have the volume %q: %w", volume, err)
 	}
 	var users []string
 	for _, c := range containers {

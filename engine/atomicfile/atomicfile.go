@@ -149,9 +149,14 @@ const maxChanges = 1000
 
 // Lock waits until no other open file holds the lock on f's file (flock(2)). It ends when f is closed, and so with the
 // process, however that ends.
-func Lock(f *os.File) error {
+func Lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
+
+// LockShared is Lock for those who may hold it at the same time as each other.
+func LockShared(f *os.File) error { return flock(f, unix.LOCK_SH) }
+
+func flock(f *os.File, how int) error {
 	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -175,8 +175,12 @@ func pruneVolumes(filters []string) (p pruned, err error) {
 		users, err := runDirs().VolumeUsers(v.Name)
 		if err == nil && len(users) == 0 {
 			size := treeSize(v.Path)
-			if err = deleteVolume(v.Name); err == nil {
+			if err = removeVolume(v.Name); err == nil {
 				p.names, p.size = append(p.names, v.Name), p.size+size
+			}
+			var used *engine.VolumeUsedError
+			if errors.As(err, &used) || errors.Is(err, store.ErrNoVolume) {
+				continue // meanwhile
 			}
 		}
 		errs = append(errs, err)

@@ -374,20 +374,13 @@ func runVolumeRm(_ context.Context, env *Env, args []string) error {
 
 // removeVolume removes a volume that no container has.
 func removeVolume(name string) error {
-	users, err := runDirs().VolumeUsers(name)
-	if err != nil {
-		return err
-	}
-	if len(users) > 0 {
-		return &ExitError{Code: 2, Err: fmt.Errorf("volume %q is used by %s; `berth rm` takes a container away", name, strings.Join(users, ", "))}
-	}
-	return deleteVolume(name)
-}
-
-func deleteVolume(name string) error {
-	err := volumes().Remove(name)
+	err := volumes().Remove(name, func() error { return runDirs().CheckUnused(name) })
 	if err == nil {
 		events.Event{Type: "volume", What: []string{"remove"}, Name: name}.Send()
+	}
+	var used *engine.VolumeUsedError
+	if errors.As(err, &used) {
+		return &ExitError{Code: 2, Err: err}
 	}
 	return err
 }

@@ -230,9 +230,12 @@ func (v volumes) dir(name string) string {
 }
 
 // Remove forgets a volume.
-func (v volumes) Remove(name string) error {
+func (v volumes) Remove(name string, unused func() error) error {
 	if _, err := os.Stat(v.dir(name)); err != nil {
 		return engine.ErrNoVolume
+	}
+	if err := unused(); err != nil {
+		return err
 	}
 	v.w.drop("anonymous volume")
 	return os.RemoveAll(v.dir(name))

@@ -63,17 +63,18 @@ func Label(f *os.File, label string) error {
 		return nil
 	}
 	// By way of /proc, since fsetxattr(2) takes no handle of O_PATH. The last step leads to the file itself, never on.
-	return unix.Setxattr(viaProc(f), labelAttribute, []byte(label), 0)
+	return unix.Setxattr(ViaProc(f), labelAttribute, []byte(label), 0)
 }
 
 // LabelOf is the label of an open file.
 func LabelOf(f *os.File) (string, error) {
 	buf := make([]byte, 4096) // one page bounds what the kernel reports
-	n, err := unix.Getxattr(viaProc(f), labelAttribute, buf)
+	n, err := unix.Getxattr(ViaProc(f), labelAttribute, buf)
 	if err != nil {
 		return "", err
 	}
 	return strings.TrimRight(string(buf[:n]), "\x00"), nil
 }
 
-func viaProc(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+// ViaProc is a path, for this program alone and while the handle is open, of what a handle stands for.
+func ViaProc(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

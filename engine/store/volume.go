@@ -41,29 +41,58 @@ func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string, content bo
 			return engine.VolumeSource{}, fmt.Errorf("remove the volumes of an earlier boot: %w", err)
 		}
 	}
-	dir := filepath.Join(root, r.Name)
-	vol, err := readVolume(dir)
-	if err != nil {
-		return engine.VolumeSource{}, err
-	}
-	if err := v.foreignLayer(&vol); err != nil {
-		return engine.VolumeSource{}, err
-	}
-	if vol.Driver == ImageDriver {
-		return engine.VolumeSource{Path: vol.Path, Layer: true}, nil
-	}
-	if source, ok, err := vol.mountSource(); ok || err != nil {
+	vol, source, err := v.existing(root, r.Name)
+	if err != nil || source != (engine.VolumeSource{}) {
 		return source, err
 	}
 	path, err := ensure(root, fresh, func(dir string) error { return fill(dir, vol.copies()) })
 	return engine.VolumeSource{Path: path}, err
 }
 
+// existing looks for a volume while none is removed; no source means that it is yet to be filled. Whoever comes here has written down
+// that a container has the volume, so that a removal either has taken it away before, or sees that.
+func (v Volumes) existing(root, name string) (vol Volume, source engine.VolumeSource, err error) {
+	lock, err := os.Open(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return vol, source, nil
+	}
+	if err != nil {
+		return vol, source, err
+	}
+	defer lock.Close()
+	if err := atomicfile.LockShared(lock); err != nil {
+		return vol, source, fmt.Errorf("lock %s: %w", root, err)
+	}
+	dir := filepath.Join(root, name)
+	if vol, err = readVolume(dir); err != nil {
+		return vol, source, err
+	}
+	if err := v.foreignLayer(&vol); err != nil {
+		return vol, source, err
+	}
+	if vol.Driver == ImageDriver {
+		return vol, engine.VolumeSource{Path: vol.Path, Layer: true}, nil
+	}
+	if source, ok, err := vol.mountSource(); ok || err != nil {
+		return vol, source, err
+	}
+	if data := filepath.Join(dir, "_data"); isFilled(dir, data) {
+		source.Path = data
+	}
+	return vol, source, nil
+}
+
+// isFilled: a volume that was made by hand waits for the content of the first image.
+func isFilled(dir, data string) bool {
+	_, err := os.Stat(data)
+	return err == nil && !untouched(dir)
+}
+
 func ensure(volumes string, vol Volume, fill func(dir string) error) (string, error) {
 	name := vol.Name
 	dir := filepath.Join(volumes, name)
 	data := filepath.Join(dir, "_data")
-	if _, err := os.Stat(data); err == nil && !untouched(dir) {
+	if isFilled(dir, data) {
 		return data, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

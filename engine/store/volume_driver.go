@@ -102,7 +102,7 @@ func sweepVolumes(root, boot string) error {
 		if err := json.Unmarshal(data, &vol); err != nil || vol.Boot == "" || vol.Boot == boot {
 			continue
 		}
-		if err := removeVolume(root, e.Name(), nil); err != nil && !errors.Is(err, ErrNoVolume) {
+		if err := removeVolume(root, e.Name(), anyVolume); err != nil && !errors.Is(err, ErrNoVolume) {
 			return err
 		}
 	}

@@ -267,50 +267,80 @@ func (v Volumes) List() ([]Volume, error) {
 }
 
 // Remove deletes a volume and all that is in it. It is out of sight at once: first it is renamed. What a start that was
-// killed has left of one goes too.
-func (v Volumes) Remove(name string) error {
+// killed has left of one goes too. An error of unused, which is asked while no container can take the volume, leaves it as it is.
+func (v Volumes) Remove(name string, unused func() error) error {
 	root, err := v.root()
 	if err != nil {
 		return err
 	}
-	return removeVolume(root, name, v.removeLayer)
-}
-
-// removeVolume removes a volume; beside removes what belongs to it and is no file of its directory, nil for nothing.
-func removeVolume(root, name string, beside func(Volume) error) error {
-	vol, err := findVolume(root, name)
-	if errors.Is(err, ErrNoVolume) {
-		if spec.CheckName(name) != nil {
+	return removeVolume(root, name, func(vol Volume) error {
+		if err := unused(); err != nil {
 			return err
 		}
-		lock, begun := begunVolume(filepath.Join(root, name))
-		if !begun {
-			return err
-		}
-		defer lock.Close()
-		vol, _ = readVolume(filepath.Join(root, name))
-	}
-	var project uint32
-	if l, err := vol.limits(); err == nil && l != (limits{}) {
-		project, _ = projectOf(vol.Path)
-	}
-	if beside != nil {
-		if err := beside(vol); err != nil {
+		if err := v.removeLayer(vol); err != nil {
 			return fmt.Errorf("remove volume %q: %w", name, err)
 		}
-	}
-	aside, err := os.MkdirTemp(root, ".removed-")
+		return nil
+	})
+}
+
+// removeVolume removes a volume. first is called before it is touched, while no container can take it.
+func removeVolume(root, name string, first func(Volume) error) error {
+	aside, project, err := setAside(root, name, first)
 	if err != nil {
-		return fmt.Errorf("remove volume %q: %w", name, err)
-	}
-	if err := os.Rename(filepath.Join(root, name), filepath.Join(aside, name)); err != nil {
-		return fmt.Errorf("remove volume %q: %w", name, errors.Join(err, os.Remove(aside)))
+		return err
 	}
 	if err := os.RemoveAll(aside); err != nil {
 		return fmt.Errorf("remove volume %q: %w", name, err)
 	}
 	return errors.Join(unlimit(root, project), atomicfile.SyncDir(root))
 }
+
+// setAside moves a volume out of sight, into a directory of its own.
+func setAside(root, name string, first func(Volume) error) (aside string, project uint32, err error) {
+	vol, err := findVolume(root, name)
+	if errors.Is(err, ErrNoVolume) {
+		if spec.CheckName(name) != nil {
+			return "", 0, err
+		}
+		lock, begun := begunVolume(filepath.Join(root, name))
+		if !begun {
+			return "", 0, err
+		}
+		defer lock.Close()
+		vol, _ = readVolume(filepath.Join(root, name))
+	}
+	if l, err := vol.limits(); err == nil && l != (limits{}) {
+		project, _ = projectOf(vol.Path)
+	}
+	all, err := os.Open(root)
+	if err != nil {
+		return "", 0, err
+	}
+	defer all.Close()
+	if err := atomicfile.Lock(all); err != nil { // see existing
+		return "", 0, fmt.Errorf("lock %s: %w", root, err)
+	}
+	if err := first(vol); err != nil {
+		return "", 0, err
+	}
+	aside, err = os.MkdirTemp(root, ".removed-")
+	if err != nil {
+		return "", 0, fmt.Errorf("remove volume %q: %w", name, err)
+	}
+	err = os.Rename(filepath.Join(root, name), filepath.Join(aside, name))
+	if err == nil {
+		return aside, project, nil
+	}
+	err = errors.Join(err, os.Remove(aside))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrNoVolume, err)
+	}
+	return "", 0, fmt.Errorf("remove volume %q: %w", name, err)
+}
+
+// anyVolume is removed whatever it is.
+func anyVolume(Volume) error { return nil }
 
 // begunVolume tells whether a volume was begun and not finished: nothing is in its directory but what makeVolume and
 // createVolume put beside the data. It waits for one who is still at work, and holds the lock against others.

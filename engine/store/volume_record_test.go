@@ -88,13 +88,13 @@ func TestRemoveVolume(t *testing.T) {
 	if _, err := createVolume(root, Volume{Name: "data"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := removeVolume(root, "data", nil); err != nil {
+	if err := removeVolume(root, "data", anyVolume); err != nil {
 		t.Fatal(err)
 	}
 	if list, _ := os.ReadDir(root); len(list) != 0 {
 		t.Errorf("left: %v", list)
 	}
-	if err := removeVolume(root, "data", nil); !errors.Is(err, ErrNoVolume) {
+	if err := removeVolume(root, "data", anyVolume); !errors.Is(err, ErrNoVolume) {
 		t.Errorf("again: %v", err)
 	}
 }
@@ -142,13 +142,13 @@ func TestRemoveBegun(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := removeVolume(root, "data", nil)
+		err := removeVolume(root, "data", anyVolume)
 		left, _ := os.ReadDir(root)
 		if tt.want != (err == nil && len(left) == 0) || !tt.want && !errors.Is(err, ErrNoVolume) {
 			t.Errorf("%s: %v, left %v", tt.name, err, left)
 		}
 	}
-	if err := removeVolume(t.TempDir(), "../x", nil); !errors.Is(err, ErrNoVolume) {
+	if err := removeVolume(t.TempDir(), "../x", anyVolume); !errors.Is(err, ErrNoVolume) {
 		t.Errorf("a name that is none: %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func FuzzVolumeRecord(f *testing.F) {
 			t.Errorf("%s: the other volume is %q, %v", data, vol.Name, err)
 		}
 		for _, name := range []string{"bad", "good"} {
-			if err := removeVolume(root, name, nil); err != nil {
+			if err := removeVolume(root, name, anyVolume); err != nil {
 				t.Errorf("%s: volume %s cannot be removed: %v", data, name, err)
 			}
 		}

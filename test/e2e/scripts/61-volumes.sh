@@ -50,12 +50,26 @@ say "options"
 mkdir -p "$tmp/src" && echo original >"$tmp/src/file" && chown 7:7 "$tmp/src/file"
 assert_eq "overlay" "$($B -v "$tmp/src:/d:O" $IMAGE sh -c 'echo changed >/d/file; cat /d/file')" changed
 assert_eq "source of the overlay" "$(cat "$tmp/src/file")" original
+berth create --name e2e-forgets --network none -v "$tmp/src:/d:O" $IMAGE sh -c 'cat /d/new; echo new >/d/new' >/dev/null
+for round in first second; do
+	assert_match "what was written in an earlier run, the $round time" "$(berth start -a e2e-forgets 2>&1)" 'No such file'
+done
+berth rm e2e-forgets >/dev/null
 mkdir "$tmp/up" "$tmp/work"
 $B -v "$tmp/src:/d:O,upperdir=$tmp/up,workdir=$tmp/work" $IMAGE sh -c 'echo changed >/d/file'
 assert_eq "kept beside" "$(cat "$tmp/up/file") $(cat "$tmp/src/file")" "changed original"
 $B -v "$tmp/src:/d:U" -u 1234:1235 $IMAGE true
 assert_eq "owners after U" "$(stat -c %u:%g "$tmp/src" "$tmp/src/file" | paste -sd' ')" "1234:1235 1234:1235"
 assert_match "U of a system directory" "$(must_fail $B -v /usr:/d:U $IMAGE true)" 'option U would give /usr'
+ln -s "$tmp/src" "$tmp/link"
+$B -v "$tmp/link:/d:U" -u 1236:1236 $IMAGE true
+assert_eq "owners after U by a link of root's" "$(stat -c %u "$tmp/src")" 1236
+install -d -o tester "$tmp/of-tester"
+as_tester ln -s "$tmp/src" "$tmp/of-tester/link"
+assert_match "by a user's link" "$(must_fail $B -v "$tmp/of-tester/link:/d:U" -u 1237:1237 $IMAGE true)" 'a link "link" of the user 1000 to what belongs to the user 1236'
+ln -s /usr "$tmp/system"
+assert_match "of a system directory by a link" "$(must_fail $B -v "$tmp/system:/d:U" $IMAGE true)" 'option U would give /usr'
+assert_eq "owners" "$(stat -c %u "$tmp/src" /usr | paste -sd' ')" "1236 0"
 assert_match "noexec" "$($B -v "$tmp/src:/d:noexec,ro" $IMAGE grep ' /d ' /proc/self/mountinfo)" ' ro,.*noexec'
 assert_match "defaults of a volume" "$($B -v theirs:/d $IMAGE grep ' /d ' /proc/self/mountinfo)" 'nosuid,nodev'
 quadlet e2e-missing.container <<F
@@ -197,6 +211,6 @@ rm -f /run/e2e-conf
 rm -f /etc/containers/systemd/e2e-*.container
 systemctl daemon-reload
 systemctl reset-failed
-rm -rf "${tmp:?}"/src "$tmp"/up "$tmp"/work "$tmp"/evil* "$tmp"/a.tgz "$tmp"/wait_for /run/e2e-outside
+rm -rf "${tmp:?}"/src "$tmp"/up "$tmp"/work "$tmp"/evil* "$tmp"/a.tgz "$tmp"/wait_for "$tmp"/link "$tmp"/system "$tmp"/of-tester /run/e2e-outside
 : >"$tmp/wait_for"
 leak_check

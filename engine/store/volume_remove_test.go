@@ -1,0 +1,81 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine"
+)
+
+// A start that comes while a volume is removed gets a new one, and never the directory that is on its way out.
+func TestRemoveBesideStart(t *testing.T) {
+	root := t.TempDir()
+	fills := 0
+	fill := func(string) error { fills++; return nil }
+	if _, err := ensure(root, Volume{Name: "data"}, fill); err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		path string
+		err  error
+	}
+	started := make(chan result, 1)
+	err := removeVolume(root, "data", func(Volume) error {
+		go func() {
+			_, source, err := Volumes{}.existing(root, "data")
+			if source == (engine.VolumeSource{}) && err == nil {
+				source.Path, err = ensure(root, Volume{Name: "data"}, fill)
+			}
+			started <- result{source.Path, err}
+		}()
+		select { // whoever does not wait for the removal is done long before
+		case r := <-started:
+			started <- r
+		case <-time.After(200 * time.Millisecond):
+		}
+		return nil
+	})
+	r := <-started
+	if err := errors.Join(err, r.err); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(r.path); err != nil || fills != 2 {
+		t.Errorf("filled %d times, %v", fills, err)
+	}
+}
+
+// While one start looks for a volume the others may, and a volume that is used stays as it is.
+func TestRemoveUsed(t *testing.T) {
+	root := t.TempDir()
+	if _, err := ensure(root, Volume{Name: "data"}, func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	used := errors.New("it is used")
+	err := removeVolume(root, "data", func(Volume) error {
+		f, err := os.Open(root)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			t.Errorf("a start need not wait: %v", err)
+		}
+		return used
+	})
+	if !errors.Is(err, used) {
+		t.Errorf("%v", err)
+	}
+	for range 2 {
+		if _, source, err := (Volumes{}).existing(root, "data"); err != nil || source.Path != filepath.Join(root, "data/_data") {
+			t.Errorf("%+v, %v", source, err)
+		}
+	}
+	if list, err := os.ReadDir(root); err != nil || len(list) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -52,8 +53,8 @@ func (a Artifact) Size() int64 {
 // artifactDir is an OCI layout in the place where Podman has its artifacts.
 func (im *Images) artifactDir() string { return filepath.Join(im.store.GraphRoot(), "artifacts") }
 
-// artifacts locks the layout, as each change rewrites its index.
-func (im *Images) artifacts() (unlock func(), err error) {
+// artifacts locks the layout, as each change rewrites its index. Nobody has the lock while bytes come from elsewhere.
+func (im *Images) artifacts(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(im.artifactDir(), 0o700); err != nil {
 		return nil, err
 	}
@@ -61,7 +62,8 @@ func (im *Images) artifacts() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(f); err != nil {
+	announce := sync.OnceFunc(func() { im.say("Waiting for another change of the artifacts") })
+	if err := im.waitFor(ctx, f, "artifacts", announce); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
@@ -119,12 +121,12 @@ func (im *Images) fetchArtifact(ctx context.Context, ref types.ImageReference, n
 	defer func() { err = errors.Join(err, src.Close()) }()
 	m := &meter{}
 	src.arrived = m.add
-	unlock, err := im.artifacts()
+	beside, err := im.besideArtifacts(src.layers)
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
-	to, err := layout.NewReference(im.artifactDir(), n.String())
+	defer func() { err = errors.Join(err, beside.Close()) }()
+	to, err := layout.NewReference(beside.dir.Name(), n.String())
 	if err != nil {
 		return "", err
 	}
@@ -145,8 +147,69 @@ func (im *Images) fetchArtifact(ctx context.Context, ref types.ImageReference, n
 		}
 		return "", im.space(err)
 	}
+	if err := im.adoptArtifact(ctx, beside.dir.Name(), n, raw); err != nil {
+		return "", im.space(err)
+	}
 	src.forget()
-	return digest.FromBytes(raw).String(), syncTree(im.artifactDir())
+	return digest.FromBytes(raw).String(), nil
+}
+
+// besideArtifacts makes a layout beside that of the artifacts for a download, in which are the files that other artifacts have.
+// They are links, so that the files stay when those artifacts go.
+func (im *Images) besideArtifacts(layers []types.BlobInfo) (temporary, error) {
+	if err := os.MkdirAll(im.artifactDir(), 0o700); err != nil {
+		return temporary{}, err
+	}
+	beside, err := newTemporary(im.artifactDir())
+	if err != nil {
+		return temporary{}, err
+	}
+	for _, l := range layers {
+		blob := filepath.Join("blobs", l.Digest.Algorithm().String(), l.Digest.Encoded())
+		to := filepath.Join(beside.dir.Name(), blob)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return temporary{}, errors.Join(err, beside.Close())
+		}
+		_ = os.Link(filepath.Join(im.artifactDir(), blob), to) // what is not there, or cannot be linked, is fetched
+	}
+	return beside, nil
+}
+
+// adoptArtifact moves what was fetched into the store, and lists it there last.
+func (im *Images) adoptArtifact(ctx context.Context, dir string, n name.Name, raw []byte) error {
+	unlock, err := im.artifacts(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs/*/*"))
+	if err != nil {
+		return err
+	}
+	for _, b := range blobs {
+		to := filepath.Join(im.artifactDir(), strings.TrimPrefix(b, dir))
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		if err := os.Rename(b, to); err != nil {
+			return err
+		}
+	}
+	ref, err := layout.NewReference(im.artifactDir(), n.String())
+	if err != nil {
+		return err
+	}
+	dest, err := ref.NewImageDestination(ctx, &im.sys)
+	if err != nil {
+		return err
+	}
+	if err := dest.PutManifest(ctx, raw, nil); err != nil {
+		return errors.Join(err, dest.Close())
+	}
+	if err := errors.Join(dest.Commit(ctx, nil), dest.Close()); err != nil {
+		return err
+	}
+	return syncTree(im.artifactDir())
 }
 
 // syncTree flushes the file system that holds a directory.
@@ -250,7 +313,7 @@ func (im *Images) Artifact(s string) (Artifact, error) {
 
 // RemoveArtifact removes an artifact with the files that no other one has, and returns its digest.
 func (im *Images) RemoveArtifact(ctx context.Context, s string) (string, error) {
-	unlock, err := im.artifacts()
+	unlock, err := im.artifacts(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -283,7 +346,7 @@ func (im *Images) AddArtifact(ctx context.Context, s string, files []string, o A
 	if err != nil {
 		return "", err
 	}
-	unlock, err := im.artifacts()
+	unlock, err := im.artifacts(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -39,16 +39,23 @@ func (im *Images) alone(ctx context.Context, name string) (release func(), err e
 // waitFor locks f. As long as another process has the lock, it reports every second that this one is waiting: systemd
 // may extend the start timeout then, as the other process ends when no bytes come.
 func (im *Images) waitFor(ctx context.Context, f *os.File, name string, announce func()) error {
+	return lock(ctx, f, func() {
+		announce()
+		im.report(Progress{Image: name, Elsewhere: true})
+	})
+}
+
+// lock locks f, and calls waiting at once and every second as long as it has to wait.
+func lock(ctx context.Context, f *os.File, waiting func()) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
 		return err
 	}
-	announce()
 	locked := make(chan error, 1)
 	go func() { locked <- flock(f) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		im.report(Progress{Image: name, Elsewhere: true})
+		waiting()
 		select {
 		case err := <-locked:
 			return err

@@ -34,21 +34,11 @@ func (p partials) open(ctx context.Context, d digest.Digest, waiting func()) (*o
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		waiting()
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
-			f.Close()
-			return nil, err
-		}
+	if err := lock(ctx, f, waiting); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
+	return f, nil
 }
 
 // create opens the file. Who is done with the last one removes the directory, perhaps right now.

@@ -2,15 +2,17 @@ package generator
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/berth-pods/berth/units"
 	"github.com/berth-pods/berth/units/unitfile"
 )
 
-// splitBundle takes a .quadlets file apart: unit files with lines of --- between them, each named by a comment
+// SplitBundle takes a .quadlets file apart: unit files with lines of --- between them, each named by a comment
 // "# FileName=web". The kind is that of the first section with the name of a kind. A part with a mistake is reported and
 // left out; the others count.
-func splitBundle(s *Source) (parts []Source, findings []units.Finding) {
+func SplitBundle(s *Source) (parts []Source, findings []units.Finding) {
 	report := func(line int, message, hint string) {
 		findings = append(findings, units.Finding{At: unitfile.Pos{Path: s.Path, Line: int32(line)}, Severity: units.Error, Message: message, Hint: hint})
 	}
@@ -73,12 +75,17 @@ func partName(text string) (name, problem string) {
 	switch {
 	case name == "":
 		return "", "a part of the bundle has no name"
-	case strings.ContainsAny(name, "/\\\x00"):
-		return "", "a part of the bundle is called " + quoted(name) + ", which is no file name"
 	case kind == 0:
 		return "", "the part " + quoted(name) + " has no section of any kind of unit"
+	case !isFileName(name + kind.Extension()):
+		return "", "a part of the bundle is called " + quoted(name) + ", which is no file name"
 	}
 	return name + kind.Extension(), ""
+}
+
+// isFileName tells whether a file in the directory of the bundle could have the name, and a message or a list may show it.
+func isFileName(name string) bool {
+	return len(name) <= 255 && utf8.ValidString(name) && !strings.ContainsAny(name, `/\`) && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 func kindOfSection(section string) units.Kind {

@@ -164,7 +164,7 @@ func (g *generation) collectBundle(s *Source) {
 	if s.Masked {
 		return
 	}
-	parts, findings := splitBundle(s)
+	parts, findings := SplitBundle(s)
 	if len(findings) > 0 {
 		g.orphans = append(g.orphans, Output{Source: s.Path, Findings: findings})
 	}

@@ -164,69 +164,20 @@ type bundled struct {
 	skipped    int // lines before it
 }
 
-// splitBundle takes a .quadlets file apart: unit files with lines of --- between them, each named by a comment
-// "# FileName=web"; the kind is that of the first section with the name of a kind, in any case.
+// splitBundle takes a .quadlets file apart, as the generator does.
 func splitBundle(text string) (parts []bundled, err error) {
-	var part []string
-	line, start := 0, 0
-	flush := func() {
-		text := strings.Join(part, "")
-		part = nil
-		if strings.TrimSpace(text) == "" {
-			return
-		}
-		name, bad := bundledName(text)
-		if bad != nil {
-			err = errors.Join(err, fmt.Errorf("line %d: %w", start+1, bad))
-			return
-		}
-		parts = append(parts, bundled{name: name, text: text, skipped: start})
+	sources, findings := generator.SplitBundle(&generator.Source{Text: text})
+	for _, p := range sources {
+		parts = append(parts, bundled{name: p.Name, text: p.Text, skipped: p.Skipped})
 	}
-	for l := range strings.Lines(text) {
-		line++
-		if strings.TrimSpace(l) == "---" {
-			flush()
-			start = line
-			continue
+	for _, f := range findings {
+		bad := errors.New(f.Message)
+		if f.Hint != "" {
+			bad = fmt.Errorf("line %d: %w; %s", f.At.Line, bad, f.Hint)
 		}
-		part = append(part, l)
-	}
-	flush()
-	if err == nil && len(parts) == 0 {
-		err = errors.New("the bundle is empty")
+		err = errors.Join(err, bad)
 	}
 	return parts, err
-}
-
-func bundledName(text string) (string, error) {
-	var name, extension string
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if comment, ok := strings.CutPrefix(line, "#"); ok && name == "" {
-			if key, value, _ := strings.Cut(comment, "="); strings.TrimSpace(key) == "FileName" {
-				name = strings.TrimSpace(value)
-			}
-		}
-		if extension == "" && strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
-			extension = sectionExtension(line[1 : len(line)-1])
-		}
-	}
-	switch {
-	case name == "":
-		return "", errors.New("this part of the bundle has no line # FileName=NAME")
-	case extension == "":
-		return "", fmt.Errorf("the part %q has no section such as [Container]", name)
-	}
-	return name + extension, checkFileName(name + extension)
-}
-
-func sectionExtension(section string) string {
-	for _, k := range units.Kinds {
-		if strings.EqualFold(section, k.String()) {
-			return k.Extension()
-		}
-	}
-	return ""
 }
 
 // checkFileName refuses what is no plain name of a file that may be put into a unit directory.

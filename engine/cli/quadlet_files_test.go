@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/berth-pods/berth/generator"
 )
 
 // TestReadSearches: directories that overlap give each file once, those found first in front.
@@ -35,44 +33,6 @@ func TestReadSearches(t *testing.T) {
 	}
 	if n := len(set.Dropins["one.volume.d"]); n != 1 {
 		t.Errorf("the drop-in was read %d times", n)
-	}
-}
-
-// TestSplitsAsGenerator: a bundle has the same parts here and in the generator.
-func TestSplitsAsGenerator(t *testing.T) {
-	for _, text := range []string{
-		"# FileName=a\n[Volume]\n---\n# FileName=b\n[Volume]\n",
-		"---\n---\n# FileName=a\n[Volume]\n---",
-		"  ---  \n#FileName = a \n[volume]\n[Volume]\n",
-		"# FileName=a\n[Unit]\n[Network]\n[Pod]\n",
-		"# FileName=a.b\r\n[Volume]\r\n---\r\n# FileName=c\r\n[Volume]\r\n",
-		"# FileName=\n# FileName=a\n[Volume]\n",
-		"; FileName=a\n[Volume]\n",
-		"[Volume]\n",
-		"# FileName=a/b\n[Volume]\n",
-		"",
-		"\n\n---\n\n",
-	} {
-		var want, got []string
-		wrong := false
-		set := generator.Set{Files: []generator.Source{{Name: "x.quadlets", Path: "/x.quadlets", Text: text}}}
-		generator.Generate(generator.Config{}, set, func(out *generator.Output) {
-			if out.Name == "" {
-				wrong = true
-				return
-			}
-			want = append(want, out.Name)
-		})
-		parts, err := splitBundle(text)
-		for _, p := range parts {
-			set := generator.Set{Files: []generator.Source{{Name: p.name, Path: "/" + p.name, Text: p.text}}}
-			generator.Generate(generator.Config{}, set, func(out *generator.Output) { got = append(got, out.Name) })
-		}
-		slices.Sort(want)
-		slices.Sort(got)
-		if !slices.Equal(got, want) || wrong != (err != nil) {
-			t.Errorf("%q: parts %q, error %v; the generator has %q, error %t", text, got, err, want, wrong)
-		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -556,6 +557,19 @@ func TestFilesOfAFinishedStart(t *testing.T) {
 	}
 	if err := b.remove("web", force); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Lstat(c.CIDFile); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file with the ID of a container that has gone: %v", err)
+	}
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Repeat("0", 64)
+	if err := errors.Join(os.WriteFile(c.CIDFile, []byte(other), 0o600), b.remove("web", force)); err != nil {
+		t.Fatal(err)
+	}
+	if cid, err := os.ReadFile(c.CIDFile); string(cid) != other {
+		t.Errorf("another container's file is %q, %v", cid, err)
 	}
 	c.PIDFile = filepath.Join(dir, "none/pid")
 	b.Forget()

@@ -62,7 +62,10 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{IDs: s.fileIDs(), Label: s.Label}); err != nil {
 		return err
 	}
-	return e.Dirs.keep(*s)
+	if err := e.Dirs.keep(*s); err != nil {
+		return err
+	}
+	return writeID(*s)
 }
 
 // withValues gives NAME the value that the caller has for it, if any. What ends in a * stays as it is.

@@ -131,6 +131,9 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if err := removeID(s); err != nil {
+		fmt.Fprintf(e.Warn, "the file with the ID of container %q stays: %v\n", s.Name, err)
+	}
 	if err := e.Dirs.release(s); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,8 +191,13 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err := e.Dirs.save(*s); err != nil {
 		return err
 	}
-	if err := writeIDs(*s); err != nil {
+	if err := writePID(*s); err != nil {
 		return err
+	}
+	if !s.Existing {
+		if err := writeID(*s); err != nil {
+			return err
+		}
 	}
 	if err := e.handOver(ctx, *s); err != nil {
 		return err
@@ -556,17 +562,39 @@ func (e *Engine) announce(s State, pid int) error {
 	return nil
 }
 
-// writeIDs writes the files that were asked for.
-func writeIDs(s State) error {
+// writePID writes the file of --pidfile.
+func writePID(s State) error {
 	if f := s.Container.PIDFile; f != "" {
-		if err := atomicfile.Write(f, fmt.Appendf(nil, "%d\n", s.Init.PID), 0o644); err != nil {
-			return err
-		}
-	}
-	if f := s.Container.CIDFile; f != "" {
-		return atomicfile.Write(f, []byte(s.ID), 0o644)
+		return atomicfile.Write(f, fmt.Appendf(nil, "%d\n", s.Init.PID), 0o644)
 	}
 	return nil
+}
+
+// writeID writes the file of --cidfile, once in the life of a container.
+func writeID(s State) error {
+	if f := s.Container.CIDFile; f != "" {
+		return atomicfile.WriteTo(f, []byte(s.ID), 0o666)
+	}
+	return nil
+}
+
+// removeID removes the file of --cidfile, unless it speaks of another container by now.
+func removeID(s State) error {
+	f := s.Container.CIDFile
+	if !filepath.IsAbs(f) {
+		return nil
+	}
+	if info, err := os.Stat(f); err != nil || !info.Mode().IsRegular() || info.Size() > 2*int64(len(s.ID)) {
+		return nil // it has gone, or is not what was written
+	}
+	text, err := atomicfile.Read(f)
+	if err == nil && strings.TrimSpace(string(text)) == s.ID {
+		err = os.Remove(f)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // NewName makes a name for a container that was given none.

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
@@ -62,11 +61,6 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 	s, err := e.Create(ctx, c)
 	if err != nil {
 		return err
-	}
-	if c.CIDFile != "" {
-		if err := atomicfile.Write(c.CIDFile, []byte(s.ID), 0o644); err != nil {
-			return err
-		}
 	}
 	_, err = fmt.Fprintln(env.Out, s.ID)
 	return err

@@ -33,7 +33,7 @@ var commonFlags = []runFlag{
 	{"cap-add", "", "CAPABILITY", "add a capability, or ALL", list(func(c *spec.Container) *[]string { return &c.CapAdd })},
 	{"cap-drop", "", "CAPABILITY", "drop a capability, or ALL", list(func(c *spec.Container) *[]string { return &c.CapDrop })},
 	{"cgroups", "", "MODE", "split: a cgroup below the caller's own; enabled; disabled", text(func(c *spec.Container) *string { return &c.Cgroups })},
-	{"cidfile", "", "FILE", "write the container's ID to a file", text(func(c *spec.Container) *string { return &c.CIDFile })},
+	{"cidfile", "", "FILE", "write the container's ID to a file, which goes with the container", callersFile(func(c *spec.Container) *string { return &c.CIDFile })},
 	{"detach", "d", "", "leave the container running and end", toggle(func(c *spec.Container) *bool { return &c.Detach })},
 	{"device", "", "HOST[:PATH][:rwm]", "give a device of the host", list(func(c *spec.Container) *[]string { return &c.Devices })},
 	{"dns", "", "IP", "use this name server", list(func(c *spec.Container) *[]string { return &c.DNS })},
@@ -63,7 +63,7 @@ var commonFlags = []runFlag{
 	{"network-alias", "", "NAME", "add a name on the networks", list(func(c *spec.Container) *[]string { return &c.Aliases })},
 	{"no-hosts", "", "", "leave the image's /etc/hosts alone", toggle(func(c *spec.Container) *bool { return &c.NoHosts })},
 	{"oom-score-adj", "", "N", "adjust the out-of-memory score, from -1000 to 1000", optionalInt(func(c *spec.Container) **int { return &c.OOMScoreAdj })},
-	{"pidfile", "", "FILE", "write the PID of the container's PID 1 to a file", text(func(c *spec.Container) *string { return &c.PIDFile })},
+	{"pidfile", "", "FILE", "write the PID of the container's PID 1 to a file", callersFile(func(c *spec.Container) *string { return &c.PIDFile })},
 	{"privileged", "", "", "give all capabilities and hide nothing", toggle(func(c *spec.Container) *bool { return &c.Privileged })},
 	{"publish", "p", "[[IP:]HOST:]PORT[/PROTOCOL]", "forward a port of the host", list(func(c *spec.Container) *[]string { return &c.Publish })},
 	{"publish-all", "P", "", "forward free ports of the host to all that the image and --expose name", toggle(func(c *spec.Container) *bool { return &c.PublishAll })},
@@ -278,6 +278,20 @@ func (v volumeValue) Set(s string) error {
 	return v.listValue.Set(s)
 }
 
+// pathValue is a file of the caller's: whoever looks for it later has another working directory.
+type pathValue struct{ textValue }
+
+func (v pathValue) Set(s string) error {
+	if s != "" {
+		path, err := filepath.Abs(s)
+		if err != nil {
+			return err
+		}
+		s = path
+	}
+	return v.textValue.Set(s)
+}
+
 // ignored is a flag that never had or no longer has a meaning here.
 func ignored(*spec.Container) pflag.Value { return ignoredValue{} }
 
@@ -290,6 +304,10 @@ type binder = func(*spec.Container) pflag.Value
 
 func text(f func(*spec.Container) *string) binder {
 	return func(c *spec.Container) pflag.Value { return textValue{f(c)} }
+}
+
+func callersFile(f func(*spec.Container) *string) binder {
+	return func(c *spec.Container) pflag.Value { return pathValue{textValue{f(c)}} }
 }
 
 func list(f func(*spec.Container) *[]string) binder {

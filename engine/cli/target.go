@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -62,7 +63,7 @@ func containers(words []string, o selection) ([]engine.State, error) {
 		switch {
 		case err == nil:
 			list = append(list, s)
-		case !o.ignore || !errors.Is(err, engine.ErrNoContainer):
+		case !o.ignore || !errors.Is(err, engine.ErrNoContainer) && !errors.Is(err, fs.ErrNotExist): // the file with its ID goes with a container
 			errs = append(errs, err)
 		}
 	}

@@ -117,8 +117,13 @@ assert_eq "pidfile" "$(cat "$tmp/pid")" "$(property e2e-out MainPID)"
 assert_match "cidfile" "$(cat "$tmp/cid")" '^[0-9a-f]{64}$'
 assert_match "labels" "$(berth inspect e2e-out)" '"from.file=1"'
 wait_journal 20 '^up$' -u e2e-out
-berth rm -f e2e-out >/dev/null
+berth rm -f --cidfile "$tmp/cid" >/dev/null
 wait_journal 20 '^asked$' -u e2e-out
+assert_eq "cidfile of one that has gone" "$(exit_code test -e "$tmp/cid") $(exit_code berth rm -f -i --cidfile "$tmp/cid") $(exit_code berth stop -i --cidfile "$tmp/cid")" "1 0 0"
+for _ in 1 2; do (cd "$tmp" && berth create --replace --cidfile cid --name e2e-out $IMAGE true >/dev/null); done
+assert_eq "cidfile of one that took a place" "$(cat "$tmp/cid")" "$(berth inspect -f '{{.Id}}' e2e-out)"
+berth rm e2e-out >/dev/null
+assert_eq "a cidfile where none can be" "$(exit_code berth create --cidfile "$tmp/none/cid" --name e2e-out $IMAGE true) $(berth ps -aq --filter name=e2e-out)$(ls "$tmp" | grep -c cid)" "125 0"
 berth run --rm --name e2e-replaced --network none $IMAGE sh -c 'echo up; trap "exit 7" TERM; sleep 100000 & wait' >"$tmp/replaced" 2>&1 &
 pid=$!
 wait_for 30 grep -q up "$tmp/replaced"

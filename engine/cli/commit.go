@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
@@ -93,16 +94,19 @@ func runCommit(ctx context.Context, env *Env, args []string) (err error) {
 			words = append(words, "--"+f[0]+"="+f[1])
 		}
 	}
-	for _, c := range commitChanges(s.Container, o.volumes) {
-		words = append(words, "--change="+c)
+	settings, err := settingsFile(s.Container, o.volumes)
+	if err != nil {
+		return fmt.Errorf("settings of container %q: %w", s.Name, err)
 	}
+	defer settings.Close()
+	words = append(words, "--settings=/proc/self/fd/3")
 	if o.config != "" {
 		words = append(words, "--config="+o.config)
 	}
 	for _, c := range o.changes {
-		words = append(words, "--last-change="+c)
+		words = append(words, "--change="+c)
 	}
-	c := proc.Command{Path: helper("berth-image"), Stderr: env.Err}
+	c := proc.Command{Path: helper("berth-image"), Stderr: env.Err, Extra: []*os.File{settings}}
 	done := func() error { return nil }
 	if o.squash {
 		words = append(words, "--all")
@@ -155,46 +159,56 @@ func exportPipe(env *Env, s engine.State) (r io.Reader, done func() error, err e
 	return in, func() error { in.Close(); return <-written }, nil
 }
 
-// commitChanges are the options of a container as instructions of a Containerfile.
-func commitChanges(c spec.Container, volumes bool) []string {
-	var list []string
-	words := func(name string, w []string) {
-		if text, err := json.Marshal(w); err == nil && len(w) > 0 {
-			list = append(list, name+" "+string(text))
-		}
+// imageSettings is what the configuration of an image says of these options of a container.
+type imageSettings struct {
+	Entrypoint, Cmd, Env         []string
+	Labels                       map[string]string
+	ExposedPorts, Volumes        map[string]struct{}
+	User, WorkingDir, StopSignal string
+}
+
+func commitSettings(c spec.Container, volumes bool) (imageSettings, error) {
+	i := imageSettings{
+		Cmd: c.Command, Labels: spec.Labels(c.Labels), ExposedPorts: map[string]struct{}{}, Volumes: map[string]struct{}{},
+		User: c.User, WorkingDir: c.WorkDir, StopSignal: c.StopSignal,
 	}
-	if e := c.Entrypoint; e != nil && strings.HasPrefix(*e, "[") {
-		list = append(list, "ENTRYPOINT "+*e)
-	} else if e != nil && *e != "" {
-		words("ENTRYPOINT", []string{*e})
+	var err error
+	if i.Entrypoint, err = spec.Entrypoint(c, spec.ImageConfig{}); err != nil {
+		return i, err
 	}
-	words("CMD", c.Command)
 	for _, e := range c.Environment {
 		if strings.Contains(e, "=") {
-			list = append(list, "ENV "+e)
+			i.Env = append(i.Env, e)
 		}
-	}
-	for _, l := range c.Labels {
-		list = append(list, "LABEL "+l)
 	}
 	for _, p := range c.Expose {
-		list = append(list, "EXPOSE "+p)
+		i.ExposedPorts[p] = struct{}{}
 	}
-	if c.User != "" {
-		list = append(list, "USER "+c.User)
-	}
-	if c.WorkDir != "" {
-		list = append(list, "WORKDIR "+c.WorkDir)
-	}
-	if c.StopSignal != "" {
-		list = append(list, "STOPSIGNAL "+c.StopSignal)
-	}
-	if volumes {
-		for _, word := range c.Volumes {
-			if v, err := spec.ParseVolume(word); err == nil {
-				words("VOLUME", []string{v.Destination})
-			}
+	for _, word := range c.Volumes {
+		if v, err := spec.ParseVolume(word); err == nil && volumes {
+			i.Volumes[v.Destination] = struct{}{}
 		}
 	}
-	return list
+	return i, nil
+}
+
+// settingsFile has the settings for another program. Not as words of its, which everybody on the machine could read.
+func settingsFile(c spec.Container, volumes bool) (*os.File, error) {
+	settings, err := commitSettings(c, volumes)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("settings", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "settings")
+	if _, err := f.Write(text); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

@@ -26,9 +26,10 @@ import (
 type CommitOptions struct {
 	Name            string
 	Author, Message string
-	Command         string   // for the history
-	Changes         []string // instructions of a Containerfile
-	Docker          bool     // in Docker's format, not in that of the OCI
+	Command         string                  // for the history
+	Settings        []imgspecv1.ImageConfig // what the configuration is to say, the last one counts most
+	Changes         []string                // instructions of a Containerfile, which count more
+	Docker          bool                    // in Docker's format, not in that of the OCI
 	// All is an archive of the whole root file system, which becomes the only layer; nil adds what the container has
 	// changed to the layers of its image.
 	All io.Reader
@@ -54,6 +55,9 @@ func (im *Images) Commit(ctx context.Context, container string, o CommitOptions)
 	base, err := im.commitBase(c.ImageID)
 	if err != nil {
 		return "", fmt.Errorf("its image %.12s: %w", c.ImageID, err)
+	}
+	for _, settings := range o.Settings {
+		setConfig(&base.config.Config, settings)
 	}
 	for _, change := range o.Changes { // before there is anything to take back
 		if err := apply(&base.config.Config, change); err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"runtime"
@@ -164,14 +165,10 @@ func apply(c *imgspecv1.ImageConfig, change string) error {
 		if !ok {
 			name, v, _ = strings.Cut(value, " ")
 		}
-		c.Env = slices.DeleteFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
-		c.Env = append(c.Env, name+"="+unquote(v))
+		setEnv(c, name+"="+unquote(v))
 	case "LABEL":
 		name, v, _ := strings.Cut(value, "=")
-		if c.Labels == nil {
-			c.Labels = map[string]string{}
-		}
-		c.Labels[unquote(name)] = unquote(v)
+		setLabel(c, unquote(name), unquote(v))
 	case "EXPOSE":
 		c.ExposedPorts = addAll(c.ExposedPorts, ports(strings.Fields(value)))
 	case "VOLUME":
@@ -200,7 +197,61 @@ func command(s string) []string {
 	return []string{"/bin/sh", "-c", s}
 }
 
-func unquote(s string) string { return strings.Trim(s, `"'`) }
+// unquote takes the one pair of quotes away that a value stands in. Between double ones a backslash makes a quote, or a
+// backslash, part of the value.
+func unquote(s string) string {
+	if len(s) < 2 || s[0] != '"' && s[0] != '\'' {
+		return s
+	}
+	var inner []byte
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == s[0] && i == len(s)-1:
+			return string(inner)
+		case s[i] == s[0]: // the pair ends before the value does
+			return s
+		case s[0] == '"' && s[i] == '\\' && i+1 < len(s) && (s[i+1] == '"' || s[i+1] == '\\'):
+			i++
+		}
+		inner = append(inner, s[i])
+	}
+	return s
+}
+
+// setConfig changes what the settings speak of. They are data: nothing in them is a quote, or a word of an instruction.
+func setConfig(c *imgspecv1.ImageConfig, settings imgspecv1.ImageConfig) {
+	if len(settings.Entrypoint) > 0 {
+		c.Entrypoint = settings.Entrypoint
+	}
+	if len(settings.Cmd) > 0 {
+		c.Cmd = settings.Cmd
+	}
+	for _, e := range settings.Env {
+		setEnv(c, e)
+	}
+	for k, v := range settings.Labels {
+		setLabel(c, k, v)
+	}
+	c.ExposedPorts = addAll(c.ExposedPorts, ports(slices.Sorted(maps.Keys(settings.ExposedPorts))))
+	c.Volumes = addAll(c.Volumes, slices.Sorted(maps.Keys(settings.Volumes)))
+	c.User = orElse(settings.User, c.User)
+	c.WorkingDir = orElse(settings.WorkingDir, c.WorkingDir)
+	c.StopSignal = orElse(settings.StopSignal, c.StopSignal)
+}
+
+// setEnv sets a variable, NAME=VALUE.
+func setEnv(c *imgspecv1.ImageConfig, variable string) {
+	name, _, _ := strings.Cut(variable, "=")
+	c.Env = slices.DeleteFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
+	c.Env = append(c.Env, variable)
+}
+
+func setLabel(c *imgspecv1.ImageConfig, name, value string) {
+	if c.Labels == nil {
+		c.Labels = map[string]string{}
+	}
+	c.Labels[name] = value
+}
 
 func ports(all []string) []string {
 	for i, p := range all {
@@ -212,7 +263,7 @@ func ports(all []string) []string {
 }
 
 func addAll(set map[string]struct{}, all []string) map[string]struct{} {
-	if set == nil {
+	if set == nil && len(all) > 0 {
 		set = map[string]struct{}{}
 	}
 	for _, s := range all {

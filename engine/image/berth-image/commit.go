@@ -6,9 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
+
+	imgspecv1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/berth-pods/berth/engine/image"
 )
@@ -17,11 +17,17 @@ func runOfContainer(ctx context.Context, c call) error {
 	o := image.CommitOptions{
 		Author: c.flags.text("author"), Message: c.flags.text("message"), Command: c.flags.text("created-by"), Changes: c.flags.texts("change"),
 	}
-	settings, err := configChanges(c.flags.text("config"))
-	if err != nil {
-		return fmt.Errorf("--config: %w", err)
+	for _, flag := range []string{"settings", "config"} {
+		path := c.flags.text(flag)
+		if path == "" {
+			continue
+		}
+		settings, err := readSettings(path)
+		if err != nil {
+			return fmt.Errorf("--%s: %w", flag, err)
+		}
+		o.Settings = append(o.Settings, settings)
 	}
-	o.Changes = slices.Concat(o.Changes, settings, c.flags.texts("last-change"))
 	switch format := c.flags.text("format"); format {
 	case "oci":
 	case "docker":
@@ -44,48 +50,14 @@ func runOfContainer(ctx context.Context, c call) error {
 	return nil
 }
 
-// configChanges are the settings of a configuration of an image, as instructions of a Containerfile.
-func configChanges(path string) (list []string, err error) {
-	if path == "" {
-		return nil, nil
-	}
+// readSettings reads the settings of an image from a file with the JSON of its configuration, as Docker has it.
+func readSettings(path string) (c imgspecv1.ImageConfig, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
-	}
-	var c struct {
-		Env, Cmd, Entrypoint         []string
-		User, WorkingDir, StopSignal string
-		ExposedPorts, Volumes        map[string]any
-		Labels                       map[string]string
+		return c, err
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return c, fmt.Errorf("%s: %w", path, err)
 	}
-	add := func(name string, values ...string) {
-		for _, v := range values {
-			if v != "" {
-				list = append(list, name+" "+v)
-			}
-		}
-	}
-	words := func(name string, w []string) {
-		if text, err := json.Marshal(w); err == nil && len(w) > 0 {
-			add(name, string(text))
-		}
-	}
-	words("ENTRYPOINT", c.Entrypoint)
-	words("CMD", c.Cmd)
-	add("ENV", c.Env...)
-	for _, k := range slices.Sorted(maps.Keys(c.Labels)) {
-		add("LABEL", k+"="+c.Labels[k])
-	}
-	add("EXPOSE", slices.Sorted(maps.Keys(c.ExposedPorts))...)
-	for _, k := range slices.Sorted(maps.Keys(c.Volumes)) {
-		words("VOLUME", []string{k})
-	}
-	add("USER", c.User)
-	add("WORKDIR", c.WorkingDir)
-	add("STOPSIGNAL", c.StopSignal)
-	return list, nil
+	return c, nil
 }

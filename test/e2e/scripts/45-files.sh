@@ -121,7 +121,7 @@ wait_for 60 led_out
 b rm -f -t 0 e2e-flip >/dev/null
 
 say "what has changed, an archive, a mount, another name"
-b run -d --name e2e-d --network none -v e2e-data:/data --label a=b -e X=1 $IMAGE sh -c "echo new >/new; rm /etc/group; echo more >>/etc/passwd; echo hidden >/data/hidden; : >/ready; $IDLE" >/dev/null
+b run -d --name e2e-d --network none -v e2e-data:/data --label a=b --label "q='s'" -e X=1 -e 'Q=say "hi"' $IMAGE sh -c "echo new >/new; rm /etc/group; echo more >>/etc/passwd; echo hidden >/data/hidden; : >/ready; $IDLE" >/dev/null
 wait_for 30 b exec e2e-d test -e /ready
 assert_eq "diff" "$(b diff e2e-d | grep -E ' (/new|/etc|/etc/group|/etc/passwd)$' | sort | xargs)" "A /new C /etc C /etc/passwd D /etc/group"
 assert_eq "diff, as JSON" "$(b diff --format json e2e-d | jq -c '[.deleted, (.added | index("/new") != null)]')" '[["/etc/group"],true]'
@@ -187,6 +187,7 @@ assert_eq "--iidfile" "$(cat "$tmp/iid")" "$id"
 assert_eq "it runs on" "$(b exec e2e-new cat /later)" later
 assert_eq "what it has" "$(b run --rm --network none localhost/e2e-made sh -c 'cat /new; echo $X$Y; ls /data /etc/group 2>&1 | grep -c "No such"')" $'new\n12\n1'
 assert_eq "what is known of it" "$(b image inspect localhost/e2e-made | jq -c '.[0] | [.Author, .Labels.a, .Labels.c, (.RootFS.Layers | length), .History[-1].comment]')" '["me","b","d",2,"said"]'
+assert_eq "quotes in it" "$(b image inspect localhost/e2e-made | jq -r '.[0] | .Labels.q, (.Config.Env[] | select(startswith("Q=")))')" $'\'s\'\nQ=say "hi"'
 printf '{"Labels": {"q": "7"}}' >"$tmp/config"
 b commit -q -s -f docker --config "$tmp/config" e2e-new localhost/e2e-flat >/dev/null
 rm "$tmp/config"

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,7 +55,7 @@ type fileLog struct {
 	r      *bufio.Reader
 	rest   []byte // the beginning of a line
 	begins bool
-	last   []logLine // with a limit of lines: the last ones, until all have been read
+	last   lastLines // with a limit of lines: these, until all have been read
 	live   bool
 }
 
@@ -85,7 +86,7 @@ func (r *fileLog) read() error {
 			continue
 		}
 		if o.tail >= 0 && !r.live {
-			r.remember(l)
+			r.last.add(l, o.tail)
 			continue
 		}
 		if err := r.print(l); err != nil {
@@ -100,30 +101,35 @@ func (r *fileLog) print(l logLine) error {
 	return err
 }
 
-// remember keeps the last lines, with all their parts.
-func (r *fileLog) remember(l logLine) {
-	r.last = append(r.last, l)
-	whole := 0
-	for i := len(r.last) - 1; i >= 0; i-- {
-		if !r.last[i].partial {
-			whole++
+// lastLines keeps the last lines, with all their parts. The last may have no end yet.
+type lastLines struct {
+	parts []logLine
+	lines int
+}
+
+func (t *lastLines) add(l logLine, most int) {
+	if n := len(t.parts); n == 0 || !t.parts[n-1].partial {
+		t.lines++
+	}
+	t.parts = append(t.parts, l)
+	for ; t.lines > most; t.lines-- {
+		end := slices.IndexFunc(t.parts, func(l logLine) bool { return !l.partial })
+		if end < 0 { // none is wanted
+			end = len(t.parts) - 1
 		}
-		if whole > r.p.o.tail {
-			r.last = r.last[i+1:]
-			return
-		}
+		t.parts = t.parts[end+1:]
 	}
 }
 
 // flush prints the remembered lines; later ones are printed as they come.
 func (r *fileLog) flush() error {
 	r.live = true
-	for _, l := range r.last {
+	for _, l := range r.last.parts {
 		if err := r.print(l); err != nil {
 			return err
 		}
 	}
-	r.last = nil
+	r.last = lastLines{}
 	return nil
 }
 

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,21 +38,92 @@ func TestLogTime(t *testing.T) {
 
 func TestJournalArgs(t *testing.T) {
 	s := engine.State{ID: "abc", Unit: "web.service", Created: time.Unix(100, 7000)}
-	if got := journalArgs(s, logsOptions{tail: -1}, false); !slices.Contains(got, "_SYSTEMD_UNIT=web.service") || !slices.Contains(got, "--since=@100.000007") {
+	if got := journalArgs(s, logsOptions{tail: -1}, false, ""); !slices.Contains(got, "_SYSTEMD_UNIT=web.service") || !slices.Contains(got, "--since=@100.000007") {
 		t.Errorf("%q", got)
 	}
-	if got := journalArgs(s, logsOptions{tail: -1}, true); !slices.Contains(got, "_SYSTEMD_USER_UNIT=web.service") {
+	if got := journalArgs(s, logsOptions{tail: -1}, true, ""); !slices.Contains(got, "_SYSTEMD_USER_UNIT=web.service") {
 		t.Errorf("a user's: %q", got)
 	}
 	s.Kept = true
-	got := strings.Join(journalArgs(s, logsOptions{tail: 5, follow: true, from: time.Unix(200, 0), to: time.Unix(300, 0)}, true), " ")
-	for _, want := range []string{"CONTAINER_ID_FULL=abc", "--since=@200.000000", "--until=@300.000000", "--lines=5", "--follow"} {
+	got := strings.Join(journalArgs(s, logsOptions{tail: 5, follow: true, from: time.Unix(200, 0), to: time.Unix(300, 0)}, true, ""), " ")
+	for _, want := range []string{"CONTAINER_ID_FULL=abc", "--since=@200.000000", "--until=@300.000000", "--follow --no-tail"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: no %s", got, want)
 		}
 	}
-	if strings.Contains(got, "--no-tail") {
-		t.Errorf("%s", got)
+	got = strings.Join(journalArgs(s, logsOptions{follow: true}, true, "c1"), " ")
+	if !strings.Contains(got, "--after-cursor=c1") || strings.Contains(got, "--since") || strings.Contains(got, "--lines") {
+		t.Errorf("after an entry: %s", got)
+	}
+}
+
+// journal answers as journalctl does with these entries.
+func journal(entries []string) proc.Runner {
+	return func(_ context.Context, c proc.Command) ([]byte, error) {
+		var asked []string
+		for i, e := range entries {
+			asked = append(asked, strings.Replace(e, "{", fmt.Sprintf(`{"__CURSOR":"c%d",`, i), 1))
+			if slices.Contains(c.Args, fmt.Sprintf("--after-cursor=c%d", i)) {
+				asked = nil
+			}
+		}
+		if slices.Contains(c.Args, "--reverse") {
+			slices.Reverse(asked)
+		}
+		for _, e := range asked {
+			if _, err := io.WriteString(c.Stdout, e+"\n"); err != nil {
+				return nil, &proc.ExitError{Program: "journalctl", Code: 128 + 13}
+			}
+		}
+		return nil, nil
+	}
+}
+
+// TestTail: lines are counted, whatever they are made of, in the journal as in a file.
+func TestTail(t *testing.T) {
+	part := func(s string) logLine { return logLine{text: []byte(s), partial: true} }
+	whole := func(s string) logLine { return logLine{text: []byte(s)} }
+	ended := []logLine{whole("one\n"), part("two "), part("and "), whole("a half\n"), whole("three\n")}
+	open := []logLine{part("one "), whole("line\n"), part("half "), part("a line")}
+	for _, tt := range []struct {
+		name  string
+		lines []logLine
+		tail  int
+		want  string
+	}{
+		{"none", ended, 0, ""},
+		{"one", ended, 1, "three\n"},
+		{"a long one", ended, 2, "two and a half\nthree\n"},
+		{"all", ended, 3, "one\ntwo and a half\nthree\n"},
+		{"more than there are", ended, 9, "one\ntwo and a half\nthree\n"},
+		{"none of an open one", open, 0, ""},
+		{"an open one", open, 1, "half a line"},
+		{"the one before", open, 2, "one line\nhalf a line"},
+		{"of nothing", nil, 1, ""},
+	} {
+		var file lastLines
+		entries := []string{`{"MESSAGE":"","BERTH_EVENT":"start"}`}
+		for _, l := range tt.lines {
+			file.add(l, tt.tail)
+			text := strings.TrimSuffix(string(l.text), "\n")
+			entries = append(entries, fmt.Sprintf(`{"MESSAGE":%q,"CONTAINER_PARTIAL_MESSAGE":"%t"}`, text, l.partial), `{"BERTH_EVENT":"exec"}`)
+		}
+		got := ""
+		for _, l := range file.parts {
+			got += string(l.text)
+		}
+		if got != tt.want {
+			t.Errorf("%s, of a file: %q, want %q", tt.name, got, tt.want)
+		}
+		for _, follow := range []bool{false, true} {
+			var out bytes.Buffer
+			env := &Env{Out: &out, Err: &out, Run: journal(entries)}
+			s := engine.State{ID: strings.Repeat("ab", 32), Name: "web", Unit: "web.service", Kept: true}
+			p := &logPrinter{o: logsOptions{tail: tt.tail, follow: follow}, out: &out, err: &out}
+			if err := printLogs(t.Context(), env, s, p); err != nil || out.String() != tt.want {
+				t.Errorf("%s, of the journal, follow %t: %q, %v; want %q", tt.name, follow, out.String(), err, tt.want)
+			}
+		}
 	}
 }
 
@@ -142,7 +215,7 @@ func FuzzEntry(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, row []byte) {
-		if _, err := parseEntry(row); err != nil && err.Error() == "" {
+		if _, _, err := parseEntry(row); err != nil && err.Error() == "" {
 			t.Error("an error without a word")
 		}
 		list, _ := parseEvent(row)

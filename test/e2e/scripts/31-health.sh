@@ -33,6 +33,7 @@ wait_for 30 test -s "$tmp/ctl/cgroup"
 assert_eq "before" "$(property e2e-well ActiveState)" activating
 touch "$tmp/ctl/well"
 wait_for 30 has_property e2e-well ActiveState active
+assert_eq "wait" "$(berth wait --condition unhealthy --condition healthy --interval 50 systemd-e2e-well)" -1
 wait_for 20 is e2e-well healthy
 assert_match "cgroup of a probe" "$(cat "$tmp/ctl/cgroup")" '^0::/$' # the root of the container's own namespace
 assert_match "ps" "$(berth ps)" 'healthy'

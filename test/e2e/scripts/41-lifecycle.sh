@@ -62,8 +62,11 @@ life() {
 	b pause e2e-life >/dev/null
 	assert_eq "state" "$(state)" Paused
 	assert_eq "pause of a paused one" "$(exit_code b pause e2e-life)" 125
+	assert_eq "wait for a state of one that runs" "$(b wait --condition paused --interval 20ms e2e-life)" -1
 	b unpause e2e-life >/dev/null
 	assert_eq "rm of one that runs" "$(exit_code b rm e2e-life)" 2
+	assert_match "wait for what never is" "$(must_fail b wait --condition healthy e2e-life)" 'has no health check'
+	assert_match "at no time" "$(must_fail b wait --interval nonsense e2e-life)" 'interval=nonsense: use a time'
 	b wait e2e-life >"$tmp/code" &
 	waiting=$!
 	b kill -s KILL e2e-life >/dev/null

@@ -16,12 +16,22 @@ type application struct {
 
 // name is what `berth quadlet list` shows.
 func (a application) name() string {
-	return strings.TrimSuffix(strings.TrimSuffix(a.list[1:], ".app"), ".asset")
+	name, _ := trackedName(a.list)
+	return name
+}
+
+// trackedName is what stands between the dot and the ending.
+func trackedName(file string) (string, bool) {
+	name, ok := strings.CutPrefix(file, ".")
+	name, app := strings.CutSuffix(name, ".app")
+	name, asset := strings.CutSuffix(name, ".asset")
+	return name, ok && (app || asset) && name != ""
 }
 
 // isTracking reports the names of lists of applications.
 func isTracking(file string) bool {
-	return strings.HasPrefix(file, ".") && (strings.HasSuffix(file, ".app") || strings.HasSuffix(file, ".asset"))
+	_, ok := trackedName(file)
+	return ok
 }
 
 // maxListSize bounds a list of an application, in bytes.
@@ -47,8 +57,8 @@ func readApplications(dir string) ([]application, error) {
 			return nil, &os.PathError{Op: "read", Path: filepath.Join(dir, e.Name()), Err: err}
 		}
 		a := application{list: e.Name()}
-		if file, ok := strings.CutSuffix(e.Name(), ".asset"); ok {
-			a.members = append(a.members, file[1:])
+		if strings.HasSuffix(a.list, ".asset") {
+			a.members = append(a.members, a.name())
 		}
 		for line := range strings.Lines(string(text)) {
 			if line = strings.TrimSpace(line); checkFileName(line) == nil && !slices.Contains(a.members, line) {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -131,7 +130,9 @@ func runContainerClone(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	self := func(words ...string) (string, error) {
-		out, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: words, Stderr: env.Err})
+		c := itself(words...)
+		c.Stderr = env.Err
+		out, err := env.Run(ctx, c)
 		if err != nil {
 			err = &ExitError{Code: statusFailed} // it has said why
 		}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/inroot"
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/store"
 )
@@ -171,12 +170,15 @@ func cpByTwo(ctx context.Context, env *Env, args []string) error {
 	}
 	defer r.Close()
 	packed := make(chan error, 1)
+	pack := itself("cp", from.container+":"+from.path, "-")
+	pack.Stdout, pack.Stderr = w, env.Err
 	go func() {
-		_, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: []string{"cp", from.container + ":" + from.path, "-"}, Stdout: w, Stderr: env.Err})
+		_, err := env.Run(ctx, pack)
 		packed <- errors.Join(err, w.Close())
 	}()
-	words := []string{"cp", fmt.Sprintf("--archive=%t", o.archive), fmt.Sprintf("--overwrite=%t", o.overwrite), "-", to.container + ":" + to.path}
-	_, err = env.Run(ctx, proc.Command{Path: selfPath(), Args: words, Stdin: r, Stderr: env.Err, Env: append(os.Environ(), treeVariable+"=1")})
+	unpack := itself("cp", fmt.Sprintf("--archive=%t", o.archive), fmt.Sprintf("--overwrite=%t", o.overwrite), "-", to.container+":"+to.path)
+	unpack.Stdin, unpack.Stderr, unpack.Env = r, env.Err, append(os.Environ(), treeVariable+"=1")
+	_, err = env.Run(ctx, unpack)
 	r.Close()
 	if packErr := <-packed; packErr != nil || err != nil {
 		return &ExitError{Code: statusFailed} // why was said by the one that failed

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -69,7 +68,9 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 // createOutside makes a container by another berth, which is in the user's namespace where this one must not be, and
 // returns its ID.
 func createOutside(ctx context.Context, env *Env, args []string) (string, error) {
-	out, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: append(ownWords("create"), args...), Stderr: env.Err})
+	c := itself(append([]string{"create"}, args...)...)
+	c.Stderr = env.Err
+	out, err := env.Run(ctx, c)
 	if err != nil {
 		return "", &ExitError{Code: statusFailed}
 	}

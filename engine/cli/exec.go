@@ -117,7 +117,7 @@ func enterManager(ctx context.Context, s engine.State, args []string) error {
 	if rootless.InService() {
 		return joinUnit(ctx, s)
 	}
-	return sd.ExecScope(sd.Scope{User: true, Program: selfPath(), Args: args})
+	return sd.ExecScope(sd.Scope{User: true, Program: selfPath(), Args: ownWords(args...)})
 }
 
 // joinUnit has the keeper take this process into the unit of a container that the system's manager runs in the user's name.

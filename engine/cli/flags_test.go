@@ -229,6 +229,33 @@ func sayNothing() {
 // readAnew lets containers.conf be read again, as another process would.
 func readAnew() { loadConfig = sync.OnceValues(readConfig) }
 
+// TestItself: who calls berth hands the flags before the verb on.
+func TestItself(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f == "global.go" || f == "auto_update.go" || strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, line := range strings.Split(string(text), "\n") {
+			command := strings.Contains(line, "Path: selfPath()")
+			words := strings.Contains(line, "Program: selfPath(), Args:") && !strings.Contains(line, "ownWords(")
+			for _, key := range []string{"Start: ", "Stop: ", "Stop:  ", "StopPost: "} {
+				words = words || strings.Contains(line, key+"[]string{")
+			}
+			if command || words {
+				t.Errorf("%s:%d: use itself or ownWords: %s", f, n+1, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
 func TestGlobalFlags(t *testing.T) {
 	t.Cleanup(sayNothing)
 	module := filepath.Join(t.TempDir(), "m.conf")
@@ -245,6 +272,9 @@ func TestGlobalFlags(t *testing.T) {
 	}
 	if got := strings.Join(ownWords("start"), " "); got != "--runtime=runc --module "+module+" --hooks-dir /a --hooks-dir=/b start" {
 		t.Errorf("another berth would get %q", got)
+	}
+	if c := itself("rm", "x"); strings.Join(c.Args, " ") != "--runtime=runc --module "+module+" --hooks-dir /a --hooks-dir=/b rm x" || c.Path != selfPath() {
+		t.Errorf("another berth would be %+v", c)
 	}
 }
 

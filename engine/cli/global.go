@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/berth-pods/berth/engine/config"
+	"github.com/berth-pods/berth/engine/proc"
 )
 
 // global is what the flags before the verb have said. There is one command line to a process.
@@ -95,6 +96,11 @@ func globalFlags(args []string) ([]string, error) {
 
 // ownWords are the words of a command for berth itself that is to be like this one.
 func ownWords(words ...string) []string { return append(slices.Clone(global.words), words...) }
+
+// itself is another berth like this one, with a command of its own.
+func itself(words ...string) proc.Command {
+	return proc.Command{Path: selfPath(), Args: ownWords(words...)}
+}
 
 // loadConfig is containers.conf as the flags before the verb want it. It is asked for several times by one command, and read once.
 var loadConfig = sync.OnceValues(readConfig)

@@ -316,7 +316,8 @@ func removeMember(ctx context.Context, env *Env, s engine.State, time int) error
 	if time >= 0 {
 		args = append(args, fmt.Sprint("--time=", time))
 	}
-	c := proc.Command{Path: selfPath(), Args: append(args, s.ID), Env: append(os.Environ(), podGoesVariable+"=1")}
+	c := itself(append(args, s.ID)...)
+	c.Env = append(os.Environ(), podGoesVariable+"=1")
 	if _, err := env.Run(ctx, c); err != nil {
 		return fmt.Errorf("remove container %q: %w", s.Name, err)
 	}

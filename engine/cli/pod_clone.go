@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/units"
 )
@@ -100,7 +99,9 @@ func runPodClone(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	fresh.TellCreated()
-	if _, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: []string{"pod", "fill", p.ID, fresh.ID}, Stderr: env.Err}); err != nil {
+	fill := itself("pod", "fill", p.ID, fresh.ID)
+	fill.Stderr = env.Err
+	if _, err := env.Run(ctx, fill); err != nil {
 		why := fmt.Errorf("pod %q is not made, for the containers of pod %q cannot be cloned", fresh.Name, p.Name)
 		return errors.Join(why, removePod(context.WithoutCancel(ctx), env, fresh, podRmOptions{force: true, podStopOptions: podStopOptions{time: -1}}))
 	}

@@ -133,7 +133,7 @@ func startPod(ctx context.Context, env *Env, p engine.Pod) error {
 		if !inUnit {
 			return sd.StartTransient(ctx, env.Run, sd.Transient{
 				User: rootless.Needed(), Unit: p.Name + "-pod", Program: selfPath(),
-				Start: ownWords("pod", "start", p.Name), Stop: []string{"pod", "stop", "--ignore", p.Name},
+				Start: ownWords("pod", "start", p.Name), Stop: ownWords("pod", "stop", "--ignore", p.Name),
 			})
 		}
 		if rootless.Needed() && podOnBridges(p) {

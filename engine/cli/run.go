@@ -206,7 +206,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 		return sd.StartTransient(ctx, env.Run, sd.Transient{
 			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 			Start: append(ownWords("run", "--cgroups=split", "--sdnotify=conmon", "--detach"), args...),
-			Stop:  []string{"rm", "-v", "-f", "-i", id}, Setenv: append(copied(c), engine.IDVariable+"="+id),
+			Stop:  ownWords("rm", "-v", "-f", "-i", id), Setenv: append(copied(c), engine.IDVariable+"="+id),
 		})
 	}
 	return startOrConnect(ctx, env, c, id, start)

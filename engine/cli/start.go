@@ -205,10 +205,10 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 	if err != nil {
 		return err
 	}
-	cleanup := []string{"container", "cleanup", s.ID}
+	cleanup := ownWords("container", "cleanup", s.ID)
 	err = sd.StartTransient(ctx, env.Run, sd.Transient{
 		Properties: properties, User: rootless.Needed(), Unit: s.Name, Program: selfPath(),
-		Start: ownWords("start", s.ID), Stop: []string{"stop", "-i", s.ID}, StopPost: cleanup, Setenv: copied(s.Container),
+		Start: ownWords("start", s.ID), Stop: ownWords("stop", "-i", s.ID), StopPost: cleanup, Setenv: copied(s.Container),
 	})
 	if err == nil {
 		return nil

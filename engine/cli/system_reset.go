@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/store"
@@ -67,7 +66,9 @@ func beforeSystemReset(ctx context.Context, env *Env, args []string) error {
 		}
 	}
 	for _, words := range [][]string{{"rm", "--all", "--force", "--volumes"}, {"pod", "rm", "--all", "--force"}} {
-		if _, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: words, Stderr: env.Err}); err != nil {
+		c := itself(words...)
+		c.Stderr = env.Err
+		if _, err := env.Run(ctx, c); err != nil {
 			return &ExitError{Code: statusFailed}
 		}
 	}

@@ -122,7 +122,9 @@ func printColumns(w io.Writer, rows [][]string) error {
 
 // topInside lets the container's own ps read words that are no descriptors.
 func topInside(ctx context.Context, env *Env, s engine.State, words []string) error {
-	_, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: append([]string{"exec", s.ID, "ps"}, words...), Stdout: env.Out, Stderr: env.Err})
+	ps := itself(append([]string{"exec", s.ID, "ps"}, words...)...)
+	ps.Stdout, ps.Stderr = env.Out, env.Err
+	_, err := env.Run(ctx, ps)
 	var exit *proc.ExitError
 	if errors.As(err, &exit) && (exit.Code == 126 || exit.Code == 127) {
 		return &ExitError{Code: statusFailed, Err: fmt.Errorf("%q are no descriptors (`berth top --help` lists them), and container %q has no ps", strings.Join(words, " "), s.Name)}

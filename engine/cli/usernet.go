@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/spec"
@@ -58,7 +57,7 @@ func leaveUserNet(ctx context.Context, env *Env, p engine.Pod) error {
 	if !rootless.Needed() || !podOnBridges(p) || !p.Networked {
 		return nil
 	}
-	_, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: []string{"pod", "down", p.ID}})
+	_, err := env.Run(ctx, itself("pod", "down", p.ID))
 	return err
 }
 

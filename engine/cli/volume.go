@@ -11,7 +11,6 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/events"
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/selinux"
 	"github.com/berth-pods/berth/engine/spec"
@@ -334,7 +333,7 @@ func beforeVolumeRm(ctx context.Context, env *Env, args []string) error {
 		if o.time >= 0 {
 			words = append(words, fmt.Sprintf("--time=%d", o.time))
 		}
-		if _, err := env.Run(ctx, proc.Command{Path: selfPath(), Args: append(words, users...)}); err != nil {
+		if _, err := env.Run(ctx, itself(append(words, users...)...)); err != nil {
 			return fmt.Errorf("volume %q: remove %s, which have it: %w", name, strings.Join(users, ", "), err)
 		}
 	}

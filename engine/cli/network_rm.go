@@ -54,30 +54,18 @@ func runNetworkRm(ctx context.Context, env *Env, args []string) error {
 		return errors.New("no network is named")
 	}
 	var errs []error
-	code := statusFailed
 	for _, name := range set.Args() {
 		err := removeNetwork(ctx, env, name, o)
 		switch {
 		case err == nil:
 			fmt.Fprintln(env.Out, name)
 		case errors.Is(err, network.ErrNone) && o.force:
-		case errors.Is(err, network.ErrNone):
-			code = 1
-			errs = append(errs, err)
-		case errors.Is(err, errNetworkUsed):
-			code = 2
-			errs = append(errs, err)
 		default:
 			errs = append(errs, err)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return &ExitError{Code: code, Err: err}
-	}
-	return nil
+	return removed(errs...)
 }
-
-var errNetworkUsed = errors.New("is used")
 
 // removeNetwork removes a network that no container is on.
 func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOptions) error {

@@ -272,13 +272,7 @@ func runPodRm(ctx context.Context, env *Env, args []string) error {
 	if err == nil {
 		err = eachPod(env, list, func(p engine.Pod) error { return removePod(ctx, env, p, o) })
 	}
-	switch {
-	case errors.Is(err, engine.ErrNoPod):
-		return &ExitError{Code: 1, Err: err}
-	case errors.Is(err, engine.ErrRunning):
-		return &ExitError{Code: 2, Err: err}
-	}
-	return err
+	return removed(err)
 }
 
 // removePod takes the pod's containers away, by the command that knows how to do so for each kind of user, and the pod.

@@ -40,7 +40,9 @@ func rmVerb() Verb {
 	return Verb{
 		Name: "rm", Usage: "[OPTION…] CONTAINER…", Summary: "remove containers",
 		Text: `Takes a container and all that it had away. It may be called at any moment and again and again: what an interrupted
-start or removal has left is taken away too.`,
+start or removal has left is taken away too.
+
+Exit status: 1 when there is no such container, 2 when one runs; of several failures the gravest counts.`,
 		Flags:  o.flags,
 		Before: beforeRm,
 		Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
@@ -159,11 +161,11 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		}
 	}
 	leavePods(ctx, env, ids)
-	if !rootless.Needed() {
+	if !rootless.Needed() || !options.Force { // one that runs is refused by the removal, which tells of all others too
 		return nil
 	}
 	if err := stopOutside(ctx, env, ids, options); err != nil {
-		return &ExitError{Code: rmStatus(err), Err: err}
+		return removed(err)
 	}
 	return nil
 }
@@ -238,11 +240,10 @@ func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveO
 func runRm(ctx context.Context, env *Env, args []string) error {
 	options, names, err := parseRm(args)
 	if err != nil {
-		return err
+		return removed(err)
 	}
 	defer tellEnd()
 	var errs []error
-	code := 0
 	var e *engine.Engine
 	find := runDirs().Find
 	if options.Ignore {
@@ -265,30 +266,15 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 		}
 		if err != nil {
 			errs = append(errs, err)
-			code = max(code, rmStatus(err))
 			continue
 		}
 		tellRemoved(env, name)
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return &ExitError{Code: code, Err: errors.Join(errs...)}
+	return removed(errs...)
 }
 
 func tellRemoved(env *Env, name string) {
 	if !sd.InJournal(os.Stdout) { // each stop of a unit would write the name into its log
 		fmt.Fprintln(env.Out, name)
 	}
-}
-
-// rmStatus is Podman's exit status for a removal that failed.
-func rmStatus(err error) int {
-	switch {
-	case errors.Is(err, engine.ErrNoContainer):
-		return 1
-	case errors.Is(err, engine.ErrRunning):
-		return 2
-	}
-	return statusFailed
 }

@@ -346,29 +346,18 @@ func runVolumeRm(_ context.Context, env *Env, args []string) error {
 		return err
 	}
 	var errs []error
-	code := 0
 	for _, name := range names {
 		err := removeVolume(name)
-		var exit *ExitError
 		switch {
 		case err == nil:
 			fmt.Fprintln(env.Out, name)
 			continue
 		case errors.Is(err, store.ErrNoVolume) && o.force:
 			continue
-		case errors.Is(err, store.ErrNoVolume):
-			code = max(code, 1)
-		case errors.As(err, &exit):
-			code = max(code, exit.Code)
-		default:
-			code = statusFailed
 		}
 		errs = append(errs, err)
 	}
-	if len(errs) > 0 {
-		return &ExitError{Code: code, Err: errors.Join(errs...)}
-	}
-	return nil
+	return removed(errs...)
 }
 
 // removeVolume removes a volume that no container has.
@@ -376,10 +365,6 @@ func removeVolume(name string) error {
 	err := volumes().Remove(name, func() error { return runDirs().CheckUnused(name) })
 	if err == nil {
 		events.Event{Type: "volume", What: []string{"remove"}, Name: name}.Send()
-	}
-	var used *engine.VolumeUsedError
-	if errors.As(err, &used) {
-		return &ExitError{Code: 2, Err: err}
 	}
 	return err
 }

@@ -64,7 +64,7 @@ life() {
 	assert_eq "pause of a paused one" "$(exit_code b pause e2e-life)" 125
 	assert_eq "wait for a state of one that runs" "$(b wait --condition paused --interval 20ms e2e-life)" -1
 	b unpause e2e-life >/dev/null
-	assert_eq "rm of one that runs" "$(exit_code b rm e2e-life)" 2
+	assert_eq "rm of one that runs" "$(exit_code b rm e2e-life) $(exit_code b rm e2e-life e2e-none) $(exit_code b rm e2e-none e2e-life)" "2 2 2"
 	assert_match "wait for what never is" "$(must_fail b wait --condition healthy e2e-life)" 'has no health check'
 	assert_match "at no time" "$(must_fail b wait --interval nonsense e2e-life)" 'interval=nonsense: use a time'
 	b wait e2e-life >"$tmp/code" &

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/inroot"
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -114,9 +115,8 @@ func (e *Engine) joinContainer(s *State, in *spec.Input, n spec.Namespace) (*os.
 	if mode := other.Container.IPC; n.Kind == specs.IPCNamespace && (mode == "private" || mode == "none") {
 		return nil, fmt.Errorf("that container was started with --ipc=%s, and shares nothing; start it with --ipc=shareable", mode)
 	}
-	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", other.Init.PID, namespaceFiles[n.Kind].name))
-	// Looked at afterwards: the number may have become another process's meanwhile.
-	if !other.Running() {
+	f, err := other.Init.OpenNamespace(namespaceFiles[n.Kind].name)
+	if errors.Is(err, proc.ErrGone) {
 		return nil, errors.New("that container does not run")
 	}
 	if err == nil && n.Kind == specs.IPCNamespace {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +42,7 @@ func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) e
 	}
 	if s.Running() {
 		// A handle on the network namespace keeps it until its rules are taken away.
-		if ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", s.Init.PID)); err == nil {
+		if ns, err := s.Init.OpenNamespace("net"); err == nil {
 			defer ns.Close()
 			s.Network.NetNS = handlePath(ns)
 		}

@@ -254,7 +254,7 @@ func (e *Engine) planNetwork(ctx context.Context, s *State) (status NetworkStatu
 // connect sets the network of a container with a user namespace of its own up. The network namespace must belong to that
 // one, or the container's root could not even bind a low port (network_namespaces(7)); so the runtime has made both.
 func (e *Engine) connect(ctx context.Context, s *State) (err error) {
-	if s.netns, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", s.Init.PID)); err != nil {
+	if s.netns, err = s.Init.OpenNamespace("net"); err != nil {
 		return err
 	}
 	s.Network.NetNS = handlePath(s.netns)

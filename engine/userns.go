@@ -421,38 +421,41 @@ func (e *Engine) releaseIDs(s State) error {
 }
 
 // joinUserNS takes the namespace of another container, or one that has a path.
-func (e *Engine) joinUserNS(ctx context.Context, s *State, u spec.UserNS) error {
-	path := u.Target
+func (e *Engine) joinUserNS(ctx context.Context, s *State, u spec.UserNS) (err error) {
 	if u.Mode == "container" {
 		other, err := e.Dirs.Find(u.Target)
 		if err != nil {
 			return err
 		}
-		if !other.Running() {
+		f, err := other.Init.OpenNamespace("user")
+		if errors.Is(err, proc.ErrGone) {
 			return fmt.Errorf("container %q does not run, and has no namespace to join", other.Name)
 		}
-		s.IDs = other.IDs
-		if s.IDs.Empty() {
-			return nil // it has none of its own
+		if s.IDs = other.IDs; err != nil || s.IDs.Empty() { // it has none of its own
+			f.Close()
+			return err
 		}
-		path = fmt.Sprintf("/proc/%d/ns/user", other.Init.PID)
-	} else {
-		// The kernel shows a map as seen from the reader, and only to who is inside as it was written.
-		out, err := e.Programs(ctx, proc.Command{Path: "nsenter", Args: []string{"--user=" + path, "--preserve-credentials", "cat", "/proc/self/uid_map"}})
-		if err != nil {
-			return fmt.Errorf("look into %s: %w", path, err)
-		}
-		s.IDs.UIDs = parseMaps(bufio.NewScanner(strings.NewReader(string(out))))
-		if out, err = e.Programs(ctx, proc.Command{Path: "nsenter", Args: []string{"--user=" + path, "--preserve-credentials", "cat", "/proc/self/gid_map"}}); err != nil {
-			return fmt.Errorf("look into %s: %w", path, err)
-		}
-		s.IDs.GIDs = parseMaps(bufio.NewScanner(strings.NewReader(string(out))))
+		s.userns, s.joinUser = f, true
+		return nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	// The kernel shows a map as seen from the reader, and only to who is inside as it was written.
+	inside := func(file string) ([]spec.IDMap, error) {
+		out, err := e.Programs(ctx, proc.Command{Path: "nsenter", Args: []string{"--user=" + u.Target, "--preserve-credentials", "cat", "/proc/self/" + file}})
+		if err != nil {
+			return nil, fmt.Errorf("look into %s: %w", u.Target, err)
+		}
+		return parseMaps(bufio.NewScanner(strings.NewReader(string(out)))), nil
+	}
+	if s.IDs.UIDs, err = inside("uid_map"); err != nil {
 		return err
 	}
-	s.userns, s.joinUser = f, true
+	if s.IDs.GIDs, err = inside("gid_map"); err != nil {
+		return err
+	}
+	if s.userns, err = os.Open(u.Target); err != nil {
+		return err
+	}
+	s.joinUser = true
 	return nil
 }
 

@@ -75,6 +75,20 @@ func (id ID) Open() (*os.File, error) {
 	return f, nil
 }
 
+// OpenNamespace opens a namespace that the process is in, by its name in /proc/PID/ns, or returns ErrGone.
+func (id ID) OpenNamespace(name string) (*os.File, error) {
+	if id.PID <= 0 {
+		return nil, ErrGone
+	}
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", id.PID, name))
+	// Looked at afterwards: the number may have become another process's meanwhile.
+	if !id.Running() {
+		f.Close() // nil is no error
+		return nil, ErrGone
+	}
+	return f, err
+}
+
 // Signal sends sig through the pidfd; a process that has ended is no error.
 func Signal(pidfd *os.File, sig unix.Signal) error {
 	err := unix.PidfdSendSignal(int(pidfd.Fd()), sig, nil, 0)

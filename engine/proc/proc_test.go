@@ -326,3 +326,28 @@ func TestPassed(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenNamespace: what is opened is of the very process, not of another one that has its number by now.
+func TestOpenNamespace(t *testing.T) {
+	self, err := Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := self.OpenNamespace("net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, _ := f.Stat()
+	if want, err := os.Stat("/proc/self/ns/net"); err != nil || !os.SameFile(got, want) {
+		t.Errorf("another namespace: %v", err)
+	}
+	for _, id := range []ID{{}, {PID: self.PID, Start: self.Start - 1}} {
+		if _, err := id.OpenNamespace("net"); !errors.Is(err, ErrGone) {
+			t.Errorf("%v: %v", id, err)
+		}
+	}
+	if _, err := self.OpenNamespace("none"); err == nil || errors.Is(err, ErrGone) {
+		t.Errorf("a namespace that there is none of: %v", err)
+	}
+}

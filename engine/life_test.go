@@ -273,3 +273,54 @@ func (b *bench) must(f func(*engine.Engine) error) {
 		b.t.Fatal(err)
 	}
 }
+
+// TestChangesAtOnce: of what several change of one container nothing is lost, and nobody writes back what was read earlier.
+func TestChangesAtOnce(t *testing.T) {
+	b := newBench(t)
+	s := b.kept()
+	b.must(func(e *engine.Engine) (err error) { s, err = e.Start(context.Background(), s); return err })
+	const n = 8
+	results := make(chan error)
+	for i := range n {
+		e := b.Engine(b.run)
+		go func() {
+			results <- e.Connect(context.Background(), "web", spec.Attachment{Network: fmt.Sprint("net", i)})
+		}()
+		go func() {
+			results <- b.dirs().Change(s.ID, func(now *engine.State) error {
+				now.Container.Labels = append(now.Container.Labels, fmt.Sprint(i))
+				return nil
+			})
+		}()
+	}
+	for range 2 * n {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	now, err := b.dirs().Find("web")
+	if err != nil || len(now.Network.Networks) != n || len(now.Container.Labels) != n || !now.Running() {
+		t.Errorf("%v, %v, %v", now.Network.Networks, now.Container.Labels, err)
+	}
+	// s is of an earlier run.
+	b.End()
+	b.must(func(e *engine.Engine) error { return e.Cleanup(context.Background(), now, engine.Exit{}) })
+	if err := b.dirs().SetStopTime(s, time.Hour); err != nil {
+		t.Errorf("of one that has ended: %v", err)
+	}
+	if now, err = b.dirs().Find("web"); err != nil || len(now.Container.Labels) != n {
+		t.Errorf("at rest: %v, %v", now.Container.Labels, err)
+	}
+	b.must(func(e *engine.Engine) (err error) { now, err = e.Start(context.Background(), now); return err })
+	for _, tt := range []struct {
+		of   engine.State
+		want time.Duration
+	}{{s, now.StopTime}, {now, time.Minute}} {
+		if err := b.dirs().SetStopTime(tt.of, time.Minute); err != nil {
+			t.Error(err)
+		}
+		if found, err := b.dirs().Find("web"); err != nil || !found.Running() || found.StopTime != tt.want {
+			t.Errorf("%s, %v, %v; want %s", found.StopTime, found.Init, err, tt.want)
+		}
+	}
+}

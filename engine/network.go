@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -54,10 +55,9 @@ func (e *Engine) joinNetwork(s *State) error {
 		if other, err = e.Dirs.Find(s.Network.Peer); err != nil {
 			return fmt.Errorf("network container:%s: %w", s.Network.Peer, err)
 		}
-		if !other.Running() {
+		if s.netns, err = other.Init.OpenNamespace("net"); errors.Is(err, proc.ErrGone) {
 			return fmt.Errorf("network container:%s: that container does not run, so it has no network to join", s.Network.Peer)
 		}
-		s.netns, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", other.Init.PID))
 		if s.NetFiles = other.NetFiles; s.NetFiles == "" {
 			s.NetFiles = e.Dirs.Container(other.ID)
 		}
@@ -146,26 +146,35 @@ func (e *Engine) Disconnect(ctx context.Context, nameOrID, network string) error
 
 // rewire changes the networks of a running container and tells its processes by the files that they have.
 func (e *Engine) rewire(nameOrID string, change func(*State) (NetworkStatus, error)) error {
-	s, err := e.Dirs.Find(nameOrID)
+	found, err := e.Dirs.Find(nameOrID)
 	if err != nil {
 		return err
 	}
-	if !s.Running() {
-		return fmt.Errorf("container %q does not run: it has no network to change", s.Name)
+	notRunning := fmt.Errorf("container %q does not run: it has no network to change", found.Name)
+	var files error
+	err = e.Dirs.Update(found.ID, func(s *State) error {
+		ns, err := s.Init.OpenNamespace("net")
+		if errors.Is(err, proc.ErrGone) {
+			return notRunning
+		}
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		if !s.Networked {
+			return fmt.Errorf("container %q has network %s: it is on no bridge network", s.Name, strings.Join(s.Network.Networks, ", "))
+		}
+		s.Network.NetNS = handlePath(ns)
+		status, err := change(s)
+		if err != nil {
+			return fmt.Errorf("networks of container %q: %w", s.Name, err)
+		}
+		s.Addresses, s.Attached = status.Addresses, status.Attached
+		files = e.networkFiles(*s, e.Dirs.Container(s.ID), false, status)
+		return nil
+	})
+	if errors.Is(err, ErrNoContainer) {
+		return notRunning
 	}
-	if !s.Networked {
-		return fmt.Errorf("container %q has network %s: it is on no bridge network", s.Name, strings.Join(s.Network.Networks, ", "))
-	}
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", s.Init.PID))
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	s.Network.NetNS = handlePath(ns)
-	status, err := change(&s)
-	if err != nil {
-		return fmt.Errorf("networks of container %q: %w", s.Name, err)
-	}
-	s.Addresses, s.Attached = status.Addresses, status.Attached
-	return errors.Join(e.Dirs.save(s), e.networkFiles(s, e.Dirs.Container(s.ID), false, status))
+	return errors.Join(err, files)
 }

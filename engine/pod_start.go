@@ -48,6 +48,14 @@ func (d Dirs) HoldPod(p Pod, holder proc.ID) (Pod, error) {
 	if err := d.wakePod(p); err != nil {
 		return p, err
 	}
+	lock, err := atomicfile.LockDir(d.Pod(p.ID))
+	if err != nil {
+		return p, err
+	}
+	defer lock.Close()
+	if p, err = d.Refresh(p); err != nil {
+		return p, err
+	}
 	p.Holder, p.Ready = holder, false
 	return p, d.savePod(p)
 }

@@ -141,8 +141,67 @@ func (d Dirs) known() (list []State, unread, err error) {
 	return list, errors.Join(unread, more), nil
 }
 
-// SetStopTime changes how long a container that runs may take to end.
+// Update changes what this boot knows of a container; ErrNoContainer when it is not there. change gets it as it is now, and nobody else
+// writes it meanwhile: a start is waited for.
+func (d Dirs) Update(id string, change func(*State) error) error {
+	return d.locked(id, func() error {
+		s, err := d.Load(id)
+		if err == nil {
+			err = change(&s)
+		}
+		if err != nil {
+			return err
+		}
+		return d.save(s)
+	})
+}
+
+// Change is Update for what outlives the boot: it is written into the record of a container that is kept, too.
+func (d Dirs) Change(id string, change func(*State) error) error {
+	return d.locked(id, func() error {
+		s, err := d.Load(id)
+		if errors.Is(err, ErrNoContainer) {
+			s, err = d.kept(id)
+		}
+		if err == nil {
+			err = change(&s)
+		}
+		if err == nil && !s.atRest {
+			err = d.save(s)
+		}
+		if err != nil || !s.Lasting() {
+			return err
+		}
+		return d.keep(s)
+	})
+}
+
+// locked calls f when nobody else starts, changes or puts the container away.
+func (d Dirs) locked(id string, f func() error) error {
+	lock, err := d.lockKept(id)
+	if errors.Is(err, fs.ErrNotExist) { // it has no layer of its own
+		lock, err = atomicfile.LockDir(d.Container(id))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q", ErrNoContainer, id)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	return f()
+}
+
+// SetStopTime changes how long a container that runs may take to end. One that has ended has no need of it.
 func (d Dirs) SetStopTime(s State, timeout time.Duration) error {
-	s.StopTime = timeout
-	return d.save(s)
+	err := d.Update(s.ID, func(now *State) error {
+		if now.Init == s.Init {
+			now.StopTime = timeout
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNoContainer) {
+		return nil
+	}
+	return err
 }

@@ -22,9 +22,24 @@ func (e *Engine) Rename(s State, name string, inStore func(id, name string) erro
 	if other, err := e.Dirs.findKept(name, 65); err == nil && other.ID != s.ID {
 		return nameInUse(name)
 	}
-	_, err := e.Dirs.Load(s.ID)
-	live := err == nil
-	if live {
+	var old State
+	err := e.Dirs.Change(s.ID, func(now *State) error {
+		old = *now
+		if err := e.takeName(old, name, inStore); err != nil {
+			return err
+		}
+		now.Name, now.Container.Name = name, name
+		return nil
+	})
+	if err != nil || old.atRest || old.Name == name {
+		return err
+	}
+	return atomicfile.RemoveLink(e.Dirs.name(old.Name), "../"+s.ID)
+}
+
+// takeName makes a name that of a container too, in this boot if it is there, and in the store.
+func (e *Engine) takeName(s State, name string, inStore func(id, name string) error) error {
+	if !s.atRest {
 		err := os.Symlink("../"+s.ID, e.Dirs.name(name))
 		if target, _ := os.Readlink(e.Dirs.name(name)); errors.Is(err, fs.ErrExist) && target != "../"+s.ID {
 			return nameInUse(name)
@@ -32,35 +47,12 @@ func (e *Engine) Rename(s State, name string, inStore func(id, name string) erro
 			return err
 		}
 	}
-	if !s.Container.Rootfs {
-		if err := inStore(s.ID, name); err != nil {
-			if live {
-				err = errors.Join(err, atomicfile.RemoveLink(e.Dirs.name(name), "../"+s.ID))
-			}
-			return err
-		}
-	}
-	old := s.Name
-	s.Name, s.Container.Name = name, name
-	if err := e.Dirs.Change(s); err != nil {
-		return err
-	}
-	if !live {
+	if s.Container.Rootfs {
 		return nil
 	}
-	return atomicfile.RemoveLink(e.Dirs.name(old), "../"+s.ID)
-}
-
-// Change writes down what has been changed of a container: for this boot if it is there, and for good if it is kept.
-func (d Dirs) Change(s State) error {
-	_, err := d.Load(s.ID)
-	if err == nil {
-		err = d.save(s)
-	} else if errors.Is(err, ErrNoContainer) {
-		err = nil
+	err := inStore(s.ID, name)
+	if err != nil && !s.atRest && s.Name != name {
+		err = errors.Join(err, atomicfile.RemoveLink(e.Dirs.name(name), "../"+s.ID))
 	}
-	if err != nil || !s.Lasting() {
-		return err
-	}
-	return d.keep(s)
+	return err
 }

@@ -58,8 +58,11 @@ func runInit(_ context.Context, env *Env, args []string) error {
 			err = missingSources(s)
 		}
 		if err == nil {
-			s.Checked = true
-			if err = e.Dirs.Change(s); err == nil {
+			err = e.Dirs.Change(s.ID, func(now *engine.State) error {
+				now.Checked = !now.Running()
+				return nil
+			})
+			if err == nil {
 				s.Tell("init")
 			}
 		}

@@ -151,7 +151,11 @@ func runUpdate(ctx context.Context, env *Env, args []string) error {
 			return err
 		}
 	}
-	if err := runDirs().Change(after); err != nil {
+	err = runDirs().Change(after.ID, func(now *engine.State) (err error) {
+		now.Container, _, err = mergeUpdate(now.Container, args)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("update container %q: %w", after.Name, err)
 	}
 	after.Tell("update")

@@ -164,12 +164,20 @@ func (e *Engine) StopPod(ctx context.Context, p Pod) error {
 
 // RemovePod forgets a pod whose containers are gone. It may be called again and again, also after a kill.
 func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
-	if _, err := os.Stat(e.Dirs.Pod(p.ID)); err == nil {
+	lock, err := atomicfile.LockDir(e.Dirs.Pod(p.ID)) // a container may be about to start it
+	switch {
+	case err == nil:
+		defer lock.Close()
+		if p, err = e.Dirs.Refresh(p); err != nil {
+			return err
+		}
 		if err := e.takeDown(ctx, p, false); err != nil {
 			return err
 		}
+	case !errors.Is(err, fs.ErrNotExist): // kept from an earlier boot, and not started in this one
+		return err
 	}
-	err := errors.Join(e.releaseLevel(p.ID), e.releasePodIDs(p))
+	err = errors.Join(e.releaseLevel(p.ID), e.releasePodIDs(p))
 	if err == nil {
 		err = e.Dirs.releasePod(p)
 	}
@@ -239,15 +247,8 @@ func endHolder(ctx context.Context, holder proc.ID) error {
 const holderPatience = time.Second
 
 func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := atomicfile.Lock(f); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func() { f.Close() }, nil
+	f, err := atomicfile.LockDir(dir)
+	return func() { f.Close() }, err
 }
 
 // pinNamespaces makes the pod's namespaces and binds each to a file, which keeps it without any process (namespaces(7)).

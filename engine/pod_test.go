@@ -411,3 +411,21 @@ func TestMemberIDs(t *testing.T) {
 		t.Errorf("the pod has %v, its container %v: %v", p.IDs, s.IDs, err)
 	}
 }
+
+// TestRemovePodThatStarted: a pod that was started after the one who removes it has looked leaves nothing.
+func TestRemovePodThatStarted(t *testing.T) {
+	w, e := podWorld(t)
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.StartPod(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.RemovePod(t.Context(), p); err != nil { // p is as it was before
+		t.Error(err)
+	}
+	if n := pins(t, e.Dirs.Run); n != 0 || len(w.Left()) > 0 {
+		t.Errorf("%d pins, %v", n, w.Left())
+	}
+}

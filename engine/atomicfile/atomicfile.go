@@ -100,18 +100,15 @@ func ignoringEINTR(call func() (int, error)) (int, error) {
 // no error. Those who remove links of one directory take turns (flock(2)), so that what is removed is what was looked at;
 // those who make links need not, for no link can be made where there is one.
 func RemoveLink(path, target string) error {
-	dir, err := os.Open(filepath.Dir(path))
+	dir, err := LockDir(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer dir.Close() // and unlock
-	if err := Lock(dir); err != nil {
-		return fmt.Errorf("lock %s: %w", dir.Name(), err)
-	}
-	// By the handle and not by the path: the directory may have been removed, and made anew, meanwhile.
+	defer dir.Close()
+	// By the handle and not by the path: the directory may be removed, and made anew, meanwhile.
 	name, buf := filepath.Base(path), make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(dir.Fd()), name, buf)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && string(buf[:n]) != target {

@@ -102,15 +102,11 @@ func (r Registry) Create(s Spec) (Network, error) {
 	if err := os.MkdirAll(r.Dirs[0], 0o755); err != nil {
 		return Network{}, err
 	}
-	// Two that come at the same time must not choose the same subnet.
-	dir, err := os.Open(r.Dirs[0])
+	lock, err := atomicfile.LockDir(r.Dirs[0]) // two that come at the same time must not choose the same subnet
 	if err != nil {
-		return Network{}, err
-	}
-	defer dir.Close()
-	if err := atomicfile.Lock(dir); err != nil {
 		return Network{}, fmt.Errorf("wait for the turn to make a network: %w", err)
 	}
+	defer lock.Close()
 	all, err := r.List()
 	if err != nil {
 		return Network{}, err
@@ -398,6 +394,9 @@ func (r Registry) List() ([]Network, error) {
 		}
 		for _, path := range files {
 			data, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed meanwhile
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -448,12 +447,28 @@ func (r Registry) Find(name string) (Network, error) {
 	return Network{}, fmt.Errorf("%q is the beginning of %d network IDs; give more digits", name, len(byID))
 }
 
+// take finds a network and keeps others from changing it until the lock is closed. The one that has no file needs no lock.
+func (r Registry) take(name string) (n Network, lock *os.File, err error) {
+	if n, err = r.Find(name); err != nil || n.Path == "" {
+		return n, nil, err
+	}
+	if lock, err = atomicfile.LockDir(filepath.Dir(n.Path)); err != nil {
+		return n, nil, fmt.Errorf("wait for the turn to change network %q: %w", name, err)
+	}
+	if n, err = r.Find(name); err != nil { // as it is now
+		lock.Close()
+		return n, nil, err
+	}
+	return n, lock, nil
+}
+
 // Update changes the servers that a network's own name server asks, and returns the network as it is then.
 func (r Registry) Update(name string, add, drop []string) (Network, error) {
-	n, err := r.Find(name)
+	n, lock, err := r.take(name)
 	if err != nil {
 		return n, err
 	}
+	defer lock.Close()
 	if n.Driver() != bridgeDriver || !n.DNSEnabled {
 		return n, fmt.Errorf("network %q has no name server of its own", name)
 	}
@@ -478,10 +493,11 @@ func (r Registry) Update(name string, add, drop []string) (Network, error) {
 
 // Remove deletes the network's file.
 func (r Registry) Remove(name string) error {
-	n, err := r.Find(name)
+	n, lock, err := r.take(name)
 	if err != nil {
 		return err
 	}
+	defer lock.Close()
 	if n.Path == "" {
 		return fmt.Errorf("network %q is always there and cannot be removed", name)
 	}

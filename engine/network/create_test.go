@@ -207,3 +207,41 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("the default network: %v", err)
 	}
 }
+
+// TestUpdateAtOnce: of several updates of one network none is lost.
+func TestUpdateAtOnce(t *testing.T) {
+	r := registry(t)
+	if _, err := r.Create(Spec{Name: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	const n = 16
+	results := make(chan error)
+	for i := range n {
+		go func() {
+			_, err := r.Update("web", []string{fmt.Sprint("192.0.2.", i+1)}, nil)
+			results <- err
+		}()
+	}
+	for range n {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if web, err := r.Find("web"); err != nil || len(web.NetworkDNS) != n {
+		t.Errorf("%v, %v", web.NetworkDNS, err)
+	}
+}
+
+// TestListWhileOneGoes: a file that vanishes between the look at its directory and its reading is not there.
+func TestListWhileOneGoes(t *testing.T) {
+	r := registry(t)
+	if err := os.Mkdir(r.Dirs[0], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("none", filepath.Join(r.Dirs[0], "gone.json")); err != nil { // is listed, and cannot be read
+		t.Fatal(err)
+	}
+	if list, err := r.List(); err != nil || len(list) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
+}

@@ -17,6 +17,7 @@ Exec=sh -c '$IDLE'
 TimeoutStopSec=20
 F
 systemctl daemon-reload
+defer systemctl daemon-reload
 defer rm -rf /etc/containers/systemd/e2e-killed.container "$volume"
 systemctl start e2e-killed # makes the volume
 systemctl stop e2e-killed

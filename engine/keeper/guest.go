@@ -18,9 +18,15 @@ import (
 
 // A guest is a user whose containers are run by units of the system's manager (User= in a unit file). Root's keeper reads what
 // they write, for only root may write into the journal in their name, and looks after their health. A guest may be hostile:
-// what he says of a container counts only where the kernel says the same, no file is opened that he can name, nothing that he
-// has handed over is used in a way that can block, he cannot use up what others need, and what has to be done with his files
-// is done by a process of his own, in his unit's control group.
+// what he says of a container counts only where the kernel says the same, no file is opened that he can name, he cannot use up
+// what others need, and what has to be done with his files is done by a process of his own, in his unit's control group.
+//
+// One thing is not kept from him. Whoever writes into a pipe holds its lock while the kernel copies what he writes, and that may
+// be in a file of a file system that he serves himself and that does not answer (FUSE). Until it does, all who want that lock wait
+// where no signal reaches them: tee(2), splice(2), read(2), FIONREAD, also with SPLICE_F_NONBLOCK. Then the keeper stands
+// still, and with it, once their pipes are full, the containers that it reads; nothing can be done without a process for each
+// of them. The manager notices (WatchdogSec=) and starts another keeper, which gets as far as that pipe. The end of the writer, or
+// of its file system's server, lets all go on, and nothing is lost.
 
 const (
 	guestContainers  = 512         // that one guest may have looked after
@@ -163,7 +169,7 @@ func (r *Record) vetOutput(files []int) error {
 		if s.Name != streamStdout && s.Name != streamStderr {
 			return fmt.Errorf("stream %q is not for users", s.Name)
 		}
-		// Of a pipe, and of nothing else, is known that one can look into it without waiting (tee(2)).
+		// Of a pipe, and of nothing else, is known that one can look into it without waiting (tee(2)), but for what is said above.
 		var st unix.Stat_t
 		if err := unix.Fstat(files[i], &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
 			return fmt.Errorf("stream %q is no pipe", s.Name)

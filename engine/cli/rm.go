@@ -160,7 +160,10 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 			tellRemoved(env, name)
 		}
 	}
-	leavePods(ctx, env, ids)
+	leavePods(ctx, env, slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		s, err := runDirs().Find(id)
+		return err == nil && s.Running() && !options.Force // which is refused
+	}))
 	if !rootless.Needed() || !options.Force { // one that runs is refused by the removal, which tells of all others too
 		return nil
 	}

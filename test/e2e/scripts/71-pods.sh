@@ -107,6 +107,8 @@ check() {
 	pod=$(b pod ps -q --no-trunc)
 	sc restart e2e-side
 	assert_eq "the same pod" "$(b pod ps -q --no-trunc)" "$pod"
+	assert_eq "rm of one that runs" "$(exit_code b rm e2e-side)" 2
+	assert_eq "nor when its removal is refused" "$(prop e2e-pod ActiveState) $(sc list-jobs --no-legend | grep -c e2e-pod || true)" "active 0"
 	sc stop e2e-side
 	wait_for 90 inactive e2e-pod
 	assert_eq "its result" "$(prop e2e-pod Result)" success

@@ -60,7 +60,7 @@ say "interrupted"
 berth auto-update --settle 10m 2>"$tmp/update.err" &
 update=$!
 is_two() { [ "$(runs)" = two ]; }
-wait_for 30 is_two
+wait_for 90 is_two
 kill -INT $update
 status=0
 wait $update || status=$?
@@ -75,7 +75,7 @@ berth run --rm --name e2e81-front --network none --label io.containers.autoupdat
 defer berth rm -f -i e2e81-front
 berth run -d --rm --name e2e81-unit --network none --label io.containers.autoupdate=registry $REPO:1 >/dev/null
 defer berth rm -f -i e2e81-unit
-wait_for 20 berth inspect e2e81-front >/dev/null
+wait_for 60 berth inspect e2e81-front >/dev/null
 assert_eq "update" "$(updated --settle 1s | paste -sd ' ')" "true true"
 assert_match "the one that is kept" "$(cat "$tmp/update.err")" 'container "e2e81-kept": a restart of e2e81-kept.service starts the container that is there'
 assert_match "the one in the foreground" "$(cat "$tmp/update.err")" 'container "e2e81-front": systemd cannot restart .*.scope'

@@ -86,7 +86,7 @@ uninstall: ## remove what install put there
 
 .PHONY: check
 check: ## format, vet, unit tests, sizes and dependencies; needs Go only
-	@test -z "$$(gofmt -l bench engine examples generator man test units)" || { echo "not formatted: $$(gofmt -l bench engine examples generator man test units)"; exit 1; }
+	@test -z "$$(gofmt -l bench engine examples generator installed man test units)" || { echo "not formatted: $$(gofmt -l bench engine examples generator installed man test units)"; exit 1; }
 	$(GO) vet -tags '$(TAGS)' ./...
 	$(GO) vet -tags 'e2e $(TAGS)' ./test/e2e/...
 	set -o pipefail; $(GO) test -json -tags '$(TAGS)' ./... | $(GO) run ./test/summary

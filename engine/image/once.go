@@ -13,6 +13,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // alone waits until no other process pulls the same name, so that many units that want one image make one download. The
@@ -51,7 +53,7 @@ func lock(ctx context.Context, f *os.File, waiting func()) error {
 		return err
 	}
 	locked := make(chan error, 1)
-	go func() { locked <- flock(f) }()
+	go func() { locked <- atomicfile.Lock(f) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -62,14 +64,6 @@ func lock(ctx context.Context, f *os.File, waiting func()) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-		}
-	}
-}
-
-func flock(f *os.File) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			return err
 		}
 	}
 }

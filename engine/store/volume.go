@@ -76,32 +76,23 @@ func (v Volumes) existing(root, name string) (vol Volume, source engine.VolumeSo
 	if source, ok, err := vol.mountSource(); ok || err != nil {
 		return vol, source, err
 	}
-	if data := filepath.Join(dir, "_data"); isFilled(dir, data) {
+	data := filepath.Join(dir, "_data")
+	if _, err := os.Stat(data); err == nil && !untouched(dir) {
 		source.Path = data
 	}
 	return vol, source, nil
 }
 
-// isFilled: a volume that was made by hand waits for the content of the first image.
-func isFilled(dir, data string) bool {
-	_, err := os.Stat(data)
-	return err == nil && !untouched(dir)
-}
-
 func ensure(volumes string, vol Volume, fill func(dir string) error) (string, error) {
 	name := vol.Name
 	dir := filepath.Join(volumes, name)
-	data := filepath.Join(dir, "_data")
-	if isFilled(dir, data) {
-		return data, nil
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make volume %q: %w", name, err)
 	}
 	if err := makeVolume(dir, vol, fill); err != nil {
 		return "", fmt.Errorf("make volume %q: %w", name, err)
 	}
-	return data, nil
+	return filepath.Join(dir, "_data"), nil
 }
 
 // makeVolume makes the data's directory, unless another start of a container is faster; for that one it waits (flock(2)).

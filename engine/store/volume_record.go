@@ -313,14 +313,11 @@ func setAside(root, name string, first func(Volume) error) (aside string, projec
 	if l, err := vol.limits(); err == nil && l != (limits{}) {
 		project, _ = projectOf(vol.Path)
 	}
-	all, err := os.Open(root)
+	all, err := atomicfile.LockDir(root) // see existing
 	if err != nil {
 		return "", 0, err
 	}
 	defer all.Close()
-	if err := atomicfile.Lock(all); err != nil { // see existing
-		return "", 0, fmt.Errorf("lock %s: %w", root, err)
-	}
 	if err := first(vol); err != nil {
 		return "", 0, err
 	}

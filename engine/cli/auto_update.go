@@ -185,7 +185,7 @@ type updateHost struct {
 }
 
 func (h updateHost) berth(ctx context.Context, args ...string) (string, error) {
-	out, err := h.env.Run(ctx, proc.Command{Path: selfPath(), Args: args})
+	out, err := h.env.Run(ctx, itself(args...))
 	var exit *proc.ExitError
 	if errors.As(err, &exit) {
 		return "", errors.New(strings.TrimPrefix(strings.TrimSpace(exit.Stderr), "Error: "))

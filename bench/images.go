@@ -53,39 +53,39 @@ func measureImages(ctx context.Context, b *bench) error {
 		_, _ = output(ctx, "systemctl", "stop", registryUnit)
 		_, _ = output(ctx, "podman", "rmi", "--force", "--ignore", bigImage, remoteImage)
 	}()
-	rounds := min(b.rounds, bigRounds)
-	for _, v := range []struct {
-		what    string
-		prepare [][]string
-		words   []string
-	}{
-		{"load an archive of 500 MB", [][]string{{"podman", "rmi", "--force", "--ignore", bigImage}}, []string{"load", "--quiet", "--input", file}},
-		{"push an image of 500 MB", [][]string{
-			{"sh", "-c", "podman image exists " + bigImage + " || podman load --quiet --input " + file},
-			{"sh", "-c", fmt.Sprintf("systemctl stop %[1]s && rm -rf %[2]s && systemctl start %[1]s && curl -s --retry 50 --retry-connrefused --retry-delay 1 %[3]s/v2/",
-				registryUnit, filepath.Join(dir, "registry"), registryAddress)},
-		}, []string{"push", "--quiet", "--tls-verify=false", bigImage, remoteImage}},
-		{"pull an image of 500 MB", [][]string{{"podman", "rmi", "--force", "--ignore", bigImage, remoteImage}}, []string{"pull", "--quiet", "--tls-verify=false", remoteImage}},
-	} {
-		b.say("%s, %d rounds", v.what, rounds)
-		sides := []string{"berth", peer}
-		samples := make([][]sample, len(sides))
-		err := turns(rounds, len(sides), func(_, i int) error {
-			if err := runAll(ctx, v.prepare...); err != nil {
-				return err
-			}
-			s, err := measure(ctx, append([]string{sides[i]}, v.words...)...)
-			samples[i] = append(samples[i], s)
-			return err
-		})
-		for i, side := range sides {
-			b.add(v.what, side, samples[i])
-		}
-		if err != nil {
+	sides := []string{"berth", peer}
+	own, theirs := bigVerbs(sides[0], dir, file), bigVerbs(sides[1], dir, file)
+	for i := range own {
+		if err := b.measureVerb(ctx, min(b.rounds, bigRounds), sides, []verb{own[i], theirs[i]}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// bigVerbs move the image of the archive at file; the registry keeps its blobs below dir, and has none before a push.
+func bigVerbs(program, dir, file string) []verb {
+	return []verb{
+		{
+			what:    "load an archive of 500 MB",
+			prepare: [][]string{{"podman", "rmi", "--force", "--ignore", bigImage}},
+			argv:    []string{program, "load", "--quiet", "--input", file},
+		},
+		{
+			what: "push an image of 500 MB",
+			prepare: [][]string{
+				{"sh", "-c", "podman image exists " + bigImage + " || podman load --quiet --input " + file},
+				{"sh", "-c", fmt.Sprintf("systemctl stop %[1]s && rm -rf %[2]s && systemctl start %[1]s && curl -s --retry 50 --retry-connrefused --retry-delay 1 %[3]s/v2/",
+					registryUnit, filepath.Join(dir, "registry"), registryAddress)},
+			},
+			argv: []string{program, "push", "--quiet", "--tls-verify=false", bigImage, remoteImage},
+		},
+		{
+			what:    "pull an image of 500 MB",
+			prepare: [][]string{{"podman", "rmi", "--force", "--ignore", bigImage, remoteImage}},
+			argv:    []string{program, "pull", "--quiet", "--tls-verify=false", remoteImage},
+		},
+	}
 }
 
 // startRegistry makes a unit of Debian's docker-registry that keeps its blobs below dir, and starts it.

@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
 // verb is something that people type. Prepare comes before each turn of a side and is not measured.
 type verb struct {
-	what          string
-	prepare, argv []string
-	ready, after  []string // once, before the first turn of a side and after its last
+	what         string
+	prepare      [][]string
+	argv         []string
+	ready, after []string // once, before the first turn of a side and after its last
 }
 
 // verbsOf lists what is measured; program is what the side is called at the prompt.
@@ -31,7 +33,7 @@ func verbsOf(program, archive string) []verb {
 		},
 		{
 			what:    "load a docker archive",
-			prepare: []string{"podman", "rmi", "--force", "--ignore", loadedImage},
+			prepare: [][]string{{"podman", "rmi", "--force", "--ignore", loadedImage}},
 			argv:    []string{program, "load", "--input", archive},
 			after:   []string{"podman", "rmi", "--force", "--ignore", loadedImage},
 		},
@@ -56,7 +58,7 @@ func measureVerbs(ctx context.Context, b *bench) error {
 		var sides []string
 		for _, program := range programs {
 			v := verbsOf(program, archive)[i]
-			if err := runAll(ctx, v.ready, v.prepare, v.argv); err != nil {
+			if err := runAll(ctx, slices.Concat([][]string{v.ready}, v.prepare, [][]string{v.argv})...); err != nil {
 				b.note("%s: %s is left out: %v", v.what, program, err)
 				continue
 			}
@@ -65,25 +67,30 @@ func measureVerbs(ctx context.Context, b *bench) error {
 		if len(ready) == 0 {
 			continue
 		}
-		b.say("%s, %d rounds", ready[0].what, b.rounds)
-		samples := make([][]sample, len(ready))
-		err := turns(b.rounds, len(ready), func(_, i int) error {
-			if err := runAll(ctx, ready[i].prepare); err != nil {
-				return err
-			}
-			s, err := measure(ctx, ready[i].argv...)
-			samples[i] = append(samples[i], s)
-			return err
-		})
-		for i, v := range ready {
-			err = errors.Join(err, runAll(context.WithoutCancel(ctx), v.after))
-			b.add(v.what, sides[i], samples[i])
-		}
-		if err != nil {
+		if err := b.measureVerb(ctx, b.rounds, sides, ready); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// measureVerb lets the sides take turns with what each of them calls the same thing.
+func (b *bench) measureVerb(ctx context.Context, rounds int, sides []string, verbs []verb) error {
+	b.say("%s, %d rounds", verbs[0].what, rounds)
+	samples := make([][]sample, len(verbs))
+	err := turns(rounds, len(verbs), func(_, i int) error {
+		if err := runAll(ctx, verbs[i].prepare...); err != nil {
+			return err
+		}
+		s, err := measure(ctx, verbs[i].argv...)
+		samples[i] = append(samples[i], s)
+		return err
+	})
+	for i, v := range verbs {
+		err = errors.Join(err, runAll(context.WithoutCancel(ctx), v.after))
+		b.add(v.what, sides[i], samples[i])
+	}
+	return err
 }
 
 // readyDocker gives Docker the image, if its daemon is there.

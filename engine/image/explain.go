@@ -71,7 +71,11 @@ func explainPull(err error, registry string) error {
 	var unauthorized docker.ErrUnauthorizedForCredentials
 	var unknown x509.UnknownAuthorityError
 	var dns *net.DNSError
+	var open plaintext
 	switch {
+	case errors.As(err, &open):
+		return say(registry + " wants the credentials sent to " + open.place.Redacted() + ", which is without TLS: if that is meant, give --tls-verify=false, or set insecure=true for " +
+			open.place.Host + " in registries.conf")
 	case hasCode(err, v2.ErrorCodeManifestUnknown), hasStatus(err, http.StatusNotFound):
 		return say(registry + " has no image of this name and tag: check both")
 	case hasCode(err, v2.ErrorCodeNameUnknown), hasCode(err, errcode.ErrorCodeDenied):

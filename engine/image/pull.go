@@ -99,6 +99,7 @@ func (im *Images) pullContext(o PullOptions) *types.SystemContext {
 	if o.User != "" {
 		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: o.User, Password: o.Password}
 	}
+	guardCredentials(&sys)
 	return &sys
 }
 

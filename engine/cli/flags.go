@@ -41,13 +41,13 @@ var commonFlags = []runFlag{
 	{"dns-search", "", "DOMAIN", "set a search domain; . for none", list(func(c *spec.Container) *[]string { return &c.DNSSearch })},
 	{"entrypoint", "", "COMMAND", "replace the image's entry point: a program, a JSON array of words, or nothing", optional(func(c *spec.Container) **string { return &c.Entrypoint })},
 	{"env", "e", "NAME[=VALUE]", "set a variable, or copy it from the caller", list(func(c *spec.Container) *[]string { return &c.Environment })},
-	{"env-file", "", "FILE", "read variables from a file", list(func(c *spec.Container) *[]string { return &c.EnvFiles })},
+	{"env-file", "", "FILE", "read variables from a file", callersFiles(func(c *spec.Container) *[]string { return &c.EnvFiles })},
 	{"env-host", "", "", "copy all variables of the caller", toggle(func(c *spec.Container) *bool { return &c.EnvHost })},
 	{"expose", "", "PORT", "note a port that the container listens on", list(func(c *spec.Container) *[]string { return &c.Expose })},
 	{"gidmap", "", "[+ug]CONTAINER:[@]HOST[:COUNT]", "map groups, as --uidmap does users", list(func(c *spec.Container) *[]string { return &c.GIDMaps })},
 	{"group-add", "", "GROUP", "add a supplementary group", list(func(c *spec.Container) *[]string { return &c.Groups })},
 	{"hostname", "h", "NAME", "set the host name", text(func(c *spec.Container) *string { return &c.HostName })},
-	{"hosts-file", "", "FILE", "what /etc/hosts begins with: a file of the host's (default /etc/hosts), image for the image's own, or none", text(func(c *spec.Container) *string { return &c.HostsBase })},
+	{"hosts-file", "", "FILE", "what /etc/hosts begins with: a file of the host's (default /etc/hosts), image for the image's own, or none", callersFile(func(c *spec.Container) *string { return &c.HostsBase }, "image", "none")},
 	{"http-proxy", "", "", "copy the caller's proxy variables", toggle(func(c *spec.Container) *bool { return &c.HTTPProxy })},
 	{"image-volume", "", "MODE", "what volumes of the image become: anonymous, tmpfs or ignore", text(func(c *spec.Container) *string { return &c.ImageVolume })},
 	{"init", "", "", "run an init as PID 1, which reaps and hands signals on", toggle(func(c *spec.Container) *bool { return &c.Init })},
@@ -55,7 +55,7 @@ var commonFlags = []runFlag{
 	{"ip6", "", "ADDRESS", "use this IPv6 address of the network", text(func(c *spec.Container) *string { return &c.IP6 })},
 	{"label", "l", "NAME=VALUE", "add a label", list(func(c *spec.Container) *[]string { return &c.Labels })},
 	{"log-driver", "", "DRIVER", "where the output goes: journald, k8s-file (json-file), passthrough or none", text(func(c *spec.Container) *string { return &c.LogDriver })},
-	{"log-opt", "", "NAME=VALUE", "set an option of the log driver: path, max-size, tag or label", list(func(c *spec.Container) *[]string { return &c.LogOpts })},
+	{"log-opt", "", "NAME=VALUE", "set an option of the log driver: path, max-size, tag or label", options(func(c *spec.Container) *[]string { return &c.LogOpts }, "path")},
 	{"mac-address", "", "ADDRESS", "use this hardware address on the network", text(func(c *spec.Container) *string { return &c.MAC })},
 	{"mount", "", "type=TYPE,…", "mount a volume, a path of the host (bind), all that a pattern matches (glob), an image, a tmpfs, ramfs or devpts; the keys are source, target, readonly and the options of --volume", func(c *spec.Container) pflag.Value { return mountValue{c} }},
 	{"name", "", "NAME", "name the container", text(func(c *spec.Container) *string { return &c.Name })},
@@ -79,7 +79,7 @@ var commonFlags = []runFlag{
 	{"rootfs", "", "", "IMAGE is the path of a root file system", toggle(func(c *spec.Container) *bool { return &c.Rootfs })},
 	{"sdnotify", "", "WHO", "who tells systemd READY=1: conmon (berth, when the program has started), container, ignore", text(func(c *spec.Container) *string { return &c.SDNotify })},
 	{"secret", "", "NAME[,KEY=VALUE…]", "give a secret, or a credential of the unit: type=mount (a file) or env, target, uid, gid, mode", list(func(c *spec.Container) *[]string { return &c.Secrets })},
-	{"security-opt", "", "OPTION", "no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, proc-opts=OPTIONS, label=…", list(func(c *spec.Container) *[]string { return &c.SecurityOpts })},
+	{"security-opt", "", "OPTION", "no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, proc-opts=OPTIONS, label=…", options(func(c *spec.Container) *[]string { return &c.SecurityOpts }, "seccomp", "unconfined")},
 	{"shm-size", "", "SIZE", "size of /dev/shm", text(func(c *spec.Container) *string { return &c.ShmSize })},
 	{"stop-signal", "", "SIGNAL", "signal that asks the container to end", text(func(c *spec.Container) *string { return &c.StopSignal })},
 	{"stop-timeout", "", "SECONDS", "how long the container may take to end", seconds(func(c *spec.Container) *time.Duration { return &c.StopTimeout })},
@@ -269,7 +269,7 @@ type volumeValue struct{ listValue }
 func (v volumeValue) Set(s string) error {
 	source, rest, ok := strings.Cut(s, ":")
 	if ok && strings.HasPrefix(source, ".") {
-		path, err := filepath.Abs(source)
+		path, err := callersPath(source)
 		if err != nil {
 			return fmt.Errorf("volume %q: %w", s, err)
 		}
@@ -278,18 +278,55 @@ func (v volumeValue) Set(s string) error {
 	return v.listValue.Set(s)
 }
 
-// pathValue is a file of the caller's: whoever looks for it later has another working directory.
-type pathValue struct{ textValue }
+// callersPath is a path of the caller's: whoever looks for it later has another working directory. Some words are no paths.
+func callersPath(s string, words ...string) (string, error) {
+	if s == "" || slices.Contains(words, s) {
+		return s, nil
+	}
+	return filepath.Abs(s)
+}
+
+// pathValue is a file or a directory of the caller's.
+type pathValue struct {
+	textValue
+	words []string // that are none
+}
 
 func (v pathValue) Set(s string) error {
-	if s != "" {
-		path, err := filepath.Abs(s)
+	path, err := callersPath(s, v.words...)
+	if err != nil {
+		return err
+	}
+	return v.textValue.Set(path)
+}
+
+// pathsValue is a list of them.
+type pathsValue struct{ listValue }
+
+func (v pathsValue) Set(s string) error {
+	path, err := callersPath(s)
+	if err != nil {
+		return err
+	}
+	return v.listValue.Set(path)
+}
+
+// optionsValue is a list of NAME=VALUE, in which what has one of the names is a file of the caller's.
+type optionsValue struct {
+	listValue
+	name  string
+	words []string // that are none
+}
+
+func (v optionsValue) Set(s string) error {
+	if value, ok := strings.CutPrefix(s, v.name); ok && value != "" && strings.ContainsRune("=:", rune(value[0])) {
+		path, err := callersPath(value[1:], v.words...)
 		if err != nil {
 			return err
 		}
-		s = path
+		s = v.name + "=" + path
 	}
-	return v.textValue.Set(s)
+	return v.listValue.Set(s)
 }
 
 // ignored is a flag that never had or no longer has a meaning here.
@@ -306,8 +343,16 @@ func text(f func(*spec.Container) *string) binder {
 	return func(c *spec.Container) pflag.Value { return textValue{f(c)} }
 }
 
-func callersFile(f func(*spec.Container) *string) binder {
-	return func(c *spec.Container) pflag.Value { return pathValue{textValue{f(c)}} }
+func callersFile(f func(*spec.Container) *string, words ...string) binder {
+	return func(c *spec.Container) pflag.Value { return pathValue{textValue{f(c)}, words} }
+}
+
+func callersFiles(f func(*spec.Container) *[]string) binder {
+	return func(c *spec.Container) pflag.Value { return pathsValue{listValue{f(c)}} }
+}
+
+func options(f func(*spec.Container) *[]string, name string, words ...string) binder {
+	return func(c *spec.Container) pflag.Value { return optionsValue{listValue{f(c)}, name, words} }
 }
 
 func list(f func(*spec.Container) *[]string) binder {

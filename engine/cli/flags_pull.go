@@ -5,8 +5,8 @@ import "github.com/berth-pods/berth/engine/spec"
 // pullFlags are the flags about how a missing image is fetched.
 var pullFlags = []runFlag{
 	{"arch", "", "ARCHITECTURE", "fetch the image for another architecture", text(func(c *spec.Container) *string { return &c.Arch })},
-	{"authfile", "", "FILE", "credentials of registries", text(func(c *spec.Container) *string { return &c.AuthFile })},
-	{"cert-dir", "", "DIR", "certificates for registries", text(func(c *spec.Container) *string { return &c.CertDir })},
+	{"authfile", "", "FILE", "credentials of registries", callersFile(func(c *spec.Container) *string { return &c.AuthFile })},
+	{"cert-dir", "", "DIR", "certificates for registries", callersFile(func(c *spec.Container) *string { return &c.CertDir })},
 	{"creds", "", "USER:PASSWORD", "credentials for this pull; others see the words of a command, so --authfile is better", text(func(c *spec.Container) *string { return &c.Creds })},
 	{"decryption-key", "", "FILE[:PASSWORD]", "private key that opens an encrypted image", list(func(c *spec.Container) *[]string { return &c.DecryptionKeys })},
 	{"disable-content-trust", "", "", "of Docker: no effect", ignored},

@@ -180,6 +180,38 @@ func TestRelativeVolume(t *testing.T) {
 	}
 }
 
+// What the table calls a FILE or a DIR is one of the caller's working directory, also for whoever reads the container's record later.
+func TestRelativeFiles(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, f := range runFlags {
+		if f.arg != "FILE" && f.arg != "DIR" || slices.Contains([]string{"chrootdirs", "conmon-pidfile"}, f.name) { // of the container; no effect
+			continue
+		}
+		var relative, absolute spec.Container
+		if err := errors.Join(f.bind(&relative).Set("a/../b"), f.bind(&absolute).Set(dir+"/b")); err != nil || !reflect.DeepEqual(relative, absolute) {
+			t.Errorf("--%s: %v, %v", f.name, changed(absolute, relative), err)
+		}
+	}
+	for words, want := range map[string]string{
+		"--security-opt=seccomp=a":          "[seccomp=" + dir + "/a] []",
+		"--security-opt=seccomp:a":          "[seccomp=" + dir + "/a] []",
+		"--security-opt=seccomp=unconfined": "[seccomp=unconfined] []",
+		"--security-opt=mask=/a":            "[mask=/a] []",
+		"--log-opt=path=a":                  "[] [path=" + dir + "/a]",
+		"--log-opt=tag=a":                   "[] [tag=a]",
+		"--hosts-file=image":                "[] [] image",
+		"--hosts-file=none":                 "[] [] none",
+		"--hosts-file=":                     "[] []",
+		"--health-log-destination=local":    "[] [] local",
+	} {
+		c, err := parse(t, words)
+		if got := strings.TrimSpace(fmt.Sprint(c.SecurityOpts, c.LogOpts, " "+c.HostsBase+c.HealthLogDir)); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", words, got, err, want)
+		}
+	}
+}
+
 func TestParseRunRefuses(t *testing.T) {
 	for words, want := range map[string]string{
 		"":                                  "no image is named: `berth run [OPTION…] IMAGE [COMMAND…]`",
@@ -270,12 +302,34 @@ func TestGlobalFlags(t *testing.T) {
 	if !reflect.DeepEqual(global.settings, want) {
 		t.Errorf("got %+v, want %+v", global.settings, want)
 	}
-	if got := strings.Join(ownWords("start"), " "); got != "--runtime=runc --module "+module+" --hooks-dir /a --hooks-dir=/b start" {
+	if got := strings.Join(ownWords("start"), " "); got != "--runtime=runc --module="+module+" --hooks-dir=/a --hooks-dir=/b start" {
 		t.Errorf("another berth would get %q", got)
 	}
-	if c := itself("rm", "x"); strings.Join(c.Args, " ") != "--runtime=runc --module "+module+" --hooks-dir /a --hooks-dir=/b rm x" || c.Path != selfPath() {
+	if c := itself("rm", "x"); strings.Join(c.Args, " ") != "--runtime=runc --module="+module+" --hooks-dir=/a --hooks-dir=/b rm x" || c.Path != selfPath() {
 		t.Errorf("another berth would be %+v", c)
 	}
+}
+
+// A directory of the caller's is the same one for a berth that is started elsewhere.
+func TestGlobalDirectories(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, f := range GlobalFlags() {
+		if f.Value != "DIRECTORY" || f.set == nil || f.Text == "refused" {
+			continue
+		}
+		sayNothing()
+		if _, err := globalFlags([]string{"--" + f.Name, "a"}); err != nil || strings.Join(global.words, " ") != "--"+f.Name+"="+dir+"/a" || !strings.Contains(fmt.Sprint(global.settings), dir+"/a") {
+			t.Errorf("--%s: %q, %+v, %v", f.Name, global.words, global.settings, err)
+		}
+	}
+	for given, want := range map[string]string{"runc": "runc", "./own": dir + "/own"} {
+		sayNothing()
+		if _, err := globalFlags([]string{"--runtime=" + given}); err != nil || global.settings.Runtime != want || global.words[0] != "--runtime="+want {
+			t.Errorf("--runtime=%s: %q, %+v, %v", given, global.words, global.settings, err)
+		}
+	}
+	sayNothing()
 }
 
 func TestErrorSentences(t *testing.T) {

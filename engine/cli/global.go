@@ -71,20 +71,23 @@ func globalFlags(args []string) ([]string, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("unknown flag: --%s; `berth --help` lists the commands", name)
 		}
-		words := args[:1]
 		if args = args[1:]; flags[i].Value != "" && !hasValue {
 			if len(args) == 0 {
 				return nil, fmt.Errorf("--%s needs a value", name)
 			}
-			value, words, args = args[0], []string{words[0], args[0]}, args[1:]
+			value, args = args[0], args[1:]
 		}
 		if flags[i].set == nil {
 			continue
 		}
-		if err := flags[i].set(value); err != nil {
+		var err error
+		if flags[i].Value == "DIRECTORY" || name == "runtime" && strings.Contains(value, "/") {
+			value, err = callersPath(value)
+		}
+		if err = errors.Join(err, flags[i].set(value)); err != nil {
 			return nil, fmt.Errorf("--%s: %w", name, err)
 		}
-		global.words = append(global.words, words...)
+		global.words = append(global.words, "--"+name+"="+value)
 	}
 	if len(global.settings.Modules) > 0 { // one that is not there is an error of every verb
 		if _, err := loadConfig(); err != nil {

@@ -26,7 +26,7 @@ import (
 var podRunFlags = []runFlag{
 	{"init-ctr", "", "WHEN", "in a pod: run to its end before the pod's other containers start: always (at each start of the pod) or once (and be removed then)", text(func(c *spec.Container) *string { return &c.InitCtr })},
 	{"pod", "", "POD", "be one of this pod's containers; new:NAME makes the pod, with the container's ports and networks", text(func(c *spec.Container) *string { return &c.Pod })},
-	{"pod-id-file", "", "FILE", "be one of the containers of the pod whose ID is in a file", text(func(c *spec.Container) *string { return &c.PodIDFile })},
+	{"pod-id-file", "", "FILE", "be one of the containers of the pod whose ID is in a file", callersFile(func(c *spec.Container) *string { return &c.PodIDFile })},
 }
 
 // sharedWithPods are the flags of run that pods have too.

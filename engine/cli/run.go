@@ -53,6 +53,13 @@ func parseRun(args []string) (spec.Container, error) {
 		return c, errors.New("no image is named: `berth run [OPTION…] IMAGE [COMMAND…]`")
 	}
 	c.Image, c.Command = set.Arg(0), set.Args()[1:]
+	if c.Rootfs {
+		path, err := callersPath(c.Image)
+		if err != nil {
+			return c, err
+		}
+		c.Image = path
+	}
 	conf, err := loadConfig()
 	if err == nil {
 		err = conf.SetEnvironment()

@@ -123,6 +123,12 @@ assert_eq "cidfile of one that has gone" "$(exit_code test -e "$tmp/cid") $(exit
 for _ in 1 2; do (cd "$tmp" && berth create --replace --cidfile cid --name e2e-out $IMAGE true >/dev/null); done
 assert_eq "cidfile of one that took a place" "$(cat "$tmp/cid")" "$(berth inspect -f '{{.Id}}' e2e-out)"
 berth rm e2e-out >/dev/null
+cp /usr/share/containers/seccomp.json "$tmp"
+echo '9.9.9.9 base' >"$tmp/hosts"
+(cd "$tmp" && berth create --replace --name e2e-out --network none --security-opt seccomp=seccomp.json --hosts-file hosts $IMAGE cat /etc/hosts >/dev/null)
+assert_match "files of the directory that the container was made in" "$(cd / && berth start -a e2e-out)" '^9\.9\.9\.9[[:space:]]base'
+berth rm e2e-out >/dev/null
+rm "$tmp/seccomp.json" "$tmp/hosts"
 assert_eq "a cidfile where none can be" "$(exit_code berth create --cidfile "$tmp/none/cid" --name e2e-out $IMAGE true) $(berth ps -aq --filter name=e2e-out)$(ls "$tmp" | grep -c cid)" "125 0"
 berth run --rm --name e2e-replaced --network none $IMAGE sh -c 'echo up; trap "exit 7" TERM; sleep 100000 & wait' >"$tmp/replaced" 2>&1 &
 pid=$!

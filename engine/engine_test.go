@@ -579,6 +579,43 @@ func TestFilesOfAFinishedStart(t *testing.T) {
 	b.clean()
 }
 
+// TestReady: of all that a container may say to systemd, that it is ready is handed on and nothing else.
+func TestReady(t *testing.T) {
+	hostile := []string{"", "MAINPID=1", "WATCHDOG=trigger", "FDSTORE=1", "XREADY=1", strings.Repeat("x\n", 5000) + "READY=1"}
+	for name, test := range map[string]struct {
+		says []string
+		ends bool
+		want []string
+	}{
+		"ready":         {append(hostile, "STATUS=a\nREADY=1\nMAINPID=1", "STOPPING=1"), false, []string{"MAINPID=container", "READY=1"}},
+		"ends":          {hostile, true, []string{"MAINPID=container"}},
+		"ready at last": {[]string{"READY=1"}, true, []string{"MAINPID=container", "READY=1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.Socket, b.Says, b.Ends = "/run/systemd/notify", test.says, test.ends
+			c := web()
+			c.SDNotify = "container"
+			if _, err := b.start(c); err != nil {
+				t.Fatal(err)
+			}
+			var said []string
+			for _, s := range b.Steps() {
+				if s, ok := strings.CutPrefix(s, "notify "); ok {
+					said = append(said, s)
+				}
+			}
+			if !slices.Equal(said, test.want) {
+				t.Errorf("%q, want %q", said, test.want)
+			}
+			if err := b.remove("web", force); err != nil {
+				t.Fatal(err)
+			}
+			b.clean()
+		})
+	}
+}
+
 // TestNotify: who tells systemd what.
 func TestNotify(t *testing.T) {
 	for who, want := range map[string]string{

@@ -108,14 +108,11 @@ func (e *Engine) specHost(s State) spec.Host {
 	if s.cgroupInside != "" {
 		h.Controllers, h.Swap = e.Host.Controllers, e.Host.Swap
 	}
-	if s.Container.SDNotify == "container" && e.Host.Environment["NOTIFY_SOCKET"] != "" {
+	if s.notify != nil {
 		h.NotifyPath = notifyInside
 	}
 	return h
 }
-
-// notifyInside is where systemd's notification socket appears in a container that reports by itself.
-const notifyInside = "/run/notify/notify.sock"
 
 // ownCapabilities are those that this process may give, nil when they are not known.
 func ownCapabilities() []string {
@@ -224,10 +221,8 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 		}
 		mounts = append(mounts, spec.Mount{Source: program, Destination: spec.InitPlace, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}})
 	}
-	if s.Container.SDNotify == "container" {
-		if socket := e.Host.Environment["NOTIFY_SOCKET"]; strings.HasPrefix(socket, "/") {
-			mounts = append(mounts, spec.Mount{Source: socket, Destination: notifyInside})
-		}
+	if s.notify != nil {
+		show(e.Dirs.Container(s.ID), notifyFile, notifyInside)
 	}
 	return mounts, nil
 }

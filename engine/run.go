@@ -46,9 +46,12 @@ func (e *Engine) launch(ctx context.Context, s *State, undo func(context.Context
 	defer s.netns.Close() // after undo, which works on it; nil is no error
 	defer s.userns.Close()
 	defer s.output.close()
+	defer s.notify.Close()
 	if err == nil {
-		s.unlock() // it runs: who wants to stop or change it need not wait until it is healthy
-		err = e.awaitHealthy(ctx, *s)
+		s.unlock() // it runs: who wants to stop or change it need not wait until it is ready
+		if err = e.awaitReady(ctx, *s); err == nil {
+			err = e.awaitHealthy(ctx, *s)
+		}
 	}
 	if err != nil {
 		s.terminal.Close()
@@ -323,6 +326,9 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	}
 	var err error
 	if s.rootfs, err = e.rootfs(s, image); err != nil {
+		return Bundle{}, err
+	}
+	if s.notify, err = e.openNotify(*s); err != nil {
 		return Bundle{}, err
 	}
 	in, err := e.input(ctx, s, image, status)

@@ -61,6 +61,7 @@ type State struct {
 	locks        []*os.File // of who makes or starts it
 	output       *output    // handle of Run on the container's output
 	terminal     *os.File   // the side of the container's terminal that is not the container's
+	notify       *os.File   // the socket at which the container says that it is ready
 	probing      *keeper.Health
 	handles      []*os.File    // what else must be open until the runtime has made the container
 	podShm       string        // the pod's directory for /dev/shm

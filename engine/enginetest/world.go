@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
@@ -43,7 +45,10 @@ type World struct {
 	FailAt  Moment // fails there, every time
 	Process []byte // process.json of the last exec
 	SELinux engine.SELinux
-	KillAt  Moment // ends the calling goroutine there, as a kill of the program would: without any undo
+	Says    []string // what the container's program says to its notification socket when it starts
+	Ends    bool     // then it ends
+	Socket  string   // systemd's notification socket
+	KillAt  Moment   // ends the calling goroutine there, as a kill of the program would: without any undo
 
 	mu        sync.Mutex
 	steps     []string
@@ -60,7 +65,7 @@ func (w *World) Engine(run string) *engine.Engine {
 	}
 	return &engine.Engine{
 		Store: store{w}, Volumes: volumes{w}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w}, SELinux: w.SELinux,
-		Dirs: engine.Dirs{Run: run, Keep: w.Kept()}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242},
+		Dirs: engine.Dirs{Run: run, Keep: w.Kept()}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242, Environment: map[string]string{"NOTIFY_SOCKET": w.Socket}},
 		Pull:    func(context.Context, spec.Container) error { return w.step("pull", func() { w.add("image pulled") }) },
 		Seccomp: func(string) ([]byte, error) { return nil, nil }, Warn: io.Discard,
 	}
@@ -263,8 +268,33 @@ func (r ociRuntime) Create(_ context.Context, b engine.Bundle) (pid int, err err
 
 func (r ociRuntime) Words(engine.Bundle) []string { return []string{"/bin/true"} }
 
-func (r ociRuntime) Start(context.Context, engine.Bundle) error {
-	return r.w.step("runtime.Start", func() {})
+func (r ociRuntime) Start(_ context.Context, b engine.Bundle) error {
+	return r.w.step("runtime.Start", func() {
+		for _, message := range r.w.Says {
+			r.w.tell(filepath.Join(b.Dir, "notify.sock"), message)
+		}
+		if r.w.Ends {
+			r.w.End()
+		}
+	})
+}
+
+// tell sends a datagram, also one without anything in it.
+func (w *World) tell(socket, message string) {
+	dir, err := os.Open(filepath.Dir(socket))
+	if err != nil {
+		panic(err)
+	}
+	defer dir.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	defer unix.Close(fd)
+	to := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(socket)) // the name of a socket is short
+	if err := unix.Sendto(fd, []byte(message), 0, &unix.SockaddrUnix{Name: to}); err != nil {
+		panic(err)
+	}
 }
 
 // Exec starts a process that ends at once.

@@ -118,6 +118,31 @@ F
 systemctl start e2e63q
 assert_eq "commands before the start" "$(property e2e63q ExecStartPre)" ""
 
+say "a container that tells systemd when it is ready, and that another process is its own"
+systemd-run --quiet --unit=e2e63-bystander sleep 100000
+bystander=$(property e2e63-bystander MainPID)
+quadlet e2e63n.container <<F
+[Container]
+Image=$IMAGE
+Network=none
+Notify=yes
+Volume=/usr:/usr:ro
+Volume=/lib:/lib:ro
+Volume=/lib64:/lib64:ro
+Exec=sh -c 'for m in MAINPID=$bystander READY=1; do printf \$\$m | socat - UNIX-SENDTO:/run/notify/notify.sock; done; exec sleep 100000'
+F
+systemctl start e2e63n
+main=$(property e2e63n MainPID)
+assert_init e2e63n "$main"
+( # the control: systemd takes it
+	echo $BASHPID >"/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$main/cgroup")/cgroup.procs"
+	printf MAINPID=$bystander | socat - UNIX-SENDTO:/run/systemd/notify
+	wait_for 20 has_property e2e63n MainPID "$bystander"
+)
+systemctl kill --kill-whom=all --signal=KILL e2e63n
+systemctl stop e2e63n e2e63-bystander
+rm -f /etc/containers/systemd/e2e63n.container
+
 say "what others may write to, and what a container on the machine's network may speak to"
 open_to_all() { find /run/berth /var/lib/containers/storage -xdev -path '*/diff' -prune -o ! -type l -perm /o+w ! -perm -1000 -print; }
 assert_eq "files of berth's that others may write to" "$(open_to_all)" ""

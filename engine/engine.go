@@ -247,6 +247,8 @@ type Engine struct {
 	// StagingDir is an empty directory of the installation that mounts can be made on; where it is not there, one below
 	// Dirs.Run is made.
 	StagingDir string
+	// HostAddress is where containers are told to find the host: an IP address, none, or "" for the gateways of their networks.
+	HostAddress string
 	// InitProgram is the host's program for containers that want an init.
 	InitProgram string
 }

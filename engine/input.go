@@ -233,7 +233,15 @@ func (e *Engine) networkFiles(s State, dir string, netHost bool, status NetworkS
 	if err != nil {
 		return err
 	}
-	hosts, err := spec.HostsFile(s.Container, s.ID, base, status.Addresses, status.Gateways)
+	host := status.Gateways
+	switch e.HostAddress {
+	case "":
+	case "none":
+		host = nil
+	default:
+		host = []string{e.HostAddress}
+	}
+	hosts, err := spec.HostsFile(s.Container, s.ID, base, status.Addresses, host)
 	if err != nil {
 		return err
 	}

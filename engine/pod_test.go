@@ -58,6 +58,7 @@ func pins(t *testing.T, dir string) int {
 
 func TestPod(t *testing.T) {
 	w, e := podWorld(t)
+	e.HostAddress = "192.0.2.7"
 	ctx := context.Background()
 	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare})
 	if err != nil {
@@ -78,7 +79,7 @@ func TestPod(t *testing.T) {
 		t.Errorf("%d namespaces are pinned, want 3", n)
 	}
 	hosts, _ := os.ReadFile(filepath.Join(e.Dirs.Pod(p.ID), "hosts"))
-	if !strings.Contains(string(hosts), "10.88.0.9\tstack\n") {
+	if !strings.Contains(string(hosts), "10.88.0.9\tstack\n") || !strings.Contains(string(hosts), "192.0.2.7\thost.containers.internal ") {
 		t.Errorf("hosts: %s", hosts)
 	}
 	if err := e.StopPod(ctx, p); err != nil {

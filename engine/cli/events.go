@@ -100,6 +100,13 @@ func runEvents(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	conf, err := loadConfig()
+	if err != nil {
+		return err
+	}
+	if logger := conf.Engine.EventsLogger; logger != "" && logger != "journald" {
+		fmt.Fprintf(env.Err, "events_logger=%q in containers.conf has no effect: events are in the journal\n", logger)
+	}
 	outer := ctx
 	follow := o.stream && (o.to.IsZero() || time.Until(o.to) > 0)
 	if follow && !o.to.IsZero() {

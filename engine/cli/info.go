@@ -298,9 +298,13 @@ func storeInfo() (infoStore, error) {
 	if err != nil {
 		return infoStore{}, err
 	}
+	volumes, err := volumes().Root()
+	if err != nil {
+		return infoStore{}, err
+	}
 	s := infoStore{
 		ConfigFile: storageFile(), Driver: p.Driver, Options: spec.Labels(p.Options), GraphRoot: p.Root, ImageStore: infoImages{p.Images}, RunRoot: p.RunRoot,
-		VolumePath: filepath.Join(p.Root, "volumes"), Status: map[string]string{"Backing Filesystem": backing(p.Root)},
+		VolumePath: volumes, Status: map[string]string{"Backing Filesystem": backing(p.Root)},
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(p.Root, &fs) == nil {

@@ -28,6 +28,9 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 	if n := conf.Network.DefaultNetwork; own && n != "" && n != spec.DefaultNetwork && silent("network") && len(c.Networks) == 0 && !rootlessMode() {
 		c.Networks = []string{n}
 	}
+	if conf.Network.RootlessProgram == "slirp4netns" && own && rootlessMode() && len(c.Networks) == 0 {
+		c.Networks = []string{"slirp4netns"} // which says what is done instead
+	}
 	for _, t := range []struct {
 		flag, value string
 		field       *string
@@ -45,7 +48,7 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 		{"umask", d.Umask, &c.Umask, true},
 		{"pids-limit", pidsLimit(d.PidsLimit), &c.PidsLimit, c.Cgroups != "disabled"},
 		{"pull", conf.Engine.PullPolicy, &c.Pull, true},
-		{"retry", number(conf.Engine.Retry), &c.Retry, true},
+		{"retry", times(conf.Engine.Retry), &c.Retry, true},
 		{"retry-delay", conf.Engine.RetryDelay, &c.RetryDelay, true},
 	} {
 		if t.fits && t.value != "" && silent(t.flag) {
@@ -136,6 +139,14 @@ func number(n int64) string {
 		return ""
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// times is a number of which 0 is one as well.
+func times(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatInt(*n, 10)
 }
 
 // pidsLimit is the limit where the machine can keep it; none is wanted by 0 and below.

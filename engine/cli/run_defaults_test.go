@@ -76,6 +76,7 @@ func TestContainersConf(t *testing.T) {
 		{`volumes = ["/a:/b"]`, "-v /c:/d", `volumes=["/a:/b","/c:/d"]`},
 		{"[engine]\npull_policy = \"never\"\nretry = 7\nretry_delay = \"2s\"\nstop_timeout = 3", "", `pull="never" retry="7" retryDelay="2s" stopTimeout=3000000000`},
 		{"[engine]\npull_policy = \"never\"\nretry = 7\nretry_delay = \"2s\"\nstop_timeout = 3", "--pull missing --retry 1 --retry-delay 1s --stop-timeout 5", ``},
+		{"[engine]\nretry = 0", "", `retry="0"`},
 		{"[network]\ndefault_network = \"n\"", "--network host", ``},
 		{"[network]\ndefault_network = \"n\"", "--pod p", ``},
 	} {

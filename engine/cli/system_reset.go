@@ -111,9 +111,24 @@ func runSystemReset(_ context.Context, env *Env, args []string) error {
 			errs = append(errs, deleteNetwork(r, n))
 		}
 	}
+	errs = append(errs, wipeVolumes())
 	left, err := (&store.Store{}).Wipe()
 	for _, p := range left {
 		fmt.Fprintf(env.Err, "%s stays: it is not the store's\n", p)
 	}
 	return errors.Join(append(errs, err)...)
+}
+
+// wipeVolumes removes the volumes that are elsewhere than in the store.
+func wipeVolumes() error {
+	conf, err := loadConfig()
+	if err != nil || conf.Engine.VolumePath == "" {
+		return err
+	}
+	list, err := volumes().List()
+	errs := []error{err}
+	for _, v := range list {
+		errs = append(errs, removeVolume(v.Name))
+	}
+	return errors.Join(errs...)
 }

@@ -32,7 +32,10 @@ func volumeVerb() Verb {
 func namespaceNeeded([]string) bool { return rootless.Needed() }
 
 func volumes() store.Volumes {
-	return store.Volumes{Store: &store.Store{}, User: rootlessMode(), Label: selinux.Shared}
+	return store.Volumes{Store: &store.Store{}, User: rootlessMode(), Label: selinux.Shared, Dir: func() (string, error) {
+		conf, err := loadConfig()
+		return conf.Engine.VolumePath, err
+	}}
 }
 
 type volumeCreateOptions struct {

@@ -77,7 +77,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		Store:    images,
 		Volumes:  volumes(),
 		Secrets:  store.Secrets{Store: images, Run: env.Run, User: rootlessMode()},
-		Runtime:  oci.Runtime{Path: conf.Runtime(), Run: env.Run},
+		Runtime:  oci.Runtime{Path: conf.Runtime(), Run: env.Run, OldKeyring: !conf.Keyring()},
 		Cgroups:  cgroup.Cgroups{},
 		Network:  newAdapter(env, conf, graphRoot),
 		Manager:  sd.Manager{},
@@ -92,9 +92,15 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		RuntimeProgram: conf.Runtime(),
 		StagingDir:     filepath.Join(installed.LibexecDir, "staging"),
 		InitProgram:    conf.Helper("catatonit"),
+		HostAddress:    conf.Containers.HostAddress,
 		Event:          events.Event.Send,
 	}
-	e.Logs = func(id string) string { return filepath.Join(graphRoot, "overlay-containers", id, "userdata") }
+	e.Logs = func(id string) string {
+		if conf.Containers.LogPath != "" {
+			return filepath.Join(conf.Containers.LogPath, id)
+		}
+		return filepath.Join(graphRoot, "overlay-containers", id, "userdata")
+	}
 	e.Keeper = func() (engine.Keeping, error) {
 		conn, err := keeper.Dial(keeperSocket())
 		if err != nil {
@@ -122,6 +128,7 @@ func newAdapter(env *Env, conf config.Config, graphRoot string) network.Adapter 
 		Run: env.Run, Netavark: conf.Helper("netavark"), Aardvark: nameServer(conf), Pasta: conf.Helper("pasta"),
 		Configs: conf.NetworkDirs(graphRoot, rootlessMode()), Leases: filepath.Join(dirs.Run, "leases"),
 		Live: dirs.Known, StateDir: "/run/containers/networks", Rootless: rootlessMode(), Firewall: conf.Network.FirewallDriver,
+		DNSPort: conf.Network.DNSPort, DeviceNames: conf.Containers.InterfaceName == "device",
 		DefaultSubnet: conf.Network.DefaultSubnet, PastaOptions: conf.Network.PastaOptions,
 		Machine:   strings.TrimSpace(string(machine)),
 		StartDHCP: func(ctx context.Context) error { return sd.StartDHCP(ctx, env.Run, conf.Helper("netavark")) },

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,10 +35,14 @@ type Config struct {
 		Devices       List   `toml:"devices"`
 		EnvHost       *bool  `toml:"env_host"`
 		HTTPProxy     *bool  `toml:"http_proxy"`
+		HostAddress   string `toml:"host_containers_internal_ip"`
 		IPCNS         string `toml:"ipcns"`
 		Init          *bool  `toml:"init"`
 		InitPath      string `toml:"init_path"`
+		InterfaceName string `toml:"interface_name"`
+		Keyring       *bool  `toml:"keyring"`
 		LogDriver     string `toml:"log_driver"`
+		LogPath       string `toml:"log_path"`
 		LogSizeMax    int64  `toml:"log_size_max"`
 		LogTag        string `toml:"log_tag"`
 		Mounts        List   `toml:"mounts"`
@@ -63,10 +68,12 @@ type Config struct {
 		HooksDir          List                `toml:"hooks_dir"`
 		CDISpecDirs       List                `toml:"cdi_spec_dirs"`
 		Env               List                `toml:"env"`
+		EventsLogger      string              `toml:"events_logger"`
 		PullPolicy        string              `toml:"pull_policy"`
-		Retry             int64               `toml:"retry"`
+		Retry             *int64              `toml:"retry"`
 		RetryDelay        string              `toml:"retry_delay"`
 		StopTimeout       *int64              `toml:"stop_timeout"`
+		VolumePath        string              `toml:"volume_path"`
 	} `toml:"engine"`
 	Network struct {
 		NetworkConfigDir string `toml:"network_config_dir"`
@@ -75,7 +82,9 @@ type Config struct {
 		DefaultSubnet    string `toml:"default_subnet"`
 		Pools            []Pool `toml:"default_subnet_pools"`
 
-		PastaOptions List `toml:"pasta_options"`
+		DNSPort         uint16 `toml:"dns_bind_port"`
+		PastaOptions    List   `toml:"pasta_options"`
+		RootlessProgram string `toml:"default_rootless_network_cmd"`
 	} `toml:"network"`
 }
 
@@ -146,7 +155,37 @@ func Load(home string, rootless bool, s Settings) (Config, error) {
 	if s.NetworkConfigDir != "" {
 		c.Network.NetworkConfigDir = s.NetworkConfigDir
 	}
-	return c, nil
+	if s.VolumePath != "" {
+		c.Engine.VolumePath = s.VolumePath
+	}
+	return c, c.check()
+}
+
+// check refuses values that are none of those which containers.conf(5) lists.
+func (c Config) check() error {
+	for _, k := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"events_logger", c.Engine.EventsLogger, []string{"journald", "file", "none"}},
+		{"default_rootless_network_cmd", c.Network.RootlessProgram, []string{"pasta", "slirp4netns"}},
+		{"interface_name", c.Containers.InterfaceName, []string{"device"}},
+	} {
+		if k.value != "" && !slices.Contains(k.known, k.value) {
+			return fmt.Errorf("containers.conf: %s=%q: known are %s", k.name, k.value, strings.Join(k.known, ", "))
+		}
+	}
+	for _, k := range []struct{ name, value string }{{"log_path", c.Containers.LogPath}, {"volume_path", c.Engine.VolumePath}} {
+		if k.value != "" && !filepath.IsAbs(k.value) {
+			return fmt.Errorf("containers.conf: %s=%q: the path must be absolute", k.name, k.value)
+		}
+	}
+	if ip := c.Containers.HostAddress; ip != "" && ip != "none" {
+		if _, err := netip.ParseAddr(ip); err != nil {
+			return fmt.Errorf("containers.conf: host_containers_internal_ip=%q is neither an IP address nor none", ip)
+		}
+	}
+	return nil
 }
 
 // Settings are what a command line says about the configuration.
@@ -155,6 +194,7 @@ type Settings struct {
 	Runtime                string
 	HooksDirs, CDISpecDirs []string
 	NetworkConfigDir       string
+	VolumePath             string
 }
 
 // module finds a module: a user's own, the administrator's, the distribution's (containers.conf(5), MODULES).
@@ -323,6 +363,9 @@ func (c Config) CDIDirs() []string {
 	}
 	return []string{"/etc/cdi", "/var/run/cdi"}
 }
+
+// Keyring reports whether each container gets a session keyring of its own.
+func (c Config) Keyring() bool { return c.Containers.Keyring == nil || *c.Containers.Keyring }
 
 // Labels reports whether containers get labels of their own on a machine with SELinux.
 func (c Config) Labels() bool { return c.Containers.Label == nil || *c.Containers.Label }

@@ -245,6 +245,29 @@ func TestLists(t *testing.T) {
 	}
 }
 
+// A value that containers.conf(5) does not list is named, and not passed over.
+func TestCheck(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.conf")
+	t.Setenv("CONTAINERS_CONF", path)
+	for text, want := range map[string]string{
+		"[engine]\nevents_logger=\"journald\"\nvolume_path=\"/v\"\n[network]\ndefault_rootless_network_cmd=\"pasta\"\ndns_bind_port=1053": "",
+		"[containers]\nhost_containers_internal_ip=\"none\"\ninterface_name=\"device\"\nlog_path=\"/l\"\nkeyring=false":                   "",
+		"[containers]\nhost_containers_internal_ip=\"fd00::1\"":                                                                           "",
+		"[containers]\nhost_containers_internal_ip=\"here\"":                                                                              `host_containers_internal_ip="here" is neither`,
+		"[containers]\ninterface_name=\"x\"":                                                                                              `interface_name="x": known are device`,
+		"[containers]\nlog_path=\"l\"":                                                                                                    `log_path="l": the path must be absolute`,
+		"[engine]\nevents_logger=\"x\"":                                                                                                   `events_logger="x": known are journald, file, none`,
+		"[engine]\nvolume_path=\"v\"":                                                                                                     `volume_path="v": the path must be absolute`,
+		"[network]\ndefault_rootless_network_cmd=\"x\"":                                                                                   `default_rootless_network_cmd="x": known are pasta, slirp4netns`,
+		"[network]\ndns_bind_port=70000":                                                                                                  ":2: 70000 is out of range",
+	} {
+		write(t, path, text)
+		if _, err := Load("", false, Settings{}); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestSetEnvironment(t *testing.T) {
 	t.Setenv("BERTH_TEST_CONF", "old")
 	var c Config

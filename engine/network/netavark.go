@@ -34,6 +34,8 @@ type netavarkOptions struct {
 	DNSServers    []string              `json:"dns_servers,omitempty"`
 	// Firewall is the driver that makes the rules, and must take them away: not for netavark, which reads it elsewhere.
 	Firewall string `json:"berth_firewall,omitempty"`
+	// DNSPort is where the name server listens, 0 for its usual port: likewise.
+	DNSPort uint16 `json:"berth_dns_port,omitempty"`
 }
 
 type perNetwork struct {
@@ -109,7 +111,7 @@ var errStuck = errors.New("netavark is stuck")
 // netavark runs `netavark ACTION NAMESPACE`.
 func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavarkOptions) error {
 	words := *o
-	words.Firewall = ""
+	words.Firewall, words.DNSPort = "", 0
 	input, err := json.Marshal(words)
 	if err != nil {
 		return err
@@ -118,7 +120,7 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errStuck)
 	defer cancel()
 	err = a.inPlace(func() error {
-		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Env: a.environment(o.Firewall), Stdin: bytes.NewReader(input)})
+		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Env: a.environment(*o), Stdin: bytes.NewReader(input)})
 		return err
 	})
 	var exit *proc.ExitError
@@ -131,16 +133,23 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	return err
 }
 
-// environment lets netavark find nft, which a user's PATH need not have, and iptables a lock that a user may take. A driver of the
-// firewall is named where it is not netavark's own choice.
-func (a Adapter) environment(driver string) []string {
-	switch {
-	case a.Place == nil && driver == "":
-		return nil
-	case a.Place == nil:
-		return append(os.Environ(), "NETAVARK_FW="+driver)
+// environment lets netavark find nft, which a user's PATH need not have, and iptables a lock that a user may take. The driver of the
+// firewall, and the name server's port, are named where they are not netavark's own choice.
+func (a Adapter) environment(o netavarkOptions) []string {
+	var more []string
+	if o.Firewall != "" {
+		more = append(more, "NETAVARK_FW="+o.Firewall)
 	}
-	return append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin", "XTABLES_LOCKFILE="+filepath.Join(a.StateDir, "xtables.lock"))
+	if o.DNSPort != 0 {
+		more = append(more, "NETAVARK_DNS_PORT="+strconv.Itoa(int(o.DNSPort)))
+	}
+	if a.Place != nil {
+		more = append(more, "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin", "XTABLES_LOCKFILE="+filepath.Join(a.StateDir, "xtables.lock"))
+	}
+	if more == nil {
+		return nil
+	}
+	return append(os.Environ(), more...)
 }
 
 func (a Adapter) flags() []string {

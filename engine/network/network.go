@@ -35,6 +35,10 @@ type Adapter struct {
 	Rootless bool
 	// Firewall is the driver of netavark's that makes the rules of root's bridges; "" lets netavark choose.
 	Firewall string
+	// DNSPort is where the name server of root's bridges listens; 0 for the usual port.
+	DNSPort uint16
+	// DeviceNames gives an interface in a container the name of the device that its network is on, where that is none of ours.
+	DeviceNames bool
 	// DefaultSubnet is that of the default network; "" for Podman's.
 	DefaultSubnet string
 	// PastaOptions are words of pasta's own for all containers; those of one of them come later.
@@ -104,6 +108,7 @@ func (a Adapter) planBridges(r engine.NetworkRequest, list []spec.Attachment) (e
 	}
 	p := &plan{Version: planVersion, Options: newOptions(r)}
 	if !a.Rootless { // in a user's own network there is no firewall but netavark's
+		p.Options.DNSPort = a.DNSPort
 		if p.Options.Firewall = a.Firewall; a.Firewall != "" && !slices.Contains(firewalls, a.Firewall) {
 			return engine.NetworkStatus{}, fmt.Errorf("firewall_driver = %q in containers.conf: known are %s", a.Firewall, strings.Join(firewalls, ", "))
 		}
@@ -130,7 +135,7 @@ func (a Adapter) attach(r engine.NetworkRequest, p *plan, at spec.Attachment) er
 	}
 	per := perNetwork{Aliases: append(at.Aliases, r.ID[:min(12, len(r.ID))]), InterfaceName: at.Interface, StaticMAC: at.MAC}
 	if per.InterfaceName == "" {
-		per.InterfaceName = p.freeInterface()
+		per.InterfaceName = p.freeInterface(a.deviceName(def))
 	}
 	if per.StaticMAC == "" && def.Driver != "ipvlan" { // its interfaces share the host's
 		per.StaticMAC = a.hardwareAddress(r.Name, def.Name)
@@ -146,11 +151,22 @@ func (a Adapter) attach(r engine.NetworkRequest, p *plan, at spec.Attachment) er
 	return nil
 }
 
-// freeInterface is the first ethN that the plan does not have.
-func (p *plan) freeInterface() string {
-	used := map[string]bool{}
+// deviceName is the name that is wanted for an interface on a network; "" for any.
+func (a Adapter) deviceName(def definition) string {
+	if !a.DeviceNames || def.Driver == bridgeDriver {
+		return ""
+	}
+	return def.NetworkInterface
+}
+
+// freeInterface is the wanted name, or the first ethN, that the plan does not have.
+func (p *plan) freeInterface(wanted string) string {
+	used := map[string]bool{"": true}
 	for _, n := range p.Options.Networks {
 		used[n.InterfaceName] = true
+	}
+	if !used[wanted] {
+		return wanted
 	}
 	for i := 0; ; i++ {
 		if name := fmt.Sprint("eth", i); !used[name] {

@@ -323,6 +323,63 @@ func TestSeveralNetworks(t *testing.T) {
 	}
 }
 
+// TestDeviceNames: an interface is named like the device that its network is on, where that is free and no bridge.
+func TestDeviceNames(t *testing.T) {
+	requireRoot(t)
+	a, _ := machine(t)
+	for _, text := range []string{frontFile, lanFile, strings.Replace(strings.Replace(lanFile, `"lan"`, `"more"`, 1), "c0", "d0", 1)} {
+		addNetwork(t, a, text)
+	}
+	a.DeviceNames = true
+	for words, want := range map[string]string{"front lan more": "eth0 eth9 eth1", "lan:interface_name=own": "own"} {
+		r := request(t, a, "c1")
+		r.Networks = strings.Fields(words)
+		status, err := a.Plan(t.Context(), r)
+		var got []string
+		for _, at := range status.Attached {
+			got = append(got, at.Interface)
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %s, %v; want %s", words, got, err, want)
+		}
+	}
+}
+
+// TestNameServerPort: netavark is told of the name server's port and of the firewall's driver, by its environment, at the end too
+// when they are others by then.
+func TestNameServerPort(t *testing.T) {
+	requireRoot(t)
+	a, _ := machine(t)
+	addNetwork(t, a, frontFile)
+	var seen []string
+	a.Run = func(_ context.Context, c proc.Command) ([]byte, error) {
+		for _, e := range c.Env {
+			if strings.HasPrefix(e, "NETAVARK_") {
+				seen = append(seen, e)
+			}
+		}
+		if input, _ := io.ReadAll(c.Stdin); strings.Contains(string(input), "berth_") {
+			t.Errorf("netavark reads %s", input)
+		}
+		return nil, nil
+	}
+	a.DNSPort, a.Firewall = 1053, "nftables"
+	r := request(t, a, "c1")
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
+	if _, err := a.Plan(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	err := a.Setup(t.Context(), r)
+	a.DNSPort, a.Firewall = 0, ""
+	if err := errors.Join(err, a.Teardown(t.Context(), r)); err != nil {
+		t.Fatal(err)
+	}
+	const want = "NETAVARK_FW=nftables NETAVARK_DNS_PORT=1053"
+	if got := strings.Join(seen, " "); got != want+" "+want {
+		t.Errorf("it is told %s", got)
+	}
+}
+
 // TestConnectFails: what netavark could not do leaves no lease, and the container stays on the networks it had.
 func TestConnectFails(t *testing.T) {
 	a, calls := machine(t)

@@ -21,6 +21,8 @@ import (
 type Runtime struct {
 	Path string // of crun or runc
 	Run  proc.Runner
+	// OldKeyring leaves a container the session keyring that its unit has (keyrings(7)); else it gets a new one.
+	OldKeyring bool
 }
 
 // Check implements engine.Runtime: runc lacks two things that crun has.
@@ -46,6 +48,9 @@ func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	}
 	if len(b.Extra) > 0 {
 		args = append(args, "--preserve-fds", strconv.Itoa(len(b.Extra)))
+	}
+	if r.OldKeyring {
+		args = append(args, "--no-new-keyring")
 	}
 	if err := r.call(ctx, b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr); err != nil {
 		return 0, err

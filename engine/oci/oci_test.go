@@ -93,6 +93,14 @@ func TestCommandLines(t *testing.T) {
 			}
 		})
 	}
+	old, b := fake(t, "crun", "echo 4321 >init.pid")
+	old.OldKeyring = true
+	if _, err := old.Create(context.Background(), b); err != nil {
+		t.Error(err)
+	}
+	if got := words(t, b); got != global+"--cgroup-manager disabled create --bundle DIR --pid-file DIR/init.pid --no-new-keyring abc" {
+		t.Errorf("no new keyring: %s", got)
+	}
 	exec, b := fake(t, "runc", "echo 4321 >exec.pid")
 	b.ConsoleSocket, b.Extra = "/proc/1/fd/7/console.sock", []*os.File{nil, b.Stdin}
 	if pid, err := exec.Exec(context.Background(), b); pid != 4321 || err != nil {

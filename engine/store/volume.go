@@ -18,6 +18,8 @@ import (
 type Volumes struct {
 	Store *Store
 	User  bool // a user's, not root's
+	// Dir is the directory in the place of GRAPHROOT/volumes, "" for that; nil is the same.
+	Dir func() (string, error)
 	// Label is the label of SELinux for files that all containers may use, "" where there is no SELinux; nil is the same.
 	Label func() (string, error)
 }
@@ -28,7 +30,7 @@ const newPrefix = ".new-"
 // Ensure returns the directory of a volume. A missing one is made and filled beside its place, and then renamed: it is
 // there as a whole or not at all, after a kill and after a power cut too.
 func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string, content bool) error) (engine.VolumeSource, error) {
-	root, err := v.root()
+	root, err := v.Root()
 	if err != nil {
 		return engine.VolumeSource{}, err
 	}

@@ -49,14 +49,20 @@ var (
 	ErrNoVolume     = engine.ErrNoVolume
 )
 
-func (v Volumes) root() (string, error) {
+// Root is the directory that all volumes are in.
+func (v Volumes) Root() (string, error) {
+	if v.Dir != nil {
+		if dir, err := v.Dir(); err != nil || dir != "" {
+			return dir, err
+		}
+	}
 	root, err := v.Store.Root()
 	return filepath.Join(root, "volumes"), err
 }
 
 // Create makes an empty volume, which the first container that uses it fills; one of the driver image gets its layer.
 func (v Volumes) Create(vol Volume) (Volume, error) {
-	root, err := v.root()
+	root, err := v.Root()
 	if err != nil {
 		return vol, err
 	}
@@ -150,7 +156,7 @@ func own(path string, vol Volume) error {
 
 // Used notes that something was put into a volume: no container fills it any more.
 func (v Volumes) Used(name string) error {
-	root, err := v.root()
+	root, err := v.Root()
 	if err != nil {
 		return err
 	}
@@ -217,7 +223,7 @@ func readVolume(dir string) (Volume, error) {
 
 // Find returns the volume of that name, or ErrNoVolume.
 func (v Volumes) Find(name string) (Volume, error) {
-	root, err := v.root()
+	root, err := v.Root()
 	if err != nil {
 		return Volume{}, err
 	}
@@ -241,7 +247,7 @@ func findVolume(root, name string) (Volume, error) {
 
 // List returns all volumes, sorted by name.
 func (v Volumes) List() ([]Volume, error) {
-	root, err := v.root()
+	root, err := v.Root()
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +275,7 @@ func (v Volumes) List() ([]Volume, error) {
 // Remove deletes a volume and all that is in it. It is out of sight at once: first it is renamed. What a start that was
 // killed has left of one goes too. An error of unused, which is asked while no container can take the volume, leaves it as it is.
 func (v Volumes) Remove(name string, unused func() error) error {
-	root, err := v.root()
+	root, err := v.Root()
 	if err != nil {
 		return err
 	}

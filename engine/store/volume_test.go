@@ -33,6 +33,25 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
+func TestVolumesElsewhere(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "vols")
+	v := Volumes{Dir: func() (string, error) { return dir, nil }}
+	if _, err := v.Create(Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := v.List(); err != nil || len(list) != 1 {
+		t.Error(list, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data/_data")); err != nil {
+		t.Error(err)
+	}
+	broken := errors.New("broken")
+	v.Dir = func() (string, error) { return "", broken }
+	if _, err := v.List(); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
 // TestEnsureFailsWhole: a volume that could not be filled is not there, and the next start fills it.
 func TestEnsureFailsWhole(t *testing.T) {
 	root := t.TempDir()

@@ -207,6 +207,7 @@ default_sysctls = ["net.ipv4.ping_group_range=0 7", "kernel.msgmax=4096"]
 default_ulimits = ["nofile=100:200"]
 devices = ["/dev/null:/dev/mine"]
 env = ["FROM_CONF=1", "PATH=/image/has/another"]
+host_containers_internal_ip = "192.0.2.77"
 http_proxy = false
 mounts = ["type=tmpfs,target=/mnt,tmpfs-size=1m"]
 pids_limit = 0
@@ -222,14 +223,21 @@ for b in podman berth; do
 	as_set run --rm --network none -e GIVEN=1 --ulimit nproc=50 $IMAGE sh -c '
 		sysctl -n net.ipv4.ping_group_range kernel.msgmax; ulimit -n; ulimit -Hn; grep CapEff /proc/self/status; test -c /dev/mine || echo missing
 		echo $FROM_CONF $GIVEN $PATH $http_proxy; grep " /mnt " /proc/mounts | grep -o size=[0-9]*k; touch /x; umask; test -e /vol/containers.conf || echo missing
-		sed "s/.*podman.*//;s/.*e2e.*//" /etc/hosts | grep -c localhost' >"$tmp/$b.said" 2>&1
+		sed "s/.*podman.*//;s/.*e2e.*//" /etc/hosts | grep -c localhost; grep containers.internal /etc/hosts' >"$tmp/$b.said" 2>&1
 	as_set network create e2e-pool >/dev/null
 	$b network inspect e2e-pool | jq -r '.[0].subnets[0].subnet' >>"$tmp/$b.said"
 	$b network rm e2e-pool >/dev/null
 done
 unset http_proxy
 assert_eq "beside Podman" "$(cat "$tmp/berth.said")" "$(cat "$tmp/podman.said")"
-assert_match "what that is" "$(xargs <"$tmp/berth.said")" '^0 7 4096 100 200 CapEff: 0000000000002001 1 1 /usr/local/sbin.* size=1024k touch: /x: Read-only file system 0027 [0-9]+ 172.29.0.0/26$'
+assert_match "what that is" "$(xargs <"$tmp/berth.said")" '^0 7 4096 100 200 CapEff: 0000000000002001 1 1 /usr/local/sbin.* size=1024k touch: /x: Read-only file system 0027 [0-9]+ 192.0.2.77 host.containers.internal host.docker.internal 172.29.0.0/26$'
+printf '[containers]\nlog_driver = "k8s-file"\nlog_path = "%s/log"\n[engine]\nvolume_path = "%s/vols"\n' "$tmp" "$tmp" >"$tmp/containers.conf"
+id=$(CONTAINERS_CONF=$tmp/containers.conf berth run -d --name e2e-conf --network none -v e2e-conf:/etc $IMAGE echo logged)
+berth wait e2e-conf >/dev/null
+assert_match "places" "$(cat "$tmp/log/$id/ctr.log" && CONTAINERS_CONF=$tmp/containers.conf berth volume ls -q && cat "$tmp/vols/e2e-conf/_data/passwd")" 'logged
+e2e-conf
+root:'
+berth rm e2e-conf >/dev/null
 printf '[containers]\nutsns = "host"\nnetns = "host"\nenv_host = true\n' >"$tmp/containers.conf"
 assert_eq "namespaces of the machine" "$(FROM_HOST=1 CONTAINERS_CONF=$tmp/containers.conf berth run --rm $IMAGE sh -c 'readlink /proc/self/ns/uts; readlink /proc/self/ns/net; echo $FROM_HOST')" \
 	"$(readlink /proc/self/ns/uts; readlink /proc/self/ns/net; echo 1)"

@@ -223,11 +223,24 @@ func (g *generation) refuse(e *entry) {
 		e.severity, e.refused = units.Error, "the path has control characters in it, which no unit can hold"
 	case first != e:
 		e.severity, e.refused = units.Warning, "the unit "+unit+" is already made from "+first.name.File+", this file is left out"
-	case g.Existing != nil && !e.override:
-		if path := g.Existing(unit); path != "" {
+	case !e.override:
+		if path := g.existing(unit); path != "" {
 			e.severity, e.refused = units.Error, "the system already has a unit of this name, "+path
 		}
 	}
+}
+
+// existing is the path of a unit of the system's that one of this name would hide: a template is the unit of its instances, too.
+func (g *generation) existing(unit string) string {
+	if g.Existing == nil {
+		return ""
+	}
+	path := g.Existing(unit)
+	prefix, instance, ok := strings.Cut(strings.TrimSuffix(unit, ".service"), "@")
+	if path == "" && ok && instance != "" {
+		path = g.Existing(prefix + "@.service")
+	}
+	return path
 }
 
 // hintForRefused says how a file comes to a unit after all.

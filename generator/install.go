@@ -23,6 +23,8 @@ func (c *conversion) links() []Link {
 			c.ignored(install, "Alias="+alias+" would leave the directory of units")
 		case c.owner[strings.TrimSuffix(link.Name, ".service")] != nil && link.Name != unit:
 			c.ignored(install, "Alias="+alias+" is the name of another unit")
+		case link.Name != unit && !c.entry.override && c.existing(link.Name) != "":
+			c.ignored(install, "Alias="+alias+" would hide "+c.existing(link.Name)+" without Override=yes in [X-Berth],")
 		case link.Name != unit:
 			links = append(links, link)
 		}

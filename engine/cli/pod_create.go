@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,29 +97,43 @@ Limits are those of all its containers together: properties of a slice that they
 systemd-oomd know. In a .pod file they are given by PodmanArgs=.
 
 With --userns, or maps, the containers share a user namespace of the pod's own, which owns the others that they share. A range of IDs
-that auto takes is the pod's until it is removed. Without them each container may have a user namespace of its own.`,
+that auto takes is the pod's until it is removed. Without them each container may have a user namespace of its own.
+
+What is not given is as containers.conf(5) says, of what the containers share; ipcns= there is passed over, as they have an IPC namespace of
+the pod's own, or each one of its own.`,
 		Flags: o.flags, Run: runPodCreate,
 	}
 }
 
-func runPodCreate(ctx context.Context, env *Env, args []string) error {
+func parsePodCreate(args []string) (podCreateOptions, error) {
 	var o podCreateOptions
 	set := newFlagSet("create")
 	o.flags(set)
 	if err := set.Parse(args); err != nil {
-		return err
+		return o, err
 	}
 	if set.NArg() > 1 || set.NArg() == 1 && o.Name != "" {
-		return errors.New("name one pod")
+		return o, errors.New("name one pod")
 	}
 	if set.NArg() == 1 {
 		o.Name = set.Arg(0)
 	}
 	var err error
-	if o.Common, err = o.checked(o.Common); err != nil {
-		return err
-	}
 	if o.Share, err = spec.ParseShare(o.share); err != nil {
+		return o, err
+	}
+	conf, err := loadConfig()
+	if err != nil {
+		return o, err
+	}
+	podDefaults(&o.Pod, set, conf)
+	o.Common, err = o.checked(o.Common)
+	return o, err
+}
+
+func runPodCreate(ctx context.Context, env *Env, args []string) error {
+	o, err := parsePodCreate(args)
+	if err != nil {
 		return err
 	}
 	if o.replace && o.Name != "" {
@@ -197,10 +212,14 @@ func newPod(c spec.Container) error {
 	if !errors.Is(err, engine.ErrNoPod) {
 		return err // what its maker was given, it has at its next start too
 	}
+	conf, err := loadConfig()
+	if err != nil {
+		return err
+	}
 	_, err = runDirs().CreatePod(spec.Pod{
-		Name: name, Share: spec.DefaultShare, ExitPolicy: "continue", Maker: c.Name, Kept: byHand(), Common: spec.Container{
+		Name: name, Share: spec.DefaultShare, ExitPolicy: cmp.Or(conf.Engine.PodExitPolicy, "continue"), Maker: c.Name, Kept: byHand(), Common: spec.Container{
 			Networks: c.Networks, Publish: c.Publish, IP: c.IP, IP6: c.IP6, MAC: c.MAC, Aliases: c.Aliases, AddHosts: c.AddHosts,
-			DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOptions, NoHosts: c.NoHosts, HostName: c.HostName, ShmSize: c.ShmSize,
+			DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOptions, HostsBase: c.HostsBase, NoHosts: c.NoHosts, HostName: c.HostName, ShmSize: c.ShmSize,
 		},
 	})
 	return err

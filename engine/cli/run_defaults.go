@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -18,18 +19,13 @@ import (
 // A setting that does not go together with what is said is left out: it is meant for others.
 func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) error {
 	d := conf.Containers
-	silent := func(flags ...string) bool { // about all of these
-		return !slices.ContainsFunc(flags, set.Changed)
+	silent := silentIn(set)
+	own := c.Pod == "" && c.PodIDFile == "" // a pod's containers have the pod's network, name and hosts
+	if own || strings.HasPrefix(c.Pod, engine.NewPod) {
+		networkDefaults(c, silent, conf)
 	}
-	own := c.Pod == "" // a pod's containers have the pod's network, name and hosts
-	if own && d.NetNS != "" && d.NetNS != "private" && silent("network") {
-		c.Networks = []string{d.NetNS}
-	}
-	if n := conf.Network.DefaultNetwork; own && n != "" && n != spec.DefaultNetwork && silent("network") && len(c.Networks) == 0 && !rootlessMode() {
-		c.Networks = []string{n}
-	}
-	if conf.Network.RootlessProgram == "slirp4netns" && own && rootlessMode() && len(c.Networks) == 0 {
-		c.Networks = []string{"slirp4netns"} // which says what is done instead
+	if own {
+		namespaceDefaults(c, silent, conf, func(string) bool { return true })
 	}
 	for _, t := range []struct {
 		flag, value string
@@ -38,10 +34,6 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 	}{
 		{"cgroupns", d.CgroupNS, &c.CgroupNS, true},
 		{"ipc", d.IPCNS, &c.IPC, own},
-		{"pid", d.PIDNS, &c.PID, own},
-		{"uts", d.UTSNS, &c.UTS, own && c.HostName == ""},
-		{"userns", d.UserNS, &c.UserNS, own && silent("uidmap", "gidmap", "subuidname", "subgidname")},
-		{"hosts-file", d.BaseHostsFile, &c.HostsBase, own && silent("no-hosts")},
 		{"init-path", d.InitPath, &c.InitPath, true},
 		{"log-driver", d.LogDriver, &c.LogDriver, true},
 		{"tz", d.Timezone, &c.Timezone, true},
@@ -64,7 +56,6 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 		{"env-host", d.EnvHost, &c.EnvHost, true},
 		{"http-proxy", d.HTTPProxy, &c.HTTPProxy, true},
 		{"init", d.Init, &c.Init, silent("systemd")},
-		{"no-hosts", d.NoHosts, &c.NoHosts, own && silent("add-host", "hosts-file") && c.HostsBase == ""},
 		{"privileged", d.Privileged, &c.Privileged, true},
 		{"read-only", d.ReadOnly, &c.ReadOnly, true},
 	} {
@@ -78,12 +69,84 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 	if d.ShmSize != "" && silent("shm-size") && (c.IPC == "" || c.IPC == "private" || c.IPC == "shareable") {
 		c.ShmSize = d.ShmSize
 	}
-	return defaultLists(c, set, conf)
+	if own {
+		c.Sysctls = slices.Concat(fittingSysctls(c, d.Sysctls, func(string) bool { return true }), c.Sysctls)
+	}
+	return defaultLists(c, conf)
 }
 
-// defaultLists puts the lists of containers.conf before those of the command line, which so has the last word. Name servers take the
-// place of others.
-func defaultLists(c *spec.Container, set *pflag.FlagSet, conf config.Config) error {
+// podDefaults is withDefaults for a pod, which has what its containers share.
+func podDefaults(p *spec.Pod, set *pflag.FlagSet, conf config.Config) {
+	silent := silentIn(set)
+	if p.Shares("net") {
+		networkDefaults(&p.Common, silent, conf)
+		if p.Common.HostsBase == "image" { // a pod has none
+			p.Common.HostsBase = ""
+		}
+	}
+	namespaceDefaults(&p.Common, silent, conf, func(kind string) bool { return kind == "user" || p.Shares(kind) })
+	if size := conf.Containers.ShmSize; size != "" && silent("shm-size") && p.Shares("ipc") {
+		p.Common.ShmSize = size
+	}
+	p.Common.Sysctls = slices.Concat(fittingSysctls(&p.Common, conf.Containers.Sysctls, p.Shares), p.Common.Sysctls)
+	if policy := conf.Engine.PodExitPolicy; policy != "" && silent("exit-policy") {
+		p.ExitPolicy = policy
+	}
+}
+
+// silentIn tells whether nothing is said about all of some flags.
+func silentIn(set *pflag.FlagSet) func(flags ...string) bool {
+	return func(flags ...string) bool { return !slices.ContainsFunc(flags, set.Changed) }
+}
+
+// networkDefaults are those of the network and of the files that say who is who on it. Name servers take the place of others.
+func networkDefaults(c *spec.Container, silent func(flags ...string) bool, conf config.Config) {
+	d := conf.Containers
+	if d.NetNS != "" && d.NetNS != "private" && silent("network") {
+		c.Networks = []string{d.NetNS}
+	}
+	if n := conf.Network.DefaultNetwork; n != "" && n != spec.DefaultNetwork && silent("network") && len(c.Networks) == 0 && !rootlessMode() {
+		c.Networks = []string{n}
+	}
+	if conf.Network.RootlessProgram == "slirp4netns" && rootlessMode() && len(c.Networks) == 0 {
+		c.Networks = []string{"slirp4netns"} // which says what is done instead
+	}
+	if d.BaseHostsFile != "" && silent("hosts-file", "no-hosts") {
+		c.HostsBase = d.BaseHostsFile
+	}
+	if d.NoHosts != nil && silent("no-hosts", "add-host", "hosts-file") && c.HostsBase == "" {
+		c.NoHosts = *d.NoHosts
+	}
+	if !ownNetwork(c.Networks) || slices.Contains(c.Networks, "none") {
+		return
+	}
+	for _, l := range []struct {
+		flag  string
+		field *[]string
+		value []string
+	}{{"dns", &c.DNS, d.DNSServers}, {"dns-option", &c.DNSOptions, d.DNSOptions}, {"dns-search", &c.DNSSearch, d.DNSSearches}} {
+		if silent(l.flag) && len(l.value) > 0 {
+			*l.field = l.value
+		}
+	}
+}
+
+// namespaceDefaults are those of the namespaces that a pod may have as well; has tells which of them are at hand.
+func namespaceDefaults(c *spec.Container, silent func(flags ...string) bool, conf config.Config, has func(kind string) bool) {
+	d := conf.Containers
+	if d.PIDNS != "" && has("pid") && silent("pid") {
+		c.PID = d.PIDNS
+	}
+	if d.UTSNS != "" && has("uts") && silent("uts") && c.HostName == "" {
+		c.UTS = d.UTSNS
+	}
+	if d.UserNS != "" && has("user") && silent("userns", "uidmap", "gidmap", "subuidname", "subgidname") {
+		c.UserNS = d.UserNS
+	}
+}
+
+// defaultLists puts the lists of containers.conf before those of the command line, which so has the last word.
+func defaultLists(c *spec.Container, conf config.Config) error {
 	d := conf.Containers
 	c.DefaultEnvironment, c.DefaultCapabilities = d.Env, d.Capabilities
 	if d.Capabilities != nil && len(d.Capabilities) == 0 && !c.Privileged { // none
@@ -95,17 +158,6 @@ func defaultLists(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 	if d.LogTag != "" && (c.LogDriver == "" || c.LogDriver == spec.LogJournald) {
 		c.LogOpts = append([]string{"tag=" + d.LogTag}, c.LogOpts...)
 	}
-	if c.Pod == "" && ownNetwork(c.Networks) && !slices.Contains(c.Networks, "none") {
-		for _, l := range []struct {
-			flag  string
-			field *[]string
-			value []string
-		}{{"dns", &c.DNS, d.DNSServers}, {"dns-option", &c.DNSOptions, d.DNSOptions}, {"dns-search", &c.DNSSearch, d.DNSSearches}} {
-			if !set.Changed(l.flag) && len(l.value) > 0 {
-				*l.field = l.value
-			}
-		}
-	}
 	more := spec.Container{}
 	for _, m := range d.Mounts {
 		if err := (mountValue{&more}).Set(m); err != nil {
@@ -116,7 +168,7 @@ func defaultLists(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 		field *[]string
 		value []string
 	}{
-		{&c.Annotations, d.Annotations}, {&c.Devices, d.Devices}, {&c.Sysctls, fittingSysctls(c, d.Sysctls)}, {&c.Ulimits, otherUlimits(c, d.Ulimits)},
+		{&c.Annotations, d.Annotations}, {&c.Devices, d.Devices}, {&c.Ulimits, otherUlimits(c, d.Ulimits)},
 		{&c.Volumes, slices.Concat(d.Volumes, more.Volumes)}, {&c.Tmpfs, more.Tmpfs}, {&c.Mounts, more.Mounts},
 	} {
 		if len(l.value) > 0 {
@@ -158,10 +210,10 @@ func pidsLimit(n int64) string {
 	return number(n)
 }
 
-// fittingSysctls are those of namespaces that the container has alone.
-func fittingSysctls(c *spec.Container, all []string) (list []string) {
-	net := c.Pod == "" && ownNetwork(c.Networks)
-	ipc := c.Pod == "" && (c.IPC == "" || c.IPC == "private" || c.IPC == "shareable")
+// fittingSysctls are those of namespaces that the container has alone, or that the containers of a pod share.
+func fittingSysctls(c *spec.Container, all []string, has func(kind string) bool) (list []string) {
+	net := has("net") && ownNetwork(c.Networks)
+	ipc := has("ipc") && (c.IPC == "" || c.IPC == "private" || c.IPC == "shareable")
 	for _, s := range all {
 		if isNet := strings.HasPrefix(s, "net."); isNet && net || !isNet && ipc {
 			list = append(list, s)

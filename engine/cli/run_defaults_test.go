@@ -59,6 +59,8 @@ func TestContainersConf(t *testing.T) {
 		{`netns = "private"`, "", ``},
 		{`netns = "host"`, "--network none", ``},
 		{`netns = "host"`, "--pod p", ``},
+		{`netns = "host"`, "--pod-id-file f", ``},
+		{"netns = \"none\"\nutsns = \"host\"\nno_hosts = true", "--pod new:p", `networks=["none"] noHosts=true`},
 		{`no_hosts = true`, "", `noHosts=true`},
 		{`no_hosts = true`, "--add-host a:1.2.3.4", ``},
 		{`pidns = "host"`, "", `pid="host"`},
@@ -91,20 +93,7 @@ func TestContainersConf(t *testing.T) {
 			}
 			return asFields(t, c)
 		}
-		without, with := fields(""), fields(test.conf)
-		var got []string
-		for _, name := range spec.SortedKeys(with) {
-			if !reflect.DeepEqual(with[name], without[name]) {
-				value, _ := json.Marshal(with[name])
-				got = append(got, name+"="+string(value))
-			}
-		}
-		for _, name := range spec.SortedKeys(without) {
-			if _, ok := with[name]; !ok {
-				got = append(got, name+"=null")
-			}
-		}
-		if strings.Join(got, " ") != test.want {
+		if got := difference(fields(""), fields(test.conf)); got != test.want {
 			t.Errorf("%s with %q: %s, want %s", test.conf, test.words, got, test.want)
 		}
 	}
@@ -120,6 +109,77 @@ func TestContainersConf(t *testing.T) {
 			t.Errorf("%s: %v, want %q", conf, err, want)
 		}
 	}
+}
+
+// Of what a pod has in place of its containers the same holds.
+func TestPodDefaults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.conf")
+	t.Setenv("CONTAINERS_CONF", path)
+	t.Cleanup(readAnew)
+	for _, test := range []struct{ conf, words, want string }{ // want: the fields that differ from those without the file
+		{`netns = "host"`, "", `networks=["host"]`},
+		{`netns = "host"`, "--network n", ``},
+		{`netns = "host"`, "--share ipc", ``},
+		{"[network]\ndefault_network = \"n\"", "", `networks=["n"]`},
+		{`dns_servers = ["1.2.3.4"]`, "", `dns=["1.2.3.4"]`},
+		{`dns_servers = ["1.2.3.4"]`, "--network none", ``},
+		{`no_hosts = true`, "", `noHosts=true`},
+		{`base_hosts_file = "none"`, "", `hostsBase="none"`},
+		{`base_hosts_file = "image"`, "", ``},
+		{`utsns = "host"`, "", `uts="host"`},
+		{`utsns = "host"`, "--hostname x", ``},
+		{`utsns = "host"`, "--share net", ``},
+		{`pidns = "host"`, "", ``},
+		{`pidns = "host"`, "--share +pid", `pid="host"`},
+		{`userns = "auto"`, "", `userns="auto"`},
+		{`userns = "auto"`, "--userns host", ``},
+		{`shm_size = "1m"`, "", `shmSize="1m"`},
+		{`shm_size = "1m"`, "--share net", ``},
+		{`default_sysctls = ["net.x=1", "kernel.sem=2"]`, "--sysctl net.x=3", `sysctls=["net.x=1","kernel.sem=2","net.x=3"]`},
+		{`default_sysctls = ["net.x=1", "kernel.sem=2"]`, "--share net", `sysctls=["net.x=1"]`},
+		{"env = [\"A=1\"]\nvolumes = [\"/a:/b\"]\nread_only = true", "", ``}, // of each container
+	} {
+		fields := func(text string) map[string]any {
+			if err := os.WriteFile(path, []byte("[containers]\n"+text+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			readAnew()
+			p, err := parsePodCreate(strings.Fields(test.words))
+			if err != nil {
+				t.Fatalf("%s %s: %v", text, test.words, err)
+			}
+			return asFields(t, p.Common)
+		}
+		if got := difference(fields(""), fields(test.conf)); got != test.want {
+			t.Errorf("%s with %q: %s, want %s", test.conf, test.words, got, test.want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("[engine]\npod_exit_policy = \"stop\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	readAnew()
+	for words, want := range map[string]string{"": "stop", "--exit-policy continue": "continue"} {
+		if p, err := parsePodCreate(strings.Fields(words)); err != nil || p.ExitPolicy != want {
+			t.Errorf("%q: exit policy %q, %v; want %s", words, p.ExitPolicy, err, want)
+		}
+	}
+}
+
+// difference lists the fields of one container that differ from those of another.
+func difference(without, with map[string]any) string {
+	var got []string
+	for _, name := range spec.SortedKeys(with) {
+		if !reflect.DeepEqual(with[name], without[name]) {
+			value, _ := json.Marshal(with[name])
+			got = append(got, name+"="+string(value))
+		}
+	}
+	for _, name := range spec.SortedKeys(without) {
+		if _, ok := with[name]; !ok {
+			got = append(got, name+"=null")
+		}
+	}
+	return strings.Join(got, " ")
 }
 
 func asFields(t *testing.T, c spec.Container) (fields map[string]any) {

@@ -69,6 +69,7 @@ type Config struct {
 		CDISpecDirs       List                `toml:"cdi_spec_dirs"`
 		Env               List                `toml:"env"`
 		EventsLogger      string              `toml:"events_logger"`
+		PodExitPolicy     string              `toml:"pod_exit_policy"`
 		PullPolicy        string              `toml:"pull_policy"`
 		Retry             *int64              `toml:"retry"`
 		RetryDelay        string              `toml:"retry_delay"`
@@ -169,6 +170,7 @@ func (c Config) check() error {
 	}{
 		{"events_logger", c.Engine.EventsLogger, []string{"journald", "file", "none"}},
 		{"default_rootless_network_cmd", c.Network.RootlessProgram, []string{"pasta", "slirp4netns"}},
+		{"pod_exit_policy", c.Engine.PodExitPolicy, []string{"continue", "stop"}},
 		{"interface_name", c.Containers.InterfaceName, []string{"device"}},
 	} {
 		if k.value != "" && !slices.Contains(k.known, k.value) {

@@ -229,6 +229,10 @@ for b in podman berth; do
 	$b network rm e2e-pool >/dev/null
 done
 unset http_proxy
+CONTAINERS_CONF=$tmp/containers.conf berth pod create e2e-conf >/dev/null
+assert_match "in a pod" "$(berth run --rm --pod e2e-conf $IMAGE sh -c 'sysctl -n net.ipv4.ping_group_range | xargs; cat /etc/hosts')" '^0 7
+127'
+berth pod rm e2e-conf >/dev/null
 assert_eq "beside Podman" "$(cat "$tmp/berth.said")" "$(cat "$tmp/podman.said")"
 assert_match "what that is" "$(xargs <"$tmp/berth.said")" '^0 7 4096 100 200 CapEff: 0000000000002001 1 1 /usr/local/sbin.* size=1024k touch: /x: Read-only file system 0027 [0-9]+ 192.0.2.77 host.containers.internal host.docker.internal 172.29.0.0/26$'
 printf '[containers]\nlog_driver = "k8s-file"\nlog_path = "%s/log"\n[engine]\nvolume_path = "%s/vols"\n' "$tmp" "$tmp" >"$tmp/containers.conf"

@@ -505,6 +505,28 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// The further tries of containers.conf are those of the verbs that make any.
+func TestWithRetries(t *testing.T) {
+	var conf config.Config
+	if got := withRetries([]string{"pull", "web"}, conf); strings.Join(got, " ") != "pull web" {
+		t.Errorf("nothing is said: %s", got)
+	}
+	none := uint(0)
+	conf.Engine.Retry, conf.Engine.RetryDelay = &none, "2s"
+	for words, want := range map[string]string{
+		"pull web":               "pull --retry=0 --retry-delay=2s web",
+		"image pull --retry 5 w": "image pull --retry=0 --retry-delay=2s --retry 5 w",
+		"push web":               "push --retry=0 --retry-delay=2s web",
+		"artifact pull a":        "artifact pull --retry=0 --retry-delay=2s a",
+		"images -a":              "images -a",
+		"fly":                    "fly",
+	} {
+		if got := strings.Join(withRetries(strings.Fields(words), conf), " "); got != want {
+			t.Errorf("%s: %s, want %s", words, got, want)
+		}
+	}
+}
+
 // TestFlagsOfAllVerbs: every flag has a text.
 func TestFlagsOfAllVerbs(t *testing.T) {
 	for _, v := range verbs() {

@@ -194,11 +194,11 @@ func number(n int64) string {
 }
 
 // times is a number of which 0 is one as well.
-func times(n *int64) string {
+func times(n *uint) string {
 	if n == nil {
 		return ""
 	}
-	return strconv.FormatInt(*n, 10)
+	return strconv.FormatUint(uint64(*n), 10)
 }
 
 // pidsLimit is the limit where the machine can keep it; none is wanted by 0 and below.

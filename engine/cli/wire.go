@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -351,8 +352,24 @@ func runImage(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	path := helper("berth-image")
-	err = syscall.Exec(path, append([]string{"berth-image"}, args...), os.Environ())
+	err = syscall.Exec(path, append([]string{"berth-image"}, withRetries(args, conf)...), os.Environ())
 	return fmt.Errorf("start %s, which works on images: %w", path, err)
+}
+
+// withRetries gives a verb what containers.conf says of further tries, where it makes any: before its own words, which so have the
+// last word.
+func withRetries(args []string, conf config.Config) []string {
+	v, rest, err := verb.Find(verb.Table(), args)
+	if err != nil {
+		return args // berth-image says so
+	}
+	var words []string
+	for _, d := range []struct{ flag, value string }{{"retry", times(conf.Engine.Retry)}, {"retry-delay", conf.Engine.RetryDelay}} {
+		if d.value != "" && slices.ContainsFunc(v.Flags, func(f verb.Flag) bool { return f.Name == d.flag }) {
+			words = append(words, "--"+d.flag+"="+d.value)
+		}
+	}
+	return slices.Concat(args[:len(args)-len(rest)], words, rest)
 }
 
 // pull lets berth-image fetch a missing image while this process waits. Under systemd it reports its progress itself.

@@ -71,7 +71,7 @@ type Config struct {
 		EventsLogger      string              `toml:"events_logger"`
 		PodExitPolicy     string              `toml:"pod_exit_policy"`
 		PullPolicy        string              `toml:"pull_policy"`
-		Retry             *int64              `toml:"retry"`
+		Retry             *uint               `toml:"retry"`
 		RetryDelay        string              `toml:"retry_delay"`
 		StopTimeout       *int64              `toml:"stop_timeout"`
 		VolumePath        string              `toml:"volume_path"`

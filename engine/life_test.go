@@ -234,6 +234,60 @@ func TestStartAtOnce(t *testing.T) {
 	}
 }
 
+// TestRemoveBesideStart: a removal waits for who makes or starts the container. Then it runs, and is left alone, or is stopped first.
+func TestRemoveBesideStart(t *testing.T) {
+	starts := map[string]func(*engine.Engine, engine.State) error{
+		"run --rm": func(e *engine.Engine, _ engine.State) error { _, err := e.Run(t.Context(), web()); return err },
+		"run":      func(e *engine.Engine, _ engine.State) error { _, err := e.Run(t.Context(), keptWeb()); return err },
+		"start":    func(e *engine.Engine, s engine.State) error { _, err := e.Start(t.Context(), s); return err },
+	}
+	for how, start := range starts {
+		for _, m := range moments("store.Image", "network.Plan", "store.Mount", "runtime.Create") {
+			for _, o := range []engine.RemoveOptions{{}, force} {
+				t.Run(fmt.Sprintf("%s, %s, force %t", how, m, o.Force), func(t *testing.T) {
+					removeBeside(t, m, o, how == "start", start)
+				})
+			}
+		}
+	}
+}
+
+func removeBeside(t *testing.T, m enginetest.Moment, o engine.RemoveOptions, kept bool, start func(*engine.Engine, engine.State) error) {
+	b := newBench(t)
+	var s engine.State
+	if kept {
+		s = b.kept()
+	}
+	impatient, cancel := context.WithCancel(context.Background())
+	cancel()
+	removed := make(chan error, 1)
+	b.Meanwhile = func(now enginetest.Moment) {
+		if now != m {
+			return
+		}
+		e := b.Engine(b.run)
+		if err := e.Remove(impatient, "web", o); !errors.Is(err, context.Canceled) {
+			t.Errorf("it did not wait: %v", err)
+		}
+		go func() { removed <- e.Remove(context.Background(), "web", o) }()
+	}
+	if err := b.on(func(e *engine.Engine) error { return start(e, s) }); err != nil {
+		t.Errorf("start: %v", err)
+	}
+	err := <-removed
+	if o.Force {
+		if err != nil {
+			t.Errorf("remove: %v", err)
+		}
+		b.clean()
+		return
+	}
+	now, findErr := b.dirs().Find("web")
+	if !errors.Is(err, engine.ErrRunning) || findErr != nil || !now.Running() || !slices.Contains(b.Left(), "mount "+now.ID) {
+		t.Errorf("remove: %v; %+v, %v; %v", err, now, findErr, b.Left())
+	}
+}
+
 func countOf(list []string, word string) (n int) {
 	for _, s := range list {
 		if s == word {

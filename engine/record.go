@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -178,10 +179,7 @@ func (d Dirs) Change(id string, change func(*State) error) error {
 
 // locked calls f when nobody else starts, changes or puts the container away.
 func (d Dirs) locked(id string, f func() error) error {
-	lock, err := d.lockKept(id)
-	if errors.Is(err, fs.ErrNotExist) { // it has no layer of its own
-		lock, err = atomicfile.LockDir(d.Container(id))
-	}
+	lock, err := d.lockAny(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %q", ErrNoContainer, id)
 	}
@@ -190,6 +188,55 @@ func (d Dirs) locked(id string, f func() error) error {
 	}
 	defer lock.Close()
 	return f()
+}
+
+// lockAny is lockKept for a container that may have no layer of its own.
+func (d Dirs) lockAny(id string) (*os.File, error) {
+	lock, err := d.lockKept(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		lock, err = atomicfile.LockDir(d.Container(id))
+	}
+	return lock, err
+}
+
+// lock is lockAny for who may not have to wait to the end: a container that is being made may wait for its image.
+func (d Dirs) lock(ctx context.Context, id string) (*os.File, error) {
+	type result struct {
+		lock *os.File
+		err  error
+	}
+	locked := make(chan result)
+	go func() {
+		lock, err := d.lockAny(id)
+		select {
+		case locked <- result{lock, err}:
+		case <-ctx.Done(): // nobody waits any more
+			lock.Close()
+		}
+	}()
+	select {
+	case r := <-locked:
+		return r.lock, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for who makes or starts container %s: %w", id[:12], ctx.Err())
+	}
+}
+
+// Await waits for who makes, starts or changes a container, and returns the container as it is then.
+func (d Dirs) Await(ctx context.Context, id string) (State, error) {
+	s, err := d.await(ctx, id)
+	s.unlock()
+	return s, err
+}
+
+// await is Await that keeps the lock.
+func (d Dirs) await(ctx context.Context, id string) (s State, err error) {
+	lock, err := d.lock(ctx, id)
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // there may be no more than the name of one whose maker was killed
+		s, err = d.Find(id)
+	}
+	s.locks = []*os.File{lock}
+	return s, err
 }
 
 // SetStopTime changes how long a container that runs may take to end. One that has ended has no need of it.

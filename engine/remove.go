@@ -27,29 +27,17 @@ type RemoveOptions struct {
 var ErrRunning = errors.New("container is running")
 
 // Remove stops the container and takes away everything it had. It may be called at any moment, again and again, also
-// after a Run or a Remove that was killed half-way.
+// after a Run or a Remove that was killed half-way. Who makes or starts the container right now is waited for.
 func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) error {
-	find := e.Dirs.Find
-	if o.Ignore {
-		find = e.Dirs.FindSurely
-	}
-	s, err := find(nameOrID)
+	s, err := e.stopped(ctx, nameOrID, o)
 	if errors.Is(err, ErrNoContainer) && o.Ignore {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if s.Running() {
-		// A handle on the network namespace keeps it until its rules are taken away.
-		if ns, err := s.Init.OpenNamespace("net"); err == nil {
-			defer ns.Close()
-			s.Network.NetNS = handlePath(ns)
-		}
-		if err := e.Stop(ctx, s, o); err != nil {
-			return err
-		}
-	}
+	defer s.unlock()
+	defer s.netns.Close() // nil is no error
 	if err := e.remove(ctx, s, o.Volumes || s.Container.Remove); err != nil {
 		return err
 	}
@@ -59,6 +47,35 @@ func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) e
 		e.tellEnd(s, o.Exit, "remove")
 	}
 	return nil
+}
+
+// stopped finds a container, stops it as far as the options allow, and locks it: who wants to start it finds it gone then.
+func (e *Engine) stopped(ctx context.Context, nameOrID string, o RemoveOptions) (State, error) {
+	find := e.Dirs.Find
+	if o.Ignore {
+		find = e.Dirs.FindSurely
+	}
+	s, err := find(nameOrID)
+	for err == nil {
+		// A handle on the network namespace keeps it until its rules are taken away.
+		ns, _ := s.Init.OpenNamespace("net")
+		patience := ctx
+		if s.Running() { // then nobody makes it, and a stop that was hurried goes on
+			patience = context.WithoutCancel(ctx)
+		}
+		if err = e.Stop(ctx, s, o); err == nil {
+			s, err = e.Dirs.await(patience, s.ID)
+		}
+		if err == nil && !s.Running() {
+			if ns != nil {
+				s.netns, s.Network.NetNS = ns, handlePath(ns)
+			}
+			return s, nil
+		}
+		ns.Close() // nil is no error
+		s.unlock() // it has been started meanwhile, or there is an error
+	}
+	return s, err
 }
 
 // Stop ends a running container, as far as the options allow. For a user it must be called outside of any user namespace:

@@ -159,6 +159,11 @@ func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	}
 	switch len(found) {
 	case 0:
+		if len(nameOrID) == wholeID { // its maker was killed when only its name was taken, maybe
+			if name := d.nameOf(nameOrID); name != "" {
+				return d.loadNamed(nameOrID, name)
+			}
+		}
 		return d.findKept(nameOrID, digits)
 	case 1:
 		return d.loadNamed(found[0], d.nameOf(found[0]))

@@ -153,7 +153,9 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		if err != nil || !options.Force || !ruledByUnit(s) {
 			continue
 		}
-		if err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
+		if s.OnItsWay() {
+			_ = controlUnit(ctx, env, "stop", s) // if it fails, the unit has gone, and what was killed is left, or the removal waits
+		} else if err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
 			return err
 		}
 		if _, err := runDirs().Find(s.ID); errors.Is(err, engine.ErrNoContainer) {
@@ -225,11 +227,14 @@ func leavePlainPod(ctx context.Context, run proc.Runner, e *engine.Engine, s eng
 	return e.StopPod(ctx, p)
 }
 
-// stopOutside stops the containers of these names that run.
+// stopOutside stops the containers of these names that run; those on their way are waited for.
 func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveOptions) error {
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
 	for _, name := range names {
 		s, err := e.Dirs.Find(name)
+		if err == nil && s.OnItsWay() {
+			s, err = e.Dirs.Await(ctx, s.ID)
+		}
 		if err != nil {
 			continue // the removal says so
 		}

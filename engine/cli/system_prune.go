@@ -124,7 +124,9 @@ func pruneContainers(ctx context.Context, env *Env, filters []string) (p pruned,
 		}
 		written, _, _ := images.Sizes(s.ID)
 		if err := e.Remove(ctx, s.ID, engine.RemoveOptions{Ignore: true}); err != nil {
-			errs = append(errs, err)
+			if !errors.Is(err, engine.ErrRunning) { // it was started meanwhile
+				errs = append(errs, err)
+			}
 			continue
 		}
 		p.names, p.size = append(p.names, s.ID), p.size+written

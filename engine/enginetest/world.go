@@ -49,6 +49,8 @@ type World struct {
 	Ends    bool     // then it ends
 	Socket  string   // systemd's notification socket
 	KillAt  Moment   // ends the calling goroutine there, as a kill of the program would: without any undo
+	// Meanwhile is called at each moment: what others do then.
+	Meanwhile func(Moment)
 
 	mu        sync.Mutex
 	steps     []string
@@ -149,6 +151,9 @@ func (w *World) step(name string, work func()) error {
 // interrupt ends the goroutine when it is its moment. Setup runs in a goroutine of its own: the main one ends with it, at
 // its next step.
 func (w *World) interrupt(m Moment) {
+	if w.Meanwhile != nil {
+		w.Meanwhile(m)
+	}
 	if w.KillAt.Step == "network.Setup" && m.Step == "runtime.Create" {
 		<-w.killed
 		runtime.Goexit()

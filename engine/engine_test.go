@@ -82,6 +82,9 @@ func (b *bench) clean() {
 	if files := b.files(); len(files) > 0 {
 		b.t.Errorf("left on disk: %v", files)
 	}
+	if kept, _ := filepath.Glob(b.Kept() + "/*"); len(kept) > 0 {
+		b.t.Errorf("left beside layers: %v", kept)
+	}
 }
 
 // files lists the state directories and names.

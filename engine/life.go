@@ -62,7 +62,7 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{IDs: s.fileIDs(), Label: s.Label}); err != nil {
 		return err
 	}
-	if err := e.Dirs.keep(*s); err != nil {
+	if err := e.Dirs.keepNew(*s); err != nil {
 		return err
 	}
 	return writeID(*s)
@@ -87,11 +87,14 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 	if s.Running() {
 		return s, fmt.Errorf("%w: %q", ErrIsRunning, s.Name)
 	}
-	if !s.Lasting() {
-		return s, fmt.Errorf("container %q goes with its end (--rm): it cannot be started again", s.Name)
+	if err := s.Startable(); err != nil {
+		return s, err
 	}
 	lock, err := e.Dirs.lockKept(s.ID) // somebody may start it as well, or be at its files
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := e.Dirs.Load(s.ID); err == nil {
+			return s, unmade(s)
+		}
 		err = fmt.Errorf("%w any more", ErrNoContainer)
 	}
 	if err != nil {
@@ -117,6 +120,21 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 		return e.Cleanup(ctx, now, exit)
 	})
 	return now, err
+}
+
+// Startable says why a container cannot be started, or started again.
+func (s State) Startable() error {
+	switch {
+	case s.Lasting():
+		return nil
+	case s.ImageID == "" && !s.Container.Remove && Outlives(s.Container):
+		return unmade(s)
+	}
+	return fmt.Errorf("container %q goes with its end (--rm): it cannot be started again", s.Name)
+}
+
+func unmade(s State) error {
+	return fmt.Errorf("container %q is not there as a whole: it is being made, or who made it was killed; `berth rm %s` removes what is left", s.Name, s.Name)
 }
 
 // renew makes the record of a container the state of a new run.
@@ -161,17 +179,14 @@ func startCode(err error) int {
 }
 
 // Cleanup takes away what a container that has ended had while it ran, and writes down how it ended. What is not kept is
-// removed. It may be called again and again; what another run of the container has by now is left alone.
+// removed, and so is what was killed before its layer was made. It may be called again and again; what another run of the container
+// has by now is left alone.
 func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	if !s.Lasting() {
-		err := e.remove(ctx, s, true)
-		if err == nil {
-			e.tellEnd(s, &exit, "remove")
-		}
-		return err
+		return e.removeEnded(ctx, s, exit)
 	}
-	lock, err := e.Dirs.lockKept(s.ID)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // its layer was not made yet, or has gone
+	lock, err := e.Dirs.lockAny(s.ID)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // nothing of it is there any more
 		return fmt.Errorf("put away container %q: %w", s.Name, err)
 	}
 	defer lock.Close() // nil is no error
@@ -182,7 +197,19 @@ func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	if err == nil { // renamed or updated since it was started, maybe
 		s.Name, s.Container = now.Name, now.Container
 	}
+	if !e.Dirs.hasRecord(s.ID) {
+		return e.removeEnded(ctx, s, exit)
+	}
 	return e.putAway(ctx, s, exit)
+}
+
+// removeEnded is Cleanup of what is not kept.
+func (e *Engine) removeEnded(ctx context.Context, s State, exit Exit) error {
+	err := e.remove(ctx, s, !s.Lasting())
+	if err == nil {
+		e.tellEnd(s, &exit, "remove")
+	}
+	return err
 }
 
 // putAway is Cleanup of a container that is kept, by who has locked it.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -157,6 +159,47 @@ func TestStartKilled(t *testing.T) {
 			}
 			b.clean()
 		})
+	}
+}
+
+// TestRunKilled: what is left of a run that was killed, of a container that is kept, can be looked at and removed, also after its
+// unit has cleaned up; and then it can be started, or nothing is left of it.
+func TestRunKilled(t *testing.T) {
+	for _, m := range moments(runSteps...) {
+		for _, cleaned := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, cleaned up %t", m, cleaned), func(t *testing.T) {
+				b := newBench(t)
+				b.KillAt = m
+				if _, err := b.start(keptWeb()); !errors.Is(err, errKilled) {
+					t.Fatal(err)
+				}
+				b.KillAt = enginetest.Moment{}
+				b.End()
+				found, err := b.dirs().Find("web")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := b.dirs().Change(found.ID, func(*engine.State) error { return nil }); err != nil { // which makes nothing more of it
+					t.Fatal(err)
+				}
+				if cleaned {
+					b.must(func(e *engine.Engine) error { return e.Cleanup(context.Background(), found, engine.Exit{Code: 137}) })
+					if found, err = b.dirs().Find("web"); errors.Is(err, engine.ErrNoContainer) {
+						b.clean()
+						return
+					}
+				}
+				_, missing := os.Stat(filepath.Join(b.Kept(), found.ID))
+				err = b.on(func(e *engine.Engine) error { _, err := e.Start(context.Background(), found); return err })
+				if cleaned && err != nil || err != nil && (missing == nil || !strings.Contains(err.Error(), "berth rm web")) {
+					t.Errorf("start: %v; %v", err, b.Left())
+				}
+				if err := b.remove("web", engine.RemoveOptions{Force: true}); err != nil {
+					t.Fatal(err)
+				}
+				b.clean()
+			})
+		}
 	}
 }
 

@@ -32,7 +32,18 @@ func Outlives(c spec.Container) bool {
 
 func (d Dirs) record(id string) string { return filepath.Join(d.Keep, id, "userdata", "berth.json") }
 
-// keep writes the container's record.
+// keepNew is keep for a container whose layer has just been made.
+func (d Dirs) keepNew(s State) error {
+	if d.Keep == "" || !s.Lasting() {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(d.record(s.ID)), 0o700); err != nil {
+		return err
+	}
+	return d.keep(s)
+}
+
+// keep writes the container's record. A container whose layer was not made, or has gone, has none.
 func (d Dirs) keep(s State) error {
 	if d.Keep == "" || !s.Lasting() {
 		return nil
@@ -46,11 +57,25 @@ func (d Dirs) keep(s State) error {
 	if err != nil {
 		return err
 	}
-	path := d.record(s.ID)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+	err = atomicfile.Write(d.record(s.ID), append(data, '\n'), 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return atomicfile.Write(path, append(data, '\n'), 0o600)
+	return err
+}
+
+// forget removes the directory of a container whose layer has gone: the store leaves it when it does not know the container.
+func (d Dirs) forget(id string) error {
+	if d.Keep == "" {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(d.Keep, id))
+}
+
+// hasRecord reports whether the container's layer was made as a whole, and is there.
+func (d Dirs) hasRecord(id string) bool {
+	_, err := os.Lstat(d.record(id))
+	return err == nil
 }
 
 // kept reads a record; ErrNoContainer when there is none.

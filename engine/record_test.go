@@ -28,8 +28,16 @@ func TestFindWhileItIsPutAway(t *testing.T) {
 	if got, err := d.Find("web"); err != nil || got.ID != id || got.ImageID != "" { // its maker was killed: no more is known
 		t.Errorf("without a record: %+v, %v", got, err)
 	}
+	if err := os.Remove(d.Container(id)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"web", id} {
+		if got, err := d.Find(name); err != nil || got.ID != id || got.Name != "web" {
+			t.Errorf("%s, without a directory: %+v, %v", name, got, err)
+		}
+	}
 	s.Exit = &Exit{Code: 7}
-	if err := d.keep(s); err != nil {
+	if err := d.keepNew(s); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{id, "web", id[:12]} {
@@ -45,10 +53,7 @@ func TestFindByWholeID(t *testing.T) {
 	ids := []string{strings.Repeat("a", wholeID), strings.Repeat("b", wholeID)}
 	for i, name := range []string{"web", strings.Repeat("c", wholeID)} {
 		s := State{ID: ids[i], Name: name, ImageID: "i", Started: time.Now(), Container: spec.Container{Name: name}, Exit: &Exit{Code: i}}
-		if err := os.Mkdir(filepath.Join(d.Keep, s.ID), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.keep(s); err != nil {
+		if err := d.keepNew(s); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -136,6 +136,8 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 	if !s.Container.Rootfs {
 		if err := e.Store.Remove(s.ID); err != nil {
 			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))
+		} else {
+			errs = append(errs, e.Dirs.forget(s.ID))
 		}
 	}
 	errs = append(errs, e.releaseIDs(s), e.releaseLevel(s.ID))

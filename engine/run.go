@@ -454,12 +454,13 @@ func (s State) fileIDs() spec.IDMaps {
 
 // ensureLayer makes the container's writable layer, and the record of one that is kept.
 func (e *Engine) ensureLayer(s *State, image Image, ids spec.IDMaps) error {
-	if !s.Existing {
-		if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids, Label: s.Label}); err != nil {
-			return err
-		}
+	if s.Existing {
+		return e.Dirs.keep(*s)
 	}
-	return e.Dirs.keep(*s)
+	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids, Label: s.Label}); err != nil {
+		return err
+	}
+	return e.Dirs.keepNew(*s)
 }
 
 // withinReach shows the root file system where the runtime, as a user of the container's namespace, can get at it.

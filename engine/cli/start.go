@@ -192,8 +192,8 @@ func startRequired(ctx context.Context, env *Env, words []string) error {
 
 // startUnit lets systemd start the container as a unit of its own.
 func startUnit(ctx context.Context, env *Env, s engine.State) error {
-	if !s.Lasting() {
-		return fmt.Errorf("container %q goes with its end (--rm): it cannot be started again", s.Name)
+	if err := s.Startable(); err != nil {
+		return err
 	}
 	c := s.Container
 	c.Pod, c.PodIDFile = s.Pod, ""

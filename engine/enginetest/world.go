@@ -181,9 +181,6 @@ func (s store) Image(name string) (engine.Image, error) {
 }
 
 func (s store) Create(id, name string, _ engine.Image, _ engine.CreateOptions) error {
-	if err := os.MkdirAll(filepath.Join(s.w.Kept(), id, "userdata"), 0o700); err != nil {
-		return err
-	}
 	return s.w.step("store.Create", func() { s.w.add("record " + id) })
 }
 
@@ -191,6 +188,9 @@ func (s store) Create(id, name string, _ engine.Image, _ engine.CreateOptions) e
 func (w *World) Kept() string { return filepath.Join(filepath.Dir(w.Root), "kept") }
 
 func (s store) Mount(id string) (string, error) {
+	if !s.w.has("record " + id) {
+		return "", errors.New("the store knows no such container")
+	}
 	return s.w.Root, s.w.step("store.Mount", func() { s.w.add("mount " + id) })
 }
 
@@ -206,10 +206,16 @@ func (s store) Dir(id string) (string, error) {
 }
 
 func (s store) Remove(id string) error {
-	if err := os.RemoveAll(filepath.Join(s.w.Kept(), id)); err != nil {
-		return err
-	}
-	return s.w.step("store.Remove", func() { s.w.drop("mount " + id); s.w.drop("record " + id) })
+	return s.w.step("store.Remove", func() {
+		if !s.w.has("record " + id) {
+			return
+		}
+		if err := os.RemoveAll(filepath.Join(s.w.Kept(), id)); err != nil {
+			panic(err)
+		}
+		s.w.drop("mount " + id)
+		s.w.drop("record " + id)
+	})
 }
 
 type volumes struct{ w *World }

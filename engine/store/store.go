@@ -323,6 +323,9 @@ func (s *Store) Mount(id string) (string, error) {
 		return "", err
 	}
 	path, err := st.Mount(id, "")
+	if unknown(err) {
+		return "", fmt.Errorf("the files of container %[1]s are not in the store any more; `berth rm %[1]s` removes what is left: %[2]w", id[:12], err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("mount root file system: %w", err)
 	}

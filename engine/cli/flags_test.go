@@ -353,6 +353,7 @@ func TestErrorSentences(t *testing.T) {
 		"rm --filter=id=1 x": "--all and --filter take no names",
 		"logs":               "no container is named",
 		"logs nope":          `no such container: "nope"`,
+		"logs -n 10 nope":    `no such container: "10"; -n is --names, and --tail=10 prints the last lines`,
 		"rnu image":          "unrecognized command `berth rnu`; did you mean `berth run`?",
 		"imagse":             "did you mean `berth images`?",
 		"pod creat":          "unrecognized command `berth pod creat`; did you mean `berth pod create`?",

@@ -25,18 +25,16 @@ type logsOptions struct {
 	prefixed bool
 }
 
-func (o *logsOptions) flags(set *pflag.FlagSet) { o.lettered(set, "n", "") }
-
-// lettered adds the flags. Docker's -n is the number of lines, and that of Podman's pods the names.
-func (o *logsOptions) lettered(set *pflag.FlagSet, tail, names string) {
+// flags adds the flags. -n is Podman's: Docker's is the number of lines.
+func (o *logsOptions) flags(set *pflag.FlagSet) {
 	set.BoolVar(&o.color, "color", false, "print the lines of each container in a colour of its own")
 	set.BoolVarP(&o.follow, "follow", "f", false, "go on printing new lines until the container ends")
 	set.BoolVarP(&o.timestamps, "timestamps", "t", false, "print the time of each line")
-	set.BoolVarP(&o.names, "names", names, false, "print the container's name before each line, when there are several")
+	set.BoolVarP(&o.names, "names", "n", false, "print the container's name before each line, when there are several")
 	set.BoolVarP(&o.latest, "latest", "l", false, "print those of the container made last")
-	set.IntVarP(&o.tail, "tail", tail, -1, "print the last `N` lines of each container only")
+	set.IntVar(&o.tail, "tail", -1, "print the last `N` lines of each container only")
 	set.StringVar(&o.since, "since", "", "print lines from this `TIME` on: 2026-01-31T12:00:00, seconds since 1970, or a time ago, as 10m")
-	set.StringVar(&o.until, "until", "", "print lines up to this `TIME`")
+	set.StringVar(&o.until, "until", "", "print lines up to this `TIME`; 10m is in ten minutes, -10m ten minutes ago")
 }
 
 func logsVerb() Verb {
@@ -110,6 +108,9 @@ func parseLogs(args []string, now time.Time) (o logsOptions, list []engine.State
 	}
 	for _, name := range set.Args() {
 		s, err := runDirs().Find(name)
+		if _, number := strconv.Atoi(name); err != nil && number == nil && o.names {
+			err = fmt.Errorf("%w; -n is --names, and --tail=%s prints the last lines", err, name)
+		}
 		if err != nil {
 			return o, nil, err
 		}
@@ -124,9 +125,12 @@ func (o *logsOptions) times(now time.Time) (err error) {
 	if o.from, err = logTime(o.since, now); err != nil {
 		return fmt.Errorf("--since: %w", err)
 	}
-	if o.to, err = logTime(o.until, now); err != nil {
+	if d, err := time.ParseDuration(o.until); err == nil { // from now on, as with Podman
+		o.to = now.Add(d)
+	} else if o.to, err = logTime(o.until, now); err != nil {
 		return fmt.Errorf("--until: %w", err)
 	}
+	o.follow = o.follow && (o.to.IsZero() || o.to.After(now))
 	return nil
 }
 
@@ -225,9 +229,12 @@ func (p *logPrinter) quiet() bool {
 // afterEnd is how long new lines of a container that has ended are waited for.
 const afterEnd = 500 * time.Millisecond
 
-// untilEnd returns a context that is done when the container has ended and its last lines have come.
+// untilEnd returns a context that is done when the container has ended and its last lines have come, or the time is over.
 func untilEnd(ctx context.Context, s engine.State, p *logPrinter) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
+	if !p.o.to.IsZero() {
+		time.AfterFunc(time.Until(p.o.to), cancel)
+	}
 	go func() {
 		defer cancel()
 		if pidfd, err := s.Init.Open(); err == nil {

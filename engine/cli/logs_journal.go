@@ -44,6 +44,9 @@ func printEntries(ctx context.Context, env *Env, s engine.State, p *logPrinter) 
 		_, err := env.Run(ctx, proc.Command{Path: "/usr/bin/journalctl", Args: args, Stdout: to})
 		return err
 	}
+	if !p.o.to.IsZero() && p.o.to.Before(p.o.begin(s)) {
+		return nil // journalctl refuses that
+	}
 	entries, user := &entryWriter{s: s, p: p, begins: true}, userManaged()
 	if p.o.tail < 0 {
 		return journal(journalArgs(s, p.o, user, ""), entries)
@@ -79,12 +82,8 @@ func journalArgs(s engine.State, o logsOptions, user bool, cursor string) []stri
 	if user {
 		match = "_SYSTEMD_USER_UNIT=" + s.Unit
 	}
-	since := s.Created
 	if s.Kept {
 		match = "CONTAINER_ID_FULL=" + s.ID
-	}
-	if o.from.After(since) {
-		since = o.from
 	}
 	args := []string{
 		"--quiet", "--no-pager", match, "--output=json", "--all",
@@ -93,7 +92,7 @@ func journalArgs(s engine.State, o logsOptions, user bool, cursor string) []stri
 	if cursor != "" { // journalctl takes one of the two
 		args = append(args, "--after-cursor="+cursor)
 	} else {
-		args = append(args, "--since="+journalTime(since))
+		args = append(args, "--since="+journalTime(o.begin(s)))
 	}
 	if !o.to.IsZero() {
 		args = append(args, "--until="+journalTime(o.to))
@@ -102,6 +101,14 @@ func journalArgs(s engine.State, o logsOptions, user bool, cursor string) []stri
 		args = append(args, "--follow", "--no-tail")
 	}
 	return args
+}
+
+// begin is the time from which on lines are printed.
+func (o logsOptions) begin(s engine.State) time.Time {
+	if o.from.After(s.Created) {
+		return o.from
+	}
+	return s.Created
 }
 
 func journalTime(t time.Time) string {

@@ -36,6 +36,30 @@ func TestLogTime(t *testing.T) {
 	}
 }
 
+func TestLogTimes(t *testing.T) {
+	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	for until, want := range map[string]string{"10m": "12:10:00 true", "-10m": "11:50:00 false", "2026-01-31T11:00:00": "11:00:00 false", "": "00:00:00 true"} {
+		o := logsOptions{follow: true, until: until}
+		if err := o.times(now); err != nil || fmt.Sprint(o.to.Format(time.TimeOnly), " ", o.follow) != want {
+			t.Errorf("--until=%s: %v, follow %t, %v; want %s", until, o.to, o.follow, err, want)
+		}
+	}
+}
+
+// Of a container that was made after the time that lines are wanted up to there are none.
+func TestJournalUntilBefore(t *testing.T) {
+	var out bytes.Buffer
+	env := &Env{Out: &out, Err: &out, Run: journal([]string{`{"MESSAGE":"a","PRIORITY":"6","__REALTIME_TIMESTAMP":"1"}`})}
+	s := engine.State{ID: "abc", Name: "web", Created: time.Unix(100, 0)}
+	for to, want := range map[int64]string{99: "", 101: "a\n"} {
+		out.Reset()
+		p := &logPrinter{o: logsOptions{tail: -1, to: time.Unix(to, 0)}, out: &out, err: &out}
+		if err := printJournal(t.Context(), env, s, p); err != nil || out.String() != want {
+			t.Errorf("up to %d: %q, %v; want %q", to, out.String(), err, want)
+		}
+	}
+}
+
 func TestJournalArgs(t *testing.T) {
 	s := engine.State{ID: "abc", Unit: "web.service", Created: time.Unix(100, 7000)}
 	if got := journalArgs(s, logsOptions{tail: -1}, false, ""); !slices.Contains(got, "_SYSTEMD_UNIT=web.service") || !slices.Contains(got, "--since=@100.000007") {

@@ -118,7 +118,7 @@ type podLogsOptions struct {
 }
 
 func (o *podLogsOptions) flags(set *pflag.FlagSet) {
-	o.logsOptions.lettered(set, "", "n")
+	o.logsOptions.flags(set)
 	set.Lookup("latest").Usage = "print those of the pod that was made last"
 	set.StringVarP(&o.container, "container", "c", "", "of this `CONTAINER` only")
 }

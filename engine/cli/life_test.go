@@ -32,6 +32,27 @@ func TestExitOfUnit(t *testing.T) {
 	}
 }
 
+func TestTakenOver(t *testing.T) {
+	for _, tt := range []struct {
+		result, unit, self, of string
+		want                   bool
+	}{
+		{"success", "web.service", "web.service", "other.service", true},
+		{"exit-code", "web.service", "web.service", "run-1.scope", true},
+		{"success", "web.service", "web.service", "web.service", false},
+		{"success", "web.service", "web.service", "", false}, // its maker was killed
+		{"", "web.service", "web.service", "other.service", false},
+		{"success", "", "mine.service", "other.service", false}, // a unit that was written by hand
+		{"success", "", "", "other.service", false},
+	} {
+		env := map[string]string{"SERVICE_RESULT": tt.result, "PODMAN_SYSTEMD_UNIT": tt.unit}
+		got := takenOverFrom(tt.self, func(n string) string { return env[n] }, engine.State{Unit: tt.of})
+		if got != tt.want {
+			t.Errorf("%+v: %t", tt, got)
+		}
+	}
+}
+
 func TestRestartProperties(t *testing.T) {
 	for policy, want := range map[string]string{
 		"": "", "no": "", "always": "Restart=always StartLimitIntervalSec=0", "unless-stopped": "Restart=always StartLimitIntervalSec=0",

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/autoupdate"
 	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
@@ -150,7 +151,7 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	ids := byID(names)
 	for i, name := range names {
 		s, err := runDirs().Find(ids[i])
-		if err != nil || !options.Force || !ruledByUnit(s) {
+		if err != nil || !options.Force || !ruledByUnit(s) || takenOver(s) {
 			continue
 		}
 		if s.OnItsWay() {
@@ -164,7 +165,7 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	}
 	leavePods(ctx, env, slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
 		s, err := runDirs().Find(id)
-		return err == nil && s.Running() && !options.Force // which is refused
+		return err == nil && (s.Running() && !options.Force || takenOver(s)) // which is refused, or left alone
 	}))
 	if !rootless.Needed() || !options.Force { // one that runs is refused by the removal, which tells of all others too
 		return nil
@@ -235,7 +236,7 @@ func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveO
 		if err == nil && s.OnItsWay() {
 			s, err = e.Dirs.Await(ctx, s.ID)
 		}
-		if err != nil {
+		if err != nil || takenOver(s) {
 			continue // the removal says so
 		}
 		if err := e.Stop(ctx, s, o); err != nil {
@@ -260,7 +261,7 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 	ids := byID(names)
 	for i, name := range names {
 		s, err := find(ids[i])
-		if errors.Is(err, engine.ErrNoContainer) && options.Ignore {
+		if errors.Is(err, engine.ErrNoContainer) && options.Ignore || err == nil && takenOver(s) {
 			continue
 		}
 		if err == nil && e == nil {
@@ -279,6 +280,15 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 		tellRemoved(env, name)
 	}
 	return removed(errs...)
+}
+
+// takenOver tells the command that stops a generated unit, and knows its container by name, that a container of another unit, or of
+// somebody at a prompt, has taken the name over (--replace): the unit's own one has gone.
+func takenOver(s engine.State) bool { return takenOverFrom(unitOfSelf(), os.Getenv, s) }
+
+func takenOverFrom(self string, getenv func(string) string, s engine.State) bool {
+	stops := getenv("SERVICE_RESULT") != "" && getenv(autoupdate.LabelUnit) == self // systemd.exec(5)
+	return self != "" && stops && s.Unit != "" && s.Unit != self
 }
 
 func tellRemoved(env *Env, name string) {

@@ -46,6 +46,22 @@ assert_match "ps" "$(berth ps)" 'systemd-e2e-web$'
 assert_eq "pid in inspect" "$(berth inspect systemd-e2e-web | grep -o '"Pid": [0-9]*')" "\"Pid\": $pid"
 assert_match "label" "$(berth inspect systemd-e2e-web)" '"app=e2e"'
 
+say "another unit takes the name over, and the first one ends without touching it"
+quadlet e2e-next.container <<F
+[Container]
+Image=$IMAGE
+ContainerName=systemd-e2e-web
+Exec=sh -c '$IDLE'
+F
+systemctl start e2e-next
+web_ended() { [ "$(property e2e-web ActiveState)" = inactive ]; }
+wait_for 10 web_ended
+assert_eq "state of the next" "$(property e2e-next ActiveState)" active
+systemctl start e2e-web # and the other way round
+next_ended() { [ "$(property e2e-next ActiveState)" = inactive ]; }
+wait_for 10 next_ended
+rm -f /etc/containers/systemd/e2e-next.container
+
 say "stop"
 systemctl stop e2e-web
 assert_eq "state" "$(property e2e-web ActiveState)" inactive

@@ -180,7 +180,8 @@ wait_for 30 test -e "$log"
 grew() { [ "$(wc -l <"$log")" -gt "$1" ]; }
 for i in 1 2 3 4; do
 	wait_for 30 grew "$(wc -l <"$log")"
-	kill -9 "$(property e2e-ledger MainPID)" || true
+	wait_for 30 has_property e2e-ledger ActiveState active # the main process is the container's from then on
+	kill -9 "$(property e2e-ledger MainPID)"
 done
 wait_for 30 grew "$(wc -l <"$log")"
 systemctl stop e2e-ledger

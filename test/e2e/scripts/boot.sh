@@ -6,8 +6,8 @@ test ! -e /run/e2e-volatile
 test -e /var/lib/e2e-synced
 touch /run/e2e-volatile
 
-running() { [ "$(property "$1" ActiveState)" = active ]; }
-user_running() { [ "$(user_property "$1" ActiveState)" = active ]; }
+running() { systemctl status "$1"; }
+user_running() { as_tester systemctl --user status "$1"; }
 
 all_run() {
 	wait_for 120 running e2e-boot

@@ -99,7 +99,7 @@ wait_for() {
 	local end=$((SECONDS + $1 + 1)) # SECONDS counts whole ones
 	shift
 	until "$@" >"$tmp/wait_for" 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || die "has not come true: $*: $(tail -n 3 "$tmp/wait_for")"
+		[ "$SECONDS" -lt "$end" ] || die "has not come true: $*: $(tail -n 20 "$tmp/wait_for")"
 		sleep 0.05
 	done
 }
@@ -121,9 +121,10 @@ user_property() { as_tester systemctl --user show -P "$2" "$1"; }
 has_property() { [ "$(property "$1" "$2")" = "$3" ]; }
 user_has_property() { [ "$(user_property "$1" "$2")" = "$3" ]; }
 
-# as_tester COMMAND… runs a command as the user tester, with what a session of his would set.
+# as_tester COMMAND… runs a command as the user tester, with what a session of his would set. It is none: the journal gets no lines
+# of sessions that begin and end.
 as_tester() {
-	(cd / && runuser -u tester -- env -i HOME=/home/tester USER=tester LOGNAME=tester SHELL=/bin/bash LC_ALL=C.UTF-8 \
+	(cd / && setpriv --reuid tester --regid tester --init-groups env -i HOME=/home/tester USER=tester LOGNAME=tester SHELL=/bin/bash LC_ALL=C.UTF-8 \
 		PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 \
 		DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@")
 }

@@ -123,7 +123,7 @@ test: ## everything: check and e2e; installs what it needs from Debian's package
 .PHONY: torture
 torture: machines ## the end-to-end scripts with every case of kills and faults, power cuts, and the long soak; takes hours
 	$(GO) test -tags '$(TAGS)' -count=1 -run '^$$' -bench 'CutLink|KilledPull' -benchtime 1x ./engine/image
-	$(GO) test -tags 'e2e $(TAGS)' -count=1 -timeout 12h -v ./test/e2e -host nspawn -torture -run 'TestScripts/.*/(12|17|18|22|30|43|64|65|67|68|70|72|74|81)-|TestPowerCuts'
+	$(GO) test -tags 'e2e $(TAGS)' -count=1 -timeout 12h -v ./test/e2e -host nspawn -torture -run 'TestScripts/.*/(12|14|17|18|22|30|43|64|65|67|68|70|72|74|81)-|TestPowerCuts'
 	BERTH_ROUNDS=3 $(GO) test -tags 'e2e $(TAGS)' -count=1 -timeout 2h -v ./test/e2e -host vm -torture -run 'TestScripts/.*/(04|7[2-5])-'
 
 .PHONY: demo

@@ -71,8 +71,8 @@ func (c *Conn) Keep(r Record, files ...*os.File) error {
 	return nil
 }
 
-// waitLimit is how long the keeper may take to answer: it may have to be started first.
-const waitLimit = 20 * time.Second
+// waitLimit is how long the keeper may take to answer: it may have to be started first, on a machine that boots.
+const waitLimit = time.Minute
 
 // Wait returns when the keeper has taken over what was sent last: from then on it is safe, whatever happens to the keeper.
 func (c *Conn) Wait(ctx context.Context) error {

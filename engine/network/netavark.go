@@ -101,9 +101,9 @@ func missingInterfaces(netns string, o *netavarkOptions) map[string]bool {
 	return missing
 }
 
-// patience is how long netavark may take. It needs some hundredths of a second, and on a very busy machine a few seconds; what it
-// asks may answer never, and all other containers wait for their turn.
-const patience = 20 * time.Second
+// patience is how long netavark may take. It needs some hundredths of a second, and half a minute on a small machine that boots and
+// loads the firewall's modules meanwhile; what it asks may answer never, and all other containers wait for their turn.
+const patience = time.Minute
 
 // errStuck says that netavark was killed when its time was over.
 var errStuck = errors.New("netavark is stuck")

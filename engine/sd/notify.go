@@ -14,8 +14,9 @@ import (
 // Manager sends notifications to the service manager that started this process.
 type Manager struct{}
 
-// barrierTimeout is how long the manager may take to read its messages, as in sd_notify_barrier(3).
-const barrierTimeout = 5 * time.Second
+// barrierTimeout is how long the manager may take to read its messages. While it reloads it reads none, which takes seconds where
+// there are many units and the machine is small.
+const barrierTimeout = time.Minute
 
 // Notify sends a state (sd_notify(3)) and returns when the manager has taken it: it looks a sender up by PID, and a
 // message of a process that has ended meanwhile is dropped. Without NOTIFY_SOCKET in the environment nothing happens.

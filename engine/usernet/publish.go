@@ -39,8 +39,9 @@ const publishedVersion = 1
 func (n Net) portsOf(id string) string { return filepath.Join(n.Dir, "ports", id) }
 func (n Net) socket() string           { return n.file("control") }
 
-// answerPatience is how long the program may take to open ports.
-const answerPatience = 10 * time.Second
+// answerPatience is how long the program may take to open ports: as it is in memory it does so at once, unless the machine is as
+// busy as at its boot.
+const answerPatience = time.Minute
 
 // Publish opens the ports of a container, in place of those that it had, and returns when they are open. What is published is
 // written down first: a program that is started again opens the same ports.

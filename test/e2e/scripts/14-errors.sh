@@ -115,7 +115,13 @@ PublishPort=18085:80
 F
 systemctl stop e2e-listener
 
-wait_for 60 has_property e2e-stuck ActiveState failed # it needs what is missing now to clear away
+# It needs what is missing now to clear away. CI does not wait until netavark is given up, which takes a minute.
+if [ -n "${BERTH_TORTURE:-}" ]; then
+	wait_for 90 has_property e2e-stuck ActiveState failed
+	wait_journal 20 'netavark setup has not ended within 1m0s and was killed' -u e2e-stuck
+else
+	systemctl stop e2e-stuck
+fi
 
 say "a missing program"
 hide() { mount --bind /dev/null "$1" && defer umount "$1"; }
@@ -165,8 +171,7 @@ assert_match "ports that nothing can reach" "$(berth run --rm --network host -p 
 assert_eq "whose name a container on the host's network has" "$(berth run --rm --network host $IMAGE cat /etc/hostname)" "$(cat /proc/sys/kernel/hostname)"
 assert_eq "a path below the working directory" "$(cd "$tmp" && berth run --rm --network none -v .:/d $IMAGE sh -c "test -e /d/wait_for && echo seen")" seen
 
-say "what has hung was given up, and works when netavark does"
-wait_journal 20 'netavark setup has not ended within 20s and was killed' -u e2e-stuck
+say "what has hung is gone, and works when netavark does"
 assert_eq "what it had begun" "$(berth ps -aq --filter name=e2e-stuck)" ""
 systemctl start e2e-stuck
 systemctl stop e2e-stuck

@@ -51,6 +51,11 @@ func overviewPage(commands []cli.Command) Page {
 	for _, f := range overviewFiles {
 		r.item(placeholder(f[0]), f[1])
 	}
+	r.section("SETTINGS")
+	r.paragraphs("containers.conf(5) is read as Podman reads it. These of its keys change nothing:")
+	for _, s := range idleSettings {
+		r.item(bold(s[0]), s[1])
+	}
 	r.section("ENVIRONMENT")
 	for _, v := range overviewVariables {
 		r.item(bold(v[0]), v[1])
@@ -174,6 +179,26 @@ var overviewFiles = [][2]string{
 	{"~/.config/containers/systemd/", "A user's unit files."},
 	{"/run/berth/", "The state of the containers of this boot; of a user's, $XDG_RUNTIME_DIR/berth."},
 	{"/etc/containers/containers.conf, storage.conf, registries.conf, policy.json", "Settings, in the places and forms that Podman has."},
+}
+
+// idleSettings are the keys of containers.conf(5) without a meaning here, and why.
+var idleSettings = [][2]string{
+	{"cgroup_manager, cgroups", "The manager is systemd, and a container is in the control group of its unit; `berth run --cgroups=disabled` makes none."},
+	{"conmon_env_vars, conmon_path, exit_command_delay", "There is no monitor."},
+	{"infra_command, infra_image", "A pod has no infra container."},
+	{"database_backend, lock_type, namespace, num_locks, static_dir, tmp_dir", "There is no database, and nothing is counted."},
+	{"active_service, remote, service_destinations, service_timeout, compat_api_enforce_docker_hub", "There is no service."},
+	{"events_logger, events_logfile_path, events_logfile_max_size, events_container_create_inspect_data, healthcheck_events", "Events are entries of the journal."},
+	{"default_rootless_network_cmd = slirp4netns, network_cmd_path, network_cmd_options", "pasta connects the container instead, and says so."},
+	{"network_backend, cni_plugin_dirs, netavark_plugin_dirs", "Networks are netavark's own."},
+	{"enable_port_reservation", "Ports are leased among containers; no process stays that could hold one."},
+	{"prepare_volume_on_create", "A volume comes into being, with what the image has there, when its first container starts: as a whole or not at all."},
+	{"volume_plugins, volume_plugin_timeout", "There are no plugins for volumes."},
+	{"ipcns of pods", "The containers of a pod share an IPC namespace of the pod's own, or have one each."},
+	{"image_copy_tmp_dir", "Archives are unpacked in $TMPDIR, which env= of [engine] may set, or /var/tmp; what is fetched is in the store."},
+	{"image_default_transport, image_parallel_copies, image_default_format", "A name without a transport is a registry's; how many layers are fetched at once is fixed; images are not built."},
+	{"runtime_supports_json, runtime_supports_kvm, runtime_supports_nocgroups, platform_to_oci_runtime", "What a runtime can do is known by its name, crun or runc."},
+	{"[secrets], [machine], [farms], [podmansh], compose_providers, compose_warning_logs, kube_generate_type", "`berth secret create --driver` names the driver of a secret; the other commands are not there."},
 }
 
 var overviewVariables = [][2]string{

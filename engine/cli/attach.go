@@ -20,13 +20,13 @@ import (
 )
 
 type attachOptions struct {
-	detachKeys        string
+	detachKeys        *string
 	noStdin, sigProxy bool
 	latest            bool
 }
 
 func (o *attachOptions) flags(set *pflag.FlagSet) {
-	set.StringVar(&o.detachKeys, "detach-keys", tty.DefaultDetachKeys, "`KEYS` that end the connection and let the container run on; nothing for none")
+	set.Var(optionalValue{&o.detachKeys}, "detach-keys", "`KEYS` that end the connection and let the container run on (default ctrl-p,ctrl-q); nothing for none")
 	set.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
 	set.BoolVar(&o.noStdin, "no-stdin", false, "do not connect the standard input")
 	set.BoolVar(&o.sigProxy, "sig-proxy", true, "hand signals on to the container")
@@ -53,9 +53,9 @@ func runAttach(ctx context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	keys, err := tty.ParseDetachKeys(o.detachKeys)
+	keys, err := detachKeys(o.detachKeys)
 	if err != nil {
-		return fmt.Errorf("--detach-keys: %w", err)
+		return err
 	}
 	find := latestContainer
 	if !o.latest {

@@ -54,15 +54,30 @@ func startHeard(ctx context.Context, env *Env, c spec.Container, id string, star
 	return nil
 }
 
-// linkOf is the connection that a container's options ask for.
-func linkOf(c spec.Container, id string) (*link, error) {
+// detachKeys reads the keys that were given, or else those of containers.conf, or the usual ones.
+func detachKeys(given *string) ([]byte, error) {
+	conf, err := loadConfig()
+	if err != nil {
+		return nil, err
+	}
 	word := tty.DefaultDetachKeys
-	if c.DetachKeys != nil {
-		word = *c.DetachKeys
+	for _, said := range []*string{conf.Engine.DetachKeys, given} {
+		if said != nil {
+			word = *said
+		}
 	}
 	keys, err := tty.ParseDetachKeys(word)
 	if err != nil {
 		return nil, fmt.Errorf("--detach-keys: %w", err)
+	}
+	return keys, nil
+}
+
+// linkOf is the connection that a container's options ask for.
+func linkOf(c spec.Container, id string) (*link, error) {
+	keys, err := detachKeys(c.DetachKeys)
+	if err != nil {
+		return nil, err
 	}
 	l := &link{
 		id: id, name: c.Name, keys: keys, proxy: c.SigProxy,

@@ -114,7 +114,7 @@ func TestRunFlags(t *testing.T) {
 	}
 	// The other way round: a field that no flag fills is of no use, but for those that the words after the flags fill, or containers.conf.
 	for _, f := range fields() {
-		if taken[f.Name] == "" && !slices.Contains([]string{"Image", "Command", "Mounts", "NoEffect", "DefaultEnvironment", "DefaultCapabilities"}, f.Name) {
+		if taken[f.Name] == "" && !slices.Contains([]string{"Image", "Command", "Mounts", "NoEffect", "DefaultEnvironment", "DefaultCapabilities", "NameAsHost"}, f.Name) {
 			t.Errorf("no flag fills %s", f.Name)
 		}
 	}
@@ -506,23 +506,26 @@ func TestPull(t *testing.T) {
 	}
 }
 
-// The further tries of containers.conf are those of the verbs that make any.
-func TestWithRetries(t *testing.T) {
+// What containers.conf says of tries, archives and compression is for the verbs that have flags for it.
+func TestImageDefaults(t *testing.T) {
 	var conf config.Config
-	if got := withRetries([]string{"pull", "web"}, conf); strings.Join(got, " ") != "pull web" {
+	if got := imageDefaults([]string{"pull", "web"}, conf); strings.Join(got, " ") != "pull web" {
 		t.Errorf("nothing is said: %s", got)
 	}
 	none := uint(0)
 	conf.Engine.Retry, conf.Engine.RetryDelay = &none, "2s"
+	many, level := true, uint(3)
+	conf.Engine.ManyInArchive, conf.Engine.CompressionFormat, conf.Engine.CompressionLevel, conf.Engine.AddCompression = &many, "zstd", &level, config.List{"gzip", "zstd"}
 	for words, want := range map[string]string{
 		"pull web":               "pull --retry=0 --retry-delay=2s web",
 		"image pull --retry 5 w": "image pull --retry=0 --retry-delay=2s --retry 5 w",
-		"push web":               "push --retry=0 --retry-delay=2s web",
+		"push web":               "push --retry=0 --retry-delay=2s --compression-format=zstd --compression-level=3 web",
+		"save -o f web":          "save --multi-image-archive=true -o f web",
 		"artifact pull a":        "artifact pull --retry=0 --retry-delay=2s a",
 		"images -a":              "images -a",
 		"fly":                    "fly",
 	} {
-		if got := strings.Join(withRetries(strings.Fields(words), conf), " "); got != want {
+		if got := strings.Join(imageDefaults(strings.Fields(words), conf), " "); got != want {
 			t.Errorf("%s: %s, want %s", words, got, want)
 		}
 	}

@@ -34,6 +34,7 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 	}{
 		{"cgroupns", d.CgroupNS, &c.CgroupNS, true},
 		{"ipc", d.IPCNS, &c.IPC, own},
+		{"image-volume", conf.Engine.ImageVolumeMode, &c.ImageVolume, true},
 		{"init-path", d.InitPath, &c.InitPath, true},
 		{"log-driver", d.LogDriver, &c.LogDriver, true},
 		{"tz", d.Timezone, &c.Timezone, true},
@@ -63,6 +64,13 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 			*b.field = *b.value
 		}
 	}
+	if d.OOMScoreAdj != nil && silent("oom-score-adj") {
+		c.OOMScoreAdj = d.OOMScoreAdj
+	}
+	if len(d.CgroupConf) > 0 && silent("cgroup-conf") && c.Cgroups != "disabled" {
+		c.CgroupConf = d.CgroupConf
+	}
+	c.NameAsHost = d.NameAsHost != nil && *d.NameAsHost
 	if t := conf.Engine.StopTimeout; t != nil && silent("stop-timeout") {
 		c.StopTimeout = time.Duration(*t) * time.Second
 	}

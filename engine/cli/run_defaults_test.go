@@ -21,6 +21,13 @@ func TestContainersConf(t *testing.T) {
 		{`base_hosts_file = "none"`, "", `hostsBase="none"`},
 		{`base_hosts_file = "none"`, "--hosts-file image", ``},
 		{`base_hosts_file = "none"`, "--no-hosts", ``},
+		{`cgroup_conf = ["memory.high=1"]`, "", `cgroupConf=["memory.high=1"]`},
+		{`cgroup_conf = ["memory.high=1"]`, "--cgroup-conf memory.high=2", ``},
+		{`cgroup_conf = ["memory.high=1"]`, "--cgroups disabled", ``},
+		{`container_name_as_hostname = true`, "", `nameAsHost=true`},
+		{`oom_score_adj = 0`, "", `oomScoreAdj=0`},
+		{`oom_score_adj = 0`, "--oom-score-adj 5", ``},
+		{"[engine]\nimage_volume_mode = \"tmpfs\"", "", `imageVolume="tmpfs"`},
 		{`cgroupns = "host"`, "", `cgroupns="host"`},
 		{`default_capabilities = ["CHOWN", "net_raw"]`, "", `defaultCapabilities=["CHOWN","net_raw"]`},
 		{`default_capabilities = []`, "--cap-add chown", `capDrop=["all"]`},
@@ -99,6 +106,7 @@ func TestContainersConf(t *testing.T) {
 	}
 	for conf, want := range map[string]string{
 		"mounts = [\"type=no\"]": "containers.conf: mounts: ", "[engine]\nenv = [\"x\"]": "NAME=VALUE", "umask = 5": "c.conf: line 2 ", "log_driver = \"paper\"": "log driver",
+		"[engine]\nimage_volume_mode = \"x\"":              "known are anonymous",
 		"pull_policy = 1\n[engine]\npull_policy=\"maybe\"": "known are always",
 	} {
 		if err := os.WriteFile(path, []byte("[containers]\n"+conf+"\n"), 0o600); err != nil {
@@ -180,6 +188,30 @@ func difference(without, with map[string]any) string {
 		}
 	}
 	return strings.Join(got, " ")
+}
+
+func TestDetachKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.conf")
+	t.Setenv("CONTAINERS_CONF", path)
+	t.Cleanup(readAnew)
+	own, none := "ctrl-a", ""
+	for _, tt := range []struct {
+		conf  string
+		given *string
+		want  string
+	}{{"", nil, "\x10\x11"}, {"ctrl-x", nil, "\x18"}, {"ctrl-x", &own, "\x01"}, {"ctrl-x", &none, ""}} {
+		text := ""
+		if tt.conf != "" {
+			text = "[engine]\ndetach_keys = \"" + tt.conf + "\"\n"
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		readAnew()
+		if keys, err := detachKeys(tt.given); err != nil || string(keys) != tt.want {
+			t.Errorf("%+v: %q, %v", tt, keys, err)
+		}
+	}
 }
 
 func asFields(t *testing.T, c spec.Container) (fields map[string]any) {

@@ -78,7 +78,7 @@ func newEngine(env *Env) (*engine.Engine, error) {
 		Store:    images,
 		Volumes:  volumes(),
 		Secrets:  store.Secrets{Store: images, Run: env.Run, User: rootlessMode()},
-		Runtime:  oci.Runtime{Path: conf.Runtime(), Run: env.Run, OldKeyring: !conf.Keyring()},
+		Runtime:  oci.Runtime{Path: conf.Runtime(), Run: env.Run, OldKeyring: !conf.Keyring(), NoPivot: conf.Engine.NoPivot},
 		Cgroups:  cgroup.Cgroups{},
 		Network:  newAdapter(env, conf, graphRoot),
 		Manager:  sd.Manager{},
@@ -352,22 +352,37 @@ func runImage(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	path := helper("berth-image")
-	err = syscall.Exec(path, append([]string{"berth-image"}, withRetries(args, conf)...), os.Environ())
+	err = syscall.Exec(path, append([]string{"berth-image"}, imageDefaults(args, conf)...), os.Environ())
 	return fmt.Errorf("start %s, which works on images: %w", path, err)
 }
 
-// withRetries gives a verb what containers.conf says of further tries, where it makes any: before its own words, which so have the
-// last word.
-func withRetries(args []string, conf config.Config) []string {
+// imageDefaults gives a verb what containers.conf says about it, where it has such a flag: before its own words, which so have the
+// last one.
+func imageDefaults(args []string, conf config.Config) []string {
 	v, rest, err := verb.Find(verb.Table(), args)
 	if err != nil {
 		return args // berth-image says so
 	}
 	var words []string
-	for _, d := range []struct{ flag, value string }{{"retry", times(conf.Engine.Retry)}, {"retry-delay", conf.Engine.RetryDelay}} {
-		if d.value != "" && slices.ContainsFunc(v.Flags, func(f verb.Flag) bool { return f.Name == d.flag }) {
-			words = append(words, "--"+d.flag+"="+d.value)
+	add := func(flag string, values ...string) {
+		if !slices.ContainsFunc(v.Flags, func(f verb.Flag) bool { return f.Name == flag }) {
+			return
 		}
+		for _, value := range values {
+			if value != "" {
+				words = append(words, "--"+flag+"="+value)
+			}
+		}
+	}
+	add("retry", times(conf.Engine.Retry))
+	add("retry-delay", conf.Engine.RetryDelay)
+	add("compression-format", conf.Engine.CompressionFormat)
+	add("compression-level", times(conf.Engine.CompressionLevel))
+	if !slices.ContainsFunc(rest, func(word string) bool { return strings.HasPrefix(word, "--add-compression") }) {
+		add("add-compression", conf.Engine.AddCompression...)
+	}
+	if many := conf.Engine.ManyInArchive; many != nil {
+		add("multi-image-archive", strconv.FormatBool(*many))
 	}
 	return slices.Concat(args[:len(args)-len(rest)], words, rest)
 }

@@ -28,6 +28,7 @@ type Config struct {
 		Annotations   List   `toml:"annotations"`
 		BaseHostsFile string `toml:"base_hosts_file"`
 		Capabilities  List   `toml:"default_capabilities"`
+		CgroupConf    List   `toml:"cgroup_conf"`
 		CgroupNS      string `toml:"cgroupns"`
 		DNSOptions    List   `toml:"dns_options"`
 		DNSSearches   List   `toml:"dns_searches"`
@@ -46,8 +47,10 @@ type Config struct {
 		LogSizeMax    int64  `toml:"log_size_max"`
 		LogTag        string `toml:"log_tag"`
 		Mounts        List   `toml:"mounts"`
+		NameAsHost    *bool  `toml:"container_name_as_hostname"`
 		NetNS         string `toml:"netns"`
 		NoHosts       *bool  `toml:"no_hosts"`
+		OOMScoreAdj   *int   `toml:"oom_score_adj"`
 		PIDNS         string `toml:"pidns"`
 		PidsLimit     int64  `toml:"pids_limit"`
 		Privileged    *bool  `toml:"privileged"`
@@ -67,8 +70,15 @@ type Config struct {
 		HelperBinariesDir List                `toml:"helper_binaries_dir"`
 		HooksDir          List                `toml:"hooks_dir"`
 		CDISpecDirs       List                `toml:"cdi_spec_dirs"`
+		AddCompression    List                `toml:"add_compression"`
+		CompressionFormat string              `toml:"compression_format"`
+		CompressionLevel  *uint               `toml:"compression_level"`
+		DetachKeys        *string             `toml:"detach_keys"`
 		Env               List                `toml:"env"`
 		EventsLogger      string              `toml:"events_logger"`
+		ImageVolumeMode   string              `toml:"image_volume_mode"`
+		ManyInArchive     *bool               `toml:"multi_image_archive"`
+		NoPivot           bool                `toml:"no_pivot_root"`
 		PodExitPolicy     string              `toml:"pod_exit_policy"`
 		PullPolicy        string              `toml:"pull_policy"`
 		Retry             *uint               `toml:"retry"`

@@ -23,6 +23,8 @@ type Runtime struct {
 	Run  proc.Runner
 	// OldKeyring leaves a container the session keyring that its unit has (keyrings(7)); else it gets a new one.
 	OldKeyring bool
+	// NoPivot is for a machine whose root is its first file system, which cannot be left by pivot_root(2).
+	NoPivot bool
 }
 
 // Check implements engine.Runtime: runc lacks two things that crun has.
@@ -51,6 +53,9 @@ func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	}
 	if r.OldKeyring {
 		args = append(args, "--no-new-keyring")
+	}
+	if r.NoPivot {
+		args = append(args, "--no-pivot")
 	}
 	if err := r.call(ctx, b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr); err != nil {
 		return 0, err

@@ -94,11 +94,11 @@ func TestCommandLines(t *testing.T) {
 		})
 	}
 	old, b := fake(t, "crun", "echo 4321 >init.pid")
-	old.OldKeyring = true
+	old.OldKeyring, old.NoPivot = true, true
 	if _, err := old.Create(context.Background(), b); err != nil {
 		t.Error(err)
 	}
-	if got := words(t, b); got != global+"--cgroup-manager disabled create --bundle DIR --pid-file DIR/init.pid --no-new-keyring abc" {
+	if got := words(t, b); got != global+"--cgroup-manager disabled create --bundle DIR --pid-file DIR/init.pid --no-new-keyring --no-pivot abc" {
 		t.Errorf("no new keyring: %s", got)
 	}
 	exec, b := fake(t, "runc", "echo 4321 >exec.pid")

@@ -175,10 +175,14 @@ func Build(in Input) (*specs.Spec, error) {
 }
 
 // HostName is the name that the container's kernel and its /etc/hostname tell: what was asked for, else the first
-// twelve digits of the ID.
+// twelve digits of the ID, or the container's name.
 func HostName(id string, c Container) string {
 	if c.HostName != "" {
 		return c.HostName
+	}
+	if c.NameAsHost && c.Name != "" {
+		name := strings.ReplaceAll(c.Name, "_", "") // no character of a host name (hostname(7))
+		return name[:min(64, len(name))]
 	}
 	return id[:min(12, len(id))]
 }

@@ -348,3 +348,21 @@ func FuzzImageWords(f *testing.F) {
 		}
 	})
 }
+
+func TestHostName(t *testing.T) {
+	const id = "0123456789abcdef"
+	for _, tt := range []struct {
+		c    Container
+		want string
+	}{
+		{Container{Name: "my_web"}, "0123456789ab"},
+		{Container{Name: "my_web", NameAsHost: true}, "myweb"},
+		{Container{Name: "my_web", NameAsHost: true, HostName: "own"}, "own"},
+		{Container{NameAsHost: true}, "0123456789ab"},
+		{Container{Name: strings.Repeat("x", 70), NameAsHost: true}, strings.Repeat("x", 64)},
+	} {
+		if got := HostName(id, tt.c); got != tt.want {
+			t.Errorf("%+v: %s, want %s", tt.c, got, tt.want)
+		}
+	}
+}

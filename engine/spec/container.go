@@ -23,6 +23,7 @@ type Container struct {
 	User               string   `json:"user,omitempty"`
 	Groups             []string `json:"groups,omitempty"`
 	HostName           string   `json:"hostName,omitempty"`
+	NameAsHost         bool     `json:"nameAsHost,omitempty"` // HostName is the container's name when nothing is said
 	Labels             []string `json:"labels,omitempty"`
 	Annotations        []string `json:"annotations,omitempty"`
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
 func TestExitOfUnit(t *testing.T) {
@@ -48,6 +49,20 @@ func TestTakenOver(t *testing.T) {
 		env := map[string]string{"SERVICE_RESULT": tt.result, "PODMAN_SYSTEMD_UNIT": tt.unit}
 		got := takenOverFrom(tt.self, func(n string) string { return env[n] }, engine.State{Unit: tt.of})
 		if got != tt.want {
+			t.Errorf("%+v: %t", tt, got)
+		}
+	}
+}
+
+func TestKeepsLog(t *testing.T) {
+	for _, tt := range []struct {
+		driver       string
+		remove, want bool
+	}{
+		{"", false, true}, {"", true, false}, {"journald", true, true}, {"k8s-file", true, true}, {"json-file", true, true},
+		{"none", false, false}, {"passthrough", false, false}, {"paper", false, false},
+	} {
+		if got := keepsLog(spec.Container{LogDriver: tt.driver, Remove: tt.remove}); got != tt.want {
 			t.Errorf("%+v: %t", tt, got)
 		}
 	}

@@ -161,7 +161,7 @@ func printLogs(ctx context.Context, env *Env, s engine.State, p *logPrinter) err
 	case s.Log.Driver == spec.LogK8sFile:
 		return printFile(ctx, s, p)
 	case s.Unit == "" || !s.Container.Detach && !s.Kept:
-		return fmt.Errorf("container %q writes to the terminal or file that it was started from", s.Name)
+		return fmt.Errorf("container %q writes to the terminal or file that it was started from; `berth run --log-driver=journald` keeps a log of such a one, too", s.Name)
 	}
 	return printJournal(ctx, env, s, p)
 }

@@ -166,10 +166,11 @@ func viaUnit(c spec.Container) bool {
 		!rootless.Inside() && sd.Reachable(rootless.Needed())
 }
 
-// keepsLog tells whether `logs` is to show what a container in the foreground has printed.
+// keepsLog tells whether `logs` is to show what a container in the foreground prints. Of one that goes with its end it does when a log
+// driver is named: few would look, and its output is the caller's at no cost.
 func keepsLog(c spec.Container) bool {
 	log, err := spec.ParseLog(c, spec.LogFacts{})
-	return err == nil && (log.Driver == spec.LogK8sFile || log.Driver == spec.LogJournald && !c.Remove)
+	return err == nil && (log.Driver == spec.LogK8sFile || log.Driver == spec.LogJournald && (!c.Remove || c.LogDriver != ""))
 }
 
 // runTransient asks systemd to run the same command line as a unit.

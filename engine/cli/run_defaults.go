@@ -36,7 +36,7 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 		{"ipc", d.IPCNS, &c.IPC, own},
 		{"image-volume", conf.Engine.ImageVolumeMode, &c.ImageVolume, true},
 		{"init-path", d.InitPath, &c.InitPath, true},
-		{"log-driver", d.LogDriver, &c.LogDriver, true},
+		{"log-driver", d.LogDriver, &c.LogDriver, d.LogDriver != spec.LogJournald}, // see keepsLog
 		{"tz", d.Timezone, &c.Timezone, true},
 		{"umask", d.Umask, &c.Umask, true},
 		{"pids-limit", pidsLimit(d.PidsLimit), &c.PidsLimit, c.Cgroups != "disabled"},

@@ -57,6 +57,7 @@ func TestContainersConf(t *testing.T) {
 		{"ipcns = \"host\"\nshm_size = \"1m\"", "", `ipc="host"`},
 		{`log_driver = "k8s-file"`, "", `logDriver="k8s-file"`},
 		{`log_driver = "k8s-file"`, "--log-driver none", ``},
+		{`log_driver = "journald"`, "", ``},
 		{`log_size_max = 9`, "--log-opt max-size=8", `logOpts=["max-size=9","max-size=8"]`},
 		{`log_size_max = -1`, "", ``},
 		{`log_tag = "x"`, "", `logOpts=["tag=x"]`},

@@ -125,6 +125,13 @@ life() {
 	rm /tmp/e2e-front.log
 	assert_eq "with none" "$(b run --rm --log-driver none --network none $IMAGE echo seen)" seen
 
+	b run --rm --log-driver journald --name e2e-life --network none $IMAGE sh -c "echo one; $IDLE" >"$tmp/seen" </dev/null &
+	wait_for 20 found idle,one
+	b stop e2e-life >/dev/null
+	wait $! || die "the one with a log ended with $?"
+	assert_eq "what is seen" "$(paste -sd, "$tmp/seen")" one,idle
+	rm "$tmp/seen"
+
 	say "a service of the machine's has the container's name"
 	printf '[Service]\nExecStart=sleep 100000\n' | "${as[@]}" tee "$units/e2e-taken.service" >/dev/null
 	ctl daemon-reload

@@ -105,7 +105,7 @@ func web() spec.Container {
 }
 
 var runSteps = []string{
-	"store.Image", "network.Plan", "cgroups.Divide", "store.Create", "store.Mount", "runtime.Create", "notify MAINPID=container READY=1", "runtime.Start",
+	"store.Image", "network.Plan", "cgroups.Divide", "store.Create", "store.Mount", "cgroups.Wait", "runtime.Create", "notify MAINPID=container READY=1", "runtime.Start",
 }
 
 var removeSteps = []string{"cgroups.Remove", "network.Teardown", "store.Remove"}

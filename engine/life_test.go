@@ -103,7 +103,7 @@ func TestLife(t *testing.T) {
 
 // TestStartFails: a start that fails at any step leaves the container as it was, and says why.
 func TestStartFails(t *testing.T) {
-	for _, m := range moments("network.Plan", "cgroups.Divide", "store.Mount", "runtime.Create", "runtime.Start") {
+	for _, m := range moments("network.Plan", "cgroups.Divide", "store.Mount", "cgroups.Wait", "runtime.Create", "runtime.Start") {
 		t.Run(m.String(), func(t *testing.T) {
 			b := newBench(t)
 			ctx := context.Background()
@@ -130,7 +130,7 @@ func TestStartFails(t *testing.T) {
 
 // TestStartKilled: a start that was killed can be cleaned up, and started again.
 func TestStartKilled(t *testing.T) {
-	for _, m := range moments("network.Plan", "network.Setup", "cgroups.Divide", "store.Mount", "runtime.Create", "runtime.Start") {
+	for _, m := range moments("network.Plan", "network.Setup", "cgroups.Divide", "store.Mount", "cgroups.Wait", "runtime.Create", "runtime.Start") {
 		t.Run(m.String(), func(t *testing.T) {
 			b := newBench(t)
 			ctx := context.Background()

@@ -321,46 +321,12 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 	if err := e.keepHostCgroups(s); err != nil {
 		return Bundle{}, err
 	}
-	if err := e.divideCgroup(s); err != nil {
-		return Bundle{}, err
-	}
-	var err error
-	if s.rootfs, err = e.rootfs(s, image); err != nil {
-		return Bundle{}, err
-	}
-	if s.notify, err = e.openNotify(*s); err != nil {
-		return Bundle{}, err
-	}
-	in, err := e.input(ctx, s, image, status)
+	divided, err := e.divideCgroup(s)
 	if err != nil {
 		return Bundle{}, err
 	}
-	config, err := spec.Build(in)
-	if err != nil {
-		return Bundle{}, err
-	}
-	if err := checkPlaces(s.files, config.Mounts); err != nil {
-		return Bundle{}, err
-	}
-	if err := e.addHooks(ctx, &config, len(in.Volumes) > 0); err != nil {
-		return Bundle{}, err
-	}
-	s.Command = config.Process.Args
-	if err := e.prepareHealth(s, image, config); err != nil {
-		return Bundle{}, err
-	}
-	if s.output, err = e.openOutput(s); err != nil {
-		return Bundle{}, err
-	}
-	bundle, err := e.bundle(*s)
-	if err != nil {
-		return Bundle{}, err
-	}
-	if err := writeConfig(bundle.Dir, config); err != nil {
-		return Bundle{}, err
-	}
-	// The group must be known before a process can be in it: whoever is left there by a killed berth is found by it.
-	if err := e.Dirs.save(*s); err != nil {
+	bundle, config, err := e.prepare(ctx, s, image, status)
+	if err := errors.Join(err, divided()); err != nil {
 		return Bundle{}, err
 	}
 	pid, err := e.createIn(ctx, s, bundle)
@@ -374,6 +340,44 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 		return Bundle{}, fmt.Errorf("create container %q: %w", s.Name, confined(err, config))
 	}
 	return bundle, nil
+}
+
+// prepare mounts the root file system and writes config.json.
+func (e *Engine) prepare(ctx context.Context, s *State, image Image, status NetworkStatus) (bundle Bundle, config *specs.Spec, err error) {
+	if s.rootfs, err = e.rootfs(s, image); err != nil {
+		return bundle, nil, err
+	}
+	if s.notify, err = e.openNotify(*s); err != nil {
+		return bundle, nil, err
+	}
+	in, err := e.input(ctx, s, image, status)
+	if err != nil {
+		return bundle, nil, err
+	}
+	if config, err = spec.Build(in); err != nil {
+		return bundle, nil, err
+	}
+	if err := checkPlaces(s.files, config.Mounts); err != nil {
+		return bundle, nil, err
+	}
+	if err := e.addHooks(ctx, &config, len(in.Volumes) > 0); err != nil {
+		return bundle, nil, err
+	}
+	s.Command = config.Process.Args
+	if err := e.prepareHealth(s, image, config); err != nil {
+		return bundle, nil, err
+	}
+	if s.output, err = e.openOutput(s); err != nil {
+		return bundle, nil, err
+	}
+	if bundle, err = e.bundle(*s); err != nil {
+		return bundle, nil, err
+	}
+	if err := writeConfig(bundle.Dir, config); err != nil {
+		return bundle, nil, err
+	}
+	// The group must be known before a process can be in it: whoever is left there by a killed berth is found by it.
+	return bundle, config, e.Dirs.save(*s)
 }
 
 // confined adds to an error of the runtime's what AppArmor or SELinux may have to do with it.
@@ -400,14 +404,14 @@ func (e *Engine) createIn(ctx context.Context, s *State, b Bundle) (pid int, err
 	return p.PID, err
 }
 
-// divideCgroup gives the container a group of its own below the unit's, where the unit's may be divided.
-func (e *Engine) divideCgroup(s *State) error {
+// divideCgroup begins to give the container a group of its own below the unit's, where the unit's may be divided, and returns
+// what waits until it is there.
+func (e *Engine) divideCgroup(s *State) (wait func() error, err error) {
 	if s.Container.Cgroups != "split" || e.Host.Cgroup == "" {
-		return nil
+		return func() error { return nil }, nil
 	}
-	var err error
-	s.Cgroup, s.cgroupInside, err = e.Cgroups.Divide(e.Host.Cgroup)
-	return err
+	s.Cgroup, s.cgroupInside, wait, err = e.Cgroups.Divide(e.Host.Cgroup)
+	return wait, err
 }
 
 // rootfs mounts the container's root file system, or takes the directory that stands in for one.

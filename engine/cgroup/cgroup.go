@@ -28,25 +28,38 @@ const (
 // Cgroups is an engine.Cgroups.
 type Cgroups struct{}
 
-// Divide makes the unit's group ready for a container and returns the container's group, below the root of the
+// Divide begins to make the unit's group ready for a container and returns the container's group, below the root of the
 // hierarchy, and the same as the runtime is to be told. It moves the calling thread into a cgroup namespace whose root is
 // the unit's group and shows only that at /sys/fs/cgroup, so that a runtime, which likes to switch controllers on from the
 // root down, can touch nothing that is systemd's. The thread must be in a mount namespace of its own.
-func (Cgroups) Divide(unit string) (group, inside string, err error) {
+//
+// The group is ready when wait, which is to be called once, has returned nil. Who moves a process to another group sleeps for
+// ten milliseconds: the kernel waits until no processor is in the midst of a fork (cgroup_threadgroup_rwsem).
+func (Cgroups) Divide(unit string) (group, inside string, wait func() error, err error) {
 	dir := filepath.Join(mountPoint, unit)
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return "", "", fmt.Errorf("make cgroup namespace: %w", err)
-	}
-	if err := moveAll(dir, filepath.Join(dir, OwnGroup)); err != nil {
-		return "", "", fmt.Errorf("divide cgroup %s: %w", unit, err)
-	}
-	if err := delegateAll(dir); err != nil {
-		return "", "", fmt.Errorf("divide cgroup %s: %w", unit, err)
+		return "", "", nil, fmt.Errorf("make cgroup namespace: %w", err)
 	}
 	if err := show(dir); err != nil {
-		return "", "", err
+		return "", "", nil, err
 	}
-	return filepath.Join(unit, containerGroup), "/" + containerGroup, nil
+	divided := make(chan error, 1)
+	go func() { divided <- divide(dir) }() // by another thread, which sees all groups
+	wait = func() error {
+		if err := <-divided; err != nil {
+			return fmt.Errorf("divide cgroup %s: %w", unit, err)
+		}
+		return nil
+	}
+	return filepath.Join(unit, containerGroup), "/" + containerGroup, wait, nil
+}
+
+// divide empties the group and hands its controllers on.
+func divide(dir string) error {
+	if err := moveAll(dir, filepath.Join(dir, OwnGroup)); err != nil {
+		return err
+	}
+	return delegateAll(dir)
 }
 
 // Enter shows the unit's group of a container at /sys/fs/cgroup in the calling thread's mount namespace: the runtime knows

@@ -147,7 +147,10 @@ func TestDivide(t *testing.T) {
 		var r result
 		r.err = errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
 		if r.err == nil {
-			r.group, r.inside, r.err = Cgroups{}.Divide(group)
+			var wait func() error
+			if r.group, r.inside, wait, r.err = (Cgroups{}).Divide(group); r.err == nil {
+				r.err = wait()
+			}
 		}
 		list, _ := os.ReadDir(mountPoint)
 		for _, e := range list {
@@ -178,7 +181,7 @@ func TestDivideWithoutAGroup(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		_, _, err := Cgroups{}.Divide("/berth-test-there-is-none")
+		_, _, _, err := Cgroups{}.Divide("/berth-test-there-is-none")
 		done <- err
 	}()
 	if err := <-done; err == nil {

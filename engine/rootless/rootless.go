@@ -97,12 +97,15 @@ func Reexec(ctx context.Context, run proc.Runner) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := writeMaps(ctx, run, child.Process.Pid, maps); err != nil {
+	forwarding := make(chan func(), 1)
+	go func() { forwarding <- forward(child.Process) }() // meanwhile: Go's runtime switches threads several times for each signal
+	err = writeMaps(ctx, run, child.Process.Pid, maps)
+	stop := <-forwarding
+	defer stop()
+	if err != nil {
 		release("") // the child sees that nothing was written, and ends
 		return 0, errors.Join(err, ignoreExit(child.Wait()))
 	}
-	stop := forward(child.Process)
-	defer stop()
 	release("go")
 	err = child.Wait()
 	var exit *exec.ExitError

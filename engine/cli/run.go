@@ -36,7 +36,7 @@ there is no such command.`,
 		Flags:   func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
 		Program: true,
 		Before:  beforeRun,
-		Userns:  func(args []string) bool { return rootless.Needed() && !transient(args) },
+		Userns:  func(args []string) bool { return rootless.Needed() && !asksForUnit(args) },
 		Run:     runRun,
 	}
 }
@@ -131,7 +131,7 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 	for _, name := range c.NoEffect {
 		fmt.Fprintf(env.Err, "--%s has no effect: it is of cgroup v1, and berth needs v2\n", name)
 	}
-	if transient(args) {
+	if transient(c) {
 		return runTransient(ctx, env, c, args)
 	}
 	e, err := newEngine(env)
@@ -150,11 +150,16 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 	return runForeground(ctx, e, c)
 }
 
-// transient tells whether the words ask for a unit of their own. systemd must be asked by the user, not by the root of
-// the user's namespace, whom the bus does not know.
-func transient(args []string) bool {
+// asksForUnit is transient of the container that the words describe.
+func asksForUnit(args []string) bool {
 	c, err := parseRun(args)
-	return err == nil && (c.Detach || viaUnit(c)) && os.Getenv("NOTIFY_SOCKET") == ""
+	return err == nil && transient(c)
+}
+
+// transient tells whether the container is to get a unit of its own. systemd must be asked by the user, not by the root of
+// the user's namespace, whom the bus does not know.
+func transient(c spec.Container) bool {
+	return (c.Detach || viaUnit(c)) && os.Getenv("NOTIFY_SOCKET") == ""
 }
 
 // viaUnit tells whether a container that is to run in the foreground gets a unit all the same, which this berth attaches to: one
@@ -299,8 +304,11 @@ func copied(c spec.Container) []string {
 
 // beforeRun does what must be done outside of the user's namespace. A wrong flag is reported by the run itself.
 func beforeRun(ctx context.Context, env *Env, args []string) error {
+	if rootless.Inside() {
+		return nil
+	}
 	c, err := parseRun(args)
-	if err != nil || rootless.Inside() {
+	if err != nil {
 		return nil
 	}
 	if c.Replace && c.Name != "" && os.Getenv("NOTIFY_SOCKET") == "" {
@@ -309,7 +317,7 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 			return err
 		}
 	}
-	if rootless.Needed() && c.Replace && c.Name != "" && !transient(args) {
+	if rootless.Needed() && c.Replace && c.Name != "" && !transient(c) {
 		if err := stopOutside(ctx, env, []string{c.Name}, engine.RemoveOptions{Force: true, Ignore: true}); err != nil {
 			return err
 		}
@@ -325,7 +333,7 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 			return err
 		}
 	}
-	if c.Detach && !transient(args) {
+	if c.Detach && !transient(c) {
 		awakeKeeper(ctx, env, c)
 	}
 	if err := startUserNet(ctx, env, c); err != nil {
@@ -334,7 +342,7 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 	if err := startHolder(ctx, env, c); err != nil {
 		return err
 	}
-	if err := enterScope(c, args); err != nil || !rootless.Needed() || transient(args) {
+	if err := enterScope(c, args); err != nil || !rootless.Needed() || transient(c) {
 		return err
 	}
 	return enterOther(c)

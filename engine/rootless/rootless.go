@@ -87,7 +87,7 @@ func Init() error {
 }
 
 // Reexec runs this program again, with the same arguments, as root of a new user namespace and mount namespace, waits
-// for it, and returns its exit status.
+// for it, and returns its exit status. The caller has nothing left to do but to end with it.
 func Reexec(ctx context.Context, run proc.Runner) (int, error) {
 	maps, err := ownMaps()
 	if err != nil {
@@ -97,11 +97,10 @@ func Reexec(ctx context.Context, run proc.Runner) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	forwarding := make(chan func(), 1)
-	go func() { forwarding <- forward(child.Process) }() // meanwhile: Go's runtime switches threads several times for each signal
+	forwarding := make(chan struct{})
+	go func() { forward(child.Process); close(forwarding) }() // meanwhile: Go's runtime switches threads several times for each signal
 	err = writeMaps(ctx, run, child.Process.Pid, maps)
-	stop := <-forwarding
-	defer stop()
+	<-forwarding
 	if err != nil {
 		release("") // the child sees that nothing was written, and ends
 		return 0, errors.Join(err, ignoreExit(child.Wait()))
@@ -164,8 +163,8 @@ func listenFDs() int {
 	return n
 }
 
-// forward hands the signals that ask for an end on to the child.
-func forward(p *os.Process) (stop func()) {
+// forward hands the signals that ask for an end on to the child, as long as this process is there.
+func forward(p *os.Process) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, proc.Passed()...)
 	go func() {
@@ -173,7 +172,6 @@ func forward(p *os.Process) (stop func()) {
 			p.Signal(s)
 		}
 	}()
-	return func() { signal.Stop(signals); close(signals) }
 }
 
 func ignoreExit(err error) error {

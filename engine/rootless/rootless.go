@@ -232,9 +232,10 @@ func writeMaps(ctx context.Context, run proc.Runner, pid int, m idMaps) error {
 	if len(m.uids) == 1 || len(m.gids) == 1 {
 		return writeOwn(pid, m)
 	}
-	uid := make(chan error, 1)
+	uid, gid := make(chan error, 1), make(chan error, 1)
 	go func() { uid <- newIDMap(ctx, run, "newuidmap", "/etc/subuid", pid, m.uids) }()
-	return errors.Join(newIDMap(ctx, run, "newgidmap", "/etc/subgid", pid, m.gids), <-uid)
+	go func() { gid <- newIDMap(ctx, run, "newgidmap", "/etc/subgid", pid, m.gids) }()
+	return errors.Join(<-uid, <-gid)
 }
 
 func newIDMap(ctx context.Context, run proc.Runner, program, file string, pid int, maps []idMap) error {

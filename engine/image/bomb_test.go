@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -125,6 +126,45 @@ func testBomb(t *testing.T, lies bool, write func(*testing.T, files) string, wan
 	}
 	if list, err := im.List(nil); err != nil || len(list) != 1 {
 		t.Errorf("%d images after the bomb: %v", len(list), err)
+	}
+}
+
+// TestNoInodes: a disk that has room, but cannot have more files, is told from a full one. Its images stay, and it takes more once files
+// have gone.
+func TestNoInodes(t *testing.T) {
+	small := smallDisk(t, "64m,nr_inodes=400")
+	im := openStore(t)
+	more := writeFile(t, "more.tar", string(imageFiles(t, archive.OCI, twoLayers(t, "more")).tar(t)))
+	if _, err := im.Load(t.Context(), writeFile(t, "good.tar", string(imageFiles(t, archive.OCI, archive.Image{
+		Names: []string{"good"}, Arch: "amd64", Layers: []archive.Blob{layer(t, "file", "text")},
+	}).tar(t)))); err != nil {
+		t.Fatal(err)
+	}
+	others := small + "/others"
+	err := os.Mkdir(others, 0o700)
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(fmt.Sprint(others, "/", i), nil, 0o600)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	for i := range 8 { // as many as the load needs to begin
+		if err := os.Remove(fmt.Sprint(others, "/", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = im.Load(t.Context(), more)
+	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), im.store.GraphRoot()+" has ") || !strings.Contains(err.Error(), " inodes free") {
+		t.Errorf("%v", err)
+	}
+	if list, err := im.List(nil); err != nil || len(list) != 1 {
+		t.Errorf("%d images on the full disk: %v", len(list), err)
+	}
+	if err := os.RemoveAll(others); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := im.Load(t.Context(), more); err != nil {
+		t.Errorf("once there is room again: %v", err)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	v2 "github.com/docker/distribution/registry/api/v2"
 	"go.podman.io/image/v5/docker"
 	"go.podman.io/image/v5/signature"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/image/name"
 )
@@ -182,9 +183,15 @@ func (im *Images) space(err error) error {
 	}
 	var free []string
 	for _, dir := range []string{im.store.GraphRoot(), im.sys.BigFilesTemporaryDir} {
-		if n, statErr := freeIn(dir); statErr == nil {
-			free = append(free, fmt.Sprintf("%s has %s free", dir, HumanSize(n)))
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) != nil {
+			continue
 		}
+		has := HumanSize(int64(st.Bavail) * st.Bsize)
+		if st.Files > 0 { // some file systems make inodes as they need them
+			has += fmt.Sprintf(" and %d inodes", st.Ffree)
+		}
+		free = append(free, dir+" has "+has+" free")
 	}
 	return fmt.Errorf("%w (now that it was given up, %s): %w", syscall.ENOSPC, strings.Join(free, ", "), err)
 }

@@ -34,7 +34,7 @@ func (im *Images) Load(ctx context.Context, file string) ([]Loaded, error) {
 	if err == nil {
 		return im.loadAll(ctx, b, file)
 	}
-	return nil, fmt.Errorf("load %s: %w", file, explain(errors.Join(err, b.Close())))
+	return nil, fmt.Errorf("load %s: %w", file, explain(im.space(errors.Join(err, b.Close()))))
 }
 
 // LoadStream does the same with an archive that is read from r, which is called what in messages.
@@ -43,7 +43,7 @@ func (im *Images) LoadStream(ctx context.Context, r io.Reader, what string) ([]L
 	if err == nil {
 		return im.loadAll(ctx, b, what)
 	}
-	return nil, fmt.Errorf("load %s: %w", what, explain(errors.Join(err, b.Close())))
+	return nil, fmt.Errorf("load %s: %w", what, explain(im.space(errors.Join(err, b.Close()))))
 }
 
 func (im *Images) loadAll(ctx context.Context, b *bundle, what string) (loaded []Loaded, err error) {

@@ -122,7 +122,7 @@ func (im *Images) pullFile(ctx context.Context, asked string, sys *types.SystemC
 		b.sources[0].names = dirNames(file)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pull %s: %w", asked, explain(errors.Join(err, b.Close())))
+		return nil, fmt.Errorf("pull %s: %w", asked, explain(im.space(errors.Join(err, b.Close()))))
 	}
 	var ids []string
 	for _, s := range b.sources {

@@ -50,6 +50,12 @@ wait_for 20 eval '[ "$(berth logs e2e-long | wc -c)" = 150012 ]'
 assert_eq "the last lines" "$(berth logs --tail 1 e2e-long) $(berth logs --tail 2 e2e-long | wc -c) $(berth logs -f --tail 2 e2e-long | wc -c) $(berth logs --tail 3 e2e-long | head -n 1)" "last 150006 150006 first"
 berth rm e2e-long >/dev/null
 
+say "a line without an end takes no memory"
+berth run --rm --name e2e-endless --network none --log-driver k8s-file --log-opt path="$tmp/endless.log" --log-opt max-size=1m $IMAGE sh -c 'head -c 50000000 /dev/zero | tr "\0" x' >/dev/null
+high=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$(keeper_pid)/status")
+[ "$high" -lt 20000 ] || die "the keeper had $high kB"
+rm "$tmp"/endless.log*
+
 say "as a user, whoever the container's user is"
 user_quadlet e2e-ulines.container <<F
 [Container]

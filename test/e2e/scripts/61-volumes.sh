@@ -91,6 +91,17 @@ berth volume create -o type=bind -o device=/srv/e2e-gone g >/dev/null
 assert_match "source gone" "$(must_fail $B -v g:/d $IMAGE true)" 'volume "g" of .*the host has no /srv/e2e-gone'
 test ! -e /srv/e2e-gone
 berth volume rm t b g >/dev/null
+berth volume create n >/dev/null
+echo own >"$(berth volume mount n)/passwd"
+chown 7:8 "$(berth volume mount n)"
+as_it_is() { find "$(berth volume mount n)" -printf '%p %m %U:%G %T@ %C@\n' | sort; }
+given=$(as_it_is)
+B_etc="$B --no-hosts --no-hostname --dns none" # for whose files the runtime makes places, in a volume too
+assert_eq "one with something in it" "$($B_etc -v n:/etc:ro $IMAGE cat /etc/passwd) $($B_etc -v n:/etc $IMAGE cat /etc/passwd)" "own own"
+assert_eq "as it is" "$(as_it_is)" "$given"
+berth volume create e >/dev/null
+assert_match "control: an empty one" "$($B -v e:/etc:ro $IMAGE cat /etc/passwd)" '^root:'
+berth volume rm n e >/dev/null
 berth volume create -o nocopy n >/dev/null
 assert_eq "kept empty" "$($B -v n:/etc $IMAGE sh -c 'ls /etc/passwd 2>/dev/null || echo empty')" empty
 berth volume rm n >/dev/null

@@ -29,6 +29,7 @@ image() {
 	defer berth rmi "localhost/e2e63-$name"
 }
 berth auto-update --dry-run >/dev/null
+$B --cap-add sys_ptrace $IMAGE true # whose filter crun keeps
 leak_snapshot
 
 say "the files that berth makes for a container, where the image has links to the host"
@@ -68,6 +69,40 @@ for place in proc dev sys; do
 	assert_match "/$place is a link" "$(must_fail $B localhost/e2e63-$place true)" "the image's /$place is a link"
 done
 
+long=$(printf '/%0250d' {1..14})
+$B -v /srv:"$long" $IMAGE grep -q /00000 /proc/self/mountinfo
+assert_match "a name of 256 characters" "$(must_fail $B -v "/srv:/$(printf '%0256d' 1)" $IMAGE true)" 'name too long'
+assert_eq "of long places systemd sees" "$(grep -c /00000 /proc/1/mountinfo || true)" 0
+mkdir "$tmp/control" && mount --bind "$tmp/control" "$tmp/control"
+assert_eq "control" "$(grep -c "$tmp/control" /proc/1/mountinfo)" 1
+umount "$tmp/control" && rmdir "$tmp/control"
+
+say "files of an image with names that engines read"
+crun spec --bundle "$tmp"
+hook='.hooks.poststart = [{"path": "/usr/bin/touch", "args": ["touch", "'$canary'/pwned"]}]'
+jq "$hook | .root.path = \".\" | .process.terminal = false | .process.args = [\"/bin/busybox\", \"true\"]" "$tmp/config.json" >"$tmp/hooked.json"
+image names "cp $tmp/hooked.json config.json; cp config.json .krun_config.json; mkdir -p etc/containers/systemd; cp $tmp/hooked.json etc/containers/systemd/e2e63i.container"
+$B -w / localhost/e2e63-names cat /config.json >/dev/null
+cp "$tmp/hooked.json" "$(berth volume mount e2e63)/config.json"
+$B -v e2e63:/v -w /v localhost/e2e63-names ls >/dev/null
+assert_intact "a configuration in the image"
+crun --root "$tmp/crun" --cgroup-manager disabled run --bundle "$tmp/root" e2e63-control # who takes the image for the bundle
+assert_match "control" "$(seen)" pwned
+rm -r "$canary/pwned" "$tmp"/{config,hooked}.json "$tmp/crun"
+intact=$(seen)
+
+say "what others may guess: names in /tmp and /var/tmp"
+guesses() {
+	strace -qq -f --seccomp-bpf -e trace=open,openat,mkdir,mkdirat -o "$tmp/trace" "$@" >/dev/null
+	sed -nE 's|.*"((/var)?/tmp/[^/"]+).*|\1|p' "$tmp/trace" | sort -u
+}
+life() { for words in "load --quiet -i $IMAGES/busybox.oci.tar" "run --rm --network none $IMAGE true"; do guesses berth $words; done | sort; }
+first=$(life)
+assert_match "names" "$first" berth-image
+assert_eq "the same names twice" "$(comm -12 <(echo "$first") <(life))" ""
+assert_eq "control" "$(for words in mkdir cp\ /dev/null; do guesses $words /tmp/e2e63; done | uniq -d)" /tmp/e2e63
+rm -r "$tmp/trace" /tmp/e2e63
+
 say "set-user-ID programs and devices in a volume"
 volume=$(berth volume mount e2e63)
 install -m 4755 /usr/bin/cat "$volume/cat"
@@ -96,6 +131,34 @@ assert_match "a sysctl of the host" "$($B $IMAGE sh -c '(echo x >/proc/sys/kerne
 
 assert_eq "router advertisements on a bridge" "$(berth run --rm --network bridge $IMAGE cat /proc/sys/net/ipv6/conf/eth0/accept_ra)" 0
 assert_eq "control: what the kernel begins with" "$($B $IMAGE cat /proc/sys/net/ipv6/conf/default/accept_ra)" 1
+
+say "the runtime's program, and one that joins a container, held by /proc/PID/exe"
+programs() { sha256sum "$(command -v crun)" "$(command -v berth)" /usr/libexec/berth/berth-*; }
+before=$(programs)
+cat >"$tmp/hold" <<'F'
+cd /proc
+while :; do
+	for p in [0-9]*; do
+		[ -e $p/exe ] && ! [ $p/exe -ef /bin/busybox ] && (
+			exec 3<$p/exe && readlink /proc/self/fd/3 >>/seen
+			while [ -e $p ] && ! [ $p/exe -ef /bin/busybox ]; do :; done
+			echo evil >>/proc/self/fd/3 && echo written >>/seen
+		)
+	done 2>>/errors
+done
+F
+cp "$(command -v nsenter)" "$(command -v busybox)" "$tmp"
+berth run -d --name e2e63 --network none --cap-add sys_ptrace -v "$tmp/hold:/hold:ro" $IMAGE sh /hold >/dev/null # without, crun cannot be held at all
+held() { berth exec e2e63 grep -q "$1" /seen; }
+wait_for 30 held /crun
+wait_for 30 eval 'berth exec e2e63 true; berth exec e2e63 grep -q Read-only /errors'
+assert_eq "programs" "$(programs)" "$before"
+joined() { "$tmp/nsenter" -t "$(berth inspect e2e63 | jq '.[0].State.Pid')" -p "$tmp/busybox" true || true; held written; }
+wait_for 30 joined
+assert_match "control" "$(tail -qc 5 "$tmp"/{nsenter,busybox} | tr -d '\0')" evil
+assert_eq "programs" "$(programs)" "$before"
+berth rm -f -t 0 e2e63 >/dev/null
+rm "$tmp"/{hold,nsenter,busybox}
 
 say "words of labels and variables stay words"
 evil=$'x\nExecStartPre=/bin/touch '$canary/pwned

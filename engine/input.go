@@ -234,12 +234,13 @@ func (e *Engine) networkFiles(s State, dir string, netHost bool, status NetworkS
 		return err
 	}
 	host := status.Gateways
-	switch e.HostAddress {
-	case "":
-	case "none":
+	switch {
+	case e.HostAddress == "none":
 		host = nil
-	default:
+	case e.HostAddress != "":
 		host = []string{e.HostAddress}
+	case netHost, s.Network.Mode == "none":
+		host = hostAddress()
 	}
 	hosts, err := spec.HostsFile(s.Container, s.ID, base, status.Addresses, host)
 	if err != nil {

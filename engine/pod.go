@@ -104,7 +104,9 @@ func (d Dirs) loadPod(id string) (Pod, error) {
 	if err != nil {
 		return Pod{}, err
 	}
-	return decode[Pod](path, data, podVersion, "")
+	var p Pod
+	err = decode(&p, path, data, podVersion, "")
+	return p, err
 }
 
 func (p Pod) version() int { return p.Version }

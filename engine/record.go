@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -80,16 +79,22 @@ func (d Dirs) hasRecord(id string) bool {
 
 // kept reads a record; ErrNoContainer when there is none.
 func (d Dirs) kept(id string) (State, error) {
+	var s State
+	err := d.loadKept(&s, id)
+	return s, err
+}
+
+func (d Dirs) loadKept(s *State, id string) error {
 	data, err := atomicfile.Read(d.record(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
+		return fmt.Errorf("%w: %q", ErrNoContainer, id)
 	}
 	if err != nil {
-		return State{}, err
+		return err
 	}
-	s, err := decode[State](d.record(id), data, stateVersion, fmt.Sprintf("; `berth rm %s` removes the container", id[:min(12, len(id))]))
+	err = decode(s, d.record(id), data, stateVersion, fmt.Sprintf("; `berth rm %s` removes the container", id[:min(12, len(id))]))
 	s.atRest = err == nil
-	return s, err
+	return err
 }
 
 // lockKept lets one at a time start a container that is kept, put it away, change it, or use its files while it does not run: two
@@ -122,7 +127,7 @@ func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	list, _ := loadAll(ids, d.kept)
+	list, _ := loadAll(ids, d.loadKept)
 	var found []State
 	for _, s := range list {
 		if s.Name == nameOrID {
@@ -153,18 +158,24 @@ func (d Dirs) known() (list []State, unread, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	list, unread = loadAll(ids, d.Load)
-	there := map[string]bool{}
-	for _, s := range list {
-		there[s.ID] = true
-	}
-	if ids, err = idsIn(d.Keep); err != nil {
+	kept, err := idsIn(d.Keep)
+	if err != nil {
 		return nil, nil, err
 	}
-	records, more := loadAll(slices.DeleteFunc(ids, func(id string) bool { return there[id] }), d.kept)
-	list = append(list, records...)
-	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
-	return list, errors.Join(unread, more), nil
+	here := map[string]bool{}
+	for _, id := range ids {
+		here[id] = true
+	}
+	ids = append(ids, slices.DeleteFunc(kept, func(id string) bool { return here[id] })...)
+	list, unread = loadAll(ids, func(s *State, id string) error {
+		if here[id] {
+			if err := d.load(s, id); !errors.Is(err, ErrNoContainer) {
+				return err
+			}
+		}
+		return d.loadKept(s, id)
+	})
+	return list, unread, nil
 }
 
 // Update changes what this boot knows of a container; ErrNoContainer when it is not there. change gets it as it is now, and nobody else

@@ -197,29 +197,38 @@ func (d Dirs) nameOf(id string) string {
 
 // Load reads the state of the container with exactly this ID.
 func (d Dirs) Load(id string) (State, error) {
+	var s State
+	err := d.load(&s, id)
+	return s, err
+}
+
+func (d Dirs) load(s *State, id string) error {
 	path := filepath.Join(d.Container(id), "state.json")
 	data, err := atomicfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, id)
+		return fmt.Errorf("%w: %q", ErrNoContainer, id)
 	}
 	if err != nil {
-		return State{}, err
+		return err
 	}
-	return decode[State](path, data, stateVersion, fmt.Sprintf("; kill the container's processes and remove %s, or reboot", filepath.Dir(path)))
+	return decode(s, path, data, stateVersion, fmt.Sprintf("; kill the container's processes and remove %s, or reboot", filepath.Dir(path)))
 }
 
 func (s State) version() int { return s.Version }
 
-// decode reads what a state file says, and refuses one that a newer berth has written. remedy is for one that is damaged.
-func decode[T interface{ version() int }](path string, data []byte, known int, remedy string) (T, error) {
-	var v, none T
-	if err := json.Unmarshal(data, &v); err != nil {
-		return none, fmt.Errorf("%s is damaged: %w%s", path, err, remedy)
+// decode reads what a state file says into v, and refuses one that a newer berth has written; v is empty then. remedy is for one
+// that is damaged.
+func decode[T interface{ version() int }](v *T, path string, data []byte, known int, remedy string) error {
+	err := json.Unmarshal(data, v)
+	if err != nil {
+		err = fmt.Errorf("%s is damaged: %w%s", path, err, remedy)
+	} else if is := (*v).version(); is > known {
+		err = fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, is, known)
 	}
-	if v.version() > known {
-		return none, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, v.version(), known)
+	if err != nil {
+		*v = *new(T)
 	}
-	return v, nil
+	return err
 }
 
 // List returns the containers of this boot, oldest first. Those that are being made or removed right now, or whose
@@ -229,36 +238,41 @@ func (d Dirs) List() ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, _ := loadAll(ids, d.Load)
-	sort.Slice(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
+	list, _ := loadAll(ids, d.load)
 	return list, nil
 }
 
-// loadAll loads states on all processors: with a thousand containers most of the time goes into reading JSON. unread tells of those
-// that are there and cannot be read.
-func loadAll(ids []string, load func(id string) (State, error)) (list []State, unread error) {
-	found, errs := make([]*State, len(ids)), make([]error, len(ids))
+// loadAll loads states on all processors, oldest first: with a thousand containers most of the time goes into reading JSON, and as
+// much would go into memory if they were copied. unread tells of those that are there and cannot be read.
+func loadAll(ids []string, load func(s *State, id string) error) (list []State, unread error) {
+	list = make([]State, len(ids))
+	errs := make([]error, len(ids))
 	var workers sync.WaitGroup
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(ids)/16+1) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(ids); i = next.Add(1) - 1 {
-				s, err := load(ids[i])
-				if err == nil {
-					found[i] = &s
-				} else if !errors.Is(err, ErrNoContainer) {
+				if err := load(&list[i], ids[i]); err != nil && !errors.Is(err, ErrNoContainer) {
 					errs[i] = err
 				}
 			}
 		})
 	}
 	workers.Wait()
-	list = make([]State, 0, len(ids))
-	for _, s := range found {
-		if s != nil {
-			list = append(list, *s)
+	n := 0
+	for i := range list {
+		if list[i].ID != "" {
+			if i != n {
+				list[n] = list[i]
+			}
+			n++
 		}
 	}
+	list = list[:n]
+	sort.Slice(list, func(i, j int) bool { // this sort calls by index: the states are large
+		a, b := &list[i], &list[j]
+		return a.Created.Before(b.Created) || a.Created.Equal(b.Created) && a.ID < b.ID
+	})
 	return list, errors.Join(errs...)
 }
 

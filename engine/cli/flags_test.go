@@ -415,8 +415,8 @@ func TestQuietWhenThereIsNone(t *testing.T) {
 
 const psHeading = "CONTAINER ID  IMAGE  COMMAND  CREATED  STATUS  PORTS  NAMES\n"
 
-func sample() engine.State {
-	return engine.State{
+func sample() *engine.State {
+	return &engine.State{
 		ID: strings.Repeat("ab", 32), Name: "web", Image: "docker.io/library/web:1\x1b[2J", ImageID: "sha", Created: time.Now().Add(-3 * time.Hour),
 		Command: []string{"sh", "-c", "echo \x1b[31m and a long line of words"}, Unit: "web.service",
 		Network:   engine.NetworkRequest{Networks: []string{"podman"}, Publish: []spec.PortMapping{{HostPort: 8080, ContainerPort: 80, Range: 2, Protocol: "tcp"}, {HostIP: "::1", HostPort: 5, ContainerPort: 6, Range: 1, Protocol: "udp"}}},

@@ -99,7 +99,7 @@ func TestStatusText(t *testing.T) {
 		"Exited (127) 3 minutes ago exited 127": {Finished: then, Exit: &engine.Exit{Code: 127}},
 		"Exited (255) exited 255":               {Started: then},
 	} {
-		r := psRow{State: s, status: status(s)}
+		r := psRow{State: &s, status: status(s)}
 		if got := fmt.Sprint(r.statusText(), " ", r.status, " ", r.exitCode()); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

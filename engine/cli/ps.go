@@ -156,8 +156,8 @@ func psRows(o psOptions) ([]psRow, error) {
 		all = append(all, others...)
 	}
 	rows := []psRow{}
-	for _, s := range all {
-		r := psRow{State: s, status: status(s), o: o}
+	for i := range all {
+		r := psRow{State: &all[i], status: status(all[i]), o: o}
 		if (o.all || r.running()) && passes(&r) {
 			rows = append(rows, r)
 		}
@@ -243,11 +243,11 @@ func psTable(o psOptions) table[psRow] {
 
 // psRow is a container in the list.
 type psRow struct {
-	engine.State
-	o       psOptions
-	status  string
-	podName string
-	size    psSize
+	*engine.State // it is large
+	o             psOptions
+	status        string
+	podName       string
+	size          psSize
 }
 
 // psSize is what a container has written, and how large it is with its image.
@@ -357,7 +357,7 @@ func (r psRow) entry() psEntry {
 	e := psEntry{
 		AutoRemove: r.Container.Remove, Command: r.Command, CreatedAt: age(time.Since(r.Created)) + " ago", CIDFile: r.Container.CIDFile,
 		Exited: r.status == "exited", ExitedAt: r.Finished.Unix(), ExitCode: r.exitCode(), ID: r.ID, Image: r.Image, ImageID: r.ImageID,
-		Labels: spec.Labels(r.Container.Labels), Mounts: r.mounts(), Names: []string{r.Name}, Namespaces: map[string]string{}, Networks: shownNetworks(r.State),
+		Labels: spec.Labels(r.Container.Labels), Mounts: r.mounts(), Names: []string{r.Name}, Namespaces: map[string]string{}, Networks: shownNetworks(*r.State),
 		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: r.Network.Publish, StartedAt: r.Started.Unix(), State: r.status,
 		Status: r.statusAndHealth(), Created: r.Created.Unix(), Unit: r.Unit,
 	}
@@ -395,7 +395,7 @@ func (r psRow) Fields() map[string]any {
 // mounts are the places in the container that something is mounted on.
 func (r psRow) mounts() []string {
 	list := []string{}
-	for _, m := range mountsOf(r.State) {
+	for _, m := range mountsOf(*r.State) {
 		list = append(list, m.Destination)
 	}
 	return list
@@ -404,7 +404,7 @@ func (r psRow) mounts() []string {
 // statusAndHealth is statusText with what the probes of the container say.
 func (r psRow) statusAndHealth() string {
 	if r.running() {
-		if v := health(r.State); v != nil {
+		if v := health(*r.State); v != nil {
 			return r.statusText() + " (" + v.Status + ")"
 		}
 	}
@@ -438,7 +438,7 @@ func status(s engine.State) string {
 }
 
 // exitCode is psRow.exitCode for those who have not asked what the container does.
-func exitCode(s engine.State) int { return psRow{State: s, status: status(s)}.exitCode() }
+func exitCode(s engine.State) int { return psRow{State: &s, status: status(s)}.exitCode() }
 
 // statusText says what the container does and since when.
 func (r psRow) statusText() string {

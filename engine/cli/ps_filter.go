@@ -100,7 +100,7 @@ func madeBeside(fits func(r psRow, other engine.State) bool) func(string) (func(
 func readVolume(value string) (func(*psRow) bool, error) {
 	source, place, exact := strings.Cut(value, ":")
 	return func(r *psRow) bool {
-		return slices.ContainsFunc(mountsOf(r.State), func(m engine.VolumeMount) bool {
+		return slices.ContainsFunc(mountsOf(*r.State), func(m engine.VolumeMount) bool {
 			from := m.Name == source || m.Source == source
 			return from && (!exact || m.Destination == place) || !exact && m.Destination == source
 		})
@@ -110,7 +110,7 @@ func readVolume(value string) (func(*psRow) bool, error) {
 // readNetwork takes the name of a network or the beginning of its ID.
 func readNetwork(value string) (func(*psRow) bool, error) {
 	return func(r *psRow) bool {
-		if slices.Contains(shownNetworks(r.State), value) {
+		if slices.Contains(shownNetworks(*r.State), value) {
 			return true
 		}
 		return slices.ContainsFunc(r.Attached, func(a engine.Attached) bool { return len(value) >= 4 && strings.HasPrefix(a.NetworkID, value) })
@@ -130,7 +130,7 @@ func readHealth(value string) (func(*psRow) bool, error) {
 		return nil, fmt.Errorf("there is no health %q; %s are", value, strings.Join(known, ", "))
 	}
 	return func(r *psRow) bool {
-		v := health(r.State)
+		v := health(*r.State)
 		if v == nil || r.status != "running" {
 			return value == "none"
 		}

@@ -14,17 +14,17 @@ import (
 func psSample() []psRow {
 	hour := func(n int) time.Time { return time.Now().Add(-time.Duration(n) * time.Hour) }
 	return []psRow{
-		{status: "exited", State: engine.State{
+		{status: "exited", State: &engine.State{
 			ID: "aa" + strings.Repeat("0", 62), Name: "web-1", Image: "docker.io/library/nginx:1.27", ImageID: "feedbeef00", Created: hour(3), Started: hour(2), Finished: hour(1),
 			Exit: &engine.Exit{Code: 3}, Command: []string{"nginx", "-g"}, Mounts: []engine.VolumeMount{{Name: "data", Source: "/store/data", Destination: "/srv"}},
 			Container: spec.Container{Labels: []string{"app=web", "tier=front"}, Restart: "on-failure:3"},
 		}},
-		{status: "running", State: engine.State{
+		{status: "running", State: &engine.State{
 			ID: "bb" + strings.Repeat("0", 62), Name: "db", Image: "registry.example:5000/team/db", ImageID: "0badcafe", Created: hour(2), Pod: "cc11", Command: []string{"db"},
 			Container: spec.Container{Labels: []string{"app=db"}, Networks: []string{"back:ip=10.1.1.1"}, Restart: "always", Volumes: []string{"/etc/db:/etc:ro"}},
 			Network:   engine.NetworkRequest{Networks: []string{"back:ip=10.1.1.1"}}, Mounts: []engine.VolumeMount{{Source: "/etc/db", Destination: "/etc"}},
 		}},
-		{status: "created", State: engine.State{
+		{status: "created", State: &engine.State{
 			ID: "ab" + strings.Repeat("0", 62), Name: "job", Image: "localhost/busybox:latest", ImageID: "123456", Created: hour(1), Command: []string{"sh"},
 			Container: spec.Container{Volumes: []string{"data:/d", "/only"}, Networks: []string{"host"}}, Network: engine.NetworkRequest{Networks: []string{"host"}, Mode: "host"},
 		}},

@@ -225,7 +225,7 @@ func (u usage) print(w io.Writer) error {
 	err = printList(w, listing{}, u.containers, table[usedContainer]{
 		headings: []string{"CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES"},
 		cells: func(c usedContainer) []string {
-			r := psRow{State: c.State}
+			r := psRow{State: &c.State}
 			return []string{
 				shortID(c.ID, false), shortID(c.ImageID, false), r.command(), fmt.Sprint(len(mountsOf(c.State))), humanSize(c.size, 4), age(time.Since(c.Created)), c.status, c.Name,
 			}

@@ -91,7 +91,7 @@ func filteredContainers(words []string) ([]engine.State, error) {
 	all, err := runDirs().All()
 	list := make([]engine.State, 0, len(all))
 	for _, s := range all {
-		if passes(&psRow{State: s, status: status(s)}) {
+		if passes(&psRow{State: &s, status: status(s)}) {
 			list = append(list, s)
 		}
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -387,6 +389,64 @@ func TestLinks(t *testing.T) {
 }
 
 // TestSize: at most 3 MB, static, stripped.
+// TestEarlyBoot: before /var, /home and all the rest are mounted the units are the same as later, and nothing but them is written.
+func TestEarlyBoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: it changes the root directory")
+	}
+	program := readFile(t, build(t))
+	early := map[string]string{
+		"gen":                                  program,
+		"etc/containers/systemd/web.container": good + "[Container]\nVolume=/var/lib/web:/web\nVolume=data.volume:/data\nEnvironmentFile=/home/web/env\nPod=all.pod\n",
+		"etc/containers/systemd/data.volume":   "[Volume]\n",
+		"etc/containers/systemd/bad.container": "[Container]\nFoo=1\n",
+		"usr/share/containers/systemd/all.pod": "[Pod]\nPublishPort=80\n",
+		"run/systemd/generator/mark":           "",
+	}
+	later := maps.Clone(early)
+	for _, name := range []string{"var/lib/web/file", "home/web/env", "var/lib/containers/storage/db.sql", "proc/self/status", "dev/log"} {
+		later[name] = "A=1"
+	}
+	var units []string
+	for _, files := range []map[string]string{early, later} {
+		root := tree(t, files)
+		if err := os.Chmod(root+"/gen", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/gen", "/run/systemd/generator", "/run/systemd/generator.early", "/run/systemd/generator.late")
+		cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", []string{"SYSTEMD_SCOPE=system"}, &syscall.SysProcAttr{Chroot: root}
+		var exit *exec.ExitError
+		if out, err := cmd.CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "bad.container:2") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		var made strings.Builder
+		err := filepath.WalkDir(root, func(path string, e os.DirEntry, err error) error {
+			name := strings.TrimPrefix(path, root+"/")
+			if err != nil || !e.Type().IsRegular() || files[name] != "" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			made.WriteString(name + "\n" + string(text))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		units = append(units, made.String())
+	}
+	if units[0] != units[1] {
+		t.Errorf("early:\n%s\nlater:\n%s", units[0], units[1])
+	}
+	for _, unit := range []string{"web.service", "data-volume.service", "bad.service", "all-pod.service"} {
+		if !strings.Contains(units[0], "run/systemd/generator/"+unit+"\n") {
+			t.Errorf("%s is missing:\n%s", unit, units[0])
+		}
+	}
+	if n := strings.Count(units[0], "# Automatically generated"); n != 4 || strings.Contains(units[0], "\nvar/") || strings.Contains(units[0], "\netc/") {
+		t.Errorf("%d units:\n%s", n, units[0])
+	}
+}
+
 func TestSize(t *testing.T) {
 	path := build(t)
 	info, err := os.Stat(path)

@@ -168,6 +168,21 @@ func TestLanguageDoesNotKnowTheEngine(t *testing.T) {
 	}
 }
 
+// TestClock: who holds a lock or a lease is decided without the clock, which may be years off or be set meanwhile.
+func TestClock(t *testing.T) {
+	uses := func(pkg string) bool {
+		return slices.Contains(run(t, "list", "-f", `{{join .Imports "\n"}}`, "-tags", tags, "./"+pkg), "time")
+	}
+	for _, pkg := range []string{"engine/lease", "engine/atomicfile"} {
+		if uses(pkg) {
+			t.Errorf("%s asks for the time", pkg)
+		}
+	}
+	if !uses("engine/store") {
+		t.Error("the check does not see who asks for the time")
+	}
+}
+
 // overweight returns a sentence for a file above its budget of so many MB (10^6 bytes), "" for one within.
 func overweight(file string, budget float64) (string, error) {
 	info, err := os.Stat(file)

@@ -130,8 +130,16 @@ as_reset berth system reset <<<y 2>/dev/null
 assert_eq "after a yes" "$(as_reset berth ps -aq)$(as_reset berth images -q)" ""
 leave || true
 
-say "nothing is left"
+say "a file of a layer that the disk does not give"
 load_image
+f=$(ls -d /var/lib/containers/storage/overlay/*/diff/bin/busybox | head -1)
+unreadable() { strace -qq -f --seccomp-bpf -o /dev/null -P "$f" -e inject=read,pread64:error=EIO "$@"; }
+assert_match "check" "$(must_fail unreadable berth system check | paste -sd" ")" "Damaged image .*read $f: input/output error"
+assert_match "save" "$(must_fail unreadable berth save -o "$tmp/half.tar" $IMAGE)" "read $f: input/output error"
+[ ! -e "$tmp/half.tar" ] || die "half an archive is left"
+assert_eq "control" "$(berth system check)" ""
+
+say "nothing is left"
 wait_for 20 no_scope
 rm -f "$tmp/pruned"
 systemctl reset-failed 2>/dev/null || true

@@ -198,7 +198,7 @@ var idleSettings = [][2]string{
 	{"image_copy_tmp_dir", "Archives are unpacked in $TMPDIR, which env= of [engine] may set, or /var/tmp; what is fetched is in the store."},
 	{"image_default_transport, image_parallel_copies, image_default_format", "A name without a transport is a registry's; how many layers are fetched at once is fixed; images are not built."},
 	{"runtime_supports_json, runtime_supports_kvm, runtime_supports_nocgroups, platform_to_oci_runtime", "What a runtime can do is known by its name, crun or runc."},
-	{"[secrets], [machine], [farms], [podmansh], compose_providers, compose_warning_logs, kube_generate_type", "`berth secret create --driver` names the driver of a secret; the other commands are not there."},
+	{"[machine], [farms], [podmansh], compose_providers, compose_warning_logs, kube_generate_type", "The commands are not there."},
 }
 
 var overviewVariables = [][2]string{

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/store"
@@ -73,9 +75,13 @@ func runSecretCreate(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return fmt.Errorf("value of secret %q: %w", set.Arg(0), err)
 	}
-	secret := store.Secret{
-		Name: set.Arg(0), Driver: o.driver, DriverOptions: spec.Labels(o.options), Labels: spec.Labels(o.labels), UpdatedAt: time.Now().UTC(),
+	conf, err := loadConfig()
+	if err != nil {
+		return err
 	}
+	secret := withDriver(store.Secret{
+		Name: set.Arg(0), Driver: o.driver, DriverOptions: spec.Labels(o.options), Labels: spec.Labels(o.labels), UpdatedAt: time.Now().UTC(),
+	}, set, conf)
 	made, err := secrets(env).Create(ctx, secret, value, o.replace)
 	if err == nil {
 		events.Event{Type: "secret", What: []string{"create"}, ID: made.ID, Name: made.Name, Attributes: made.Labels}.Send()
@@ -85,6 +91,18 @@ func runSecretCreate(ctx context.Context, env *Env, args []string) error {
 	}
 	_, err = fmt.Fprintln(env.Out, made.ID)
 	return err
+}
+
+// withDriver takes the driver, and options for it, from containers.conf where none is named.
+func withDriver(s store.Secret, set *pflag.FlagSet, conf config.Config) store.Secret {
+	if set.Changed("driver") {
+		return s
+	}
+	s.Driver = cmp.Or(conf.Secrets.Driver, s.Driver)
+	if !set.Changed("driver-opts") && len(conf.Secrets.Opts) > 0 {
+		s.DriverOptions = conf.Secrets.Opts
+	}
+	return s
 }
 
 // readSecret reads a little more than is allowed, so that what is too long is seen.

@@ -86,6 +86,10 @@ type Config struct {
 		StopTimeout       *int64              `toml:"stop_timeout"`
 		VolumePath        string              `toml:"volume_path"`
 	} `toml:"engine"`
+	Secrets struct {
+		Driver string            `toml:"driver"`
+		Opts   map[string]string `toml:"opts"`
+	} `toml:"secrets"`
 	Network struct {
 		NetworkConfigDir string `toml:"network_config_dir"`
 		FirewallDriver   string `toml:"firewall_driver"`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -235,8 +236,8 @@ func (d Dirs) lockAny(id string) (*os.File, error) {
 	return lock, err
 }
 
-// lock is lockAny for who may not have to wait to the end: a container that is being made may wait for its image.
-func (d Dirs) lock(ctx context.Context, id string) (*os.File, error) {
+// lock is lockAny for who may not have to wait to the end, and is told of it: a container that is being made may wait for its image.
+func (d Dirs) lock(ctx context.Context, id string, warn io.Writer) (*os.File, error) {
 	type result struct {
 		lock *os.File
 		err  error
@@ -250,24 +251,29 @@ func (d Dirs) lock(ctx context.Context, id string) (*os.File, error) {
 			lock.Close()
 		}
 	}()
-	select {
-	case r := <-locked:
-		return r.lock, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for who makes or starts container %s: %w", id[:12], ctx.Err())
+	long := time.After(2 * time.Second)
+	for {
+		select {
+		case r := <-locked:
+			return r.lock, r.err
+		case <-long:
+			fmt.Fprintf(warn, "container %s is being made or started: waiting for that\n", id[:12])
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for who makes or starts container %s: %w", id[:12], ctx.Err())
+		}
 	}
 }
 
-// Await waits for who makes, starts or changes a container, and returns the container as it is then.
-func (d Dirs) Await(ctx context.Context, id string) (State, error) {
-	s, err := d.await(ctx, id)
+// Await waits for who makes, starts or changes a container, and returns the container as it is then. When that takes long it says so.
+func (d Dirs) Await(ctx context.Context, id string, warn io.Writer) (State, error) {
+	s, err := d.await(ctx, id, warn)
 	s.unlock()
 	return s, err
 }
 
 // await is Await that keeps the lock.
-func (d Dirs) await(ctx context.Context, id string) (s State, err error) {
-	lock, err := d.lock(ctx, id)
+func (d Dirs) await(ctx context.Context, id string, warn io.Writer) (s State, err error) {
+	lock, err := d.lock(ctx, id, warn)
 	if err == nil || errors.Is(err, fs.ErrNotExist) { // there may be no more than the name of one whose maker was killed
 		s, err = d.Find(id)
 	}

@@ -64,7 +64,7 @@ func (e *Engine) stopped(ctx context.Context, nameOrID string, o RemoveOptions) 
 			patience = context.WithoutCancel(ctx)
 		}
 		if err = e.Stop(ctx, s, o); err == nil {
-			s, err = e.Dirs.await(patience, s.ID)
+			s, err = e.Dirs.await(patience, s.ID, e.Warn)
 		}
 		if err == nil && !s.Running() {
 			if ns != nil {

@@ -151,12 +151,16 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	ids := byID(names)
 	for i, name := range names {
 		s, err := runDirs().Find(ids[i])
-		if err != nil || !options.Force || !ruledByUnit(s) || takenOver(s) {
+		if err != nil || !options.Force || takenOver(s) {
 			continue
 		}
-		if s.OnItsWay() {
-			_ = controlUnit(ctx, env, "stop", s) // if it fails, the unit has gone, and what was killed is left, or the removal waits
-		} else if err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
+		if s.OnItsWay() { // the unit may be that of who makes it
+			s, err = runDirs().Await(ctx, s.ID, env.Err)
+		}
+		if err != nil || !ruledByUnit(s) {
+			continue
+		}
+		if err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
 			return err
 		}
 		if _, err := runDirs().Find(s.ID); errors.Is(err, engine.ErrNoContainer) {
@@ -234,7 +238,7 @@ func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveO
 	for _, name := range names {
 		s, err := e.Dirs.Find(name)
 		if err == nil && s.OnItsWay() {
-			s, err = e.Dirs.Await(ctx, s.ID)
+			s, err = e.Dirs.Await(ctx, s.ID, env.Err)
 		}
 		if err != nil || takenOver(s) {
 			continue // the removal says so

@@ -119,7 +119,7 @@ func pruneContainers(ctx context.Context, env *Env, filters []string) (p pruned,
 	images := &store.Store{}
 	var errs []error
 	for _, s := range list {
-		if s.Running() || s.Init.PID == 0 && s.Exit == nil && s.Unit != "" || !passes(&psRow{State: &s, status: status(s)}) {
+		if s.Running() || s.OnItsWay() || !passes(&psRow{State: &s, status: status(s)}) {
 			continue // it runs, or is being made, or is not meant
 		}
 		written, _, _ := images.Sizes(s.ID)

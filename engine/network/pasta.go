@@ -108,12 +108,12 @@ func stopPasta(r engine.NetworkRequest) error {
 	if err != nil || pid <= 1 {
 		return nil // killed before it had written its PID: it never ran
 	}
-	return endProgram(pid, "pasta")
+	return endPasta(pid, pastaPIDFile(r.Dir))
 }
 
-// endProgram kills the process with this PID if it runs the program of that name: the PID was written by the program
-// itself, without a start time, and may belong to another process by now.
-func endProgram(pid int, name string) error {
+// endPasta ends the process with this PID if it is the pasta that has this PID file: the PID was written without a start time, and may
+// belong to another process by now, which may be another container's pasta.
+func endPasta(pid int, pidFile string) error {
 	id, err := proc.Identify(pid)
 	if err != nil {
 		return nil
@@ -127,7 +127,11 @@ func endProgram(pid int, name string) error {
 	}
 	defer pidfd.Close()
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil || !strings.HasPrefix(string(comm), name) {
+	if err != nil || !strings.HasPrefix(string(comm), "pasta") {
+		return nil
+	}
+	words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || !slices.Contains(strings.Split(string(words), "\x00"), pidFile) {
 		return nil
 	}
 	return proc.Signal(pidfd, unix.SIGTERM)

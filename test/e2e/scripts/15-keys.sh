@@ -38,7 +38,7 @@ inside Network=none "ContainersConfModule=$tmp/module.conf" "GlobalArgs=--runtim
 [ ! -e "$tmp/asked" ] || die "GlobalArgs=--runtime did not choose the runtime"
 berth --runtime "$tmp/runtime" --module="$tmp/module.conf" run -d --name e2e-global --network none $IMAGE sh -c "$IDLE" >/dev/null
 rm "$tmp/asked"
-assert_match "a unit made at the prompt" "$(systemctl show -P ExecStart e2e-global)" "berth --runtime $tmp/runtime --module=$tmp/module.conf start"
+assert_match "a unit made at the prompt" "$(systemctl show -P ExecStart e2e-global)" "berth --runtime=$tmp/runtime --module=$tmp/module.conf start"
 systemctl restart e2e-global
 [ -e "$tmp/asked" ] || die "the unit's next start has another runtime"
 berth rm -f e2e-global >/dev/null

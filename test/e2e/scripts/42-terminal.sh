@@ -40,6 +40,7 @@ b() { "${as[@]}" berth "$@"; }
 
 # in_front FLAGS SCRIPT runs a container without a terminal in the background; pid is the berth that is to get signals.
 in_front() {
+	: >"$tmp/out" # else the last one's "ready" may be seen
 	"${as[@]}" berth run --rm $1 --name e2e-front --network none $IMAGE sh -c "$2" >"$tmp/out" &
 	front=$!
 	wait_for 20 grep -q ready "$tmp/out"

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 )
@@ -256,12 +257,33 @@ func load(home string, rootless bool) (Config, error) {
 		dropins, _ := filepath.Glob(base + ".d/*.conf")
 		sort.Strings(dropins)
 		for _, path := range append([]string{base}, dropins...) {
+			if !rootless {
+				if err := checkOwner(path); err != nil {
+					return c, err
+				}
+			}
 			if err := c.read(path); err != nil {
 				return c, err
 			}
 		}
 	}
 	return c, nil
+}
+
+// checkOwner refuses a file that others than root may write to: it names programs that are run as root. Who may write to its directory
+// can put no other one there that root owns.
+func checkOwner(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // what cannot be read is passed over
+	}
+	const nobody = 65534 // whom root's files belong to where the machine is itself in a user namespace (user_namespaces(7), overflowuid)
+	st := info.Sys().(*syscall.Stat_t)
+	mode := info.Mode().Perm()
+	if st.Uid != 0 && st.Uid != nobody || mode&0o002 != 0 || mode&0o020 != 0 && st.Gid != 0 && st.Gid != nobody {
+		return fmt.Errorf("%s can be written to by others: what is in it is not trusted; make it root's, with mode 0644", path)
+	}
+	return nil
 }
 
 func (c *Config) read(path string) error {

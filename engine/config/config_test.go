@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -278,5 +279,37 @@ func TestSetEnvironment(t *testing.T) {
 	c.Engine.Env = []string{"x"}
 	if err := c.SetEnvironment(); err == nil {
 		t.Error("a variable without a value is taken")
+	}
+}
+
+// TestCheckOwner: a file that decides what root runs is root's alone.
+func TestCheckOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: it gives files away")
+	}
+	for _, tt := range []struct {
+		mode     os.FileMode
+		uid, gid int
+		ok       bool
+	}{
+		{0o644, 0, 0, true},
+		{0o600, 0, 1000, true},
+		{0o664, 0, 0, true},
+		{0o644, 65534, 65534, true},
+		{0o664, 0, 1000, false},
+		{0o646, 0, 0, false},
+		{0o644, 1000, 0, false},
+		{0o444, 1000, 1000, false},
+	} {
+		path := filepath.Join(t.TempDir(), "containers.conf")
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, tt.uid, tt.gid), os.Chmod(path, tt.mode)); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkOwner(path); (err == nil) != tt.ok || err != nil && !strings.HasPrefix(err.Error(), path+" can be written to by others") {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+	if err := checkOwner(filepath.Join(t.TempDir(), "none")); err != nil {
+		t.Error(err)
 	}
 }

@@ -212,6 +212,13 @@ assert_eq "files of berth's that others may write to" "$(open_to_all)" ""
 install -m 666 /dev/null /run/berth/e2e63-control
 assert_eq "control" "$(open_to_all)" /run/berth/e2e63-control
 rm /run/berth/e2e63-control
+settings=/etc/containers/containers.conf.d/e2e63.conf
+defer rm -f $settings
+install -D -m 666 /dev/null $settings
+assert_match "settings that others may write to" "$(must_fail $B $IMAGE true)" "$settings can be written to by others"
+chmod 644 $settings
+$B $IMAGE true # the control
+rm $settings
 reachable() { berth run --rm --network host $IMAGE grep -Eo '@.*(berth|podman|container).*' /proc/net/unix || true; }
 assert_eq "sockets without a file" "$(reachable)" ""
 systemd-run --quiet --unit=e2e63-listener socat ABSTRACT-LISTEN:berth-control,fork /dev/null

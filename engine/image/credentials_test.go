@@ -29,7 +29,7 @@ func newOnlooker(t *testing.T, answer http.HandlerFunc) *onlooker {
 	o := &onlooker{}
 	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		o.asked = true
-		o.shown = o.shown || q.Header.Get("Authorization") != ""
+		o.shown = o.shown || q.Header.Get("Authorization") != "" || q.FormValue("refresh_token") != ""
 		answer(w, q)
 	}))
 	t.Cleanup(o.Close)
@@ -79,6 +79,15 @@ func TestCredentialsStayEncrypted(t *testing.T) {
 			r, in := newSecureRegistry(t, func(w http.ResponseWriter) {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="`+elsewhere(o.URL)+`/token",service="s"`)
 			})
+			return r, in, o
+		},
+		"a token server without TLS elsewhere, and a token to show there": func(t *testing.T) (*registry, PullOptions, *onlooker) {
+			o := newOnlooker(t, token)
+			r, in := newSecureRegistry(t, func(w http.ResponseWriter) {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="`+elsewhere(o.URL)+`/token",service="s"`)
+			})
+			in.User, in.Password = "", ""
+			in.AuthFile = writeFile(t, "auth.json", fmt.Sprintf(`{"auths":{%q:{"auth":"bWU6","identitytoken":%q}}}`, strings.TrimPrefix(r.URL, "https://"), secretWord))
 			return r, in, o
 		},
 		"a redirect": func(t *testing.T) (*registry, PullOptions, *onlooker) {

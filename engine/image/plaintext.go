@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	auth "go.podman.io/image/v5/pkg/docker/config"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
 )
@@ -23,7 +24,7 @@ func (p plaintext) Error() string { return p.place.Redacted() + " is without TLS
 type guard struct {
 	sys   *types.SystemContext
 	mu    sync.Mutex
-	hosts map[string]bool // that were asked with TLS
+	hosts map[string]bool // that were asked with TLS, with their ports
 }
 
 // guardCredentials has sys refuse requests that would show credentials to the network. A registry that need not have TLS may send
@@ -43,19 +44,23 @@ func (g *guard) proxy(u *url.URL) (*url.URL, error) {
 	}
 	if u.Scheme == "https" {
 		g.mu.Lock()
-		g.hosts[u.Hostname()] = true
+		g.hosts[u.Host] = true
 		g.mu.Unlock()
 	}
 	return http.ProxyFromEnvironment(&http.Request{URL: u})
 }
 
-// secret tells whether credentials may be sent along: to a host that had them already, and to a token server, which is told the
-// account.
+// secret tells whether credentials may be sent along: to a host that had them already, and to a token server. That is told the
+// account, or is sent a token that the registry has given before, of which the address shows nothing.
 func (g *guard) secret(u *url.URL) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for host := u.Hostname(); host != ""; _, host, _ = strings.Cut(host, ".") {
-		if g.hosts[host] {
+	for host := range g.hosts {
+		name := (&url.URL{Host: host}).Hostname()
+		if name == u.Hostname() || strings.HasSuffix(u.Hostname(), "."+name) {
+			return true
+		}
+		if c, err := auth.GetCredentials(g.sys, host); err != nil || c.IdentityToken != "" {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,6 +83,7 @@ func moveAll(from, to string) error {
 	if err := os.Mkdir(to, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	moved := map[string]bool{}
 	for range 100 { // a process may fork while the list is read
 		pids, err := os.ReadFile(filepath.Join(from, "cgroup.procs"))
 		if err != nil {
@@ -92,13 +94,31 @@ func moveAll(from, to string) error {
 			return nil
 		}
 		for _, pid := range words {
+			if moved[pid] { // in vain: the kernel takes no process along that is ending, and says nothing (PF_EXITING)
+				awaitEnd(pid)
+			}
 			err := write(filepath.Join(to, "cgroup.procs"), pid)
 			if err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
 			}
+			moved[pid] = true
 		}
 	}
 	return fmt.Errorf("%s fills faster than it is emptied", from)
+}
+
+// awaitEnd returns when the process has ended, or after a tenth of a second.
+func awaitEnd(pid string) {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return
+	}
+	fd, err := unix.PidfdOpen(n, 0)
+	if err != nil {
+		return // it has ended
+	}
+	defer unix.Close(fd)
+	unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(100*time.Millisecond/time.Millisecond))
 }
 
 // delegateAll hands all controllers of the group on to its children.

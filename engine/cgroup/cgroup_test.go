@@ -177,6 +177,32 @@ func TestDivide(t *testing.T) {
 	}
 }
 
+// TestMoveEnding: a process that is ending stays in its group, whatever is written, until it has ended. Two directories stand in
+// for the groups, and a process that takes itself off the list at its end for the kernel.
+func TestMoveEnding(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	list, moved := filepath.Join(from, "cgroup.procs"), filepath.Join(to, "cgroup.procs")
+	ending := exec.Command("/bin/sh", "-c", `read go; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; : >"$0"`, list)
+	stdin, err := ending.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ending.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ending.Process.Kill(); ending.Wait() })
+	pid := fmt.Sprint(ending.Process.Pid)
+	if err := errors.Join(os.WriteFile(list, []byte(pid+"\n"), 0o600), os.WriteFile(moved, nil, 0o600), stdin.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := moveAll(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(moved); err != nil || string(text) != pid {
+		t.Errorf("moved %q, %v", text, err)
+	}
+}
+
 func TestDivideWithoutAGroup(t *testing.T) {
 	done := make(chan error)
 	go func() {

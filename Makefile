@@ -13,6 +13,7 @@ USER_GENERATORS ?= $(PREFIX)/lib/systemd/user-generators
 SYSTEM_UNITS ?= $(PREFIX)/lib/systemd/system
 USER_UNITS ?= $(PREFIX)/lib/systemd/user
 MANDIR ?= $(PREFIX)/share/man
+APPARMOR ?= /etc/apparmor.d
 VERSION ?= $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1 | grep . || echo 0.0.0-dev)
 MODULE := github.com/berth-pods/berth
 LDFLAGS := -s -w -X $(MODULE)/installed.Version=$(VERSION) -X $(MODULE)/installed.BinDir=$(BINDIR) -X $(MODULE)/installed.LibexecDir=$(LIBEXECDIR) \
@@ -71,6 +72,7 @@ install-support:
 		install -D -m 0644 engine/autoupdate/systemd/berth-auto-update.$$u $$d/berth-auto-update.$$u || exit 1; \
 		sed -i 's,/usr/bin/berth,$(BINDIR)/berth,' $$d/berth-auto-update.$$u || exit 1; done; done
 	install -D -m 0644 engine/autoupdate/systemd/system/10-restrict.conf $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.service.d/10-restrict.conf
+	install -D -m 0644 -t $(DESTDIR)$(APPARMOR) engine/config/apparmor/berth-default
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
@@ -82,6 +84,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(SYSTEM_UNITS)/berth-auto-update.* $(DESTDIR)$(USER_UNITS)/berth-auto-update.*
 	for d in $(DESTDIR)$(SYSTEM_UNITS) $(DESTDIR)$(USER_UNITS); do rm -f $$d/berth-keeper.service $$d/berth-keeper*.socket $$d/sockets.target.wants/berth-keeper*.socket; done
 	rm -f $(DESTDIR)$(MANDIR)/man1/berth.1 $(DESTDIR)$(MANDIR)/man1/berth-*.1 $(DESTDIR)$(MANDIR)/man5/berth.unit.5 $(DESTDIR)$(MANDIR)/man8/berth-generator.8 $(DESTDIR)$(MANDIR)/man8/berth-keeper.8
+	rm -f $(DESTDIR)$(APPARMOR)/berth-default
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 
 .PHONY: check

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Says whether Podman's own generator is installed beside berth's: both would make a unit of each file, and the one that
-# systemd finds first wins.
+# Says what is still to be done on this machine. Podman's own generator may be installed beside berth's: both would make a unit of
+# each file, and the one that systemd finds first wins. A profile of AppArmor is loaded at the next boot, or now.
 set -eu
 root=${1:-}
 for kind in system user; do
@@ -17,3 +17,7 @@ for kind in system user; do
 		break
 	done
 done
+if [ -z "$root" ] && [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] &&
+	! grep -q '^berth-default ' /sys/kernel/security/apparmor/profiles 2>/dev/null; then
+	echo "note: until the next boot containers have no profile of AppArmor's, unless you load it: apparmor_parser -r /etc/apparmor.d/berth-default"
+fi

@@ -408,8 +408,8 @@ func (c Config) Keyring() bool { return c.Containers.Keyring == nil || *c.Contai
 // Labels reports whether containers get labels of their own on a machine with SELinux.
 func (c Config) Labels() bool { return c.Containers.Label == nil || *c.Containers.Label }
 
-// AppArmor is the profile that containers get: what apparmor_profile= says, else the one that Podman has loaded, if AppArmor
-// is there and the kernel lets us read the list.
+// AppArmor is the profile that containers get: what apparmor_profile= says, else berth's own, or else the one that Podman has
+// loaded, if AppArmor is there and the kernel lets us read the list.
 func (c Config) AppArmor() string {
 	if enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || strings.TrimSpace(string(enabled)) != "Y" {
 		return ""
@@ -421,10 +421,22 @@ func (c Config) AppArmor() string {
 	if err != nil {
 		return ""
 	}
+	return defaultProfile(string(loaded))
+}
+
+// ownProfile is what the file apparmor/berth-default has.
+const ownProfile = "berth-default"
+
+// defaultProfile picks one of the loaded profiles, each with its mode.
+func defaultProfile(loaded string) string {
 	found := ""
-	for _, line := range strings.Split(string(loaded), "\n") {
-		name, mode, _ := strings.Cut(line, " ")
-		if strings.HasPrefix(name, "containers-default-") && mode == "(enforce)" {
+	for line := range strings.Lines(loaded) {
+		name, mode, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch {
+		case mode != "(enforce)":
+		case name == ownProfile:
+			return ownProfile
+		case strings.HasPrefix(name, "containers-default-"):
 			found = max(found, name)
 		}
 	}

@@ -313,3 +313,15 @@ func TestCheckOwner(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestDefaultProfile(t *testing.T) {
+	for loaded, want := range map[string]string{
+		"": "", "crun (unconfined)\ncontainers-default-0.57 (enforce)\ncontainers-default-0.62 (enforce)\n": "containers-default-0.62",
+		"berth-default (enforce)\ncontainers-default-0.62 (enforce)\n":                              "berth-default",
+		"berth-default (complain)\ncontainers-default-0.62 (complain)\nberth-default-2 (enforce)\n": "",
+	} {
+		if got := defaultProfile(loaded); got != want {
+			t.Errorf("of\n%s it takes %q, want %q", loaded, got, want)
+		}
+	}
+}

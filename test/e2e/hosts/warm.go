@@ -77,6 +77,7 @@ blockdev --flushbufs /dev/vdb
 tar --extract --file=/dev/vdb --directory=/
 touch -d @1 /usr # see payload.date
 sync
+[ ! -e /sys/kernel/security/apparmor ] || apparmor_parser -r /etc/apparmor.d/berth-default # as the next boot does
 systemctl daemon-reload
 runuser -u tester -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user daemon-reload
 `

@@ -88,7 +88,7 @@ func podDefaults(p *spec.Pod, set *pflag.FlagSet, conf config.Config) {
 	silent := silentIn(set)
 	if p.Shares("net") {
 		networkDefaults(&p.Common, silent, conf)
-		if p.Common.HostsBase == "image" { // a pod has none
+		if p.Common.HostsBase == "image" && silent("hosts-file") { // a pod has none
 			p.Common.HostsBase = ""
 		}
 	}

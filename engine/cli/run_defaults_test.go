@@ -163,6 +163,9 @@ func TestPodDefaults(t *testing.T) {
 			t.Errorf("%s with %q: %s, want %s", test.conf, test.words, got, test.want)
 		}
 	}
+	if p, err := parsePodCreate([]string{"--hosts-file", "image"}); err != nil || p.Common.HostsBase != "image" { // which is refused later
+		t.Errorf("--hosts-file image: %q, %v", p.Common.HostsBase, err)
+	}
 	if err := os.WriteFile(path, []byte("[engine]\npod_exit_policy = \"stop\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

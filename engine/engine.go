@@ -172,7 +172,7 @@ type Attached struct {
 // NetworkStatus is what came of it.
 type NetworkStatus struct {
 	Addresses  []string // of the container, without prefix length
-	Gateways   []string
+	Host       []string // where the container finds the machine, the best first
 	DNSServers []string
 	Search     []string // domain of the names that the servers know; nil when they know none of containers
 	Attached   []Attached

@@ -233,7 +233,7 @@ func (e *Engine) networkFiles(s State, dir string, netHost bool, status NetworkS
 	if err != nil {
 		return err
 	}
-	host := status.Gateways
+	host := status.Host
 	switch {
 	case e.HostAddress == "none":
 		host = nil

@@ -339,7 +339,7 @@ func (n network) Plan(_ context.Context, r engine.NetworkRequest) (engine.Networ
 		n.w.add("plan " + r.ID)
 		n.w.connected = make(chan struct{})
 	})
-	return engine.NetworkStatus{Addresses: []string{"10.88.0.9"}, Gateways: []string{"10.88.0.1"}}, err
+	return engine.NetworkStatus{Addresses: []string{"10.88.0.9"}, Host: []string{"10.88.0.1"}}, err
 }
 
 func (n network) Setup(_ context.Context, r engine.NetworkRequest) error {
@@ -352,12 +352,12 @@ func (n network) Teardown(_ context.Context, r engine.NetworkRequest) error {
 }
 
 func (n network) Connect(_ context.Context, r engine.NetworkRequest, a spec.Attachment) (engine.NetworkStatus, error) {
-	status := engine.NetworkStatus{Addresses: []string{"10.88.0.9", "10.99.0.9"}, Gateways: []string{"10.88.0.1", "10.99.0.1"}}
+	status := engine.NetworkStatus{Addresses: []string{"10.88.0.9", "10.99.0.9"}, Host: []string{"10.88.0.1", "10.99.0.1"}}
 	return status, n.w.step("network.Connect "+a.Network, func() { n.w.add("connection " + a.Network + " " + r.ID) })
 }
 
 func (n network) Disconnect(_ context.Context, r engine.NetworkRequest, name string) (engine.NetworkStatus, error) {
-	status := engine.NetworkStatus{Addresses: []string{"10.88.0.9"}, Gateways: []string{"10.88.0.1"}}
+	status := engine.NetworkStatus{Addresses: []string{"10.88.0.9"}, Host: []string{"10.88.0.1"}}
 	return status, n.w.step("network.Disconnect "+name, func() { n.w.drop("connection " + name + " " + r.ID) })
 }
 

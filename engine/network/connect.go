@@ -48,7 +48,7 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 	if err := a.setUp(ctx, r.NetNS, options); err != nil {
 		return undo(err)
 	}
-	return p.status(), a.publish(r, p)
+	return a.status(p), a.publish(r, p)
 }
 
 // Disconnect takes a running container off a network.
@@ -72,7 +72,7 @@ func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, networ
 		p.Leases = slices.DeleteFunc(p.Leases, func(l string) bool { return l == lease })
 	}
 	p.drop(network)
-	return p.status(), errors.Join(append(errs, a.record(r, p), a.publish(r, p))...)
+	return a.status(p), errors.Join(append(errs, a.record(r, p), a.publish(r, p))...)
 }
 
 // change takes netavark's turn and reads the plan of a container that is on bridges.

@@ -122,7 +122,7 @@ func (a Adapter) planBridges(r engine.NetworkRequest, list []spec.Attachment) (e
 	if p.Options.PortMappings, err = a.leasePorts(r, p); err != nil {
 		return engine.NetworkStatus{}, err
 	}
-	status := p.status()
+	status := a.status(p)
 	status.Published = p.Options.PortMappings
 	return status, a.record(r, p)
 }
@@ -189,11 +189,25 @@ func (p *plan) status() engine.NetworkStatus {
 				at.Gateways = append(at.Gateways, subnet.Gateway)
 			}
 		}
-		s.Addresses, s.Gateways = append(s.Addresses, per.StaticIPs...), append(s.Gateways, at.Gateways...)
+		s.Addresses, s.Host = append(s.Addresses, per.StaticIPs...), append(s.Host, at.Gateways...)
 		if def.DNSEnabled && def.Driver == bridgeDriver {
 			s.DNSServers, s.Search = append(s.DNSServers, at.Gateways...), []string{"dns.podman"}
 		}
 		s.Attached = append(s.Attached, at)
+	}
+	return s
+}
+
+// status is that of the plan. A user's bridge is not the machine's, which is behind his pasta.
+func (a Adapter) status(p *plan) engine.NetworkStatus {
+	s := p.status()
+	if a.Place != nil {
+		s.Host = nil
+		for _, def := range p.Options.NetworkInfo {
+			if !def.Internal {
+				s.Host = []string{pastaHost}
+			}
+		}
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,7 +125,7 @@ func TestBridge(t *testing.T) {
 	r.NetNS, r.IP = "/proc/7/fd/9", "10.88.0.42"
 	r.Publish = []spec.PortMapping{{HostIP: "127.0.0.1", HostPort: freePort(t), ContainerPort: 80, Range: 1, Protocol: "tcp"}}
 	status, err := a.Plan(ctx, r)
-	if err != nil || fmt.Sprint(status.Addresses, status.Gateways, status.DNSServers) != "[10.88.0.42] [10.88.0.1] []" {
+	if err != nil || fmt.Sprint(status.Addresses, status.Host, status.DNSServers) != "[10.88.0.42] [10.88.0.1] []" {
 		t.Fatalf("%v, %v", status, err)
 	}
 	if len(calls.calls) > 0 {
@@ -592,7 +593,7 @@ func TestPastaArgs(t *testing.T) {
 	port := func(ip string, host, container, count uint16, protocol string) spec.PortMapping {
 		return spec.PortMapping{HostIP: ip, HostPort: host, ContainerPort: container, Range: count, Protocol: protocol}
 	}
-	base := "--config-net --quiet --no-map-gw --no-netns-quit --dns-forward 169.254.1.1 "
+	base := "--config-net --quiet --no-map-gw --no-netns-quit --dns-forward 169.254.1.1 --map-guest-addr 169.254.1.2 "
 	tests := []struct {
 		ports []spec.PortMapping
 		extra []string
@@ -613,9 +614,46 @@ func TestPastaArgs(t *testing.T) {
 	}
 }
 
+// TestPastaHost: where the container finds the host is the user's to say.
+func TestPastaHost(t *testing.T) {
+	for words, want := range map[string]struct{ host, args string }{
+		"":                              {"[169.254.1.2]", " --map-guest-addr 169.254.1.2 -t"},
+		"--map-guest-addr none":         {"[]", " --map-guest-addr none"},
+		"--map-guest-addr=none":         {"[]", " --map-guest-addr=none"},
+		"--map-guest-addr=10.1.2.3 -4":  {"[10.1.2.3]", " --map-guest-addr=10.1.2.3 -4"},
+		"-4 --map-guest-addr 192.0.2.1": {"[192.0.2.1]", " -4 --map-guest-addr 192.0.2.1"},
+	} {
+		extra := strings.Fields(words)
+		args := strings.Join(pastaArgs(nil, extra), " ")
+		if host := fmt.Sprint(hostBehind(extra)); host != want.host || !strings.Contains(args, want.args) || strings.Count(args, mapHost) != 1 {
+			t.Errorf("%q: host %s, %s", words, host, args)
+		}
+	}
+}
+
+// TestOldPasta: one that does not know the word for the host's address is started without it, and says all else itself.
+func TestOldPasta(t *testing.T) {
+	a, _ := machine(t)
+	r := request(t, a, "c1")
+	for said, want := range map[string]int{"pasta: unrecognized option '--map-guest-addr'": 2, "Failed to bind port 80": 1} {
+		var calls [][]string
+		a.Run = func(_ context.Context, c proc.Command) ([]byte, error) {
+			calls = append(calls, slices.Clone(c.Args))
+			if slices.Contains(c.Args, mapHost) {
+				return nil, &proc.ExitError{Program: "pasta", Code: 1, Stderr: said}
+			}
+			return nil, nil
+		}
+		err := a.startPasta(t.Context(), r, &plan{PastaArgs: pastaArgs(nil, nil)})
+		if (err == nil) != (want == 2) || len(calls) != want || want == 2 && len(calls[1]) != len(calls[0])-2 {
+			t.Errorf("%s: %v, %q", said, err, calls)
+		}
+	}
+}
+
 func TestPastaMapsTheGateway(t *testing.T) {
 	extra := []string{"--map-gw", "-I", "eth7"}
-	want := "--config-net --quiet --no-netns-quit --dns-forward 169.254.1.1 -t none -u none -T none -U none -I eth7"
+	want := "--config-net --quiet --no-netns-quit --dns-forward 169.254.1.1 --map-guest-addr 169.254.1.2 -t none -u none -T none -U none -I eth7"
 	if got := strings.Join(pastaArgs(nil, extra), " "); got != want || extra[0] != "--map-gw" {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -628,7 +666,7 @@ func TestPasta(t *testing.T) {
 	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"pasta:--mtu,1400"}
 	ctx := context.Background()
 	status, err := a.Plan(ctx, r)
-	if err != nil || fmt.Sprint(status.DNSServers) != "["+pastaDNS+"]" {
+	if err != nil || fmt.Sprint(status.DNSServers, status.Host) != "["+pastaDNS+"] ["+pastaHost+"]" {
 		t.Fatalf("%+v, %v", status, err)
 	}
 	if err := errors.Join(a.Setup(ctx, r), a.Teardown(ctx, r)); err != nil {

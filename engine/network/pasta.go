@@ -21,6 +21,13 @@ import (
 // pastaDNS is the address in the container at which pasta answers DNS queries for the host's resolver.
 const pastaDNS = "169.254.1.1"
 
+// pastaHost is the address at which the container finds the host: what listens on all of its addresses, or on the one that it has in
+// common with the container, and nothing of the loopback device. It is the one that Podman takes.
+const pastaHost = "169.254.1.2"
+
+// mapHost is pasta's word for it, which those older than the summer of 2024 do not know.
+const mapHost = "--map-guest-addr"
+
 func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.NetworkStatus, error) {
 	if _, err := os.Stat(a.Pasta); err != nil {
 		return engine.NetworkStatus{}, fmt.Errorf("pasta is not at %s; install the package passt, or use Network=host or none", a.Pasta)
@@ -35,8 +42,28 @@ func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.Netw
 	if err != nil {
 		return engine.NetworkStatus{}, err
 	}
-	p.PastaArgs = pastaArgs(ports, slices.Concat(a.PastaOptions, strings.FieldsFunc(options, func(c rune) bool { return c == ',' })))
-	return engine.NetworkStatus{DNSServers: []string{pastaDNS}, Published: ports}, a.record(r, p)
+	extra := slices.Concat(a.PastaOptions, strings.FieldsFunc(options, func(c rune) bool { return c == ',' }))
+	p.PastaArgs = pastaArgs(ports, extra)
+	return engine.NetworkStatus{DNSServers: []string{pastaDNS}, Host: hostBehind(extra), Published: ports}, a.record(r, p)
+}
+
+// hostBehind tells where the container finds the host with these words.
+func hostBehind(extra []string) []string {
+	host := pastaHost
+	for i, word := range extra {
+		name, value, joined := strings.Cut(word, "=")
+		if name != mapHost {
+			continue
+		}
+		if !joined && i+1 < len(extra) {
+			value = extra[i+1]
+		}
+		host = value
+	}
+	if host == "none" {
+		return nil
+	}
+	return []string{host}
 }
 
 // pastaArgs are pasta's own words (passt(1)): nothing but the published ports is forwarded, and the host's loopback
@@ -44,6 +71,9 @@ func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.Netw
 // only its contrary: it is Podman's.
 func pastaArgs(ports []spec.PortMapping, extra []string) []string {
 	args := []string{"--config-net", "--quiet", "--no-map-gw", "--no-netns-quit", "--dns-forward", pastaDNS}
+	if !slices.ContainsFunc(extra, func(word string) bool { return word == mapHost || strings.HasPrefix(word, mapHost+"=") }) {
+		args = append(args, mapHost, pastaHost)
+	}
 	if slices.Contains(extra, "--map-gw") {
 		extra = slices.DeleteFunc(slices.Clone(extra), func(word string) bool { return word == "--map-gw" })
 		args = slices.Delete(args, 2, 3)
@@ -89,7 +119,11 @@ func pastaPIDFile(dir string) string { return filepath.Join(dir, "pasta.pid") }
 // unit and ends with it.
 func (a Adapter) startPasta(ctx context.Context, r engine.NetworkRequest, p *plan) error {
 	args := append(append([]string{}, p.PastaArgs...), "--pid", pastaPIDFile(r.Dir), "--netns", r.NetNS)
-	if _, err := a.Run(ctx, proc.Command{Path: a.Pasta, Args: args}); err != nil {
+	_, err := a.Run(ctx, proc.Command{Path: a.Pasta, Args: args})
+	if i := slices.Index(args, mapHost); err != nil && i >= 0 && strings.Contains(err.Error(), "unrecognized option '"+mapHost+"'") {
+		_, err = a.Run(ctx, proc.Command{Path: a.Pasta, Args: slices.Delete(args, i, i+2)})
+	}
+	if err != nil {
 		return fmt.Errorf("connect container: %w", err)
 	}
 	return nil

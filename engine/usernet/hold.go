@@ -250,11 +250,13 @@ func (n Net) Pasta() error {
 		return errors.New("pasta is not there; install the package passt")
 	}
 	os.Remove(n.PastaPID())
-	args := []string{
-		"pasta", "--config-net", "--quiet", "--no-map-gw", "--no-netns-quit", "--dns-forward", DNS,
-		"-t", "none", "-u", "none", "-T", "none", "-U", "none", "--pid", n.PastaPID(),
-		"--userns", fmt.Sprintf("/proc/%d/ns/user", h.Process.PID), "--netns", fmt.Sprintf("/proc/%d/fd/%d", h.Process.PID, h.NetFD),
+	args := []string{"pasta", "--config-net", "--quiet", "--no-map-gw", "--no-netns-quit", "--dns-forward", DNS}
+	if help, _ := exec.Command(program, "--help").CombinedOutput(); strings.Contains(string(help), "--map-guest-addr ") { // since the summer of 2024
+		args = append(args, "--map-guest-addr", Host)
 	}
+	args = append(args,
+		"-t", "none", "-u", "none", "-T", "none", "-U", "none", "--pid", n.PastaPID(),
+		"--userns", fmt.Sprintf("/proc/%d/ns/user", h.Process.PID), "--netns", fmt.Sprintf("/proc/%d/fd/%d", h.Process.PID, h.NetFD))
 	return fmt.Errorf("%s: %w", program, syscall.Exec(program, args, os.Environ()))
 }
 

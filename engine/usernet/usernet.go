@@ -27,6 +27,9 @@ const (
 // DNS is the address at which pasta answers queries for the host's resolver.
 const DNS = "169.254.1.1"
 
+// Host is the address at which containers find the host, as with a pasta of their own.
+const Host = "169.254.1.2"
+
 // Net is a user's network, by the directory that its files lie in.
 type Net struct {
 	Dir string

@@ -15,6 +15,8 @@ Exec=true
 F
 as_tester systemctl --user start podman-user-wait-network-online.service
 rm -f /home/tester/.config/containers/systemd/e2e-any.container
+mkdir "$tmp/www"
+echo here >"$tmp/www/index.html"
 leak_snapshot
 
 ended() { [ "$(user_property "$1" ActiveState)" = failed ] || [ "$(user_property "$1" ActiveState)" = inactive ]; }
@@ -43,6 +45,17 @@ F
 	fi
 	if [ $net = pasta ]; then
 		wait_for 20 curl -fsS http://127.0.0.1:18084/
+		# The machine: what listens on its address, and nothing of its loopback device.
+		services=()
+		for listen in 18201 127.0.0.1:18202; do
+			busybox httpd -f -p $listen -h "$tmp/www" &
+			services+=($!)
+			wait_for 20 curl -fsS "http://127.0.0.1:${listen#*:}/"
+		done
+		there() { as_tester berth exec systemd-e2e-pasta wget -T 5 -q -O - "http://host.containers.internal:$1/"; }
+		assert_eq "a page of the machine" "$(there 18201)" here
+		must_fail there 18202 >/dev/null
+		kill "${services[@]}"
 		if ip netns list | grep -q outside; then
 			assert_eq "page from outside" "$(from_outside curl -fsS http://192.0.2.2:18084/)" it-works
 		fi

@@ -113,6 +113,10 @@ if ip netns list | grep -q outside; then
 	kill $udp
 	say "the way out"
 	wait_for 20 in_client "wget -T 5 -q -O - http://192.0.2.1:18099/"
+	busybox httpd -f -p 18098 -h "$tmp" &
+	machine=$!
+	wait_for 20 in_client "wget -T 5 -q -O - http://host.containers.internal:18098/"
+	kill $machine
 fi
 
 say "what is killed is back, and no container notices"

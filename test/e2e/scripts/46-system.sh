@@ -132,7 +132,7 @@ leave || true
 
 say "a file of a layer that the disk does not give"
 load_image
-f=$(ls -d /var/lib/containers/storage/overlay/*/diff/bin/busybox | head -1)
+f=$(berth image inspect -f '{{.GraphDriver.Data.UpperDir}}' $IMAGE)/bin/busybox
 unreadable() { strace -qq -f --seccomp-bpf -o /dev/null -P "$f" -e inject=read,pread64:error=EIO "$@"; }
 assert_match "check" "$(must_fail unreadable berth system check | paste -sd" ")" "Damaged image .*read $f: input/output error"
 assert_match "save" "$(must_fail unreadable berth save -o "$tmp/half.tar" $IMAGE)" "read $f: input/output error"

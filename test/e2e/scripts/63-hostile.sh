@@ -199,8 +199,10 @@ main=$(property e2e63n MainPID)
 assert_init e2e63n "$main"
 ( # the control: systemd takes it
 	echo $BASHPID >"/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$main/cgroup")/cgroup.procs"
-	printf MAINPID=$bystander | socat - UNIX-SENDTO:/run/systemd/notify
-	wait_for 20 has_property e2e63n MainPID "$bystander"
+	{ # the sender stays until it is heard: systemd looks up by its PID what unit it is of
+		printf MAINPID=$bystander
+		wait_for 20 has_property e2e63n MainPID "$bystander"
+	} | socat -u - UNIX-SENDTO:/run/systemd/notify
 )
 systemctl kill --kill-whom=all --signal=KILL e2e63n
 systemctl stop e2e63n e2e63-bystander

@@ -150,7 +150,7 @@ func Load(home string, rootless bool, s Settings) (Config, error) {
 		if err != nil {
 			return c, err
 		}
-		if err := c.read(path); err != nil {
+		if err := c.readTrusted(path, rootless); err != nil {
 			return c, err
 		}
 	}
@@ -257,12 +257,7 @@ func load(home string, rootless bool) (Config, error) {
 		dropins, _ := filepath.Glob(base + ".d/*.conf")
 		sort.Strings(dropins)
 		for _, path := range append([]string{base}, dropins...) {
-			if !rootless {
-				if err := checkOwner(path); err != nil {
-					return c, err
-				}
-			}
-			if err := c.read(path); err != nil {
+			if err := c.readTrusted(path, rootless); err != nil {
 				return c, err
 			}
 		}
@@ -284,6 +279,16 @@ func checkOwner(path string) error {
 		return fmt.Errorf("%s can be written to by others: what is in it is not trusted; make it root's, with mode 0644", path)
 	}
 	return nil
+}
+
+// readTrusted reads a file that is found by its place or by its name. The two that variables name are the caller's own word.
+func (c *Config) readTrusted(path string, rootless bool) error {
+	if !rootless {
+		if err := checkOwner(path); err != nil {
+			return err
+		}
+	}
+	return c.read(path)
 }
 
 func (c *Config) read(path string) error {

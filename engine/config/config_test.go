@@ -312,6 +312,25 @@ func TestCheckOwner(t *testing.T) {
 	if err := checkOwner(filepath.Join(t.TempDir(), "none")); err != nil {
 		t.Error(err)
 	}
+	open := write(t, filepath.Join(t.TempDir(), "open.conf"), "[engine]\nruntime = \"a\"\n")
+	if err := os.Chmod(open, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_CONF", "/dev/null")
+	module := Settings{Modules: []string{open}}
+	if c, err := Load("", false, module); err == nil || !strings.Contains(err.Error(), open+" can be written to by others") || c.Engine.Runtime != "" {
+		t.Errorf("a module for root: %q, %v", c.Engine.Runtime, err)
+	}
+	if c, err := Load("", true, module); err != nil || c.Engine.Runtime != "a" {
+		t.Errorf("a module for a user: %q, %v", c.Engine.Runtime, err)
+	}
+	for _, variable := range []string{"CONTAINERS_CONF_OVERRIDE", "CONTAINERS_CONF"} { // the caller's own word
+		t.Setenv(variable, open)
+		if c, err := Load("", false, Settings{}); err != nil || c.Engine.Runtime != "a" {
+			t.Errorf("%s: %q, %v", variable, c.Engine.Runtime, err)
+		}
+		t.Setenv(variable, "")
+	}
 }
 
 func TestDefaultProfile(t *testing.T) {

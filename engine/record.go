@@ -153,7 +153,8 @@ func (d Dirs) All() ([]State, error) {
 	return list, err
 }
 
-// known is All; unread tells of the containers that are left out.
+// known is All; unread tells of the containers that are left out, and of those that are listed as their records have them, for what this boot
+// knows of them cannot be read.
 func (d Dirs) known() (list []State, unread, err error) {
 	ids, err := d.ids()
 	if err != nil {
@@ -169,12 +170,18 @@ func (d Dirs) known() (list []State, unread, err error) {
 	}
 	ids = append(ids, slices.DeleteFunc(kept, func(id string) bool { return here[id] })...)
 	list, unread = loadAll(ids, func(s *State, id string) error {
+		err := ErrNoContainer
 		if here[id] {
-			if err := d.load(s, id); !errors.Is(err, ErrNoContainer) {
-				return err
-			}
+			err = d.load(s, id)
 		}
-		return d.loadKept(s, id)
+		if err == nil {
+			return nil
+		}
+		kept := d.loadKept(s, id)
+		if errors.Is(err, ErrNoContainer) {
+			return kept
+		}
+		return err
 	})
 	return list, unread, nil
 }

@@ -66,3 +66,26 @@ func TestFindByWholeID(t *testing.T) {
 		t.Errorf("one that is not there: %+v, %v", s, err)
 	}
 }
+
+// TestAllWithDamagedState: a container whose state of this boot is damaged is listed as its record has it, and reported.
+func TestAllWithDamagedState(t *testing.T) {
+	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+	id := strings.Repeat("a", wholeID)
+	if err := d.keepNew(State{ID: id, Name: "web", ImageID: "i", Container: spec.Container{Name: "web"}}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(d.Container(id), "state.json")
+	if err := errors.Join(os.Mkdir(d.Container(id), 0o700), os.WriteFile(file, []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	list, unread, err := d.known()
+	if err != nil || len(list) != 1 || list[0].Name != "web" || unread == nil || !strings.Contains(unread.Error(), file) {
+		t.Errorf("%+v, %v, %v", list, unread, err)
+	}
+	if err := os.WriteFile(d.record(id), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if list, unread, err = d.known(); err != nil || len(list) != 0 || unread == nil || !strings.Contains(unread.Error(), file) {
+		t.Errorf("both are damaged: %+v, %v, %v", list, unread, err)
+	}
+}

@@ -197,7 +197,11 @@ func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	if err == nil { // renamed or updated since it was started, maybe
 		s.Name, s.Container = now.Name, now.Container
 	}
-	if !e.Dirs.hasRecord(s.ID) {
+	whole, err := e.Dirs.hasRecord(s.ID)
+	if err != nil {
+		return fmt.Errorf("put away container %q: %w", s.Name, err)
+	}
+	if !whole {
 		return e.removeEnded(ctx, s, exit)
 	}
 	return e.putAway(ctx, s, exit)

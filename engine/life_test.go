@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/enginetest"
@@ -419,5 +422,36 @@ func TestChangesAtOnce(t *testing.T) {
 		if found, err := b.dirs().Find("web"); err != nil || !found.Running() || found.StopTime != tt.want {
 			t.Errorf("%s, %v, %v; want %s", found.StopTime, found.Init, err, tt.want)
 		}
+	}
+}
+
+// TestCleanupWithoutSight: a container whose record cannot be looked for, for the disk gives errors, say, is not taken for one that was
+// never whole: nothing of it is removed.
+func TestCleanupWithoutSight(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	s := b.kept()
+	b.must(func(e *engine.Engine) (err error) { s, err = e.Start(ctx, s); return err })
+	b.End()
+	b.Forget()
+	files := filepath.Join(b.Kept(), s.ID, "userdata")
+	if err := os.Chmod(files, 0o600); err != nil { // it can be opened, not searched
+		t.Fatal(err)
+	}
+	err := b.on(func(e *engine.Engine) error {
+		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &make([]unix.CapUserData, 2)[0]); err != nil { // this thread's
+			t.Error(err)
+		}
+		return e.Cleanup(ctx, s, engine.Exit{Code: 7})
+	})
+	if steps := b.Steps(); !errors.Is(err, fs.ErrPermission) || len(steps) > 0 {
+		t.Errorf("%v; %v", err, steps)
+	}
+	if err := os.Chmod(files, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.must(func(e *engine.Engine) error { return e.Cleanup(ctx, s, engine.Exit{Code: 7}) })
+	if now, err := b.dirs().Find("web"); err != nil || now.Exit == nil || now.Exit.Code != 7 {
+		t.Errorf("%+v, %v", now.Exit, err)
 	}
 }

@@ -69,13 +69,19 @@ func (d Dirs) forget(id string) error {
 	if d.Keep == "" {
 		return nil
 	}
+	if err := checkID(id); err != nil {
+		return err
+	}
 	return os.RemoveAll(filepath.Join(d.Keep, id))
 }
 
 // hasRecord reports whether the container's layer was made as a whole, and is there.
-func (d Dirs) hasRecord(id string) bool {
+func (d Dirs) hasRecord(id string) (bool, error) {
 	_, err := os.Lstat(d.record(id))
-	return err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // kept reads a record; ErrNoContainer when there is none.
@@ -93,7 +99,7 @@ func (d Dirs) loadKept(s *State, id string) error {
 	if err != nil {
 		return err
 	}
-	err = decode(s, d.record(id), data, stateVersion, fmt.Sprintf("; `berth rm %s` removes the container", id[:min(12, len(id))]))
+	err = s.decode(id, d.record(id), data, fmt.Sprintf("; `berth rm %s` removes the container", id[:min(12, len(id))]))
 	s.atRest = err == nil
 	return err
 }

@@ -67,6 +67,61 @@ func TestFindByWholeID(t *testing.T) {
 	}
 }
 
+// TestFileOfAnother: a state or record that does not say whose it is, or says another's ID, is damaged. What is removed with a container
+// is found by its ID, and the directory of none is that of all.
+func TestFileOfAnother(t *testing.T) {
+	id, other := strings.Repeat("a", wholeID), strings.Repeat("b", wholeID)
+	for _, text := range []string{`{}`, `null`, `{"version":1,"id":"` + other + `","name":"web"}`, `{"version":1,"name":"web"}`} {
+		d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+		for file, read := range map[string]func(string) (State, error){filepath.Join(d.Container(id), "state.json"): d.Load, d.record(id): d.kept} {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := read(id); err == nil || !strings.Contains(err.Error(), file+" is damaged") || s.ID != "" || s.Name != "" {
+				t.Errorf("%s in %s: %+v, %v", text, filepath.Base(file), s, err)
+			}
+		}
+	}
+}
+
+func TestForgetRefuses(t *testing.T) {
+	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+	id := strings.Repeat("a", wholeID)
+	for _, dir := range []string{d.Container(id), filepath.Join(d.Keep, id)} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, no := range []string{"", ".", id[1:], "../" + id[3:]} {
+		if d.forget(no) == nil || d.release(State{ID: no}) == nil {
+			t.Errorf("%q is taken for an ID", no)
+		}
+	}
+	for _, dir := range []string{d.Container(id), filepath.Join(d.Keep, id)} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(d.forget(id), d.release(State{ID: id})); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRecordUnknown: that a record cannot be looked for does not say that there is none.
+func TestRecordUnknown(t *testing.T) {
+	d := Dirs{Keep: t.TempDir()}
+	id := strings.Repeat("a", wholeID)
+	if is, err := d.hasRecord(id); is || err != nil {
+		t.Errorf("there is none: %t, %v", is, err)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(d.Keep, id), 0o700), os.WriteFile(filepath.Dir(d.record(id)), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := d.hasRecord(id); is || err == nil {
+		t.Errorf("nobody can know: %t, %v", is, err)
+	}
+}
+
 // TestAllWithDamagedState: a container whose state of this boot is damaged is listed as its record has it, and reported.
 func TestAllWithDamagedState(t *testing.T) {
 	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}

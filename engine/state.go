@@ -211,7 +211,17 @@ func (d Dirs) load(s *State, id string) error {
 	if err != nil {
 		return err
 	}
-	return decode(s, path, data, stateVersion, fmt.Sprintf("; kill the container's processes and remove %s, or reboot", filepath.Dir(path)))
+	return s.decode(id, path, data, fmt.Sprintf("; kill the container's processes and remove %s, or reboot", filepath.Dir(path)))
+}
+
+// decode is decode for the container with this ID: what is removed with it is found by the ID that the file says.
+func (s *State) decode(id, path string, data []byte, remedy string) error {
+	err := decode(s, path, data, stateVersion, remedy)
+	if err == nil && s.ID != id {
+		err = fmt.Errorf("%s is damaged: it has the ID %q%s", path, s.ID, remedy)
+		*s = State{}
+	}
+	return err
 }
 
 func (s State) version() int { return s.Version }
@@ -279,6 +289,14 @@ func loadAll(ids []string, load func(s *State, id string) error) (list []State, 
 // ids lists the container directories.
 func (d Dirs) ids() ([]string, error) { return idsIn(d.Run) }
 
+// checkID refuses what is no ID: a directory of that name is about to be removed.
+func checkID(id string) error {
+	if len(id) != wholeID || strings.Trim(id, "0123456789abcdef") != "" {
+		return fmt.Errorf("%q is no ID of a container", id)
+	}
+	return nil
+}
+
 // idsIn lists the directories whose names are IDs: 64 hexadecimal digits.
 func idsIn(dir string) ([]string, error) {
 	entries, err := entriesOf(dir)
@@ -343,6 +361,9 @@ func nameInUse(name string) error {
 // release removes the state directory and gives the name back, if it is this container's. The name goes last: as long as
 // something is left it is found by the name.
 func (d Dirs) release(s State) error {
+	if err := checkID(s.ID); err != nil {
+		return err
+	}
 	for _, dir := range []string{filepath.Join(d.runtimeRoot(), s.ID), d.Container(s.ID)} {
 		if err := os.RemoveAll(dir); err != nil {
 			return err

@@ -35,7 +35,7 @@ values now. start starts the container.`,
 			if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {
 				return startNamed("create", args)
 			}
-			return newPod(c)
+			return newPod(c, args)
 		},
 		Userns: func([]string) bool { return rootless.Needed() },
 		Run:    runCreate,

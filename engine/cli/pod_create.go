@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -199,8 +198,8 @@ func replacePod(ctx context.Context, env *Env, name string) error {
 	return removePod(ctx, env, p, podRmOptions{force: true, podStopOptions: podStopOptions{time: -1}})
 }
 
-// newPod makes the pod of --pod new:NAME.
-func newPod(c spec.Container) error {
+// newPod makes the pod of --pod new:NAME, for the container of these words.
+func newPod(c spec.Container, args []string) error {
 	name, fresh := strings.CutPrefix(c.Pod, engine.NewPod)
 	if !fresh {
 		return nil
@@ -212,17 +211,32 @@ func newPod(c spec.Container) error {
 	if !errors.Is(err, engine.ErrNoPod) {
 		return err // what its maker was given, it has at its next start too
 	}
-	conf, err := loadConfig()
+	made, err := madePod(args)
 	if err != nil {
 		return err
 	}
-	_, err = runDirs().CreatePod(spec.Pod{
-		Name: name, Share: spec.DefaultShare, ExitPolicy: cmp.Or(conf.Engine.PodExitPolicy, "continue"), Maker: c.Name, Kept: byHand(), Common: spec.Container{
+	_, err = runDirs().CreatePod(made)
+	return err
+}
+
+// madePod is the pod that the words of a run make: what they say of it, and else what pod create gives to one.
+func madePod(args []string) (spec.Pod, error) {
+	c, set, err := parseWords(args)
+	if err != nil {
+		return spec.Pod{}, err
+	}
+	conf, err := loadConfig()
+	if err != nil {
+		return spec.Pod{}, err
+	}
+	p := spec.Pod{
+		Name: strings.TrimPrefix(c.Pod, engine.NewPod), Share: spec.DefaultShare, ExitPolicy: "continue", Maker: c.Name, Kept: byHand(), Common: spec.Container{
 			Networks: c.Networks, Publish: c.Publish, IP: c.IP, IP6: c.IP6, MAC: c.MAC, Aliases: c.Aliases, AddHosts: c.AddHosts,
 			DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOptions, HostsBase: c.HostsBase, NoHosts: c.NoHosts, HostName: c.HostName, ShmSize: c.ShmSize,
 		},
-	})
-	return err
+	}
+	podDefaults(&p, set, conf)
+	return p, nil
 }
 
 // podNamed finds the pod that the container is to be in; false when it is to be in none.

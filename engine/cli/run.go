@@ -41,12 +41,19 @@ there is no such command.`,
 	}
 }
 
-// parseRun turns the words after `run` into a container.
-func parseRun(args []string) (spec.Container, error) {
+// parseWords is what the words after `run` alone say about a container.
+func parseWords(args []string) (spec.Container, *pflag.FlagSet, error) {
 	var c spec.Container
 	set := newFlagSet("run")
 	bindRunFlags(set, &c)
-	if err := set.Parse(args); err != nil {
+	err := set.Parse(args)
+	return c, set, err
+}
+
+// parseRun turns the words after `run` into a container.
+func parseRun(args []string) (spec.Container, error) {
+	c, set, err := parseWords(args)
+	if err != nil {
 		return c, err
 	}
 	if set.NArg() == 0 {
@@ -329,7 +336,7 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 		if c.Name == "" && strings.HasPrefix(c.Pod, engine.NewPod) {
 			return startNamed("run", args)
 		}
-		if err := newPod(c); err != nil {
+		if err := newPod(c, args); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/config"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -21,10 +20,8 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 	d := conf.Containers
 	silent := silentIn(set)
 	own := c.Pod == "" && c.PodIDFile == "" // a pod's containers have the pod's network, name and hosts
-	if own || strings.HasPrefix(c.Pod, engine.NewPod) {
-		networkDefaults(c, silent, conf)
-	}
 	if own {
+		networkDefaults(c, silent, conf)
 		namespaceDefaults(c, silent, conf, func(string) bool { return true })
 	}
 	for _, t := range []struct {
@@ -86,11 +83,9 @@ func withDefaults(c *spec.Container, set *pflag.FlagSet, conf config.Config) err
 // podDefaults is withDefaults for a pod, which has what its containers share.
 func podDefaults(p *spec.Pod, set *pflag.FlagSet, conf config.Config) {
 	silent := silentIn(set)
+	conf = withoutContainers(p, conf)
 	if p.Shares("net") {
 		networkDefaults(&p.Common, silent, conf)
-		if p.Common.HostsBase == "image" && silent("hosts-file") { // a pod has none
-			p.Common.HostsBase = ""
-		}
 	}
 	namespaceDefaults(&p.Common, silent, conf, func(kind string) bool { return kind == "user" || p.Shares(kind) })
 	if size := conf.Containers.ShmSize; size != "" && silent("shm-size") && p.Shares("ipc") {
@@ -100,6 +95,26 @@ func podDefaults(p *spec.Pod, set *pflag.FlagSet, conf config.Config) {
 	if policy := conf.Engine.PodExitPolicy; policy != "" && silent("exit-policy") {
 		p.ExitPolicy = policy
 	}
+}
+
+// withoutContainers leaves out what only a container can have, and a pod is refused for (spec.CheckPod, engine.CreatePod).
+func withoutContainers(p *spec.Pod, conf config.Config) config.Config {
+	d := &conf.Containers
+	for _, v := range []struct {
+		value *string
+		not   []string
+	}{
+		{&d.BaseHostsFile, []string{"image"}}, {&d.NetNS, []string{"container", "ns"}}, {&d.PIDNS, []string{"container"}}, {&d.UTSNS, []string{"container"}},
+		{&d.UserNS, []string{"container"}},
+	} {
+		if mode, _, _ := strings.Cut(*v.value, ":"); slices.Contains(v.not, mode) {
+			*v.value = ""
+		}
+	}
+	if p.Shares("pid") && strings.HasPrefix(d.UserNS, "ns:") || d.UserNS == "nomap" && !rootlessMode() {
+		d.UserNS = ""
+	}
+	return conf
 }
 
 // silentIn tells whether nothing is said about all of some flags.

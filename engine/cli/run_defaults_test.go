@@ -68,7 +68,7 @@ func TestContainersConf(t *testing.T) {
 		{`netns = "host"`, "--network none", ``},
 		{`netns = "host"`, "--pod p", ``},
 		{`netns = "host"`, "--pod-id-file f", ``},
-		{"netns = \"none\"\nutsns = \"host\"\nno_hosts = true", "--pod new:p", `networks=["none"] noHosts=true`},
+		{"netns = \"none\"\nutsns = \"host\"\nno_hosts = true", "--pod new:p", ``}, // which the pod has: see TestMadePod
 		{`no_hosts = true`, "", `noHosts=true`},
 		{`no_hosts = true`, "--add-host a:1.2.3.4", ``},
 		{`pidns = "host"`, "", `pid="host"`},
@@ -140,6 +140,11 @@ func TestPodDefaults(t *testing.T) {
 		{`utsns = "host"`, "--share net", ``},
 		{`pidns = "host"`, "", ``},
 		{`pidns = "host"`, "--share +pid", `pid="host"`},
+		{"netns = \"ns:/n\"\nuserns = \"container:x\"\npidns = \"container:x\"\nutsns = \"container:x\"", "--share +pid", ``}, // none is a pod's
+		{"netns = \"container:x\"\n[network]\ndefault_network = \"n\"", "", `networks=["n"]`},
+		{"utsns = \"ns:/u\"\nuserns = \"ns:/v\"", "", `userns="ns:/v" uts="ns:/u"`},
+		{"pidns = \"ns:/p\"\nuserns = \"ns:/v\"", "--share +pid", `pid="ns:/p"`},
+		{"base_hosts_file = \"image\"\nno_hosts = true", "", `noHosts=true`},
 		{`userns = "auto"`, "", `userns="auto"`},
 		{`userns = "auto"`, "--userns host", ``},
 		{`shm_size = "1m"`, "", `shmSize="1m"`},
@@ -174,6 +179,50 @@ func TestPodDefaults(t *testing.T) {
 		if p, err := parsePodCreate(strings.Fields(words)); err != nil || p.ExitPolicy != want {
 			t.Errorf("%q: exit policy %q, %v; want %s", words, p.ExitPolicy, err, want)
 		}
+	}
+}
+
+// The pod that a container makes has what `pod create` gives to one.
+func TestMadePod(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.conf")
+	t.Setenv("CONTAINERS_CONF", path)
+	t.Cleanup(readAnew)
+	for _, test := range []struct{ conf, words, want string }{ // want: the fields that differ from those without the file
+		{"netns = \"none\"\nutsns = \"host\"\nno_hosts = true", "", `networks=["none"] noHosts=true uts="host"`},
+		{`netns = "host"`, "--network n", ``},
+		{`netns = "container:x"`, "", ``},
+		{`base_hosts_file = "image"`, "", ``},
+		{`base_hosts_file = "image"`, "--hosts-file none", ``},
+		{"userns = \"auto\"\ndefault_sysctls = [\"net.x=1\"]", "", `sysctls=["net.x=1"] userns="auto"`},
+		{`userns = "auto"`, "--userns host", ``},
+		{`shm_size = "1m"`, "", `shmSize="1m"`},
+		{`shm_size = "1m"`, "--shm-size 2m", ``},
+		{`dns_servers = ["1.2.3.4"]`, "", `dns=["1.2.3.4"]`},
+	} {
+		fields := func(text string) map[string]any {
+			if err := os.WriteFile(path, []byte("[containers]\n"+text+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			readAnew()
+			p, err := madePod(append(strings.Fields(test.words+" --name c --pod new:p"), "image"))
+			if err != nil || p.Name != "p" || p.Maker != "c" {
+				t.Fatalf("%s %s: %+v, %v", text, test.words, p, err)
+			}
+			return asFields(t, p.Common)
+		}
+		if got := difference(fields(""), fields(test.conf)); got != test.want {
+			t.Errorf("%s with %q: %s, want %s", test.conf, test.words, got, test.want)
+		}
+	}
+	if p, err := madePod([]string{"--pod", "new:p", "--hosts-file", "image", "image"}); err != nil || p.Common.HostsBase != "image" { // which is refused later
+		t.Errorf("--hosts-file image: %q, %v", p.Common.HostsBase, err)
+	}
+	if err := os.WriteFile(path, []byte("[engine]\npod_exit_policy = \"stop\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	readAnew()
+	if p, err := madePod([]string{"--pod", "new:p", "image"}); err != nil || p.ExitPolicy != "stop" {
+		t.Errorf("exit policy %q, %v", p.ExitPolicy, err)
 	}
 }
 

@@ -270,4 +270,5 @@ type Host struct {
 	HostsFile   string // text of the host's /etc/hosts
 	ResolvConf  string // text of the host's resolv.conf
 	Journal     string // namespace of the journal that the unit writes to
+	OOMScoreAdj int    // of this process, which those that it starts have as well
 }

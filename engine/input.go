@@ -100,7 +100,7 @@ func (e *Engine) input(ctx context.Context, s *State, image Image, status Networ
 func (e *Engine) specHost(s State) spec.Host {
 	h := spec.Host{
 		Rootless: e.Host.Rootless, Environment: e.Host.Environment, ListenFDs: e.Host.ListenFDs,
-		CgroupsPath: s.cgroupInside, AppArmor: e.Host.AppArmor, Label: s.Label,
+		CgroupsPath: s.cgroupInside, AppArmor: e.Host.AppArmor, Label: s.Label, OOMScoreAdj: e.Host.OOMScoreAdj,
 	}
 	if spec.WantsAllCapabilities(s.Container) {
 		h.Bounding = ownCapabilities()

@@ -62,7 +62,7 @@ var commonFlags = []runFlag{
 	{"network", "", "MODE", "none, host, private, bridge, the name of a network with options as NAME:ip=,ip6=,mac=,alias=,interface_name=,host_interface_name=, pasta[:OPTIONS], container:NAME, or ns:PATH; several networks are named one by one", list(func(c *spec.Container) *[]string { return &c.Networks })},
 	{"network-alias", "", "NAME", "add a name on the networks", list(func(c *spec.Container) *[]string { return &c.Aliases })},
 	{"no-hosts", "", "", "leave the image's /etc/hosts alone", toggle(func(c *spec.Container) *bool { return &c.NoHosts })},
-	{"oom-score-adj", "", "N", "adjust the out-of-memory score, from -1000 to 1000", optionalInt(func(c *spec.Container) **int { return &c.OOMScoreAdj })},
+	{"oom-score-adj", "", "N", "adjust the out-of-memory score, from -1000 to 1000; a user's is not below the user's own", optionalInt(func(c *spec.Container) **int { return &c.OOMScoreAdj })},
 	{"pidfile", "", "FILE", "write the PID of the container's PID 1 to a file", callersFile(func(c *spec.Container) *string { return &c.PIDFile })},
 	{"privileged", "", "", "give all capabilities and hide nothing", toggle(func(c *spec.Container) *bool { return &c.Privileged })},
 	{"publish", "p", "[[IP:]HOST:]PORT[/PROTOCOL]", "forward a port of the host", list(func(c *spec.Container) *[]string { return &c.Publish })},

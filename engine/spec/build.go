@@ -54,6 +54,7 @@ type Host struct {
 	Bounding    []string          // capabilities that may be given at all; nil for all
 	AppArmor    string            // default profile; "" where there is none
 	Swap        bool              // the memory controller counts swap too
+	OOMScoreAdj int               // the caller's own out-of-memory score adjustment
 }
 
 // Mount is one file or directory of the host seen in the container.
@@ -142,7 +143,7 @@ func Build(in Input) (*specs.Spec, error) {
 			NoNewPrivileges: security.noNewPrivileges,
 			ApparmorProfile: security.profile(in),
 			SelinuxLabel:    in.Host.Label.Process,
-			OOMScoreAdj:     in.Container.OOMScoreAdj,
+			OOMScoreAdj:     oomScoreAdj(in),
 		},
 		Root:        &specs.Root{Path: in.Rootfs, Readonly: in.Container.ReadOnly},
 		Hostname:    hostName,
@@ -172,6 +173,16 @@ func Build(in Input) (*specs.Spec, error) {
 		}
 	}
 	return s, nil
+}
+
+// oomScoreAdj is not below the user's own, as in Podman: that takes CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5)).
+func oomScoreAdj(in Input) *int {
+	adj := in.Container.OOMScoreAdj
+	if adj == nil || !in.Host.Rootless {
+		return adj
+	}
+	least := max(*adj, in.Host.OOMScoreAdj)
+	return &least
 }
 
 // HostName is the name that the container's kernel and its /etc/hostname tell: what was asked for, else the first

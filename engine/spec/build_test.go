@@ -98,6 +98,26 @@ func everything(in *Input) {
 	c.Personality, c.RdtClass = "linux32", "gold"
 }
 
+// A user's container is not harder to kill than the user's own processes: it would not start.
+func TestOOMScoreAdj(t *testing.T) {
+	for _, tt := range []struct {
+		rootless         bool
+		given, own, want int
+	}{
+		{true, 0, 200, 200}, {true, -500, 0, 0}, {true, 300, 200, 300}, {false, -500, 0, -500},
+	} {
+		in := plain()
+		in.Container.OOMScoreAdj, in.Host.Rootless, in.Host.OOMScoreAdj = &tt.given, tt.rootless, tt.own
+		s, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *s.Process.OOMScoreAdj; got != tt.want {
+			t.Errorf("%+v: %d", tt, got)
+		}
+	}
+}
+
 func TestBuildGolden(t *testing.T) {
 	for name, in := range goldenInputs() {
 		t.Run(name, func(t *testing.T) {

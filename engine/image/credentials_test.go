@@ -103,7 +103,7 @@ func TestCredentialsStayEncrypted(t *testing.T) {
 			return r, in, o
 		},
 	} {
-		for _, insecure := range []string{"", "--tls-verify=false", "registries.conf"} {
+		for _, insecure := range []string{"", "--tls-verify=false", "registries.conf", "registries.conf of a domain"} {
 			im := openStore(t)
 			r, in, o := attack(t)
 			switch insecure {
@@ -111,8 +111,9 @@ func TestCredentialsStayEncrypted(t *testing.T) {
 				no := false
 				in.TLSVerify = &no
 			case "registries.conf":
-				setRegistries(t, fmt.Sprintf("[[registry]]\nlocation=%q\ninsecure=true\n[[registry]]\nlocation=%q\ninsecure=true\n",
-					strings.TrimPrefix(r.URL, "https://"), strings.TrimPrefix(elsewhere(o.URL), "http://")))
+				setRegistries(t, fmt.Sprintf("[[registry]]\nlocation=%q\ninsecure=true\n", strings.TrimPrefix(r.URL, "https://")))
+			case "registries.conf of a domain":
+				setRegistries(t, fmt.Sprintf("[[registry]]\nprefix=%q\ninsecure=true\n", strings.Replace(r.URL, "https://127", "*", 1)))
 			}
 			r.add(t, "web:1", twoLayers(t))
 			_, err := im.Pull(t.Context(), strings.TrimPrefix(r.URL, "https://")+"/web:1", in)

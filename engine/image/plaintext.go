@@ -24,7 +24,7 @@ func (p plaintext) Error() string { return p.place.Redacted() + " is without TLS
 type guard struct {
 	sys   *types.SystemContext
 	mu    sync.Mutex
-	hosts map[string]bool // that were asked with TLS, with their ports
+	hosts map[string]bool // that must have TLS and were asked, with their ports
 }
 
 // guardCredentials has sys refuse requests that would show credentials to the network. A registry that need not have TLS may send
@@ -42,7 +42,7 @@ func (g *guard) proxy(u *url.URL) (*url.URL, error) {
 	if u.Scheme == "http" && g.secret(u) && !g.insecure(u.Hostname()) {
 		return nil, plaintext{u}
 	}
-	if u.Scheme == "https" {
+	if u.Scheme == "https" && !g.insecure(u.Hostname()) {
 		g.mu.Lock()
 		g.hosts[u.Host] = true
 		g.mu.Unlock()
@@ -64,7 +64,7 @@ func (g *guard) secret(u *url.URL) bool {
 			return true
 		}
 	}
-	return u.Query().Has("account")
+	return len(g.hosts) > 0 && u.Query().Has("account")
 }
 
 // insecure tells whether registries.conf says of a registry or mirror on that host that it need not have TLS.
@@ -74,9 +74,12 @@ func (g *guard) insecure(host string) bool {
 		return false
 	}
 	for _, r := range all {
-		for _, e := range slices.Concat(r.Mirrors, []sysregistriesv2.Endpoint{r.Endpoint}) {
+		// What is pushed goes to the host of the prefix, which may stand for all hosts of a domain (containers-registries.conf(5)).
+		for _, e := range slices.Concat(r.Mirrors, []sysregistriesv2.Endpoint{r.Endpoint, {Location: r.Prefix, Insecure: r.Insecure}}) {
 			at, _, _ := strings.Cut(e.Location, "/")
-			if u := (url.URL{Host: at}); e.Insecure && u.Hostname() == host {
+			name := (&url.URL{Host: at}).Hostname()
+			domain, all := strings.CutPrefix(name, "*")
+			if e.Insecure && name != "" && (name == host || all && strings.HasSuffix(host, domain)) {
 				return true
 			}
 		}

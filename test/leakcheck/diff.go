@@ -57,7 +57,8 @@ func (j judge) allows(d difference) bool {
 
 // endsByItself reports what leaks nothing when it is gone: a manager closes a connection of its own whenever it likes, the
 // keyring of a session ends with its last process, and systemd forgets a failed unit (systemctl reset-failed, or the
-// next reload where its file is gone) and deletes the file of a transient one with it.
+// next reload where its file is gone) and deletes the file of a transient one with it. What a killed program had begun to write beside
+// a file of the storage library's is swept when it is ten minutes old, by whoever uses the store then.
 func endsByItself(d difference) bool {
 	switch d.collector {
 	case "fds", "keyrings":
@@ -65,13 +66,16 @@ func endsByItself(d difference) bool {
 	case "units":
 		return failedUnit.MatchString(d.text) || strings.HasSuffix(d.text, " transient")
 	case "files":
-		return transientUnit.MatchString(d.text)
+		return transientUnit.MatchString(d.text) || storageTemp.MatchString(d.text)
+	case "store":
+		return storageTemp.MatchString(d.text)
 	}
 	return false
 }
 
 var (
 	failedUnit    = regexp.MustCompile(`^(user \d+ )?\S+ failed\b`)
+	storageTemp   = regexp.MustCompile(`[ /]overlay-(layers|containers|images)/\.tmp-[^/]+$`)
 	transientUnit = regexp.MustCompile(` /run/(user/\d+/)?systemd/transient/[^/]+$`)
 )
 

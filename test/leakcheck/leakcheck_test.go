@@ -214,14 +214,17 @@ func TestEndsByItself(t *testing.T) {
 	a := picture("keyrings: uid=0 keyring _ses.1", "units: web.service failed failed not-found", "units: db.service active running", "volumes: /v canary=1",
 		"units: user 1000 old.service failed failed", "units: run-<n>.service failed failed", "units: run-<n>.service transient",
 		"files: -0644 0:0 /run/systemd/transient/run-<n>.service", "files: -0644 0:0 /run/user/1000/systemd/transient/a.scope",
-		"files: -0644 0:0 /etc/systemd/system/failed.service")
-	b := picture("keyrings: uid=0 keyring _ses.2", "units: new.service failed failed not-found", "files: -0644 0:0 /run/systemd/transient/run-<n>.scope")
+		"files: -0644 0:0 /etc/systemd/system/failed.service", "files: -0600 0:0 /run/containers/storage/overlay-layers/.tmp-mountpoints.json12",
+		"store: /s: unfinished overlay-containers/.tmp-volatile-containers.json34", "store: /s: unfinished overlay-containers/.volatile-containers.json")
+	b := picture("keyrings: uid=0 keyring _ses.2", "units: new.service failed failed not-found", "files: -0644 0:0 /run/systemd/transient/run-<n>.scope",
+		"store: /s: unfinished overlay-layers/.tmp-layers.json56")
 	var got []string
 	for _, d := range (judge{}).compare(a, b) {
 		got = append(got, d.String())
 	}
 	want := []string{"keyrings + uid=0 keyring _ses.2", "units - db.service active running", "units + new.service failed failed not-found", "volumes - /v canary=1",
-		"files - -0644 0:0 /etc/systemd/system/failed.service", "files + -0644 0:0 /run/systemd/transient/run-<n>.scope"}
+		"files - -0644 0:0 /etc/systemd/system/failed.service", "files + -0644 0:0 /run/systemd/transient/run-<n>.scope",
+		"store - /s: unfinished overlay-containers/.volatile-containers.json", "store + /s: unfinished overlay-layers/.tmp-layers.json56"}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

@@ -619,6 +619,31 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// TestReadyInFront: who waits in front of a container, and hands signals on, does not wait for its word first.
+func TestReadyInFront(t *testing.T) {
+	b := newBench(t)
+	b.Socket = "/run/systemd/notify"
+	c := web()
+	c.SDNotify, c.Detach = "container", false
+	started := make(chan error, 1)
+	go func() {
+		_, err := b.start(c)
+		started <- err
+	}()
+	select {
+	case err := <-started:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for READY=1")
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Fatal(err)
+	}
+	b.clean()
+}
+
 // TestNotify: who tells systemd what.
 func TestNotify(t *testing.T) {
 	for who, want := range map[string]string{

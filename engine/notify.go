@@ -50,12 +50,27 @@ func (e *Engine) openNotify(s State) (*os.File, error) {
 	return f, nil
 }
 
-// awaitReady tells systemd that the service is ready when the container says so. One that has ended before needs nothing:
-// systemd sees that itself.
+// awaitReady tells systemd that the service is ready when the container says so. Who started it in the foreground has its signals and
+// its terminal to look after and stays until it ends: there it is told beside that.
 func (e *Engine) awaitReady(ctx context.Context, s State) error {
-	if s.notify == nil {
+	switch {
+	case s.notify == nil:
 		return nil
+	case s.Container.Detach:
+		return e.handReadyOn(ctx, s)
 	}
+	go func() {
+		if err := e.handReadyOn(context.WithoutCancel(ctx), s); err != nil {
+			fmt.Fprintln(e.Warn, err)
+		}
+	}()
+	return nil
+}
+
+// handReadyOn waits until the container says READY=1, and closes its socket. One that has ended before needs nothing: systemd sees
+// that itself.
+func (e *Engine) handReadyOn(ctx context.Context, s State) error {
+	defer s.notify.Close()
 	pidfd, err := s.Init.Open()
 	if err != nil && !errors.Is(err, proc.ErrGone) {
 		return err

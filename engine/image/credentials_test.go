@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	"go.podman.io/image/v5/types"
 )
 
 const secretWord = "s3cr3t"
@@ -103,7 +104,7 @@ func TestCredentialsStayEncrypted(t *testing.T) {
 			return r, in, o
 		},
 	} {
-		for _, insecure := range []string{"", "--tls-verify=false", "registries.conf", "registries.conf of a domain"} {
+		for _, insecure := range []string{"", "--tls-verify=false", "registries.conf"} {
 			im := openStore(t)
 			r, in, o := attack(t)
 			switch insecure {
@@ -112,8 +113,6 @@ func TestCredentialsStayEncrypted(t *testing.T) {
 				in.TLSVerify = &no
 			case "registries.conf":
 				setRegistries(t, fmt.Sprintf("[[registry]]\nlocation=%q\ninsecure=true\n", strings.TrimPrefix(r.URL, "https://")))
-			case "registries.conf of a domain":
-				setRegistries(t, fmt.Sprintf("[[registry]]\nprefix=%q\ninsecure=true\n", strings.Replace(r.URL, "https://127", "*", 1)))
 			}
 			r.add(t, "web:1", twoLayers(t))
 			_, err := im.Pull(t.Context(), strings.TrimPrefix(r.URL, "https://")+"/web:1", in)
@@ -123,6 +122,35 @@ func TestCredentialsStayEncrypted(t *testing.T) {
 			if insecure == "" && (err == nil || !strings.Contains(err.Error(), "without TLS")) {
 				t.Errorf("%s: error %v, want one that says what the registry wants", what, err)
 			}
+		}
+	}
+}
+
+// TestInsecurePlaces: a registry that need not have TLS is known by where it is, by the name that it is asked for, and by its domain.
+func TestInsecurePlaces(t *testing.T) {
+	setRegistries(t, `
+[[registry]]
+prefix = "*.corp.example"
+insecure = true
+[[registry]]
+prefix = "front.example:5000/team"
+location = "back.example"
+insecure = true
+[[registry.mirror]]
+location = "mirror.example"
+[[registry.mirror]]
+location = "plain.example:80/x"
+insecure = true
+[[registry]]
+location = "safe.example"
+`)
+	g := &guard{sys: &types.SystemContext{SystemRegistriesConfPath: os.Getenv("CONTAINERS_REGISTRIES_CONF")}}
+	for host, want := range map[string]bool{
+		"a.corp.example": true, "a.b.corp.example": true, "corp.example": false, "acorp.example": false, "front.example": true, "back.example": true,
+		"mirror.example": false, "plain.example": true, "safe.example": false, "": false,
+	} {
+		if got := g.insecure(host); got != want {
+			t.Errorf("%s: insecure %t", host, got)
 		}
 	}
 }

@@ -635,7 +635,7 @@ func TestPastaHost(t *testing.T) {
 func TestOldPasta(t *testing.T) {
 	a, _ := machine(t)
 	r := request(t, a, "c1")
-	for said, want := range map[string]int{"pasta: unrecognized option '--map-guest-addr'": 2, "Failed to bind port 80": 1} {
+	for said, want := range map[string]int{"pasta: unrecognized option '--map-guest-addr'\nUsage: pasta\n  --version\tShow the version": 2, "Failed to bind port 80": 1} {
 		var calls [][]string
 		a.Run = func(_ context.Context, c proc.Command) ([]byte, error) {
 			calls = append(calls, slices.Clone(c.Args))

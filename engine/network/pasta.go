@@ -120,7 +120,8 @@ func pastaPIDFile(dir string) string { return filepath.Join(dir, "pasta.pid") }
 func (a Adapter) startPasta(ctx context.Context, r engine.NetworkRequest, p *plan) error {
 	args := append(append([]string{}, p.PastaArgs...), "--pid", pastaPIDFile(r.Dir), "--netns", r.NetNS)
 	_, err := a.Run(ctx, proc.Command{Path: a.Pasta, Args: args})
-	if i := slices.Index(args, mapHost); err != nil && i >= 0 && strings.Contains(err.Error(), "unrecognized option '"+mapHost+"'") {
+	var exit *proc.ExitError
+	if i := slices.Index(args, mapHost); i >= 0 && errors.As(err, &exit) && strings.Contains(exit.Stderr, "unrecognized option '"+mapHost+"'") {
 		_, err = a.Run(ctx, proc.Command{Path: a.Pasta, Args: slices.Delete(args, i, i+2)})
 	}
 	if err != nil {

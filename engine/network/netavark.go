@@ -101,9 +101,13 @@ func missingInterfaces(netns string, o *netavarkOptions) map[string]bool {
 	return missing
 }
 
-// patience is how long netavark may take. It needs some hundredths of a second, and half a minute on a small machine that boots and
-// loads the firewall's modules meanwhile; what it asks may answer never, and all other containers wait for their turn.
-const patience = time.Minute
+// patience is how long netavark may take. It needs some hundredths of a second; what it asks may answer never, and all other
+// containers wait for their turn. A set-up took half a minute on a small machine that booted, and loaded the firewall's modules; a stop
+// must have time left for the rest.
+const (
+	setupPatience = time.Minute
+	patience      = 20 * time.Second
+)
 
 // errStuck says that netavark was killed when its time was over.
 var errStuck = errors.New("netavark is stuck")
@@ -116,7 +120,11 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	if err != nil {
 		return err
 	}
-	limit := cmp.Or(a.Patience, patience)
+	limit := patience
+	if action == "setup" {
+		limit = setupPatience
+	}
+	limit = cmp.Or(a.Patience, limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errStuck)
 	defer cancel()
 	err = a.inPlace(func() error {

@@ -43,7 +43,7 @@ type Adapter struct {
 	DefaultSubnet string
 	// PastaOptions are words of pasta's own for all containers; those of one of them come later.
 	PastaOptions []string
-	// Patience is how long netavark may take; patience when it is 0.
+	// Patience is how long netavark may take; setupPatience or patience when it is 0.
 	Patience time.Duration
 	// Machine tells this machine's containers from those of the same names elsewhere: hardware addresses come from it.
 	Machine string

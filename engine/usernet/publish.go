@@ -43,6 +43,9 @@ func (n Net) socket() string           { return n.file("control") }
 // busy as at its boot.
 const answerPatience = time.Minute
 
+// withdrawPatience is that of a stop, which has other things to do.
+const withdrawPatience = 10 * time.Second
+
 // Publish opens the ports of a container, in place of those that it had, and returns when they are open. What is published is
 // written down first: a program that is started again opens the same ports.
 func (n Net) Publish(id string, list []Forward) error {
@@ -59,7 +62,7 @@ func (n Net) Publish(id string, list []Forward) error {
 	if err := atomicfile.Write(n.portsOf(id), data, 0o600); err != nil {
 		return err
 	}
-	if err := n.tell(id); err != nil {
+	if err := n.tell(id, answerPatience); err != nil {
 		return fmt.Errorf("publish ports: %w", err)
 	}
 	return nil
@@ -72,7 +75,7 @@ func (n Net) Withdraw(id string) error {
 		return nil
 	}
 	if err == nil {
-		err = n.tell(id)
+		err = n.tell(id, withdrawPatience)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
 		return nil // no program, no open port
@@ -81,13 +84,13 @@ func (n Net) Withdraw(id string) error {
 }
 
 // tell lets the program look at a container's ports again.
-func (n Net) tell(id string) error {
+func (n Net) tell(id string, patience time.Duration) error {
 	conn, err := net.Dial("unix", n.socket())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(answerPatience))
+	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, id+"\n"); err != nil {
 		return err
 	}

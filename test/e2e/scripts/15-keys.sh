@@ -53,11 +53,13 @@ if [ "$BERTH_HOST" = vm ]; then # whose kernel has AppArmor
 	harm() {
 		berth run --rm --network none --cap-add all --security-opt unmask=ALL "$@" $IMAGE sh -c 'cat /sys/kernel/mm/transparent_hugepage/enabled >/dev/null && echo reads
 			mkdir /m && mount -t tmpfs none /m && echo mounts; echo h >/proc/sysrq-trigger && echo sysrq; cat /proc/kcore | head -c 1 >/dev/null; p=/proc/sys/kernel/core_pattern
-			cat $p >/tmp/p && cat /tmp/p >$p && echo pattern; echo 1 >/proc/sys/net/ipv4/ip_forward && echo net' 2>/dev/null | paste -sd' '
+			cat $p >/tmp/p && cat /tmp/p >$p && echo pattern
+			echo -n "file none +p" >/proc/dynamic_debug/control && echo debug; p=/proc/sys/vm/swappiness
+			cat $p >/tmp/p && cat /tmp/p >$p && echo vm; echo 1 >/proc/sys/net/ipv4/ip_forward && echo net' 2>/dev/null | paste -sd' '
 	}
 	assert_eq "berth's own profile" "$(own)" "berth-default (enforce) written"
 	assert_eq "what it lets a container do" "$(harm)" "reads net"
-	assert_eq "what it keeps from it" "$(harm --security-opt apparmor=unconfined)" "reads mounts sysrq pattern net"
+	assert_eq "what it keeps from it" "$(harm --security-opt apparmor=unconfined)" "reads mounts sysrq pattern debug vm net"
 	apparmor_parser -R /etc/apparmor.d/berth-default
 	defer apparmor_parser -r /etc/apparmor.d/berth-default
 	assert_match "no profile" "$(own)" ' written$'

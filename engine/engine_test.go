@@ -619,6 +619,34 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// TestNotifySocket: systemd's own is given to a container that cannot be root outside.
+func TestNotifySocket(t *testing.T) {
+	for _, tt := range []struct {
+		user bool
+		maps []string
+		own  bool
+	}{{false, nil, false}, {true, nil, true}, {false, []string{"0:100000:1000"}, true}, {false, []string{"0:100000:1", "1:0:1"}, false}} {
+		b := newBench(t)
+		b.Socket, b.User, b.Says = "/run/systemd/notify", tt.user, []string{"READY=1"}
+		if tt.own {
+			b.Says = nil
+		}
+		c := web()
+		c.SDNotify, c.UIDMaps, c.GIDMaps = "container", tt.maps, tt.maps
+		s, err := b.start(c)
+		if err != nil {
+			t.Fatalf("%+v: %v", tt, err)
+		}
+		config, err := os.ReadFile(filepath.Join(b.run, s.ID, "config.json"))
+		if err != nil || strings.Contains(string(config), `"source":"/run/systemd/notify"`) != tt.own || !strings.Contains(string(config), "NOTIFY_SOCKET=/run/notify/notify.sock") {
+			t.Errorf("%+v: %s, %v", tt, config, err)
+		}
+		if err := b.remove("web", force); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestReadyInFront: who waits in front of a container, and hands signals on, does not wait for its word first.
 func TestReadyInFront(t *testing.T) {
 	b := newBench(t)

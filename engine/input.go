@@ -108,7 +108,7 @@ func (e *Engine) specHost(s State) spec.Host {
 	if s.cgroupInside != "" {
 		h.Controllers, h.Swap = e.Host.Controllers, e.Host.Swap
 	}
-	if s.notify != nil {
+	if e.saysReady(s) {
 		h.NotifyPath = notifyInside
 	}
 	return h
@@ -221,8 +221,11 @@ func (e *Engine) files(s State, netHost bool, status NetworkStatus) ([]spec.Moun
 		}
 		mounts = append(mounts, spec.Mount{Source: program, Destination: spec.InitPlace, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}})
 	}
-	if s.notify != nil {
+	switch socket := e.Host.Environment["NOTIFY_SOCKET"]; {
+	case s.notify != nil:
 		show(e.Dirs.Container(s.ID), notifyFile, notifyInside)
+	case e.saysReady(s) && strings.HasPrefix(socket, "/"):
+		mounts = append(mounts, spec.Mount{Source: socket, Destination: notifyInside})
 	}
 	return mounts, nil
 }

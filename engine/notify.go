@@ -12,20 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/spec"
 )
 
-// notifyFile is the socket, in a container's directory, at which it says itself that it is ready, and notifyInside where it finds it.
-//
-// systemd's own would give it more: what comes from root may name any process of the machine as the service's main one
-// (MAINPID=), and have that killed (WATCHDOG=trigger, or the next stop).
+// notifyInside is where a container that tells systemd itself how it is (sd_notify(3)) finds the socket for that: systemd's own,
+// but for a container whose root is the machine's. What comes from root may name any process of the machine as the service's main one
+// (MAINPID=), and have that killed (WATCHDOG=trigger, or the next stop). That one gets notifyFile, in its directory, of which READY=1
+// is handed on.
 const (
 	notifyFile   = "notify.sock"
 	notifyInside = "/run/notify/notify.sock"
 )
 
-// openNotify makes the socket of a container that is to say READY=1 itself; nil when nobody waits for that.
+// saysReady tells whether the container is to say READY=1 itself, and somebody waits for that.
+func (e *Engine) saysReady(s State) bool {
+	return s.Container.SDNotify == "container" && e.Host.Environment["NOTIFY_SOCKET"] != ""
+}
+
+// mayBeRoot tells whether a process of the container can be root outside of it.
+func (e *Engine) mayBeRoot(s State) bool {
+	return !e.Host.Rootless && (s.IDs.Empty() || slices.ContainsFunc(s.IDs.UIDs, func(m spec.IDMap) bool { return m.Outside == 0 }))
+}
+
+// openNotify makes the socket for READY=1 of a container that is not given systemd's own; nil for others.
 func (e *Engine) openNotify(s State) (*os.File, error) {
-	if s.Container.SDNotify != "container" || e.Host.Environment["NOTIFY_SOCKET"] == "" {
+	if !e.saysReady(s) || !e.mayBeRoot(s) {
 		return nil, nil
 	}
 	dir, err := os.Open(e.Dirs.Container(s.ID))

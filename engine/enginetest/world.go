@@ -48,6 +48,7 @@ type World struct {
 	Says    []string // what the container's program says to its notification socket when it starts
 	Ends    bool     // then it ends
 	Socket  string   // systemd's notification socket
+	User    bool     // the engine is a user's
 	KillAt  Moment   // ends the calling goroutine there, as a kill of the program would: without any undo
 	// Meanwhile is called at each moment: what others do then.
 	Meanwhile func(Moment)
@@ -67,7 +68,7 @@ func (w *World) Engine(run string) *engine.Engine {
 	}
 	return &engine.Engine{
 		Store: store{w}, Volumes: volumes{w}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w}, SELinux: w.SELinux,
-		Dirs: engine.Dirs{Run: run, Keep: w.Kept()}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242, Environment: map[string]string{"NOTIFY_SOCKET": w.Socket}},
+		Dirs: engine.Dirs{Run: run, Keep: w.Kept()}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242, Rootless: w.User, Environment: map[string]string{"NOTIFY_SOCKET": w.Socket}},
 		Pull:    func(context.Context, spec.Container) error { return w.step("pull", func() { w.add("image pulled") }) },
 		Seccomp: func(string) ([]byte, error) { return nil, nil }, Warn: io.Discard,
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/enginetest"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
@@ -453,5 +454,114 @@ func TestCleanupWithoutSight(t *testing.T) {
 	b.must(func(e *engine.Engine) error { return e.Cleanup(ctx, s, engine.Exit{Code: 7}) })
 	if now, err := b.dirs().Find("web"); err != nil || now.Exit == nil || now.Exit.Code != 7 {
 		t.Errorf("%+v, %v", now.Exit, err)
+	}
+}
+
+// reserved makes what who makes a container has when it has the name and no more, and returns the container's ID and lock.
+func (b *bench) reserved(name string) (id string, lock *os.File) {
+	b.t.Helper()
+	id = strings.Repeat("e", 64)
+	dir := b.dirs().Container(id)
+	err := errors.Join(os.MkdirAll(filepath.Join(b.run, "names"), 0o700), os.Symlink("../"+id, filepath.Join(b.run, "names", name)), os.Mkdir(dir, 0o700))
+	lock, lockErr := atomicfile.LockDir(dir)
+	if err := errors.Join(err, lockErr); err != nil {
+		b.t.Fatal(err)
+	}
+	return id, lock
+}
+
+// TestRemoveSpares: whose a container is that is just being made is known when it was waited for. It is not stopped then, whether it runs
+// by now or not.
+func TestRemoveSpares(t *testing.T) {
+	for _, runs := range []bool{true, false} {
+		b := newBench(t)
+		id, lock := b.reserved("web")
+		other := exec.Command("/bin/sleep", "1000")
+		if err := other.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { other.Process.Kill(); other.Wait() }()
+		init, err := proc.Identify(other.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := `{"version":1,"id":"` + id + `","name":"web","unit":"other.service"`
+		if runs {
+			text += fmt.Sprintf(`,"init":{"pid":%d,"start":%d}`, init.PID, init.Start)
+		}
+		o, asked := force, make(chan engine.State, 9)
+		o.Spare = func(s engine.State) bool { asked <- s; return s.Unit == "other.service" }
+		removed := make(chan error)
+		go func() { removed <- b.Engine(b.run).Remove(context.Background(), "web", o) }()
+		if s := <-asked; s.Unit != "" {
+			t.Errorf("it is known already: %+v", s)
+		}
+		writeState(t, b.dirs(), id, text+"}")
+		lock.Close()
+		if err := <-removed; err != nil {
+			t.Error(err)
+		}
+		if now, err := b.dirs().Find("web"); err != nil || now.Unit != "other.service" || now.Running() != runs || !init.Running() {
+			t.Errorf("runs %t: %+v, %v", runs, now, err)
+		}
+	}
+}
+
+// TestRemoveBesideCleanup: who sees the end of a container that is being removed may remove it first.
+func TestRemoveBesideCleanup(t *testing.T) {
+	b := newBench(t)
+	b.must(func(e *engine.Engine) error { _, err := e.Run(context.Background(), web()); return err })
+	s, err := b.dirs().Find("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := atomicfile.LockDir(b.dirs().Container(s.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := s.Init.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pidfd.Close()
+	removed := make(chan error)
+	e := b.Engine(b.run)
+	go func() { removed <- e.Remove(context.Background(), "web", engine.RemoveOptions{Force: true}) }()
+	if _, err := proc.Wait(context.Background(), pidfd, -1); err != nil {
+		t.Fatal(err)
+	}
+	b.must(func(e *engine.Engine) error { return e.Cleanup(context.Background(), s, engine.Exit{}) })
+	lock.Close()
+	if err := <-removed; err != nil {
+		t.Error(err)
+	}
+	if err := e.Remove(context.Background(), "web", engine.RemoveOptions{Force: true}); !errors.Is(err, engine.ErrNoContainer) {
+		t.Errorf("a second time: %v", err)
+	}
+	b.clean()
+}
+
+// TestRemoveInterrupted: a removal that was interrupted does not wait to the end for who is at the files of a container that it has stopped.
+func TestRemoveInterrupted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.kept()
+	b.must(func(e *engine.Engine) (err error) { s, err = e.Start(context.Background(), s); return err })
+	lock, err := atomicfile.LockDir(filepath.Join(b.Kept(), s.ID, "userdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	ctx, interrupt := context.WithCancel(context.Background())
+	interrupt()
+	removed := make(chan error, 1)
+	go func() { removed <- b.Engine(b.run).Remove(ctx, "web", force) }()
+	select {
+	case err := <-removed:
+		if !errors.Is(err, context.Canceled) || s.Running() {
+			t.Errorf("%v; runs: %t", err, s.Running())
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits on")
 	}
 }

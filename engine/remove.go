@@ -21,16 +21,25 @@ type RemoveOptions struct {
 	Volumes bool           // remove its anonymous volumes too; those of a container with --rm go in any case
 	Timeout *time.Duration // instead of the container's own; negative waits without limit
 	Exit    *Exit          // how it has ended, when that is known
+	// Spare tells that the container is not the one that was meant, and stays. It is asked whenever the container was waited for: more
+	// is known of it then. nil spares none.
+	Spare func(State) bool
 }
+
+// Spares tells whether the container is one that stays.
+func (o RemoveOptions) Spares(s State) bool { return o.Spare != nil && o.Spare(s) }
 
 // ErrRunning says that a container runs and was not to be stopped.
 var ErrRunning = errors.New("container is running")
+
+// errOver says that nothing is left to be removed of the container that was meant.
+var errOver = errors.New("container has gone meanwhile")
 
 // Remove stops the container and takes away everything it had. It may be called at any moment, again and again, also
 // after a Run or a Remove that was killed half-way. Who makes or starts the container right now is waited for.
 func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) error {
 	s, err := e.stopped(ctx, nameOrID, o)
-	if errors.Is(err, ErrNoContainer) && o.Ignore {
+	if errors.Is(err, errOver) || errors.Is(err, ErrNoContainer) && o.Ignore {
 		return nil
 	}
 	if err != nil {
@@ -57,16 +66,24 @@ func (e *Engine) stopped(ctx context.Context, nameOrID string, o RemoveOptions) 
 	}
 	s, err := find(nameOrID)
 	for err == nil {
+		if o.Spares(s) {
+			return s, errOver
+		}
 		// A handle on the network namespace keeps it until its rules are taken away.
 		ns, _ := s.Init.OpenNamespace("net")
-		patience := ctx
+		var grace time.Duration
 		if s.Running() { // then nobody makes it, and a stop that was hurried goes on
-			patience = context.WithoutCancel(ctx)
+			grace = removeGrace
 		}
 		if err = e.Stop(ctx, s, o); err == nil {
+			patience, cancel := outlast(ctx, grace)
 			s, err = e.Dirs.await(patience, s.ID, e.Warn)
+			cancel()
+			if errors.Is(err, ErrNoContainer) { // who has seen its end has removed it
+				err = errOver
+			}
 		}
-		if err == nil && !s.Running() {
+		if err == nil && !s.Running() && !o.Spares(s) {
 			if ns != nil {
 				s.netns, s.Network.NetNS = ns, handlePath(ns)
 			}
@@ -76,6 +93,19 @@ func (e *Engine) stopped(ctx context.Context, nameOrID string, o RemoveOptions) 
 		s.unlock() // it has been started meanwhile, or there is an error
 	}
 	return s, err
+}
+
+// removeGrace is how long a removal that was interrupted waits for others who are at what the container has left.
+const removeGrace = 3 * time.Second
+
+// outlast returns a context that is done when ctx has been done for this long. The function frees what it holds.
+func outlast(ctx context.Context, grace time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }
 
 // Stop ends a running container, as far as the options allow. For a user it must be called outside of any user namespace:

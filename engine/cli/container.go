@@ -110,7 +110,7 @@ func enterForCleanup(ctx context.Context, env *Env, args []string) error {
 		return nil
 	}
 	var at time.Duration
-	return stopOutside(ctx, env, args, engine.RemoveOptions{Force: true, Ignore: true, Timeout: &at})
+	return stopOutside(ctx, env, args, engine.RemoveOptions{Force: true, Ignore: true, Timeout: &at, Spare: startedElsewhere})
 }
 
 type cleanupOptions struct {

@@ -34,21 +34,37 @@ func TestExitOfUnit(t *testing.T) {
 }
 
 func TestTakenOver(t *testing.T) {
+	generated, own := rmOptions{force: true, ignore: true, volumes: true}, rmOptions{force: true}
 	for _, tt := range []struct {
+		o                      rmOptions
 		result, unit, self, of string
 		want                   bool
 	}{
-		{"success", "web.service", "web.service", "other.service", true},
-		{"exit-code", "web.service", "web.service", "run-1.scope", true},
-		{"success", "web.service", "web.service", "web.service", false},
-		{"success", "web.service", "web.service", "", false}, // its maker was killed
-		{"", "web.service", "web.service", "other.service", false},
-		{"success", "", "mine.service", "other.service", false}, // a unit that was written by hand
-		{"success", "", "", "other.service", false},
+		{generated, "success", "web.service", "web.service", "other.service", true},
+		{generated, "exit-code", "web.service", "web.service", "run-1.scope", true},
+		{generated, "success", "web.service", "web.service", "web.service", false},
+		{generated, "success", "web.service", "web.service", "", false}, // its maker was killed
+		{generated, "", "web.service", "web.service", "other.service", false},
+		{generated, "success", "", "mine.service", "other.service", false}, // a unit that was written by hand
+		{generated, "success", "", "", "other.service", false},
+		{own, "success", "web.service", "web.service", "other.service", false}, // ExecStopPost=berth rm -f other
 	} {
 		env := map[string]string{"SERVICE_RESULT": tt.result, "PODMAN_SYSTEMD_UNIT": tt.unit}
-		got := takenOverFrom(tt.self, func(n string) string { return env[n] }, engine.State{Unit: tt.of})
+		got := tt.o.takenOver(tt.self, func(n string) string { return env[n] }, engine.State{Unit: tt.of})
 		if got != tt.want {
+			t.Errorf("%+v: %t", tt, got)
+		}
+	}
+}
+
+// TestNoMatter: who stops a container finds it gone after that, maybe.
+func TestNoMatter(t *testing.T) {
+	getenv := func(name string) string { return map[string]string{foundVariable: "web db"}[name] }
+	for _, tt := range []struct {
+		name         string
+		ignore, want bool
+	}{{"web", false, true}, {"db", false, true}, {"we", false, false}, {"", false, false}, {"other", false, false}, {"other", true, true}} {
+		if got := noMatter(tt.name, tt.ignore, getenv); got != tt.want {
 			t.Errorf("%+v: %t", tt, got)
 		}
 	}

@@ -78,6 +78,7 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 		return engine.RemoveOptions{}, nil, err
 	}
 	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore || o.force, Volumes: o.volumes}
+	options.Spare = func(s engine.State) bool { return o.takenOver(unitOfSelf(), os.Getenv, s) }
 	if os.Getenv("EXIT_CODE") != "" { // this is ExecStopPost= of the container's own unit
 		exit := exitOfUnit(os.Getenv)
 		options.Exit = &exit
@@ -149,15 +150,17 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		return nil // it is reported by the removal itself
 	}
 	ids := byID(names)
+	var found []string
 	for i, name := range names {
 		s, err := runDirs().Find(ids[i])
-		if err != nil || !options.Force || takenOver(s) {
+		if err != nil || !options.Force || options.Spares(s) {
 			continue
 		}
+		found = append(found, name)
 		if s.OnItsWay() { // the unit may be that of who makes it
 			s, err = runDirs().Await(ctx, s.ID, env.Err)
 		}
-		if err != nil || !ruledByUnit(s) {
+		if err != nil || !ruledByUnit(s) || options.Spares(s) {
 			continue
 		}
 		if err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
@@ -167,9 +170,12 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 			tellRemoved(env, name)
 		}
 	}
+	if err := os.Setenv(foundVariable, strings.Join(found, " ")); err != nil {
+		return err
+	}
 	leavePods(ctx, env, slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
 		s, err := runDirs().Find(id)
-		return err == nil && (s.Running() && !options.Force || takenOver(s)) // which is refused, or left alone
+		return err == nil && (s.Running() && !options.Force || options.Spares(s)) // which is refused, or left alone
 	}))
 	if !rootless.Needed() || !options.Force { // one that runs is refused by the removal, which tells of all others too
 		return nil
@@ -178,6 +184,15 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		return removed(err)
 	}
 	return nil
+}
+
+// foundVariable has the names of what was there before it was stopped: who sees it end, its unit or a `berth run --rm`, may be the first
+// to remove it.
+const foundVariable = "BERTH_RM_FOUND"
+
+// noMatter tells whether it is no error that there is no container of this name.
+func noMatter(name string, ignore bool, getenv func(string) string) bool {
+	return ignore || slices.Contains(strings.Fields(getenv(foundVariable)), name)
 }
 
 // podGoesVariable says that the pod itself is being removed.
@@ -237,10 +252,10 @@ func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveO
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
 	for _, name := range names {
 		s, err := e.Dirs.Find(name)
-		if err == nil && s.OnItsWay() {
+		if err == nil && s.OnItsWay() && !o.Spares(s) {
 			s, err = e.Dirs.Await(ctx, s.ID, env.Err)
 		}
-		if err != nil || takenOver(s) {
+		if err != nil || o.Spares(s) {
 			continue // the removal says so
 		}
 		if err := e.Stop(ctx, s, o); err != nil {
@@ -265,7 +280,7 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 	ids := byID(names)
 	for i, name := range names {
 		s, err := find(ids[i])
-		if errors.Is(err, engine.ErrNoContainer) && options.Ignore || err == nil && takenOver(s) {
+		if errors.Is(err, engine.ErrNoContainer) && noMatter(name, options.Ignore, os.Getenv) || err == nil && options.Spares(s) {
 			continue
 		}
 		if err == nil && e == nil {
@@ -287,12 +302,11 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 }
 
 // takenOver tells the command that stops a generated unit, and knows its container by name, that a container of another unit, or of
-// somebody at a prompt, has taken the name over (--replace): the unit's own one has gone.
-func takenOver(s engine.State) bool { return takenOverFrom(unitOfSelf(), os.Getenv, s) }
-
-func takenOverFrom(self string, getenv func(string) string, s engine.State) bool {
+// somebody at a prompt, has taken the name over (--replace): the unit's own one has gone. The generator gives that command --ignore;
+// one without is a user's own, for another container.
+func (o rmOptions) takenOver(self string, getenv func(string) string, s engine.State) bool {
 	stops := getenv("SERVICE_RESULT") != "" && getenv(autoupdate.LabelUnit) == self // systemd.exec(5)
-	return self != "" && stops && s.Unit != "" && s.Unit != self
+	return o.ignore && self != "" && stops && s.Unit != "" && s.Unit != self
 }
 
 func tellRemoved(env *Env, name string) {

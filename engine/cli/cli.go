@@ -35,6 +35,8 @@ type Verb struct {
 	Flags   func(*pflag.FlagSet)
 	Aliases []string
 	Program bool // the words from the second argument on are a program's
+	// Removes says that the verb only takes away, as units do when they stop: a containers.conf that is refused does not hinder it.
+	Removes bool
 	// Sub are commands below this one: `quadlet list`. Their names have both words.
 	Sub []Verb
 	// Before runs first of all; it may replace the process by another.
@@ -195,6 +197,11 @@ func (v Verb) run(ctx context.Context, env *Env, args []string) error {
 	}
 	if v.Run == nil {
 		return v.alone(env, args)
+	}
+	if v.Removes {
+		global.tell = env.Err
+	} else if err := checkModules(); err != nil {
+		return err
 	}
 	if v.Before != nil {
 		if err := v.Before(ctx, env, args); err != nil {

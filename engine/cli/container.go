@@ -30,7 +30,8 @@ func containerVerb() Verb {
 				Name: "container cleanup", Usage: "[OPTION…] CONTAINER…", Summary: "take away what containers that have ended had while they ran",
 				Text: `Units of containers that outlive their end call it (ExecStopPost=); systemd tells how the container ended
 ($EXIT_CODE and $EXIT_STATUS). Those that are to be removed with their end are removed.`,
-				Flags: cleanup.flags, Before: enterForCleanup, Run: runCleanup, Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
+				Removes: true,
+				Flags:   cleanup.flags, Before: enterForCleanup, Run: runCleanup, Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
 			},
 			{Name: "container exists", Usage: "CONTAINER", Summary: "ask whether there is a container: exit status 0 or 1", Run: runContainerExists},
 			{

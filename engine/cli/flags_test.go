@@ -259,7 +259,51 @@ func sayNothing() {
 }
 
 // readAnew lets containers.conf be read again, as another process would.
-func readAnew() { loadConfig = sync.OnceValues(readConfig) }
+func readAnew() { loadConfig, global.tell = sync.OnceValues(readConfig), nil }
+
+// TestRefusedConf: what units do when they stop is done with the rest of the settings.
+func TestRefusedConf(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "c.conf")
+	if err := os.WriteFile(conf, []byte("[engine]\nruntime = \"own\"\nvolume_path = \"x\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_CONF", conf)
+	t.Cleanup(sayNothing)
+	const sentence = `containers.conf: volume_path="x": the path must be absolute`
+	var got config.Config
+	for _, removes := range []bool{true, false} {
+		readAnew()
+		global.settings.Modules = []string{"/none.conf"}
+		var out bytes.Buffer
+		v := Verb{Removes: removes, Run: func(context.Context, *Env, []string) (err error) { got, err = loadConfig(); return err }}
+		err := v.run(context.Background(), &Env{Out: &out, Err: &out}, nil)
+		told := out.String()
+		if !removes {
+			told = fmt.Sprintln(err)
+		}
+		if removes != (err == nil) || told != "module \"/none.conf\": the host has no such file\n"+sentence+"\n" {
+			t.Errorf("removes %t: %v, %q", removes, err, told)
+		}
+		if removes && (got.Engine.Runtime != "own" || got.Engine.VolumePath != "") {
+			t.Errorf("it went on with %+v", got.Engine)
+		}
+	}
+	var names []string
+	var add func(list []Verb)
+	add = func(list []Verb) {
+		for _, v := range list {
+			if v.Removes {
+				names = append(names, v.Name)
+			}
+			add(v.Sub)
+		}
+	}
+	add(verbs())
+	want := []string{"stop", "kill", "container cleanup", "rm", "network disconnect", "network rm", "pod down", "pod kill", "pod rm", "pod stop"}
+	if !reflect.DeepEqual(names, want) {
+		t.Errorf("it is so with %q, want %q", names, want)
+	}
+}
 
 // TestItself: who calls berth hands the flags before the verb on.
 func TestItself(t *testing.T) {

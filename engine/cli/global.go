@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ import (
 // global is what the flags before the verb have said. There is one command line to a process.
 var global struct {
 	settings config.Settings
-	words    []string // those flags, for a berth that this one lets others start
+	words    []string  // those flags, for a berth that this one lets others start
+	tell     io.Writer // of what is wrong with containers.conf, which is no error then; nil: it is one
 }
 
 // GlobalFlag is a flag before the verb, as Podman has them.
@@ -89,12 +91,16 @@ func globalFlags(args []string) ([]string, error) {
 		}
 		global.words = append(global.words, "--"+name+"="+value)
 	}
-	if len(global.settings.Modules) > 0 { // one that is not there is an error of every verb
-		if _, err := loadConfig(); err != nil {
-			return nil, err
-		}
-	}
 	return args, nil
+}
+
+// checkModules is for the verbs that do not look at containers.conf: a module that is not there is an error of theirs too.
+func checkModules() error {
+	if len(global.settings.Modules) == 0 {
+		return nil
+	}
+	_, err := loadConfig()
+	return err
 }
 
 // ownWords are the words of a command for berth itself that is to be like this one.
@@ -109,5 +115,10 @@ func itself(words ...string) proc.Command {
 var loadConfig = sync.OnceValues(readConfig)
 
 func readConfig() (config.Config, error) {
-	return config.Load(os.Getenv("HOME"), rootlessMode(), global.settings)
+	conf, err := config.Load(os.Getenv("HOME"), rootlessMode(), global.settings)
+	if err != nil && global.tell != nil {
+		fmt.Fprintln(global.tell, err)
+		err = nil
+	}
+	return conf, err
 }

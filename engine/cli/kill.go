@@ -26,8 +26,9 @@ func killVerb() Verb {
 	var o killOptions
 	return Verb{
 		Name: "kill", Usage: "[OPTION…] CONTAINER…", Summary: "send a signal to the main process of containers",
-		Text:  "The signal goes straight to the process. A unit with Restart= starts again after a deadly one; stop keeps it stopped.",
-		Flags: o.flags, Run: runKill,
+		Text:    "The signal goes straight to the process. A unit with Restart= starts again after a deadly one; stop keeps it stopped.",
+		Removes: true,
+		Flags:   o.flags, Run: runKill,
 	}
 }
 

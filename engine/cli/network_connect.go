@@ -72,7 +72,8 @@ func networkAndContainer(env *Env, set *pflag.FlagSet) (string, *engine.Engine, 
 func networkDisconnectVerb() Verb {
 	return Verb{
 		Name: "network disconnect", Usage: "[OPTION…] NETWORK CONTAINER", Summary: "take a running container off a network",
-		Flags: networkDisconnectFlags, Userns: needsUserns, Run: runNetworkDisconnect,
+		Removes: true,
+		Flags:   networkDisconnectFlags, Userns: needsUserns, Run: runNetworkDisconnect,
 	}
 }
 

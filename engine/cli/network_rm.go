@@ -38,7 +38,8 @@ func networkRmVerb() Verb {
 		Text: `A network that a container is on is not removed: take the container away first.
 
 Exit status: 1 when there is no such network, 2 when a container is on it.`,
-		Flags: o.flags, Run: runNetworkRm,
+		Removes: true,
+		Flags:   o.flags, Run: runNetworkRm,
 		Userns: func(args []string) bool { return rootless.Needed() && slices.ContainsFunc(args, isForce) },
 	}
 }

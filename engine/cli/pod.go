@@ -150,7 +150,8 @@ func podStopVerb() Verb {
 	var o podStopOptions
 	return Verb{
 		Name: "pod stop", Usage: "[OPTION…] POD…", Summary: "stop pods and their containers",
-		Flags: o.flags, Run: runPodStop,
+		Removes: true,
+		Flags:   o.flags, Run: runPodStop,
 	}
 }
 
@@ -262,7 +263,8 @@ func podRmVerb() Verb {
 		Text: `It may be called at any moment and again and again: what an interrupted start or removal has left is taken away too.
 
 Exit status: 1 when there is no such pod, 2 when a container of it runs.`,
-		Flags: o.flags, Run: runPodRm,
+		Removes: true,
+		Flags:   o.flags, Run: runPodRm,
 	}
 }
 
@@ -321,7 +323,8 @@ func removeMember(ctx context.Context, env *Env, s engine.State, time int) error
 func podDownVerb() Verb {
 	return Verb{
 		Name: "pod down", Usage: "POD", Summary: "take down what the containers of a pod share; `pod stop` calls it",
-		Userns: needsUserns,
+		Removes: true,
+		Userns:  needsUserns,
 		Run: func(ctx context.Context, env *Env, args []string) error {
 			if len(args) != 1 {
 				return errors.New("name one pod")

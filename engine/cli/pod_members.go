@@ -22,7 +22,8 @@ func podKillVerb() Verb {
 	var o podKillOptions
 	return Verb{
 		Name: "pod kill", Usage: "[OPTION…] POD…", Summary: "send a signal to the containers of pods",
-		Flags: o.flags, Run: runPodKill,
+		Removes: true,
+		Flags:   o.flags, Run: runPodKill,
 	}
 }
 

@@ -44,10 +44,11 @@ func rmVerb() Verb {
 start or removal has left is taken away too.
 
 Exit status: 1 when there is no such container, 2 when one runs; of several failures the gravest counts.`,
-		Flags:  o.flags,
-		Before: beforeRm,
-		Userns: func(args []string) bool { return rootless.Needed() && anyThere(args) },
-		Run:    runRm,
+		Removes: true,
+		Flags:   o.flags,
+		Before:  beforeRm,
+		Userns:  func(args []string) bool { return rootless.Needed() && anyThere(args) },
+		Run:     runRm,
 	}
 }
 

@@ -58,7 +58,8 @@ func stopVerb() Verb {
 		Name: "stop", Usage: "[OPTION…] CONTAINER…", Summary: "stop containers",
 		Text: `Sends the stop signal, waits, and kills when the time is over. A container that is a unit's is stopped by systemd
 (systemctl stop), so that it stays stopped.`,
-		Flags: o.flags, Run: runStop,
+		Removes: true,
+		Flags:   o.flags, Run: runStop,
 	}
 }
 

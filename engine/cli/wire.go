@@ -148,6 +148,7 @@ const NameServerProgram = "berth-dns"
 
 // NameServer starts aardvark-dns as netavark wants it, in a unit of its own.
 func NameServer(args []string) int {
+	global.tell = os.Stderr // whether that hinders is for the berth behind netavark to say
 	conf, err := loadConfig()
 	if err == nil {
 		server := sd.NameServer{Words: []string{conf.Helper("aardvark-dns")}}

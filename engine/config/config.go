@@ -140,24 +140,20 @@ type Pool struct {
 // the user's own, each with its drop-in directory. A missing file is no error. $CONTAINERS_CONF replaces all of them.
 //
 // Then come the modules, the file that $CONTAINERS_CONF_OVERRIDE names, and the other settings.
+//
+// Beside an error stands what all the rest says: who takes away goes on with that.
 func Load(home string, rootless bool, s Settings) (Config, error) {
 	c, err := load(home, rootless)
-	if err != nil {
-		return c, err
-	}
+	errs := []error{err}
 	for _, name := range s.Modules {
 		path, err := module(name, home, rootless)
-		if err != nil {
-			return c, err
+		if err == nil {
+			err = c.readTrusted(path, rootless)
 		}
-		if err := c.readTrusted(path, rootless); err != nil {
-			return c, err
-		}
+		errs = append(errs, err)
 	}
 	if last := os.Getenv("CONTAINERS_CONF_OVERRIDE"); last != "" {
-		if err := c.read(last); err != nil {
-			return c, err
-		}
+		errs = append(errs, c.read(last))
 	}
 	if s.Runtime != "" {
 		c.Engine.Runtime = s.Runtime
@@ -174,35 +170,45 @@ func Load(home string, rootless bool, s Settings) (Config, error) {
 	if s.VolumePath != "" {
 		c.Engine.VolumePath = s.VolumePath
 	}
-	return c, c.check()
+	errs = append(errs, c.check())
+	return c, errors.Join(errs...)
 }
 
-// check refuses values that are none of those which containers.conf(5) lists.
-func (c Config) check() error {
+// check refuses values that are none of those which containers.conf(5) lists, and takes them out.
+func (c *Config) check() error {
+	var errs []error
+	refuse := func(name string, value *string, why string) {
+		errs = append(errs, fmt.Errorf("containers.conf: %s=%q%s", name, *value, why))
+		*value = ""
+	}
 	for _, k := range []struct {
-		name, value string
-		known       []string
+		name  string
+		value *string
+		known []string
 	}{
-		{"events_logger", c.Engine.EventsLogger, []string{"journald", "file", "none"}},
-		{"default_rootless_network_cmd", c.Network.RootlessProgram, []string{"pasta", "slirp4netns"}},
-		{"pod_exit_policy", c.Engine.PodExitPolicy, []string{"continue", "stop"}},
-		{"interface_name", c.Containers.InterfaceName, []string{"device"}},
+		{"events_logger", &c.Engine.EventsLogger, []string{"journald", "file", "none"}},
+		{"default_rootless_network_cmd", &c.Network.RootlessProgram, []string{"pasta", "slirp4netns"}},
+		{"pod_exit_policy", &c.Engine.PodExitPolicy, []string{"continue", "stop"}},
+		{"interface_name", &c.Containers.InterfaceName, []string{"device"}},
 	} {
-		if k.value != "" && !slices.Contains(k.known, k.value) {
-			return fmt.Errorf("containers.conf: %s=%q: known are %s", k.name, k.value, strings.Join(k.known, ", "))
+		if *k.value != "" && !slices.Contains(k.known, *k.value) {
+			refuse(k.name, k.value, ": known are "+strings.Join(k.known, ", "))
 		}
 	}
-	for _, k := range []struct{ name, value string }{{"log_path", c.Containers.LogPath}, {"volume_path", c.Engine.VolumePath}} {
-		if k.value != "" && !filepath.IsAbs(k.value) {
-			return fmt.Errorf("containers.conf: %s=%q: the path must be absolute", k.name, k.value)
+	for _, k := range []struct {
+		name  string
+		value *string
+	}{{"log_path", &c.Containers.LogPath}, {"volume_path", &c.Engine.VolumePath}} {
+		if *k.value != "" && !filepath.IsAbs(*k.value) {
+			refuse(k.name, k.value, ": the path must be absolute")
 		}
 	}
-	if ip := c.Containers.HostAddress; ip != "" && ip != "none" {
-		if _, err := netip.ParseAddr(ip); err != nil {
-			return fmt.Errorf("containers.conf: host_containers_internal_ip=%q is neither an IP address nor none", ip)
+	if ip := &c.Containers.HostAddress; *ip != "" && *ip != "none" {
+		if _, err := netip.ParseAddr(*ip); err != nil {
+			refuse("host_containers_internal_ip", ip, " is neither an IP address nor none")
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Settings are what a command line says about the configuration.
@@ -253,16 +259,15 @@ func load(home string, rootless bool) (Config, error) {
 	if rootless && home != "" {
 		bases = append(bases, filepath.Join(configHome(home), "containers/containers.conf"))
 	}
+	var errs []error
 	for _, base := range bases {
 		dropins, _ := filepath.Glob(base + ".d/*.conf")
 		sort.Strings(dropins)
 		for _, path := range append([]string{base}, dropins...) {
-			if err := c.readTrusted(path, rootless); err != nil {
-				return c, err
-			}
+			errs = append(errs, c.readTrusted(path, rootless))
 		}
 	}
-	return c, nil
+	return c, errors.Join(errs...)
 }
 
 // checkOwner refuses a file that others than root may write to: it names programs that are run as root. Who may write to its directory

@@ -324,6 +324,11 @@ func TestCheckOwner(t *testing.T) {
 	if c, err := Load("", true, module); err != nil || c.Engine.Runtime != "a" {
 		t.Errorf("a module for a user: %q, %v", c.Engine.Runtime, err)
 	}
+	trusted := write(t, filepath.Join(t.TempDir(), "own.conf"), "[engine]\nno_pivot_root = true\nvolume_path = \"x\"\n")
+	c, err := Load("", false, Settings{Modules: []string{open, trusted}, NetworkConfigDir: "/n"})
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || c.Engine.Runtime != "" || c.Engine.VolumePath != "" || !c.Engine.NoPivot || c.Network.NetworkConfigDir != "/n" {
+		t.Errorf("the rest: %+v, %v", c, err)
+	}
 	for _, variable := range []string{"CONTAINERS_CONF_OVERRIDE", "CONTAINERS_CONF"} { // the caller's own word
 		t.Setenv(variable, open)
 		if c, err := Load("", false, Settings{}); err != nil || c.Engine.Runtime != "a" {

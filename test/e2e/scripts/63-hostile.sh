@@ -214,10 +214,13 @@ assert_eq "files of berth's that others may write to" "$(open_to_all)" ""
 install -m 666 /dev/null /run/berth/e2e63-control
 assert_eq "control" "$(open_to_all)" /run/berth/e2e63-control
 rm /run/berth/e2e63-control
+berth run -d --name e2e63-kept $IMAGE sleep 100000 >/dev/null
 settings=/etc/containers/containers.conf.d/e2e63.conf
 defer rm -f $settings
 install -D -m 666 /dev/null $settings
 assert_match "settings that others may write to" "$(must_fail $B $IMAGE true)" "$settings can be written to by others"
+assert_match "a removal all the same" "$(berth rm -f e2e63-kept 2>&1)" "^$settings can be written to by others"
+assert_eq "what is left" "$(berth ps -aq --filter name=e2e63-kept)" ""
 chmod 644 $settings
 $B $IMAGE true # the control
 rm $settings

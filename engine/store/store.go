@@ -22,6 +22,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/image/name"
 	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/store/layerlink"
 )
 
 // Init handles a call of this program by the storage library itself; when it returns true, main returns at once. It also
@@ -49,6 +50,11 @@ func (s *Store) open() (storage.Store, error) {
 	if options.GraphDriverName == "" || options.GraphDriverName == "overlay" {
 		options.GraphDriverOptions = append(options.GraphDriverOptions, "overlay.skip_mount_home=true")
 	}
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	layerlink.Mend(options.GraphRoot, !swept(options.RunRoot, boot))
 	store, err := storage.GetStore(options)
 	if err != nil {
 		return nil, fmt.Errorf("open image store %s: %w", options.GraphRoot, err)
@@ -308,12 +314,6 @@ func sweepFiles(dirs ...string) {
 			}
 		}
 	}
-}
-
-// bootID is the kernel's name for this boot (random(4)).
-func bootID() (string, error) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text)), err
 }
 
 // Mount mounts the container's root file system.

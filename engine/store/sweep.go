@@ -20,8 +20,7 @@ const sweptFile = "berth-swept"
 
 // sweepOnce removes, once a boot, what the volatile containers of earlier boots have left.
 func sweepOnce(st storage.Store, boot string) error {
-	marker := filepath.Join(st.RunRoot(), sweptFile)
-	if of, err := os.ReadFile(marker); err == nil && string(of) == boot {
+	if swept(st.RunRoot(), boot) {
 		return nil
 	}
 	if err := sweep(st, boot); err != nil {
@@ -30,7 +29,19 @@ func sweepOnce(st storage.Store, boot string) error {
 	if err := sweepLayers(st); err != nil {
 		return err
 	}
-	return atomicfile.Write(marker, []byte(boot), 0o600)
+	return atomicfile.Write(filepath.Join(st.RunRoot(), sweptFile), []byte(boot), 0o600)
+}
+
+// swept tells whether sweepOnce has run in this boot.
+func swept(runRoot, boot string) bool {
+	of, err := os.ReadFile(filepath.Join(runRoot, sweptFile))
+	return err == nil && string(of) == boot
+}
+
+// bootID is the kernel's name for this boot (random(4)).
+func bootID() (string, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(text)), err
 }
 
 // sweepLayers removes the layers of containers that the store no longer knows: their records are not synced, as they are

@@ -85,6 +85,8 @@ touch "$tmp"/{before,now,grown,files,wait_for}
 running="$(pids) $(started)"
 assert_no_match "the containers that run" " ${running% * * *} " ' 0 '
 files >"$tmp/files"
+old_enough() { [ "$(ps -o etimes= -p "$(user_property berth-pasta MainPID)")" -gt 2 ]; }
+wait_for 20 old_enough # pasta opens sockets ahead, and looks once a second whether it has enough
 measure >"$tmp/before"
 leak_snapshot
 

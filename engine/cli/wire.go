@@ -223,8 +223,10 @@ func hostFacts() (engine.Host, error) {
 	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err == nil && pid == os.Getpid() {
 		h.ListenFDs, _ = strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	}
-	adj, _ := os.ReadFile("/proc/self/oom_score_adj")
-	h.OOMScoreAdj, _ = strconv.Atoi(strings.TrimSpace(string(adj)))
+	if h.Rootless { // root may go below it
+		adj, _ := os.ReadFile("/proc/self/oom_score_adj")
+		h.OOMScoreAdj, _ = strconv.Atoi(strings.TrimSpace(string(adj)))
+	}
 	hosts, err := os.ReadFile("/etc/hosts")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return h, err

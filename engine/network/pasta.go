@@ -16,17 +16,15 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/usernet"
 )
 
-// pastaDNS is the address in the container at which pasta answers DNS queries for the host's resolver.
-const pastaDNS = "169.254.1.1"
-
-// pastaHost is the address at which the container finds the host: what listens on all of its addresses, or on the one that it has in
-// common with the container, and nothing of the loopback device. It is the one that Podman takes.
-const pastaHost = "169.254.1.2"
-
-// mapHost is pasta's word for it, which those older than the summer of 2024 do not know.
-const mapHost = "--map-guest-addr"
+// A container's own pasta has the addresses of that which a user's bridges share.
+const (
+	pastaDNS  = usernet.DNS
+	pastaHost = usernet.Host
+	mapHost   = usernet.MapHost
+)
 
 func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.NetworkStatus, error) {
 	if _, err := os.Stat(a.Pasta); err != nil {
@@ -49,7 +47,18 @@ func (a Adapter) planPasta(r engine.NetworkRequest, options string) (engine.Netw
 
 // hostBehind tells where the container finds the host with these words.
 func hostBehind(extra []string) []string {
-	host := pastaHost
+	host, said := mappedHost(extra)
+	switch {
+	case !said:
+		return []string{pastaHost}
+	case host == "none":
+		return nil
+	}
+	return []string{host}
+}
+
+// mappedHost is what the words say last of the host's address; false when they say nothing.
+func mappedHost(extra []string) (host string, said bool) {
 	for i, word := range extra {
 		name, value, joined := strings.Cut(word, "=")
 		if name != mapHost {
@@ -58,12 +67,9 @@ func hostBehind(extra []string) []string {
 		if !joined && i+1 < len(extra) {
 			value = extra[i+1]
 		}
-		host = value
+		host, said = value, true
 	}
-	if host == "none" {
-		return nil
-	}
-	return []string{host}
+	return host, said
 }
 
 // pastaArgs are pasta's own words (passt(1)): nothing but the published ports is forwarded, and the host's loopback
@@ -71,7 +77,7 @@ func hostBehind(extra []string) []string {
 // only its contrary: it is Podman's.
 func pastaArgs(ports []spec.PortMapping, extra []string) []string {
 	args := []string{"--config-net", "--quiet", "--no-map-gw", "--no-netns-quit", "--dns-forward", pastaDNS}
-	if !slices.ContainsFunc(extra, func(word string) bool { return word == mapHost || strings.HasPrefix(word, mapHost+"=") }) {
+	if _, said := mappedHost(extra); !said {
 		args = append(args, mapHost, pastaHost)
 	}
 	if slices.Contains(extra, "--map-gw") {

@@ -35,6 +35,7 @@ func Init() bool {
 // Store is an engine.Store. It opens the library's store on first use: some commands end without needing it.
 type Store struct {
 	store storage.Store
+	boot  string // in which it was opened
 }
 
 func (s *Store) open() (storage.Store, error) {
@@ -50,11 +51,10 @@ func (s *Store) open() (storage.Store, error) {
 	if options.GraphDriverName == "" || options.GraphDriverName == "overlay" {
 		options.GraphDriverOptions = append(options.GraphDriverOptions, "overlay.skip_mount_home=true")
 	}
-	boot, err := bootID()
-	if err != nil {
+	if s.boot, err = bootID(); err != nil {
 		return nil, err
 	}
-	layerlink.Mend(options.GraphRoot, !swept(options.RunRoot, boot))
+	layerlink.Mend(options.GraphRoot, !swept(options.RunRoot, s.boot))
 	store, err := storage.GetStore(options)
 	if err != nil {
 		return nil, fmt.Errorf("open image store %s: %w", options.GraphRoot, err)
@@ -219,11 +219,7 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 	if err != nil {
 		return err
 	}
-	boot, err := bootID()
-	if err != nil {
-		return err
-	}
-	if err := sweepOnce(st, boot); err != nil {
+	if err := sweepOnce(st, s.boot); err != nil {
 		return fmt.Errorf("remove what an earlier boot has left in the store: %w", err)
 	}
 	sweepFiles(filepath.Join(st.GraphRoot(), "overlay-layers"), filepath.Join(st.GraphRoot(), "overlay-containers"), filepath.Join(st.RunRoot(), "overlay-layers"))
@@ -238,7 +234,7 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 	}
 	// The layer has the container's ID: the library makes it before the record, and without one it must be found too.
 	create := func(names ...string) error {
-		_, err := st.CreateContainer(id, names, image.ID, id, mark(boot, o.Volatile), options)
+		_, err := st.CreateContainer(id, names, image.ID, id, mark(s.boot, o.Volatile), options)
 		return err
 	}
 	err = create(name)

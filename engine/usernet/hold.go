@@ -251,8 +251,8 @@ func (n Net) Pasta() error {
 	}
 	os.Remove(n.PastaPID())
 	args := []string{"pasta", "--config-net", "--quiet", "--no-map-gw", "--no-netns-quit", "--dns-forward", DNS}
-	if help, _ := exec.Command(program, "--help").CombinedOutput(); strings.Contains(string(help), "--map-guest-addr ") { // since the summer of 2024
-		args = append(args, "--map-guest-addr", Host)
+	if help, _ := exec.Command(program, "--help").CombinedOutput(); strings.Contains(string(help), MapHost+" ") {
+		args = append(args, MapHost, Host)
 	}
 	args = append(args,
 		"-t", "none", "-u", "none", "-T", "none", "-U", "none", "--pid", n.PastaPID(),

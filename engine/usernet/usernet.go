@@ -27,8 +27,12 @@ const (
 // DNS is the address at which pasta answers queries for the host's resolver.
 const DNS = "169.254.1.1"
 
-// Host is the address at which containers find the host, as with a pasta of their own.
+// Host is the address at which containers find the host: what listens on all of its addresses, or on the one that it has in common
+// with the container, and nothing of the loopback device. It is the one that Podman takes.
 const Host = "169.254.1.2"
+
+// MapHost is pasta's word for it, which those older than the summer of 2024 do not know.
+const MapHost = "--map-guest-addr"
 
 // Net is a user's network, by the directory that its files lie in.
 type Net struct {

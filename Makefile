@@ -88,11 +88,16 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator $(DESTDIR)$(USER_GENERATORS)/berth-user-generator
 
 .PHONY: check
+check: export PATH := $(PATH):$(CURDIR)/.cache/tools/usr/bin
 check: ## format, vet, unit tests, sizes and dependencies; needs Go only
 	@test -z "$$(gofmt -l bench engine examples generator installed man test units)" || { echo "not formatted: $$(gofmt -l bench engine examples generator installed man test units)"; exit 1; }
 	$(GO) vet -tags '$(TAGS)' ./...
 	$(GO) vet -tags 'e2e $(TAGS)' ./test/e2e/...
 	set -o pipefail; $(GO) test -json -tags '$(TAGS)' ./... | $(GO) run ./test/summary
+
+.PHONY: tools
+tools: ## install what the unit tests use besides Go; needs root and apt-get
+	test/tools
 
 .PHONY: reproducible
 reproducible: ## build all programs twice, from nothing, in different folders: the bytes must be the same; takes minutes
@@ -120,6 +125,7 @@ e2e: machines ## the end-to-end scripts, on both kinds of machine
 
 .PHONY: test
 test: ## everything: check and e2e; installs what it needs from Debian's packages
+	$(MAKE) --no-print-directory tools
 	$(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory e2e
 

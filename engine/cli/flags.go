@@ -41,7 +41,7 @@ var commonFlags = []runFlag{
 	{"dns-search", "", "DOMAIN", "set a search domain; . for none", list(func(c *spec.Container) *[]string { return &c.DNSSearch })},
 	{"entrypoint", "", "COMMAND", "replace the image's entry point: a program, a JSON array of words, or nothing", optional(func(c *spec.Container) **string { return &c.Entrypoint })},
 	{"env", "e", "NAME[=VALUE]", "set a variable, or copy it from the caller", list(func(c *spec.Container) *[]string { return &c.Environment })},
-	{"env-file", "", "FILE", "read variables from a file", callersFiles(func(c *spec.Container) *[]string { return &c.EnvFiles })},
+	{"env-file", "", "FILE", "read variables from a file", callersFiles(func(c *spec.Container) *[]string { return &c.EnvFiles }, "-")},
 	{"env-host", "", "", "copy all variables of the caller", toggle(func(c *spec.Container) *bool { return &c.EnvHost })},
 	{"expose", "", "PORT", "note a port that the container listens on", list(func(c *spec.Container) *[]string { return &c.Expose })},
 	{"gidmap", "", "[+ug]CONTAINER:[@]HOST[:COUNT]", "map groups, as --uidmap does users", list(func(c *spec.Container) *[]string { return &c.GIDMaps })},
@@ -300,15 +300,19 @@ func (v pathValue) Set(s string) error {
 	return v.textValue.Set(path)
 }
 
-// pathsValue is a list of them.
-type pathsValue struct{ listValue }
+// pathsValue is a list of them. A mark in front of a name stays in front of the path.
+type pathsValue struct {
+	listValue
+	mark string
+}
 
 func (v pathsValue) Set(s string) error {
-	path, err := callersPath(s)
+	name := strings.TrimPrefix(s, v.mark)
+	path, err := callersPath(name)
 	if err != nil {
 		return err
 	}
-	return v.listValue.Set(path)
+	return v.listValue.Set(s[:len(s)-len(name)] + path)
 }
 
 // optionsValue is a list of NAME=VALUE, in which what has one of the names is a file of the caller's.
@@ -347,8 +351,8 @@ func callersFile(f func(*spec.Container) *string, words ...string) binder {
 	return func(c *spec.Container) pflag.Value { return pathValue{textValue{f(c)}, words} }
 }
 
-func callersFiles(f func(*spec.Container) *[]string) binder {
-	return func(c *spec.Container) pflag.Value { return pathsValue{listValue{f(c)}} }
+func callersFiles(f func(*spec.Container) *[]string, mark string) binder {
+	return func(c *spec.Container) pflag.Value { return pathsValue{listValue{f(c)}, mark} }
 }
 
 func options(f func(*spec.Container) *[]string, name string, words ...string) binder {

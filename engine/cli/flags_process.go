@@ -15,7 +15,7 @@ var processFlags = []runFlag{
 	{"hostuser", "", "USER", "add the host's account to the container's /etc/passwd", list(func(c *spec.Container) *[]string { return &c.HostUsers })},
 	{"init-path", "", "FILE", "program of the host for --init", callersFile(func(c *spec.Container) *string { return &c.InitPath })},
 	{"interactive", "i", "", "keep the standard input open", toggle(func(c *spec.Container) *bool { return &c.Interactive })},
-	{"label-file", "", "FILE", "read labels from a file", callersFiles(func(c *spec.Container) *[]string { return &c.LabelFiles })},
+	{"label-file", "", "FILE", "read labels from a file", callersFiles(func(c *spec.Container) *[]string { return &c.LabelFiles }, "")},
 	{"passwd", "", "", "add the user to the container's /etc/passwd if the image does not know it", toggle(func(c *spec.Container) *bool { return &c.Passwd })},
 	{"passwd-entry", "", "LINE", "line of /etc/passwd for a user that the image does not know; $USERNAME, $UID, $GID, $NAME and $HOME are replaced", text(func(c *spec.Container) *string { return &c.PasswdEntry })},
 	{"personality", "", "DOMAIN", "execution domain: LINUX or LINUX32", text(func(c *spec.Container) *string { return &c.Personality })},

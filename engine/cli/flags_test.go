@@ -204,9 +204,15 @@ func TestRelativeFiles(t *testing.T) {
 		"--hosts-file=none":                 "[] [] none",
 		"--hosts-file=":                     "[] []",
 		"--health-log-destination=local":    "[] [] local",
+		"--env-file=-a":                     "[] [] [-" + dir + "/a]",
+		"--env-file=-/a":                    "[] [] [-/a]",
 	} {
 		c, err := parse(t, words)
-		if got := strings.TrimSpace(fmt.Sprint(c.SecurityOpts, c.LogOpts, " "+c.HostsBase+c.HealthLogDir)); err != nil || got != want {
+		got := fmt.Sprint(c.SecurityOpts, c.LogOpts, " "+c.HostsBase+c.HealthLogDir)
+		if c.EnvFiles != nil {
+			got += fmt.Sprint(c.EnvFiles)
+		}
+		if got = strings.TrimSpace(got); err != nil || got != want {
 			t.Errorf("%s: %s, %v; want %s", words, got, err, want)
 		}
 	}

@@ -299,6 +299,35 @@ func TestRemoveBesideStart(t *testing.T) {
 	}
 }
 
+// TestRemoveBesideReservation: one that is being made may have no more than its name for a moment, or a directory that is not locked yet.
+// It is not taken for what a killed maker has left.
+func TestRemoveBesideReservation(t *testing.T) {
+	for _, directory := range []bool{false, true} {
+		b := newBench(t)
+		id, lock := b.reserved("web")
+		lock.Close()
+		names, err := atomicfile.LockDir(filepath.Join(b.run, "names"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !directory {
+			if err := os.Remove(b.dirs().Container(id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		impatient, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.Engine(b.run).Remove(impatient, "web", force); !errors.Is(err, context.Canceled) {
+			t.Errorf("directory %t: it did not wait: %v", directory, err)
+		}
+		names.Close()
+		if err := b.remove("web", force); err != nil {
+			t.Error(err)
+		}
+		b.clean()
+	}
+}
+
 func removeBeside(t *testing.T, m enginetest.Moment, o engine.RemoveOptions, kept bool, start func(*engine.Engine, engine.State) error) {
 	b := newBench(t)
 	var s engine.State

@@ -240,8 +240,13 @@ func (d Dirs) locked(id string, f func() error) error {
 	return f()
 }
 
-// lockAny is lockKept for a container that may have no layer of its own.
+// lockAny is lockKept for a container that may have no layer of its own. Who has taken a name has locked what has that name: see reserve.
 func (d Dirs) lockAny(id string) (*os.File, error) {
+	names, err := atomicfile.LockDir(d.names())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	names.Close() // nil is no error
 	lock, err := d.lockKept(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		lock, err = atomicfile.LockDir(d.Container(id))

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +66,36 @@ func TestFindByWholeID(t *testing.T) {
 	}
 	if s, err := d.Find(strings.Repeat("d", wholeID)); !errors.Is(err, ErrNoContainer) {
 		t.Errorf("one that is not there: %+v, %v", s, err)
+	}
+}
+
+// TestLockOfAReservation: who finds a name that has just been taken waits for who has taken it, though there is no directory yet.
+func TestLockOfAReservation(t *testing.T) {
+	d := Dirs{Run: t.TempDir()}
+	for range 300 {
+		id, err := NewID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var over atomic.Bool
+		made := make(chan error)
+		go func() {
+			lock, err := d.reserve(State{ID: id, Name: "web"})
+			over.Store(true)
+			lock.Close()
+			made <- err
+		}()
+		for _, err = d.Find("web"); errors.Is(err, ErrNoContainer); _, err = d.Find("web") {
+			runtime.Gosched()
+		}
+		lock, err := d.lockAny(id)
+		if err != nil || !over.Load() {
+			t.Errorf("it did not wait: %v", err)
+		}
+		lock.Close()
+		if err := errors.Join(<-made, d.release(State{ID: id, Name: "web"})); err != nil || t.Failed() {
+			t.Fatal(err)
+		}
 	}
 }
 

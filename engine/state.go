@@ -329,21 +329,27 @@ func (d Dirs) save(s State) error {
 }
 
 // reserve takes the name, or returns ErrNameInUse, and makes the state directory. The name comes first: whatever a
-// killed berth leaves is found by it. The lock on the directory tells others that the container is being made.
+// killed berth leaves is found by it. The lock on the directory tells others that the container is being made; until that is
+// there the lock on the names does, for which lockAny waits.
 func (d Dirs) reserve(s State) (lock *os.File, err error) {
 	if err := os.MkdirAll(d.names(), 0o700); err != nil {
 		return nil, err
 	}
-	err = os.Symlink("../"+s.ID, d.name(s.Name))
-	if errors.Is(err, fs.ErrExist) {
-		return nil, nameInUse(s.Name)
-	}
+	names, err := atomicfile.LockDir(d.names())
 	if err != nil {
 		return nil, err
 	}
-	if err = os.Mkdir(d.Container(s.ID), 0o700); err == nil {
+	err = os.Symlink("../"+s.ID, d.name(s.Name))
+	if errors.Is(err, fs.ErrExist) {
+		return nil, errors.Join(nameInUse(s.Name), names.Close())
+	}
+	if err == nil {
+		err = os.Mkdir(d.Container(s.ID), 0o700)
+	}
+	if err == nil {
 		lock, err = atomicfile.LockDir(d.Container(s.ID))
 	}
+	names.Close()
 	if err == nil {
 		err = d.save(s)
 	}

@@ -17,7 +17,7 @@ var packages = []string{
 	"systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "udev", "kmod", "procps", "psmisc",
 	"ca-certificates", "apparmor", "dmsetup", "e2fsprogs",
 	// what berth calls
-	"crun", "runc", "criu", "libcriu2", "netavark", "aardvark-dns", "passt", "uidmap", "fuse-overlayfs", "catatonit",
+	"systemd-container", "crun", "runc", "criu", "libcriu2", "netavark", "aardvark-dns", "passt", "uidmap", "fuse-overlayfs", "catatonit",
 	"nftables", "iptables", "iproute2",
 	// what tests call, and what goes into test images
 	"podman", "curl", "iputils-ping", "socat", "attr", "secilc", "jq", "strace", "time", "less", "busybox-static", "docker-registry", "nginx-light", "redis-server",

@@ -50,8 +50,7 @@ func knownContainerName(name, service string) string {
 }
 
 func (c *conversion) removeContainer(name string) string {
-	cmd := c.engine("rm", "-v", "-f", "-i", name)
-	return cmd.String()
+	return c.engine("rm", "--own", "-v", "-f", "-i", name).String()
 }
 
 func (c *conversion) reload(s *units.Container, service *unitfile.Section, name string) {

@@ -34,26 +34,37 @@ func TestExitOfUnit(t *testing.T) {
 }
 
 func TestTakenOver(t *testing.T) {
-	generated, own := rmOptions{force: true, ignore: true, volumes: true}, rmOptions{force: true}
 	for _, tt := range []struct {
-		o                      rmOptions
-		result, unit, self, of string
-		want                   bool
+		own      bool
+		self, of string
+		want     bool
 	}{
-		{generated, "success", "web.service", "web.service", "other.service", true},
-		{generated, "exit-code", "web.service", "web.service", "run-1.scope", true},
-		{generated, "success", "web.service", "web.service", "web.service", false},
-		{generated, "success", "web.service", "web.service", "", false}, // its maker was killed
-		{generated, "", "web.service", "web.service", "other.service", false},
-		{generated, "success", "", "mine.service", "other.service", false}, // a unit that was written by hand
-		{generated, "success", "", "", "other.service", false},
-		{own, "success", "web.service", "web.service", "other.service", false}, // ExecStopPost=berth rm -f other
+		{true, "web.service", "other.service", true},
+		{true, "web.service", "run-1.scope", true},
+		{true, "web.service", "web.service", false},
+		{true, "web.service", "", false}, // its maker was killed
+		{true, "", "other.service", false},
+		{false, "web.service", "other.service", false}, // ExecStopPost=berth rm -f -i other
 	} {
-		env := map[string]string{"SERVICE_RESULT": tt.result, "PODMAN_SYSTEMD_UNIT": tt.unit}
-		got := tt.o.takenOver(tt.self, func(n string) string { return env[n] }, engine.State{Unit: tt.of})
-		if got != tt.want {
+		if got := (rmOptions{force: true, ignore: true, own: tt.own}).takenOver(tt.self, engine.State{Unit: tt.of}); got != tt.want {
 			t.Errorf("%+v: %t", tt, got)
 		}
+	}
+}
+
+// TestEndSeen: the end of a unit is not that of a container which is another's.
+func TestEndSeen(t *testing.T) {
+	env := map[string]string{"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "7"}
+	getenv := func(n string) string { return env[n] }
+	if got := endSeen(engine.State{Unit: "web.service"}, "web.service", getenv); got == nil || got.Code != 7 {
+		t.Errorf("its own: %+v", got)
+	}
+	if got := endSeen(engine.State{Unit: "other.service"}, "web.service", getenv); got != nil {
+		t.Errorf("another's: %+v", got)
+	}
+	delete(env, "EXIT_CODE")
+	if got := endSeen(engine.State{Unit: "web.service"}, "web.service", getenv); got != nil {
+		t.Errorf("at its stop: %+v", got)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
-	"github.com/berth-pods/berth/engine/autoupdate"
 	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
@@ -23,6 +22,7 @@ type rmOptions struct {
 	selection
 	depend                 bool
 	force, ignore, volumes bool
+	own                    bool
 	time                   int
 }
 
@@ -33,6 +33,7 @@ func (o *rmOptions) flags(set *pflag.FlagSet) {
 	set.BoolVarP(&o.force, "force", "f", false, "stop a running container first; one that is not there is no error")
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
 	set.BoolVarP(&o.volumes, "volumes", "v", false, "remove the container's anonymous volumes too")
+	set.BoolVar(&o.own, "own", false, "leave containers of other units than the one that calls it alone")
 	set.IntVarP(&o.time, "time", "t", 0, "`SECONDS` that the container may take to end; -1 for no limit (default: the container's own)")
 }
 
@@ -79,11 +80,7 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 		return engine.RemoveOptions{}, nil, err
 	}
 	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore || o.force, Volumes: o.volumes}
-	options.Spare = func(s engine.State) bool { return o.takenOver(unitOfSelf(), os.Getenv, s) }
-	if os.Getenv("EXIT_CODE") != "" { // this is ExecStopPost= of the container's own unit
-		exit := exitOfUnit(os.Getenv)
-		options.Exit = &exit
-	}
+	options.Spare = func(s engine.State) bool { return o.takenOver(unitOfSelf(), s) }
 	if set.Changed("time") {
 		timeout := time.Duration(o.time) * time.Second
 		options.Timeout = &timeout
@@ -288,6 +285,7 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 			e, err = newEngine(env)
 		}
 		if err == nil {
+			options.Exit = endSeen(s, unitOfSelf(), os.Getenv)
 			err = e.Remove(ctx, s.ID, options)
 		}
 		if err == nil {
@@ -303,11 +301,18 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 }
 
 // takenOver tells the command that stops a generated unit, and knows its container by name, that a container of another unit, or of
-// somebody at a prompt, has taken the name over (--replace): the unit's own one has gone. The generator gives that command --ignore;
-// one without is a user's own, for another container.
-func (o rmOptions) takenOver(self string, getenv func(string) string, s engine.State) bool {
-	stops := getenv("SERVICE_RESULT") != "" && getenv(autoupdate.LabelUnit) == self // systemd.exec(5)
-	return o.ignore && self != "" && stops && s.Unit != "" && s.Unit != self
+// somebody at a prompt, has taken the name over (--replace): the unit's own one has gone.
+func (o rmOptions) takenOver(self string, s engine.State) bool {
+	return o.own && self != "" && s.Unit != "" && s.Unit != self
+}
+
+// endSeen is how the container has ended, when this is ExecStopPost= of its own unit; nil otherwise.
+func endSeen(s engine.State, self string, getenv func(string) string) *engine.Exit {
+	if getenv("EXIT_CODE") == "" || s.Unit != self {
+		return nil
+	}
+	exit := exitOfUnit(getenv)
+	return &exit
 }
 
 func tellRemoved(env *Env, name string) {

@@ -121,6 +121,9 @@ func (e *Engine) execProcess(s State, x Exec) (*specs.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x.Privileged || spec.WantsAllCapabilities(s.Container) {
+		in.Bounding = ownCapabilities()
+	}
 	if x.User != "" {
 		root, err := inroot.Open(fmt.Sprintf("/proc/%d/root", s.Init.PID))
 		if err != nil {

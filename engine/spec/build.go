@@ -82,7 +82,7 @@ func Build(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.Host.limitCapabilities(caps)
+	limitCapabilities(caps, in.Host.Bounding)
 	rlimits, err := rlimits(in.Container)
 	if err != nil {
 		return nil, err

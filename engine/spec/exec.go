@@ -28,6 +28,7 @@ type ExecInput struct {
 	Base      specs.Process // of the container's own program, as it is in config.json
 	Process   Process       // the user of the options, resolved in the container; without one it does not matter
 	Host      map[string]string
+	Bounding  []string // capabilities that may be given at all; nil for all
 }
 
 // ErrNoCommand says that an exec has nothing to run.
@@ -67,6 +68,7 @@ func Exec(in ExecInput) (*specs.Process, error) {
 		if err != nil {
 			return nil, err
 		}
+		limitCapabilities(caps, in.Bounding)
 		p.Capabilities = caps
 	}
 	var err error

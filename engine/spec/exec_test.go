@@ -56,6 +56,18 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// An exec can give no capability that the one who calls it lacks: the runtime would fail.
+func TestExecGivesWhatTheCallerHas(t *testing.T) {
+	o := ExecOptions{Command: []string{"true"}, Privileged: true}
+	p, err := Exec(ExecInput{Options: o, Bounding: []string{"CAP_CHOWN", "CAP_NET_ADMIN"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(p.Capabilities.Effective, " "); got != "CAP_CHOWN CAP_NET_ADMIN" {
+		t.Error(got)
+	}
+}
+
 func userText(u specs.User) string { return fmt.Sprintf("%d:%d%v", u.UID, u.GID, u.AdditionalGids) }
 
 func capsText(c *specs.LinuxCapabilities) string {

@@ -89,12 +89,12 @@ func WantsAllCapabilities(c Container) bool {
 }
 
 // limitCapabilities takes out what the caller lacks and so cannot give.
-func (h Host) limitCapabilities(caps *specs.LinuxCapabilities) {
-	if h.Bounding == nil {
+func limitCapabilities(caps *specs.LinuxCapabilities, bounding []string) {
+	if bounding == nil {
 		return
 	}
 	for _, set := range []*[]string{&caps.Bounding, &caps.Effective, &caps.Permitted, &caps.Inheritable, &caps.Ambient} {
-		*set = slices.DeleteFunc(slices.Clone(*set), func(name string) bool { return !slices.Contains(h.Bounding, name) })
+		*set = slices.DeleteFunc(slices.Clone(*set), func(name string) bool { return !slices.Contains(bounding, name) })
 	}
 }
 

@@ -606,6 +606,7 @@ func TestPastaArgs(t *testing.T) {
 		{[]spec.PortMapping{port("", 8000, 9000, 11, "udp")}, nil, "-t none -u 8000-8010:9000-9010 -T none -U none"},
 		{nil, []string{"-I", "eth7"}, "-t none -u none -T none -U none -I eth7"},
 		{nil, []string{"-T", "80", "--udp-ns", "53"}, "-t none -u none -T 80 --udp-ns 53"},
+		{nil, []string{"-t", "8443:443", "--udp-ports=53"}, "-T none -U none -t 8443:443 --udp-ports=53"},
 	}
 	for _, tt := range tests {
 		if got := strings.Join(pastaArgs(tt.ports, tt.extra), " "); got != base+tt.want {

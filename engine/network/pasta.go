@@ -88,16 +88,17 @@ func pastaArgs(ports []spec.PortMapping, extra []string) []string {
 	for _, m := range ports {
 		forwards[m.Protocol] = append(forwards[m.Protocol], forward(m))
 	}
-	for _, f := range []struct{ protocol, flag string }{{"tcp", "-t"}, {"udp", "-u"}} {
-		if len(forwards[f.protocol]) == 0 {
-			args = append(args, f.flag, "none")
-		}
+	for _, f := range []struct{ protocol, short, long string }{
+		{"tcp", "-t", "--tcp-ports"}, {"udp", "-u", "--udp-ports"}, {"", "-T", "--tcp-ns"}, {"", "-U", "--udp-ns"},
+	} {
 		for _, word := range forwards[f.protocol] {
-			args = append(args, f.flag, word)
+			args = append(args, f.short, word)
 		}
-	}
-	for _, f := range []struct{ short, long string }{{"-T", "--tcp-ns"}, {"-U", "--udp-ns"}} {
-		if !slices.Contains(extra, f.short) && !slices.Contains(extra, f.long) {
+		said := slices.ContainsFunc(extra, func(word string) bool {
+			name, _, _ := strings.Cut(word, "=")
+			return name == f.short || name == f.long
+		})
+		if len(forwards[f.protocol]) == 0 && !said {
 			args = append(args, f.short, "none")
 		}
 	}

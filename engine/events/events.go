@@ -38,6 +38,9 @@ type Event struct {
 	Network    string
 	ExitCode   *int
 	Health     string
+	Why        string            // what has led to it, for people
+	Unit       string            // whose log has the entry too, when another one's process tells it
+	User       bool              // the unit is of the manager of the user who tells it, not of the system's
 	Attributes map[string]string // the labels
 }
 
@@ -81,6 +84,12 @@ func (e Event) entry() []byte {
 		add(ExitCodeField, strconv.Itoa(*e.ExitCode))
 	}
 	add(HealthField, e.Health)
+	// journalctl -u looks at the first when root has sent it, at the second when the user has (journalctl(1), --unit=).
+	if e.User {
+		add("USER_UNIT", e.Unit)
+	} else {
+		add("OBJECT_SYSTEMD_UNIT", e.Unit)
+	}
 	if len(e.Attributes) > 0 {
 		if text, err := json.Marshal(e.Attributes); err == nil {
 			add(AttributesField, string(text))
@@ -101,6 +110,9 @@ func (e Event) message() string {
 		text = e.Type + " " + name + " is " + e.Health
 	case e.ExitCode != nil:
 		text += " (exit status " + strconv.Itoa(*e.ExitCode) + ")"
+	}
+	if e.Why != "" {
+		text += ": " + e.Why
 	}
 	return text
 }

@@ -3,6 +3,7 @@ package events
 import (
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,6 +17,18 @@ func TestEventEntry(t *testing.T) {
 		"BERTH_TYPE=container\nBERTH_ID=abc\nBERTH_NAME=web\nBERTH_IMAGE=localhost/a B=1\nBERTH_EXIT_CODE=3\nBERTH_ATTRIBUTES={\"a\":\"1\",\"b\":\"x\\ny\"}\n"
 	if got := string(e.entry()); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestEventOfUnit: what another process than one of the unit's tells is found in the unit's log.
+func TestEventOfUnit(t *testing.T) {
+	e := Event{Type: "container", What: []string{"health_status"}, Name: "web", Health: "unhealthy", Why: "no\nanswer", Unit: "web.service"}
+	for user, field := range map[bool]string{false: "OBJECT_SYSTEMD_UNIT", true: "USER_UNIT"} {
+		e.User = user
+		got := string(e.entry())
+		if !strings.HasPrefix(got, "MESSAGE=container web is unhealthy: no answer\n") || !strings.Contains(got, "\n"+field+"=web.service\n") || strings.Count(got, "_UNIT=") != 1 {
+			t.Errorf("user %v: got\n%s", user, got)
+		}
 	}
 }
 

@@ -469,7 +469,10 @@ func (k *Keeper) result(h *health, code int, text string) {
 	k.saveVerdict(h)
 	if h.verdict.Status != before {
 		r := h.c.record
-		e := events.Event{Type: "container", What: []string{"health_status"}, ID: r.ID, Name: r.Name, Image: r.Image, Health: h.verdict.Status}
+		e := events.Event{Type: "container", What: []string{"health_status"}, ID: r.ID, Name: r.Name, Image: r.Image, Health: h.verdict.Status, Unit: r.Unit, User: k.User}
+		if code != 0 {
+			e.Why = reason(code, text)
+		}
 		e.SendTo(k.Journal + "/journal/socket")
 		k.tell(h)
 	}
@@ -477,6 +480,12 @@ func (k *Keeper) result(h *health, code int, text string) {
 	if action != "" {
 		k.act(h, action)
 	}
+}
+
+// reason is why a probe failed, in one short line: what it said.
+func reason(code int, text string) string {
+	text = strings.TrimSpace(text)
+	return cmp.Or(strings.ToValidUTF8(text[:min(len(text), 200)], ""), "the probe's exit status is "+strconv.Itoa(code))
 }
 
 // starting judges the startup probe.

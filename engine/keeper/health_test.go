@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,18 @@ func TestLoudProbe(t *testing.T) {
 	b.probe()
 	if log := b.c.health.verdict.Log; len(log) != 1 || log[0].ExitCode != 3 || len(log[0].Output) != outputRead {
 		t.Errorf("%d results: %+.200v", len(log), log)
+	}
+}
+
+// Why a container is unhealthy stands in the log of its unit.
+func TestUnhealthyIsTold(t *testing.T) {
+	for command, want := range map[string]string{"echo refused; exit 3": "refused", "exit 3": "the probe's exit status is 3"} {
+		b := newHealthBench(t, command, Health{Timeout: 20 * time.Second, Retries: 1, OnFailure: "none"})
+		b.probe()
+		got := strings.Join(b.entries(), "")
+		if !strings.Contains(got, "MESSAGE=container web is unhealthy: "+want+"\n") || !strings.Contains(got, "\nUSER_UNIT=web.service\n") {
+			t.Errorf("%s: %q", command, got)
+		}
 	}
 }
 

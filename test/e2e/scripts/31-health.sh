@@ -49,6 +49,7 @@ rm "$tmp/ctl/well"
 assert_eq "exit status" "$(exit_code berth healthcheck run systemd-e2e-well)" 1
 wait_for 30 has_property e2e-well ActiveState failed
 assert_eq "result" "$(property e2e-well Result)" signal
+wait_journal 20 "systemd-e2e-well is unhealthy: the probe's exit status is 1" -u e2e-well
 
 say "a probe that hangs is ended; unhealthy without an action is only told"
 quadlet e2e-hang.container <<F

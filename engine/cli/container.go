@@ -36,7 +36,8 @@ func containerVerb() Verb {
 			{Name: "container exists", Usage: "CONTAINER", Summary: "ask whether there is a container: exit status 0 or 1", Run: runContainerExists},
 			{
 				Name: "container prune", Usage: "[OPTION…]", Summary: "remove all containers that do not run",
-				Flags: prune.flags, Before: confirmBefore(func(args []string) string {
+				Removes: true,
+				Flags:   prune.flags, Before: confirmBefore(func(args []string) string {
 					o, err := parseContainerPrune(args)
 					if err != nil || o.force {
 						return ""

@@ -305,7 +305,10 @@ func TestRefusedConf(t *testing.T) {
 		}
 	}
 	add(verbs())
-	want := []string{"stop", "kill", "container cleanup", "rm", "network disconnect", "network rm", "pod down", "pod kill", "pod rm", "pod stop"}
+	want := []string{
+		"stop", "kill", "container cleanup", "container prune", "rm", "system prune", "volume prune", "volume rm", "secret rm",
+		"network disconnect", "network prune", "network rm", "pod down", "pod kill", "pod prune", "pod rm", "pod stop",
+	}
 	if !reflect.DeepEqual(names, want) {
 		t.Errorf("it is so with %q, want %q", names, want)
 	}

@@ -135,7 +135,8 @@ func networkPruneVerb() Verb {
 	var o networkPruneOptions
 	return Verb{
 		Name: "network prune", Usage: "[OPTION…]", Summary: "remove the networks that no container is on",
-		Flags: o.flags, Run: runNetworkPrune,
+		Removes: true,
+		Flags:   o.flags, Run: runNetworkPrune,
 	}
 }
 

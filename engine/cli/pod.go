@@ -377,7 +377,8 @@ func podExistsVerb() Verb {
 func podPruneVerb() Verb {
 	return Verb{
 		Name: "pod prune", Usage: "[OPTION…]", Summary: "remove the pods that do not run",
-		Flags: podPruneFlags,
+		Removes: true,
+		Flags:   podPruneFlags,
 		Run: func(ctx context.Context, env *Env, args []string) error {
 			set := newFlagSet("prune")
 			podPruneFlags(set)

@@ -310,8 +310,9 @@ func secretRmVerb() Verb {
 	var o secretRmOptions
 	return Verb{
 		Name: "secret rm", Aliases: []string{"remove"}, Usage: "[OPTION…] NAME…", Summary: "remove secrets",
-		Text:  "A container that runs keeps what it was given.",
-		Flags: o.flags, Userns: namespaceNeeded, Run: runSecretRm,
+		Text:    "A container that runs keeps what it was given.",
+		Removes: true,
+		Flags:   o.flags, Userns: namespaceNeeded, Run: runSecretRm,
 	}
 }
 

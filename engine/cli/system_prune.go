@@ -31,7 +31,8 @@ func systemPruneVerb() Verb {
 		Name: "system prune", Usage: "[OPTION…]", Summary: "remove what is not in use: containers that do not run, networks, images, and volumes if asked to",
 		Text: `The container of a unit that is stopped is gone, so its image, networks and volumes are in nobody's use: with --all or --volumes
 they are removed. Of Podman's volumes none is removed: which are in use is not known here.`,
-		Flags: o.flags, Userns: namespaceNeeded, Run: runSystemPrune,
+		Removes: true,
+		Flags:   o.flags, Userns: namespaceNeeded, Run: runSystemPrune,
 		Before: confirmBefore(func(args []string) string {
 			o, err := parseSystemPrune(args)
 			if err != nil || o.force {

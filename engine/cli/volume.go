@@ -293,7 +293,8 @@ func volumeRmVerb() Verb {
 		Text: `A volume that a container has is not removed, but with --force.
 
 Exit status: 1 when there is no such volume, 2 when a container has it.`,
-		Flags: o.flags, Before: beforeVolumeRm, Userns: namespaceNeeded, Run: runVolumeRm,
+		Removes: true,
+		Flags:   o.flags, Before: beforeVolumeRm, Userns: namespaceNeeded, Run: runVolumeRm,
 	}
 }
 

@@ -185,7 +185,8 @@ func volumePruneVerb() Verb {
 		Name: "volume prune", Usage: "[OPTION…]", Summary: "remove the volumes that no container has, and all that is in them",
 		Text: `Only volumes that berth has made are removed: which of Podman's are in use is not known here. The container of a unit that
 is stopped is gone, so its volumes are in nobody's use.`,
-		Flags: o.flags, Before: confirmBefore(volumePruneQuestion), Userns: namespaceNeeded, Run: runVolumePrune,
+		Removes: true,
+		Flags:   o.flags, Before: confirmBefore(volumePruneQuestion), Userns: namespaceNeeded, Run: runVolumePrune,
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -65,6 +67,46 @@ func TestEndSeen(t *testing.T) {
 	delete(env, "EXIT_CODE")
 	if got := endSeen(engine.State{Unit: "web.service"}, "web.service", getenv); got != nil {
 		t.Errorf("at its stop: %+v", got)
+	}
+}
+
+// TestStartEnded: who starts a container beside others sees what has come of theirs; what was there before counts for nothing then.
+func TestStartEnded(t *testing.T) {
+	self, err := proc.Identify(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	before, after := began.Add(-time.Hour), began.Add(time.Second)
+	failed, missing := errors.New("job failed"), &engine.Exit{Code: 127, Error: "no such program"}
+	for _, tt := range []struct {
+		name string
+		now  engine.State
+		err  error
+		over bool
+		want string
+	}{
+		{"it runs", engine.State{Init: self, Started: before}, failed, true, ""},
+		{"others have started it, and it has ended", engine.State{Started: after, Finished: after, Exit: &engine.Exit{Code: 3}}, sd.ErrAtOnce, true, ""},
+		{"others were at its end", engine.State{Started: before, Finished: after, Exit: &engine.Exit{}}, sd.ErrAtOnce, false, sd.ErrAtOnce.Error()},
+		{"others could not start it", engine.State{Finished: after, Exit: missing}, sd.ErrAtOnce, true, "no such program"},
+		{"it could not be started earlier", engine.State{Finished: before, Exit: missing}, sd.ErrAtOnce, false, sd.ErrAtOnce.Error()},
+		{"it could not be started", engine.State{Finished: after, Exit: missing}, failed, true, "no such program"},
+		{"it ended before it was ready", engine.State{Started: after, Finished: after, Exit: &engine.Exit{Code: 1}}, failed, true, "job failed"},
+		{"never started", engine.State{}, failed, true, "job failed"},
+	} {
+		over, err := startEnded(tt.now, began, tt.err)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if over != tt.over || got != tt.want {
+			t.Errorf("%s: %t, %v", tt.name, over, err)
+		}
+		var exit *ExitError
+		if is := errors.As(err, &exit); is != (tt.want == "no such program") || is && exit.Code != 127 {
+			t.Errorf("%s: status of %v", tt.name, err)
+		}
 	}
 }
 

@@ -206,25 +206,44 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 		return err
 	}
 	cleanup := ownWords("container", "cleanup", s.ID)
-	err = sd.StartTransient(ctx, env.Run, sd.Transient{
-		Properties: properties, User: rootless.Needed(), Unit: s.Name, Program: selfPath(),
-		Start: ownWords("start", s.ID), Stop: ownWords("stop", "-i", s.ID), StopPost: cleanup, Setenv: copied(s.Container),
-	})
-	if err == nil {
-		return nil
-	}
-	now, findErr := findContainer(s.ID)
-	if findErr == nil && now.Running() {
-		return nil // somebody else was faster
-	}
-	// Why is in the container's record: the unit's own berth has written it there.
-	if findErr == nil && now.Exit != nil && now.Exit.Error != "" {
-		err = errors.New(now.Exit.Error)
-		if now.Exit.Code == 126 || now.Exit.Code == 127 {
-			return &ExitError{Code: now.Exit.Code, Err: err}
+	began := time.Now()
+	for attempt := 0; ; attempt++ {
+		err = sd.StartTransient(ctx, env.Run, sd.Transient{
+			Properties: properties, User: rootless.Needed(), Unit: s.Name, Program: selfPath(), Shared: true,
+			Start: ownWords("start", s.ID), Stop: ownWords("stop", "-i", s.ID), StopPost: cleanup, Setenv: copied(s.Container),
+		})
+		if err == nil {
+			return nil
+		}
+		now, findErr := findContainer(s.ID)
+		if findErr != nil {
+			return err
+		}
+		if over, err := startEnded(now, began, err); over || attempt == maxAtOnce {
+			return err
 		}
 	}
-	return err
+}
+
+// maxAtOnce bounds how often a start is looked at again that others were in the way of.
+const maxAtOnce = 50
+
+// startEnded says how the start of a container has ended that its unit's start, which began then, could not see through; over is false when
+// that is to be tried again, for others were in its way and have not started it either.
+func startEnded(now engine.State, began time.Time, err error) (over bool, _ error) {
+	others := errors.Is(err, sd.ErrAtOnce)
+	switch {
+	case now.Running() || others && now.Started.After(began):
+		return true, nil // somebody else was faster
+	case now.Exit == nil || now.Exit.Error == "" || others && !now.Finished.After(began):
+		return !others, err
+	}
+	// Why is in the container's record: the unit's own berth has written it there.
+	err = errors.New(now.Exit.Error)
+	if now.Exit.Code == 126 || now.Exit.Code == 127 {
+		err = &ExitError{Code: now.Exit.Code, Err: err}
+	}
+	return true, err
 }
 
 // unitProperties are the properties of a transient unit that come from the container's options.

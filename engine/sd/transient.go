@@ -24,6 +24,7 @@ type Transient struct {
 	Setenv   []string // names of variables that the unit gets from the caller
 	// Properties are more properties, as NAME=VALUE.
 	Properties []string
+	Shared     bool // others may start the same at the same time: that is ErrAtOnce
 
 	prefixed bool // the unit's name is berth-UNIT
 }
@@ -44,22 +45,31 @@ func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 	return t.start(ctx, run)
 }
 
+// ErrAtOnce says that others have started the same at the same time. How that has ended is known: their job is done.
+var ErrAtOnce = errors.New("others start it at the same time")
+
 func (t Transient) start(ctx context.Context, run proc.Runner) error {
 	for {
 		_, err := run(ctx, proc.Command{Path: "/usr/bin/systemd-run", Args: t.args()})
 		if err == nil {
 			return nil
 		}
-		if !t.ending(ctx, run, err) {
-			if !t.prefixed && taken(err) { // a service of the machine's has the container's name
+		if taken(err) {
+			there, lookErr := t.look(ctx, run)
+			switch {
+			case lookErr != nil:
+			case t.ended(ctx, run, there):
+				continue
+			case t.Shared && there["Description"] == t.description():
+				_ = Systemctl(ctx, run, t.User, "start", t.unit())
+				err = ErrAtOnce
+			case !t.prefixed: // a service of the machine's has the container's name
 				t.prefixed = true
 				continue
 			}
-			if taken(err) { // by others who start this container: how that ends is known when their job is done
-				_ = Systemctl(ctx, run, t.User, "start", t.unit())
-			}
-			return fmt.Errorf("start unit %s.service: %w; `journalctl -u %s` tells more", t.Unit, err, t.Unit)
 		}
+		name := strings.TrimSuffix(t.unit(), ".service")
+		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %[1]s` tells more", name, err)
 	}
 }
 
@@ -76,16 +86,34 @@ func (t Transient) unit() string {
 	return t.Unit + ".service"
 }
 
-// ending reports whether the unit could not be made because one of its name was about to end, and waits for that: its container
-// may be gone before it.
-func (t Transient) ending(ctx context.Context, run proc.Runner, err error) bool {
-	if !taken(err) {
-		return false
+// look asks for what there is of the unit, all at one moment.
+func (t Transient) look(ctx context.Context, run proc.Runner) (map[string]string, error) {
+	args := []string{"show", "--property=ActiveState,FragmentPath,Description", "--", t.unit()}
+	if t.User {
+		args = append([]string{"--user"}, args...)
 	}
-	unit := t.unit()
-	state, err := property(ctx, run, t.User, unit, "ActiveState")
-	return err == nil && state == "deactivating" && Stop(ctx, run, t.User, unit) == nil
+	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
+	values := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		values[name] = value
+	}
+	return values, err
 }
+
+// ended reports whether the unit could not be made because one of its name was about to end, and waits for that: its container
+// may be gone before it. One that others have made anew is left alone.
+func (t Transient) ended(ctx context.Context, run proc.Runner, there map[string]string) bool {
+	switch there["ActiveState"] {
+	case "inactive":
+		return there["FragmentPath"] == "" // it has gone meanwhile
+	case "deactivating":
+		return control(ctx, run, t.User, "--job-mode=fail", "stop", t.unit()) == nil
+	}
+	return false
+}
+
+func (t Transient) description() string { return t.Unit + ", started by berth" }
 
 // args are the words of systemd-run(1). Without a description all words would be it, with the passwords that may be among
 // them, and go into the journal.

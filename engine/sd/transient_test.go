@@ -2,6 +2,8 @@ package sd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,29 +64,42 @@ func TestNameServerArgs(t *testing.T) {
 	}
 }
 
-// TestStartAfterAnother: the end of a unit of the same name is waited for; one that runs, and a start that fails by
-// itself, are told at once.
+// TestStartAfterAnother: the end of a unit of the same name is waited for, those who start the same are, and one that runs, and a start that
+// fails by itself, are told at once.
 func TestStartAfterAnother(t *testing.T) {
 	loaded := &proc.ExitError{Program: "systemd-run", Code: 1, Stderr: "Failed to start transient service unit: Unit a.service was already loaded or has a fragment file."}
 	failed := &proc.ExitError{Program: "systemd-run", Code: 1, Stderr: "Job for a.service failed"}
+	const ours = "a, started by berth"
 	for _, tt := range []struct {
-		name, state string
-		first       error
-		want        string // programs that were called
-		ok          bool
+		name                     string
+		shared                   bool
+		state, file, description string
+		first                    error
+		stop                     error
+		want                     string // programs that were called
+		err                      error
 	}{
-		{"nothing in the way", "", nil, "systemd-run", true},
-		{"it is ending", "deactivating", loaded, "systemd-run show stop systemd-run", true},
-		{"another's runs", "active", loaded, "systemd-run show systemd-run(berth-a.service)", true},
-		{"another's unit file", "inactive", loaded, "systemd-run show systemd-run(berth-a.service)", true},
-		{"it fails itself", "deactivating", failed, "systemd-run", false},
+		{name: "nothing in the way", want: "systemd-run"},
+		{name: "it is ending", state: "deactivating", first: loaded, want: "systemd-run show --job-mode=fail systemd-run"},
+		{name: "it has ended meanwhile", shared: true, state: "inactive", first: loaded, want: "systemd-run show systemd-run"},
+		{name: "another's runs", state: "active", first: loaded, want: "systemd-run show systemd-run(berth-a.service)"},
+		{name: "another's runs, and many start this one", shared: true, state: "active", description: "A", first: loaded, want: "systemd-run show systemd-run(berth-a.service)"},
+		{name: "others start it", shared: true, state: "activating", description: ours, first: loaded, want: "systemd-run show start", err: ErrAtOnce},
+		{name: "others start it after its end", shared: true, state: "deactivating", description: ours, first: loaded, stop: failed, want: "systemd-run show --job-mode=fail start", err: ErrAtOnce},
+		{name: "others have started it, and it has ended", shared: true, state: "inactive", file: "/run/systemd/transient/a.service", description: ours, first: loaded, want: "systemd-run show start", err: ErrAtOnce},
+		{name: "others run one of that name", state: "activating", description: ours, first: loaded, want: "systemd-run show systemd-run(berth-a.service)"},
+		{name: "another's unit file", state: "inactive", file: "/etc/a.service", first: loaded, want: "systemd-run show systemd-run(berth-a.service)"},
+		{name: "it fails itself", state: "deactivating", first: failed, want: "systemd-run", err: failed},
 	} {
 		var calls []string
 		first := tt.first
 		run := func(_ context.Context, c proc.Command) ([]byte, error) {
 			if filepath.Base(c.Path) == "systemctl" {
 				calls = append(calls, c.Args[0])
-				return []byte(tt.state + "\n"), nil
+				if c.Args[0] == "--job-mode=fail" {
+					return nil, tt.stop
+				}
+				return fmt.Appendf(nil, "ActiveState=%s\nFragmentPath=%s\nDescription=%s\n", tt.state, tt.file, tt.description), nil
 			}
 			call := filepath.Base(c.Path)
 			if slices.Contains(c.Args, "--unit=berth-a.service") {
@@ -95,8 +110,8 @@ func TestStartAfterAnother(t *testing.T) {
 			first = nil
 			return nil, err
 		}
-		err := Transient{Unit: "a", Program: "/berth"}.start(context.Background(), run)
-		if got := strings.Join(calls, " "); got != tt.want || (err == nil) != tt.ok {
+		err := Transient{Unit: "a", Program: "/berth", Shared: tt.shared}.start(context.Background(), run)
+		if got := strings.Join(calls, " "); got != tt.want || !errors.Is(err, tt.err) {
 			t.Errorf("%s: called %s, %v; want %s", tt.name, got, err, tt.want)
 		}
 	}

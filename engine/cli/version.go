@@ -39,6 +39,11 @@ func thisVersion() versionOf {
 	return versionOf{Version: installed.Version, GoVersion: runtime.Version(), OsArch: runtime.GOOS + "/" + runtime.GOARCH, Os: runtime.GOOS}
 }
 
+type versions struct{ Client versionOf }
+
+// Fields has the server's version, which scripts ask for: that of the program itself, as with a Podman that is not remote.
+func (v versions) Fields() map[string]any { return map[string]any{"Server": v.Client} }
+
 func runVersion(_ context.Context, env *Env, args []string) error {
 	var form string
 	set := newFlagSet("version")
@@ -46,7 +51,10 @@ func runVersion(_ context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	v := struct{ Client versionOf }{thisVersion()}
+	if set.NArg() > 0 {
+		return fmt.Errorf("version takes no arguments, and %q is one", set.Arg(0))
+	}
+	v := versions{thisVersion()}
 	switch form {
 	case "json":
 		return printJSON(env.Out, v)
@@ -57,5 +65,5 @@ func runVersion(_ context.Context, env *Env, args []string) error {
 	if err := checkForm(form); err != nil {
 		return err
 	}
-	return format.Rows(env.Out, form, []any{v})
+	return format.Rows(env.Out, form, []versions{v})
 }

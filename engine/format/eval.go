@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // scope is where a template is worked out: what the dot and the variables are.
@@ -164,6 +165,18 @@ func (s *scope) command(c command, last []any) (any, error) {
 		}
 		return functions["index"]([]any{labels, args[0]})
 	}
+	if n := len(first.path); n > 1 && first.path[n-1] == "Format" && len(args) == 1 { // {{.Created.Format "2006"}}
+		first.path = first.path[:n-1]
+		v, err := s.operand(first)
+		if err != nil {
+			return nil, err
+		}
+		t, err := time.Parse(time.RFC3339Nano, show(v))
+		if err != nil {
+			return nil, fmt.Errorf("%q is no time", show(v))
+		}
+		return t.Format(show(args[0])), nil
+	}
 	return nil, errors.New("a value that is no function has arguments")
 }
 
@@ -208,7 +221,7 @@ func (s *scope) operand(o operand) (any, error) {
 
 // find follows a path; a name may be written with other capitals and without underscores, as Go's fields are.
 func find(v any, path []string) (any, error) {
-	for _, name := range path {
+	for i, name := range path {
 		if r, ok := v.(row); ok {
 			field, there := r.fields[name]
 			if there {
@@ -217,24 +230,42 @@ func find(v any, path []string) (any, error) {
 			}
 			v = r.plain
 		}
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("%w %s", errNoField, name)
+		if text, ok := v.(string); ok && name == "Unix" {
+			t, err := time.Parse(time.RFC3339Nano, text)
+			if err != nil {
+				return nil, fmt.Errorf("%q is no time", text)
+			}
+			v = json.Number(strconv.FormatInt(t.Unix(), 10))
+			continue
 		}
+		m, _ := v.(map[string]any)
 		value, found := m[name]
 		if !found {
 			value, found = alike(m, name)
 		}
-		if !found {
+		switch {
+		case found:
+			v = value
+		case i > 0 && (path[i-1] == "Labels" || path[i-1] == "Annotations"): // whose names are the users' own
+			v = (*absent)(nil)
+		default:
 			return nil, fmt.Errorf("%w %s", errNoField, name)
 		}
-		v = value
 	}
 	return v, nil
 }
 
+// absent is what a map does not have, which is no error.
+type absent struct{}
+
+// otherNames are fields of Podman's that have another name in their JSON form.
+var otherNames = map[string]string{"Healthcheck": "Health", "CgroupsVersion": "cgroupVersion", "DefaultCapabilities": "capabilities"}
+
 // alike finds a field whose name is written in another way.
 func alike(m map[string]any, name string) (any, bool) {
+	if v, ok := m[otherNames[name]]; ok {
+		return v, true
+	}
 	for _, key := range sortedKeys(m) {
 		if strings.EqualFold(strings.ReplaceAll(key, "_", ""), strings.ReplaceAll(name, "_", "")) {
 			return m[key], true
@@ -246,7 +277,7 @@ func alike(m map[string]any, name string) (any, bool) {
 // truth: the empty values are false.
 func truth(v any) bool {
 	switch v := v.(type) {
-	case nil:
+	case nil, *absent:
 		return false
 	case bool:
 		return v

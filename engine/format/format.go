@@ -140,6 +140,8 @@ func show(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
+	case *absent:
+		return "<no value>"
 	case string:
 		return v
 	case row:

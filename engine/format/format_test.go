@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 )
 
 type thing struct {
@@ -12,11 +13,16 @@ type thing struct {
 	Labels map[string]string `json:"labels"`
 	List   []string          `json:"list"`
 	Deep   struct{ Size int64 }
+	State  struct {
+		StartedAt time.Time
+		Health    struct{ Status string }
+	}
 }
 
 func rows() []thing {
 	r := thing{Name: "a", Labels: map[string]string{"y": "2", "x": "1"}, List: []string{"p", "q"}}
 	r.Deep.Size = 1 << 60
+	r.State.StartedAt, r.State.Health.Status = time.Unix(1798761599, 0).UTC(), "healthy"
 	return []thing{r, {Name: "long-name", DNS: true}}
 }
 
@@ -54,6 +60,12 @@ func TestRows(t *testing.T) {
 		{"table {{.Name}} {{.DNSEnabled}} {{.List}}", "NAME       DNSENABLED  LIST\na          false       [p q]\nlong-name  true        \n"},
 		{"{{range .List}}", "error: {{range}} without {{end}}"},
 		{"x{{end}}", "error: {{end}} ends nothing"},
+		{"{{.Labels.x}}{{if .Labels.nope}}no{{end}}{{eq .Labels.nope \"\"}}", "1false\n<no value>false\n"},
+		{"{{.Labels.nope.x}}", "error: there is no field x"},
+		{"{{.State.Healthcheck.Status}}", "healthy\n\n"},
+		{"{{.State.StartedAt.Unix}} {{.State.StartedAt.Format \"2006-01\"}}", "1798761599 2026-12\n-62135596800 0001-01\n"},
+		{"{{.Name.Unix}}", "error: \"a\" is no time"},
+		{"{{.Name.Format \"2006\"}}", "error: \"a\" is no time"},
 	} {
 		var b bytes.Buffer
 		err := Rows(&b, tt.template, rows())

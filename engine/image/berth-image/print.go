@@ -209,7 +209,7 @@ func header(format string) string {
 }
 
 func newTemplate(format string) (*template.Template, error) {
-	t, err := template.New("format").Option("missingkey=error").Funcs(template.FuncMap{
+	t, err := template.New("format").Funcs(template.FuncMap{
 		"json": func(v any) (string, error) {
 			data, err := json.Marshal(v)
 			return string(data), err

@@ -31,6 +31,7 @@ func TestPrinting(t *testing.T) {
 		{"images --history", "HISTORY", 0},
 		{"images --format {{.Id}}/{{.SharedSize}}/{{.ParentId}}/{{.Arch}}", "/0//amd64", 0},
 		{"image inspect web:1", `"Annotations": {}`, 0},
+		{"image inspect --format {{.Labels.nope}} web:1", "<no value>", 0},
 		{"images --filter until=x", "is no time", 125},
 		{"images --filter manifest=x", "neither true nor false", 125},
 		{"search --list-tags --filter stars=1 x.example/web", "--filter is about what a search finds", 125},

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/installed"
 	"github.com/berth-pods/berth/units"
 )
 
@@ -120,8 +121,9 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 		return nil
 	}
 	name, rest := args[0], args[1:]
-	if name == "--version" || name == "-v" {
-		name, rest = "version", nil
+	if name == "--version" || name == "-v" { // one line, for programs that read it
+		_, err := fmt.Fprintln(env.Out, "berth version", installed.Version)
+		return err
 	}
 	if name == "container" && len(rest) > 0 {
 		name, rest = ofContainer(name, rest)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/installed"
 )
 
 func TestImagesOfCountsEachOnce(t *testing.T) {
@@ -33,5 +34,24 @@ func TestGroupsAlone(t *testing.T) {
 	}
 	if _, err := call("volume", "--fly", "x"); err == nil || err.Error() != "unknown flag: --fly; see `berth volume --help`" {
 		t.Error(err)
+	}
+}
+
+// What programs ask of a command that they take for Podman or Docker.
+func TestVersion(t *testing.T) {
+	for _, tt := range []struct{ words, want string }{
+		{"--version", "berth version " + installed.Version + "\n"},
+		{"-v", "berth version " + installed.Version + "\n"},
+		{"version --format {{.Client.Version}}={{.Server.Version}}", installed.Version + "=" + installed.Version + "\n"},
+		{"version x", `version takes no arguments, and "x" is one`},
+		{"info x", `info takes no arguments, and "x" is one`},
+	} {
+		var out bytes.Buffer
+		if err := dispatch(t.Context(), &Env{Out: &out}, strings.Fields(tt.words)); err != nil {
+			out.WriteString(err.Error())
+		}
+		if out.String() != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.words, out.String(), tt.want)
+		}
 	}
 }

@@ -171,6 +171,9 @@ func runInfo(ctx context.Context, env *Env, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
+	if set.NArg() > 0 {
+		return fmt.Errorf("info takes no arguments, and %q is one", set.Arg(0))
+	}
 	conf, err := loadConfig()
 	if err != nil {
 		return err

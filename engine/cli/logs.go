@@ -32,6 +32,7 @@ func (o *logsOptions) flags(set *pflag.FlagSet) {
 	set.BoolVarP(&o.timestamps, "timestamps", "t", false, "print the time of each line")
 	set.BoolVarP(&o.names, "names", "n", false, "print the container's name before each line, when there are several")
 	set.BoolVarP(&o.latest, "latest", "l", false, "print those of the container made last")
+	set.Bool("details", false, "has no effect, as with Podman: for scripts written for Docker")
 	set.IntVar(&o.tail, "tail", -1, "print the last `N` lines of each container only")
 	set.StringVar(&o.since, "since", "", "print lines from this `TIME` on: 2026-01-31T12:00:00, seconds since 1970, or a time ago, as 10m")
 	set.StringVar(&o.until, "until", "", "print lines up to this `TIME`; 10m is in ten minutes, -10m ten minutes ago")

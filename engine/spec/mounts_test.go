@@ -115,13 +115,13 @@ func FuzzCheckName(f *testing.F) {
 func TestParseBytes(t *testing.T) {
 	for word, want := range map[string]uint64{
 		"0": 0, "1": 1, "10b": 10, "1k": 1024, "1K": 1024, "2Kb": 2048, "1kib": 1024, "512m": 512 << 20, "2G": 2 << 30, "1TiB": 1 << 40,
-		"4194304t": 1 << 62,
+		"4194304t": 1 << 62, "0.5g": 512 << 20, "1.5GiB": 1536 << 20, "1.9": 1, ".5k": 512,
 	} {
 		if got, err := ParseBytes(word); err != nil || got != want {
 			t.Errorf("%q: %d, %v; want %d", word, got, err, want)
 		}
 	}
-	for _, word := range []string{"", "k", "-1", "1.5g", "1x", "1 g", "1gg", "0x10", "4194305t", "18446744073709551616", "1ik"} {
+	for _, word := range []string{"", "k", "-1", "1.5.1g", ".g", "1.5x", "9999999.5t", "1x", "1 g", "1gg", "0x10", "4194305t", "18446744073709551616", "1ik"} {
 		if got, err := ParseBytes(word); err == nil {
 			t.Errorf("%q was taken as %d", word, got)
 		}

@@ -377,7 +377,8 @@ func intelRdt(c Container) *specs.LinuxIntelRdt {
 	return &specs.LinuxIntelRdt{ClosID: c.RdtClass}
 }
 
-// ParseBytes reads N with one of the units b, k, m, g, t (powers of 1024, in any case, "kb" and "kib" too); no unit is bytes.
+// ParseBytes reads N, which may have a fraction, with one of the units b, k, m, g, t (powers of 1024, in any case, "kb" and "kib" too);
+// no unit is bytes.
 func ParseBytes(s string) (uint64, error) {
 	digits := strings.TrimRight(strings.ToLower(s), "bkmgti")
 	unit := strings.ToLower(s)[len(digits):]
@@ -386,6 +387,11 @@ func ParseBytes(s string) (uint64, error) {
 		"g": 30, "gb": 30, "gib": 30, "t": 40, "tb": 40, "tib": 40,
 	}[unit]
 	n, err := strconv.ParseUint(digits, 10, 64)
+	if whole, _, ok := strings.Cut(digits, "."); ok && strings.Trim(digits, "0123456789.") == "" && len(whole) < 7 {
+		var f float64
+		f, err = strconv.ParseFloat(digits, 64)
+		n, shift = uint64(f*float64(uint64(1)<<shift)), 0
+	}
 	if err != nil || !ok || n > 1<<62>>shift {
 		return 0, fmt.Errorf("%q is not a size such as 512m or 2g", s)
 	}

@@ -19,18 +19,31 @@ import (
 )
 
 // TestPowerCuts records what a virtual machine writes to a disk while berth works there, and looks at what a power cut would
-// have left at each point: see test/powercut. BERTH_CUTS limits how many states are looked at.
+// have left at each point, with each of three file systems: see test/powercut. BERTH_CUTS limits how many states are looked at.
 func TestPowerCuts(t *testing.T) {
 	if !*torture {
 		t.Skip("a virtual machine is booted, and a thousand states are looked at: make torture does it")
 	}
+	for _, fs := range []struct{ name, maker, pkg string }{
+		{"ext4", "mke2fs", "e2fsprogs"}, {"xfs", "mkfs.xfs", "xfsprogs"}, {"btrfs", "mkfs.btrfs", "btrfs-progs"},
+	} {
+		t.Run(fs.name, func(t *testing.T) {
+			if _, err := exec.LookPath(fs.maker); err != nil {
+				t.Skipf("needs %s: apt install %s", fs.maker, fs.pkg)
+			}
+			cutPower(t, fs.name)
+		})
+	}
+}
+
+func cutPower(t *testing.T, fs string) {
 	p := powerCuts{t: t, dir: t.TempDir(), repo: (&bench{}).options(t).Repo}
 	p.tool = filepath.Join(p.dir, "powercut")
 	p.must("go", "build", "-C", p.repo, "-trimpath", "-o", p.tool, "./test/powercut")
 	p.must("make", "--silent", "-C", p.repo, "install", "DESTDIR="+p.root(), "PREFIX=/usr")
-	p.must(p.tool, "prepare", p.dir)
+	p.must(p.tool, "prepare", "-fs", fs, p.dir)
 	p.record()
-	p.replay()
+	p.replay(fs)
 }
 
 type powerCuts struct {
@@ -82,7 +95,7 @@ func (p *powerCuts) run(ctx context.Context, m hosts.Machine, text string, stdin
 }
 
 // replay looks at the states, in a mount namespace of its own.
-func (p *powerCuts) replay() {
+func (p *powerCuts) replay(fs string) {
 	archive := filepath.Join(p.dir, "busybox.tar")
 	if err := os.WriteFile(archive, p.archive, 0o644); err != nil {
 		p.t.Fatal(err)
@@ -101,5 +114,5 @@ func (p *powerCuts) replay() {
 		result.Outcome = script.Failed
 		p.t.Errorf("replay: %v\n%s", err, out.Bytes())
 	}
-	interruptions.Add("vm/power-cuts", result)
+	interruptions.Add("vm/power-cuts-"+fs, result)
 }

@@ -44,7 +44,7 @@ func (c checker) check(s state, deep bool) (wrong, controls []string, err error)
 		return nil, nil, err
 	}
 	at := filepath.Join(c.root, "mnt")
-	out, err := exec.Command("mount", "-t", "ext4", "-o", fmt.Sprintf("loop,offset=%d", c.offset), f.Name(), at).CombinedOutput()
+	out, err := exec.Command("mount", "-o", fmt.Sprintf("loop,offset=%d", c.offset), f.Name(), at).CombinedOutput()
 	if err != nil {
 		return []string{fmt.Sprintf("mount: %v: %s", err, bytes.TrimSpace(out))}, nil, nil
 	}

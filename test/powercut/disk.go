@@ -18,6 +18,16 @@ type disk struct {
 	pages map[int64][]byte // never changed in place, so that a copy of the map is a copy of the disk
 }
 
+// loadDisk reads the image file of a path.
+func loadDisk(path string) (*disk, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readDisk(f)
+}
+
 // readDisk reads an image file, passing over its holes.
 func readDisk(f *os.File) (*disk, error) {
 	info, err := f.Stat()

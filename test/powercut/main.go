@@ -2,7 +2,7 @@
 // recorded; afterwards the writes are replayed, up to each flush and to points between them, and what is on the disk then is
 // mounted and looked at with berth itself.
 //
-//	powercut prepare DIR                                 make DIR/disk.img: a file system, and a place for marks
+//	powercut prepare [-fs ext4|xfs|btrfs] DIR            make DIR/disk.img: a file system, and a place for marks
 //	powercut mark DEVICE WORD WORD WORD                  in the machine: tell what is promised from here on
 //	powercut ledger [-unsynced] DEVICE NAME FILE N       in the machine: write up to record N, and promise each
 //	powercut torn DIR N                                  in the machine: replace a file as one should not, the control
@@ -38,6 +38,7 @@ func run(args []string) error {
 	verb, args := args[0], args[1:]
 	f := flag.NewFlagSet("powercut "+verb, flag.ContinueOnError)
 	unsynced := f.Bool("unsynced", false, "promise records that are not on the disk")
+	fsType := f.String("fs", "ext4", "the `TYPE` of the file system: ext4, xfs or btrfs")
 	var o replayOptions
 	f.IntVar(&o.every, "every", 4, "of the writes between flushes, cut the power after each `N`th")
 	f.IntVar(&o.mixed, "mixed", 1, "at each flush, try `N` states with only some of the writes before it")
@@ -50,7 +51,7 @@ func run(args []string) error {
 	args = f.Args()
 	switch {
 	case verb == "prepare" && len(args) == 1:
-		return prepare(args[0])
+		return prepare(args[0], *fsType)
 	case verb == "mark" && len(args) == 4:
 		return mark(args[0], strings.Join(args[1:], " "))
 	case verb == "ledger" && len(args) == 4:

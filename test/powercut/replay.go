@@ -18,48 +18,55 @@ import (
 // The recorded disk: a partition table, a file system, and a place for marks.
 const (
 	fsOffset    = 1 << 20
-	fsSize      = 224 << 20
+	fsSize      = 304 << 20 // mkfs.xfs wants 300 MB
 	marksOffset = fsOffset + fsSize
 	marksSize   = 1 << 20
 )
 
-// prepare makes the disk as the machine gets it.
-func prepare(dir string) error {
-	path := filepath.Join(dir, "disk.img")
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if _, err = f.WriteAt(partitionTable(), 0); err == nil {
-		err = f.Truncate(marksOffset + marksSize)
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
+// makers are the programs that make a file system in a file, by the type of it.
+var makers = map[string][]string{
 	// A small journal is written back to its places often, so that there is more to be seen.
-	cmd := exec.Command("mke2fs", "-q", "-t", "ext4", "-J", "size=4", "-E", fmt.Sprintf("offset=%d", fsOffset), path, fmt.Sprintf("%dk", fsSize>>10))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mke2fs: %w: %s", err, out)
-	}
-	return keepBase(path, filepath.Join(dir, "base.img"))
+	"ext4":  {"mke2fs", "-q", "-t", "ext4", "-J", "size=4"},
+	"xfs":   {"mkfs.xfs", "-q"},
+	"btrfs": {"mkfs.btrfs", "-q"},
 }
 
-// keepBase copies the disk as it is before the machine writes to it: the replay begins there.
-func keepBase(path, to string) error {
-	from, err := os.Open(path)
+// prepare makes the disk as the machine gets it, with a file system of a type that makers has.
+func prepare(dir, fsType string) error {
+	maker, ok := makers[fsType]
+	if !ok {
+		return fmt.Errorf("-fs is %q: it can be ext4, xfs or btrfs", fsType)
+	}
+	path := filepath.Join(dir, "disk.img")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		return err
+	}
+	if err := os.Truncate(path, fsSize); err != nil {
+		return err
+	}
+	if out, err := exec.Command(maker[0], append(maker[1:], path)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", maker[0], err, out)
+	}
+	made, err := loadDisk(path)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
-	base, err := readDisk(from)
-	if err != nil {
-		return err
+	whole := &disk{size: marksOffset + marksSize, pages: map[int64][]byte{}}
+	for n, page := range made.pages {
+		whole.pages[n+fsOffset/pageSize] = page
 	}
-	f, err := os.Create(to)
-	if err != nil {
-		return err
+	whole.writeAt(0, unit, partitionTable())
+	// The machine writes to the one; the replay begins with the other.
+	for _, name := range []string{path, filepath.Join(dir, "base.img")} {
+		f, err := os.Create(name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(whole.save(f), f.Close()); err != nil {
+			return err
+		}
 	}
-	return errors.Join(base.save(f), f.Close())
+	return nil
 }
 
 // partitionTable is a master boot record with the two partitions.
@@ -100,12 +107,7 @@ func runReplay(o replayOptions) error {
 	if err != nil {
 		return err
 	}
-	image, err := os.Open(filepath.Join(o.dir, "base.img"))
-	if err != nil {
-		return err
-	}
-	defer image.Close()
-	base, err := readDisk(image)
+	base, err := loadDisk(filepath.Join(o.dir, "base.img"))
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,12 @@
 disk=/dev/vdc1 marks=/dev/vdc2 at=/mnt/recorded
 mark() { powercut mark $marks "$@"; }
 
-# Without auto_da_alloc, the kernel helps none of those who rename a file that is not on the disk yet.
+# What is not synced comes to the disk when it will. Without auto_da_alloc, the kernel helps none of those who rename a file that
+# is not on the disk yet.
+declare -A options=([ext4]=noauto_da_alloc,commit=1 [btrfs]=commit=1 [xfs]=defaults)
+type=$(blkid -o value -s TYPE $disk)
 mkdir -p $at
-mount -t ext4 -o noauto_da_alloc,commit=1 $disk $at
+mount -t "$type" -o "${options[$type]}" $disk $at
 mkdir $at/containers $at/etc
 [ ! -d /etc/containers ] || cp -a /etc/containers/. $at/etc
 mkdir -p /var/lib/containers /etc/containers /etc/containers/systemd

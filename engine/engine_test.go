@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/enginetest"
 	"github.com/berth-pods/berth/engine/spec"
@@ -582,64 +584,54 @@ func TestFilesOfAFinishedStart(t *testing.T) {
 	b.clean()
 }
 
-// TestReady: of all that a container may say to systemd, that it is ready is handed on and nothing else.
-func TestReady(t *testing.T) {
-	hostile := []string{"", "MAINPID=1", "WATCHDOG=trigger", "FDSTORE=1", "XREADY=1", strings.Repeat("x\n", 5000) + "READY=1"}
-	for name, test := range map[string]struct {
-		says []string
-		ends bool
-		want []string
-	}{
-		"ready":         {append(hostile, "STATUS=a\nREADY=1\nMAINPID=1", "STOPPING=1"), false, []string{"MAINPID=container", "READY=1"}},
-		"ends":          {hostile, true, []string{"MAINPID=container"}},
-		"ready at last": {[]string{"READY=1"}, true, []string{"MAINPID=container", "READY=1"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.Socket, b.Says, b.Ends = "/run/systemd/notify", test.says, test.ends
-			c := web()
-			c.SDNotify = "container"
-			if _, err := b.start(c); err != nil {
-				t.Fatal(err)
-			}
-			var said []string
-			for _, s := range b.Steps() {
-				if s, ok := strings.CutPrefix(s, "notify "); ok {
-					said = append(said, s)
-				}
-			}
-			if !slices.Equal(said, test.want) {
-				t.Errorf("%q, want %q", said, test.want)
-			}
-			if err := b.remove("web", force); err != nil {
-				t.Fatal(err)
-			}
-			b.clean()
-		})
-	}
-}
-
-// TestNotifySocket: systemd's own is given to a container that cannot be root outside.
+// TestNotifySocket: systemd's own is given to a container that cannot be root outside. What another one says is for the keeper, and
+// nobody waits for it.
 func TestNotifySocket(t *testing.T) {
 	for _, tt := range []struct {
-		user bool
-		maps []string
-		own  bool
-	}{{false, nil, false}, {true, nil, true}, {false, []string{"0:100000:1000"}, true}, {false, []string{"0:100000:1", "1:0:1"}, false}} {
+		user, front bool
+		driver      string
+		maps        []string
+		keeps       string
+	}{
+		{keeps: "keeper.Keep journald notify stdout stderr"},
+		{driver: "none", keeps: "keeper.Keep none notify"},
+		{driver: "passthrough", keeps: "keeper.Keep passthrough notify"},
+		{front: true, keeps: "keeper.Keep journald notify"},
+		{user: true, driver: "none"},
+		{maps: []string{"0:100000:1000"}, driver: "none"},
+		{maps: []string{"0:100000:1", "1:0:1"}, driver: "none", keeps: "keeper.Keep none notify"},
+	} {
 		b := newBench(t)
-		b.Socket, b.User, b.Says = "/run/systemd/notify", tt.user, []string{"READY=1"}
-		if tt.own {
-			b.Says = nil
-		}
+		b.Socket, b.User, b.Keeps = "/run/systemd/notify", tt.user, true
 		c := web()
-		c.SDNotify, c.UIDMaps, c.GIDMaps = "container", tt.maps, tt.maps
+		c.SDNotify, c.UIDMaps, c.GIDMaps, c.LogDriver, c.Detach = "container", tt.maps, tt.maps, tt.driver, !tt.front
 		s, err := b.start(c)
 		if err != nil {
 			t.Fatalf("%+v: %v", tt, err)
 		}
-		config, err := os.ReadFile(filepath.Join(b.run, s.ID, "config.json"))
-		if err != nil || strings.Contains(string(config), `"source":"/run/systemd/notify"`) != tt.own || !strings.Contains(string(config), "NOTIFY_SOCKET=/run/notify/notify.sock") {
+		dir := filepath.Join(b.run, s.ID)
+		config, err := os.ReadFile(filepath.Join(dir, "config.json"))
+		if err != nil || strings.Contains(string(config), `"source":"/run/systemd/notify"`) != (tt.keeps == "") || !strings.Contains(string(config), "NOTIFY_SOCKET=/run/notify/notify.sock") {
 			t.Errorf("%+v: %s, %v", tt, config, err)
+		}
+		var said []string
+		for _, s := range b.Steps() {
+			if strings.HasPrefix(s, "notify") || strings.HasPrefix(s, "keeper.Keep") {
+				said = append(said, s)
+			}
+		}
+		want := []string{"notify MAINPID=container"}
+		if tt.keeps != "" {
+			want = []string{tt.keeps, want[0]}
+			if got, err := say(filepath.Join(dir, "notify.sock"), b.Handed[0]); got != "STATUS=a" || err != nil {
+				t.Errorf("%+v: the keeper hears %q, %v", tt, got, err)
+			}
+		}
+		if !slices.Equal(said, want) {
+			t.Errorf("%+v: %q, want %q", tt, said, want)
+		}
+		for _, fd := range b.Handed {
+			unix.Close(fd)
 		}
 		if err := b.remove("web", force); err != nil {
 			t.Fatal(err)
@@ -647,24 +639,38 @@ func TestNotifySocket(t *testing.T) {
 	}
 }
 
-// TestReadyInFront: who waits in front of a container, and hands signals on, does not wait for its word first.
-func TestReadyInFront(t *testing.T) {
+// say sends a message to a container's notification socket, and reads it where the keeper does.
+func say(path string, at int) (string, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	to := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)) // the name of a socket is short
+	if err := unix.Sendto(fd, []byte("STATUS=a"), 0, &unix.SockaddrUnix{Name: to}); err != nil {
+		return "", err
+	}
+	buf := make([]byte, 100)
+	n, _, err := unix.Recvfrom(at, buf, unix.MSG_DONTWAIT)
+	return string(buf[:max(n, 0)]), err
+}
+
+// TestHealthyWithoutOutput: the keeper looks after the health of a container whose output nobody keeps.
+func TestHealthyWithoutOutput(t *testing.T) {
 	b := newBench(t)
-	b.Socket = "/run/systemd/notify"
+	b.Socket, b.Keeps = "/run/systemd/notify", true
 	c := web()
-	c.SDNotify, c.Detach = "container", false
-	started := make(chan error, 1)
-	go func() {
-		_, err := b.start(c)
-		started <- err
-	}()
-	select {
-	case err := <-started:
-		if err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("it waits for READY=1")
+	c.LogDriver, c.SDNotify, c.Detach, c.HealthCmd = "none", "healthy", true, "true"
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	if steps := b.Steps(); !slices.Contains(steps, "keeper.Keep none") || steps[len(steps)-1] != "notify READY=1" {
+		t.Errorf("%q", steps)
 	}
 	if err := b.remove("web", force); err != nil {
 		t.Fatal(err)

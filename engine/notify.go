@@ -1,24 +1,21 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
 // notifyInside is where a container that tells systemd itself how it is (sd_notify(3)) finds the socket for that: systemd's own,
 // but for a container whose root is the machine's. What comes from root may name any process of the machine as the service's main one
-// (MAINPID=), and have that killed (WATCHDOG=trigger, or the next stop). That one gets notifyFile, in its directory, of which READY=1
-// is handed on.
+// (MAINPID=), and have that killed (WATCHDOG=trigger, or the next stop). That one gets notifyFile, in its directory, of which the
+// keeper hands on what speaks of nothing but the service.
 const (
 	notifyFile   = "notify.sock"
 	notifyInside = "/run/notify/notify.sock"
@@ -34,7 +31,7 @@ func (e *Engine) mayBeRoot(s State) bool {
 	return !e.Host.Rootless && (s.IDs.Empty() || slices.ContainsFunc(s.IDs.UIDs, func(m spec.IDMap) bool { return m.Outside == 0 }))
 }
 
-// openNotify makes the socket for READY=1 of a container that is not given systemd's own; nil for others.
+// openNotify makes the socket of a container that is not given systemd's own, for the keeper to listen at; nil for others.
 func (e *Engine) openNotify(s State) (*os.File, error) {
 	if !e.saysReady(s) || !e.mayBeRoot(s) {
 		return nil, nil
@@ -48,7 +45,7 @@ func (e *Engine) openNotify(s State) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -59,51 +56,4 @@ func (e *Engine) openNotify(s State) (*os.File, error) {
 		return nil, fmt.Errorf("make the notification socket: %w", err)
 	}
 	return f, nil
-}
-
-// awaitReady tells systemd that the service is ready when the container says so. Who started it in the foreground has its signals and
-// its terminal to look after and stays until it ends: there it is told beside that.
-func (e *Engine) awaitReady(ctx context.Context, s State) error {
-	switch {
-	case s.notify == nil:
-		return nil
-	case s.Container.Detach:
-		return e.handReadyOn(ctx, s)
-	}
-	go func() {
-		if err := e.handReadyOn(context.WithoutCancel(ctx), s); err != nil {
-			fmt.Fprintln(e.Warn, err)
-		}
-	}()
-	return nil
-}
-
-// handReadyOn waits until the container says READY=1, and closes its socket. One that has ended before needs nothing: systemd sees
-// that itself.
-func (e *Engine) handReadyOn(ctx context.Context, s State) error {
-	defer s.notify.Close()
-	pidfd, err := s.Init.Open()
-	if err != nil && !errors.Is(err, proc.ErrGone) {
-		return err
-	}
-	defer pidfd.Close() // nil is no error
-	text := make([]byte, 8<<10)
-	for ended := pidfd == nil; ctx.Err() == nil; {
-		n, _, err := unix.Recvfrom(int(s.notify.Fd()), text, unix.MSG_DONTWAIT)
-		switch {
-		case err == nil && slices.Contains(strings.Split(string(text[:n]), "\n"), "READY=1"):
-			return e.Manager.Notify("READY=1")
-		case err == nil:
-			continue
-		case ended: // and there is nothing more to read
-			return nil
-		}
-		fds := []unix.PollFd{{Fd: int32(s.notify.Fd()), Events: unix.POLLIN}, {Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
-		const look = 250 // milliseconds, to look at ctx
-		if _, err := unix.Poll(fds, look); err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("wait until container %q is ready: %w", s.Name, err)
-		}
-		ended = fds[1].Revents != 0
-	}
-	return fmt.Errorf("wait until container %q is ready: %w", s.Name, ctx.Err())
 }

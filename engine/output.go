@@ -48,13 +48,12 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 			return nil, err
 		}
 		o.stdout, o.stderr, o.own = null, null, []*os.File{null}
-		return o, nil
 	}
-	if !piped && s.Health == nil {
+	if !piped && s.notify == nil && s.Health == nil {
 		return o, nil
 	}
 	if e.Keeper == nil {
-		return nil, errors.New("a health check needs the keeper")
+		return nil, errors.New("a health check, and Notify=yes, need the keeper")
 	}
 	if s.Log.Driver == spec.LogK8sFile && s.Log.Path == "" {
 		s.Log.Path = filepath.Join(e.Logs(s.ID), "ctr.log")
@@ -64,14 +63,20 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 	}
 	o.keeping, err = o.dial()
 	switch {
-	case errors.Is(err, keeper.ErrNone) && s.Log.Driver == spec.LogJournald && s.Health == nil && !s.connectable():
+	case errors.Is(err, keeper.ErrNone) && s.Log.Driver == spec.LogJournald && s.Health == nil && s.notify == nil && !s.connectable():
 		fmt.Fprintf(e.Warn, "container %q: its output is the journal's socket, which cannot be opened as /dev/stdout: %v; %s helps\n", s.Name, err, e.keeperHint())
 		return o, nil
 	case err != nil && s.Health != nil:
 		return nil, fmt.Errorf("health check: %w; %s helps", err, e.keeperHint())
+	case err != nil && s.notify != nil:
+		return nil, fmt.Errorf("Notify=yes: %w; %s helps", err, e.keeperHint())
 	case err != nil:
 		return nil, fmt.Errorf("log driver %s: %w; %s helps", s.Log.Driver, err, e.keeperHint())
-	case !piped:
+	}
+	if s.notify != nil {
+		o.pipes, o.streams = []*os.File{s.notify}, []keeper.Stream{{Name: "notify"}}
+	}
+	if !piped {
 		return o, nil
 	}
 	s.Kept = true

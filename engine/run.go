@@ -46,13 +46,10 @@ func (e *Engine) launch(ctx context.Context, s *State, undo func(context.Context
 	defer s.netns.Close() // after undo, which works on it; nil is no error
 	defer s.userns.Close()
 	defer s.output.close()
+	defer s.notify.Close()
 	if err == nil {
 		s.unlock() // it runs: who wants to stop or change it need not wait until it is ready
-		if err = e.awaitReady(ctx, *s); err == nil {
-			err = e.awaitHealthy(ctx, *s)
-		}
-	} else {
-		s.notify.Close() // nil is no error
+		err = e.awaitHealthy(ctx, *s)
 	}
 	if err != nil {
 		s.terminal.Close()

@@ -59,9 +59,9 @@ type State struct {
 	StopSig   string         `json:"stopSignal"`
 
 	locks        []*os.File // of who makes or starts it
+	notify       *os.File   // the socket at which the container tells its state, if that is not systemd's own
 	output       *output    // handle of Run on the container's output
 	terminal     *os.File   // the side of the container's terminal that is not the container's
-	notify       *os.File   // the socket at which the container says that it is ready
 	probing      *keeper.Health
 	handles      []*os.File    // what else must be open until the runtime has made the container
 	podShm       string        // the pod's directory for /dev/shm

@@ -186,7 +186,7 @@ var Keys = [...]Row{
 	{"Pod", inContainer, "--pod", Special, "5.0", "The X.pod unit whose pod the container joins.", Naming, container(func(c *Container) Value { return &c.Pod })},
 	{"StartWithPod", inContainer, "", Special, "5.3", "Whether the pod's start also starts this container; yes when absent.", Naming, container(func(c *Container) Value { return &c.StartWithPod })},
 	{"CgroupsMode", inContainer, "--cgroups", Special, "5.3", "How the container's cgroup is made; split when absent.", 0, container(func(c *Container) Value { return &c.CgroupsMode })},
-	{"Notify", inContainer, "--sdnotify=", Special, "4.4", "Who reports that the service is ready: yes for the container itself (WatchdogSec= needs UserNS= or a user then), healthy for its health check.", 0, container(func(c *Container) Value { return &c.Notify })},
+	{"Notify", inContainer, "--sdnotify=", Special, "4.4", "Who reports that the service is ready: yes for the container itself, healthy for its health check.", 0, container(func(c *Container) Value { return &c.Notify })},
 	{"AutoUpdate", inContainer, "--label", Special, "4.6", "Update policy, registry or local, kept as a label.", 0, container(func(c *Container) Value { return &c.AutoUpdate })},
 	{"ReloadCmd", inContainer, "", Special, "5.5", "Command run inside the container to reload it.", 0, container(func(c *Container) Value { return &c.ReloadCmd })},
 	{"ReloadSignal", inContainer, "", Special, "5.5", "Signal sent to the container to reload it.", 0, container(func(c *Container) Value { return &c.ReloadSignal })},

@@ -234,7 +234,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 
 // startOrConnect lets systemd start a container, and prints its ID or, when it is to be in the foreground, connects with it.
 func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, start func() error) error {
-	awakeKeeper(ctx, env, c)
+	awakeKeeper(ctx, env)
 	if !c.Detach {
 		return connect(ctx, env, c, id, start)
 	}
@@ -341,7 +341,7 @@ func beforeRun(ctx context.Context, env *Env, args []string) error {
 		}
 	}
 	if c.Detach && !transient(c) {
-		awakeKeeper(ctx, env, c)
+		awakeKeeper(ctx, env)
 	}
 	if err := startUserNet(ctx, env, c); err != nil {
 		return err
@@ -371,10 +371,7 @@ func startNamed(verb string, args []string) error {
 
 // awakeKeeper lets the service manager listen for the keeper where it does not: berth has just been installed, or somebody
 // has stopped the socket. A failure is told by the run itself, which knows whether it matters.
-func awakeKeeper(ctx context.Context, env *Env, c spec.Container) {
-	if log, err := spec.ParseLog(c, spec.LogFacts{}); err != nil || log.Driver != spec.LogJournald && log.Driver != spec.LogK8sFile {
-		return
-	}
+func awakeKeeper(ctx context.Context, env *Env) {
 	if _, err := os.Lstat(keeperSocket()); errors.Is(err, fs.ErrNotExist) && !rootless.InService() {
 		sd.StartUnit(ctx, env.Run, userManaged(), "berth-keeper.socket")
 	}

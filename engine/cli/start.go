@@ -88,7 +88,7 @@ func startConnected(ctx context.Context, env *Env, s engine.State, o startOption
 		}
 		return l.join(ctx, env, s)
 	}
-	awakeKeeper(ctx, env, c)
+	awakeKeeper(ctx, env)
 	return connect(ctx, env, c, s.ID, func() error { return startUnit(ctx, env, s) })
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -45,13 +46,14 @@ type World struct {
 	FailAt  Moment // fails there, every time
 	Process []byte // process.json of the last exec
 	SELinux engine.SELinux
-	Says    []string // what the container's program says to its notification socket when it starts
-	Ends    bool     // then it ends
-	Socket  string   // systemd's notification socket
-	User    bool     // the engine is a user's
-	KillAt  Moment   // ends the calling goroutine there, as a kill of the program would: without any undo
+	Keeps   bool   // there is a keeper
+	Socket  string // systemd's notification socket
+	User    bool   // the engine is a user's
+	KillAt  Moment // ends the calling goroutine there, as a kill of the program would: without any undo
 	// Meanwhile is called at each moment: what others do then.
 	Meanwhile func(Moment)
+
+	Handed []int // the files that the keeper was handed, with the last container
 
 	mu        sync.Mutex
 	steps     []string
@@ -66,12 +68,43 @@ func (w *World) Engine(run string) *engine.Engine {
 	if w.killed == nil {
 		w.killed = make(chan struct{})
 	}
-	return &engine.Engine{
+	e := &engine.Engine{
 		Store: store{w}, Volumes: volumes{w}, Runtime: ociRuntime{w}, Cgroups: cgroups{w}, Network: network{w}, Manager: manager{w}, SELinux: w.SELinux,
 		Dirs: engine.Dirs{Run: run, Keep: w.Kept()}, Host: engine.Host{Cgroup: "/system.slice/web.service", Main: 4242, Rootless: w.User, Environment: map[string]string{"NOTIFY_SOCKET": w.Socket}},
 		Pull:    func(context.Context, spec.Container) error { return w.step("pull", func() { w.add("image pulled") }) },
 		Seccomp: func(string) ([]byte, error) { return nil, nil }, Warn: io.Discard,
 	}
+	if w.Keeps {
+		e.Keeper = func() (engine.Keeping, error) { return keeping{w}, nil }
+	}
+	return e
+}
+
+type keeping struct{ w *World }
+
+// Keep takes the files over, as they are then in another process.
+func (k keeping) Keep(r keeper.Record, files ...*os.File) error {
+	name := "keeper.Keep " + r.Driver
+	for _, s := range r.Streams {
+		name += " " + s.Name
+	}
+	return k.w.step(name, func() {
+		k.w.Handed = nil
+		for _, f := range files {
+			fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				panic(err)
+			}
+			k.w.Handed = append(k.w.Handed, fd)
+		}
+	})
+}
+
+func (k keeping) Wait(context.Context) error { return k.w.step("keeper.Wait", func() {}) }
+func (k keeping) Started() error             { return k.w.step("keeper.Started", func() {}) }
+func (k keeping) Close() error               { return nil }
+func (k keeping) AwaitHealthy(context.Context, string) error {
+	return k.w.step("keeper.AwaitHealthy", func() {})
 }
 
 // Steps returns what was done, in order. Setup of the network runs beside the rest and is left out.
@@ -281,32 +314,7 @@ func (r ociRuntime) Create(_ context.Context, b engine.Bundle) (pid int, err err
 func (r ociRuntime) Words(engine.Bundle) []string { return []string{"/bin/true"} }
 
 func (r ociRuntime) Start(_ context.Context, b engine.Bundle) error {
-	return r.w.step("runtime.Start", func() {
-		for _, message := range r.w.Says {
-			r.w.tell(filepath.Join(b.Dir, "notify.sock"), message)
-		}
-		if r.w.Ends {
-			r.w.End()
-		}
-	})
-}
-
-// tell sends a datagram, also one without anything in it.
-func (w *World) tell(socket, message string) {
-	dir, err := os.Open(filepath.Dir(socket))
-	if err != nil {
-		panic(err)
-	}
-	defer dir.Close()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		panic(err)
-	}
-	defer unix.Close(fd)
-	to := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(socket)) // the name of a socket is short
-	if err := unix.Sendto(fd, []byte(message), 0, &unix.SockaddrUnix{Name: to}); err != nil {
-		panic(err)
-	}
+	return r.w.step("runtime.Start", func() {})
 }
 
 // Exec starts a process that ends at once.

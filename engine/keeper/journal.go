@@ -103,7 +103,7 @@ func credentials(pid int) []byte {
 	if pid == 0 {
 		return nil
 	}
-	return unix.UnixCredentials(&unix.Ucred{Pid: int32(pid)})
+	return unix.UnixCredentials(&unix.Ucred{Pid: int32(pid), Uid: uint32(unix.Getuid()), Gid: uint32(unix.Getgid())})
 }
 
 // fields are the fields that all lines of a stream share, in the form of the protocol.

@@ -43,6 +43,8 @@ type Keeper struct {
 	tried      time.Time          // when they were tried the last time
 	held       []*stream          // have a line that has not ended
 	pause      int                // between looks at these, in milliseconds
+	resting    map[*relay]bool    // whose messages are left where they are for a while
+	jobs       []*job             // that have not ended at once
 	looked     time.Time          // last
 	told       time.Time          // when the manager has heard of us last
 	buf        []byte
@@ -67,6 +69,7 @@ type container struct {
 
 	terminal *terminal // nil without one
 	input    *input    // nil when there is none, or it has ended
+	relay    *relay    // nil when there is none, or PID 1 is gone
 	attached []*attacher
 	ended    *Ended
 }
@@ -104,7 +107,7 @@ func New(listener int) (*Keeper, error) {
 	k := &Keeper{
 		Journal: "/run/systemd", Cgroups: cgroupMount, Proc: "/proc", guests: map[uint32]int{}, Warn: io.Discard, listener: listener,
 		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
-		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{},
+		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{}, resting: map[*relay]bool{},
 		buf: make([]byte, window),
 	}
 	var err error
@@ -201,6 +204,12 @@ func (k *Keeper) Step(timeout int) error {
 	if pause := k.attachPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
 		timeout = pause
 	}
+	if pause := k.restPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
+		timeout = pause
+	}
+	if len(k.jobs) > 0 && (timeout < 0 || timeout > jobPause) {
+		timeout = jobPause
+	}
 	var events [64]unix.EpollEvent
 	n, err := unix.EpollWait(k.epoll, events[:], timeout)
 	if err != nil && !errors.Is(err, unix.EINTR) {
@@ -218,6 +227,12 @@ func (k *Keeper) Step(timeout int) error {
 	}
 	if len(k.slow) > 0 || len(k.hungry) > 0 {
 		k.lookAtAttached()
+	}
+	if len(k.resting) > 0 {
+		k.lookAtResting()
+	}
+	if len(k.jobs) > 0 {
+		k.lookAtJobs()
 	}
 	list := k.ready
 	k.ready = nil
@@ -306,6 +321,14 @@ func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err err
 			k.warn("container %s: %v", r.Name, err)
 		}
 	}
+	if c.relay != nil {
+		if err := k.watch(c.relay.fd, c.relay, unix.EPOLLIN); err != nil {
+			k.warn("container %s: %v", r.Name, err)
+		}
+		if c.pidfd < 0 {
+			c.relay.close(k)
+		}
+	}
 	k.bindWaiting(c)
 	for _, s := range c.streams {
 		if s.terminal != nil { // which wakes us itself
@@ -334,6 +357,8 @@ func (c *container) sort(files []int) error {
 			c.terminal = &terminal{c: c, master: files[i]}
 		case streamStdin:
 			c.input = &input{c: c, fd: files[i]}
+		case streamNotify:
+			c.relay = &relay{c: c, fd: files[i]}
 		case streamScreen:
 			screen = &stream{c: c, fd: files[i], standard: prioInfo}
 			c.streams = append(c.streams, screen)
@@ -398,6 +423,7 @@ func (l leader) event(k *Keeper, _ uint32) {
 	k.closeWatched(l.c.pidfd)
 	l.c.pidfd = -1
 	k.endHealth(l.c)
+	l.c.relay.close(k)
 	if t := l.c.terminal; t != nil {
 		k.queue(t.screen)
 	}
@@ -636,6 +662,9 @@ func (k *Keeper) settle(c *container) {
 	if c.input != nil && c.pidfd >= 0 {
 		return // it may still read
 	}
+	if c.relay != nil {
+		return
+	}
 	if c.health == nil && k.containers[c.name] == c {
 		k.forget(c)
 	}
@@ -647,6 +676,7 @@ func (k *Keeper) forget(c *container) {
 		k.closeWatched(c.pidfd)
 	}
 	k.endHealth(c)
+	c.relay.close(k)
 	if c.input != nil {
 		c.input.close(k)
 	}

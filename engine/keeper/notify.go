@@ -14,6 +14,20 @@ type Notifier struct {
 // send sends one message with open files. The manager reads a message before it looks at the end of the process that sent
 // it, so that what is in its socket counts, whatever becomes of us.
 func (n Notifier) send(state string, fds ...int) error {
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	return n.message(state, rights, 0)
+}
+
+// sendAs sends one message in the name of another process: the manager takes it for one of that one's unit (sd_pid_notify(3)). It does
+// not wait. Only root may.
+func (n Notifier) sendAs(pid int, state string) error {
+	return n.message(state, credentials(pid), unix.MSG_DONTWAIT)
+}
+
+func (n Notifier) message(state string, control []byte, flags int) error {
 	if n.Socket == "" {
 		return nil
 	}
@@ -26,11 +40,7 @@ func (n Notifier) send(state string, fds ...int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	var rights []byte
-	if len(fds) > 0 {
-		rights = unix.UnixRights(fds...)
-	}
-	if err := unix.Sendmsg(fd, []byte(state), rights, &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL); err != nil {
+	if err := unix.Sendmsg(fd, []byte(state), control, &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL|flags); err != nil {
 		return fmt.Errorf("notify service manager: %w", err)
 	}
 	return nil

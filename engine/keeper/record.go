@@ -14,13 +14,16 @@ import (
 )
 
 // recordVersion is the newest version of records. A keeper leaves records of a newer version alone. Version 2 has terminals and
-// standard inputs; a record without them is still of version 1, which older keepers understand.
-const recordVersion = 2
+// standard inputs, version 3 sockets for notifications; a record without them is still of version 1, which older keepers understand.
+const recordVersion = 3
 
 // version is that of a record.
 func (r *Record) version() int {
+	if r.stream(streamNotify) >= 0 {
+		return 3
+	}
 	if r.stream(streamTerminal) >= 0 || r.stream(streamStdin) >= 0 {
-		return recordVersion
+		return 2
 	}
 	return 1
 }
@@ -32,6 +35,7 @@ const (
 	streamStdin    = "stdin"
 	streamTerminal = "terminal"
 	streamScreen   = "screen"
+	streamNotify   = "notify" // not a stream: a socket, see relay.go
 )
 
 // stream is the place of the stream of that name, -1 without one.
@@ -74,9 +78,9 @@ type Record struct {
 	Guard bool `json:"-"` // kill the process when the connection ends before Conn.Started
 }
 
-// Stream is the read end of a pipe.
+// Stream is the read end of a pipe, or what else is kept.
 type Stream struct {
-	Name  string `json:"name"` // stdout, stderr, stdin or terminal
+	Name  string `json:"name"` // stdout, stderr, stdin, terminal or notify
 	Inode uint64 `json:"inode"`
 }
 
@@ -120,7 +124,7 @@ func (r *Record) check(files int) error {
 		return fmt.Errorf("%d files for %d streams", files, len(r.Streams))
 	case !r.distinct():
 		return errors.New("two streams of one name")
-	case files == 0 && r.Health != nil:
+	case files == 0 || files == 1 && r.stream(streamNotify) == 0: // there is no output
 		return nil
 	case r.Driver != Journald && r.Driver != K8sFile && r.Driver != Discard:
 		return fmt.Errorf("unknown log driver %q", r.Driver)

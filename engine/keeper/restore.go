@@ -40,7 +40,7 @@ func (k *Keeper) restore(name string, fds []int) error {
 		switch {
 		case err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && memory < 0:
 			memory = fd
-		case err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO && pipes[st.Ino] == 0:
+		case err == nil && (st.Mode&unix.S_IFMT == unix.S_IFIFO || st.Mode&unix.S_IFMT == unix.S_IFSOCK) && pipes[st.Ino] == 0:
 			pipes[st.Ino] = fd
 		case err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && terminal < 0:
 			terminal = fd

@@ -150,7 +150,7 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 
 // receive reads one message and the files that come with it.
 func receive(fd int, buf []byte) ([]byte, []int, error) {
-	var rights [256]byte
+	var rights [1040]byte // as many as one message can have (SCM_MAX_FD, unix(7))
 	n, m, flags, _, err := unix.Recvmsg(fd, buf, rights[:], unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, nil, err

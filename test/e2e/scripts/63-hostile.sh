@@ -192,9 +192,17 @@ Notify=yes
 Volume=/usr:/usr:ro
 Volume=/lib:/lib:ro
 Volume=/lib64:/lib64:ro
-Exec=sh -c 'for m in MAINPID=$bystander READY=1; do printf \$\$m | socat - UNIX-SENDTO:/run/notify/notify.sock; done; exec sleep 100000'
+Exec=sh -c 'for m in MAINPID=$bystander READY=1 STATUS=fed; do printf \$\$m | socat - UNIX-SENDTO:/run/notify/notify.sock; done; \
+	while sleep 0.5; do printf WATCHDOG=1 | socat - UNIX-SENDTO:/run/notify/notify.sock; done'
+[Service]
+WatchdogSec=2
 F
+sed 's/while.*/exec sleep 100000'\''/' /etc/containers/systemd/e2e63n.container | quadlet e2e63w.container # the control, which is not fed
 systemctl start e2e63n
+systemctl start e2e63w
+systemctl kill --signal=KILL berth-keeper
+wait_for 20 has_property e2e63w Result watchdog
+assert_eq "the one that is fed" "$(property e2e63n StatusText) $(property e2e63n ActiveState)" "fed active"
 main=$(property e2e63n MainPID)
 assert_init e2e63n "$main"
 ( # the control: systemd takes it
@@ -204,9 +212,9 @@ assert_init e2e63n "$main"
 		wait_for 20 has_property e2e63n MainPID "$bystander"
 	} | socat -u - UNIX-SENDTO:/run/systemd/notify
 )
-systemctl kill --kill-whom=all --signal=KILL e2e63n
-systemctl stop e2e63n e2e63-bystander
-rm -f /etc/containers/systemd/e2e63n.container
+systemctl kill --kill-whom=all --signal=KILL e2e63n e2e63w
+systemctl stop e2e63n e2e63w e2e63-bystander
+rm -f /etc/containers/systemd/e2e63[nw].container
 
 say "what others may write to, and what a container on the machine's network may speak to"
 open_to_all() { find /run/berth /var/lib/containers/storage -xdev -path '*/diff' -prune -o ! -type l -perm /o+w ! -perm -1000 -print; }

@@ -1,0 +1,250 @@
+package keeper
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// relayBench has a container that tells its state.
+type relayBench struct {
+	*bench
+	path string // of its socket
+	main *exec.Cmd
+	told []string // what the manager has been told in the name of its PID 1
+}
+
+func newRelayBench(t *testing.T) *relayBench {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root may speak in the name of others")
+	}
+	b := &relayBench{bench: newBench(t), main: exec.Command("sleep", "1000")}
+	b.path = filepath.Join(b.dir, "container")
+	conn := b.listen(b.path)
+	if err := b.main.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.main.Process.Kill(); b.main.Wait() })
+	raw, err := b.manager.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := conn.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := record()
+	r.PID, r.Start, r.Driver, r.Streams = b.main.Process.Pid, startTime(b.main.Process.Pid), "passthrough", []Stream{{Name: streamNotify}}
+	if err := b.keep(r, []*os.File{f}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// say sends a message as the container does, with files.
+func (b *relayBench) say(text string, files ...int) error {
+	b.t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	return unix.Sendmsg(fd, []byte(text), unix.UnixRights(files...), &unix.SockaddrUnix{Name: b.path}, unix.MSG_DONTWAIT)
+}
+
+// hear lets the keeper work and reads what the manager is told in the name of the container.
+func (b *relayBench) hear() {
+	b.t.Helper()
+	b.steps()
+	b.listening()
+}
+
+func (b *relayBench) listening() {
+	b.t.Helper()
+	text, control := make([]byte, 8192), make([]byte, 1024)
+	raw, err := b.manager.SyscallConn()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		for {
+			n, m, _, _, err := unix.Recvmsg(int(fd), text, control, unix.MSG_DONTWAIT)
+			if err != nil {
+				return
+			}
+			list, _ := unix.ParseSocketControlMessage(control[:m])
+			for i := range list {
+				if who, err := unix.ParseUnixCredentials(&list[i]); err == nil && int(who.Pid) == b.main.Process.Pid {
+					b.told = append(b.told, string(text[:n]))
+				}
+				files, _ := unix.ParseUnixRights(&list[i])
+				closeAll(files)
+			}
+		}
+	})
+}
+
+// TestRelay: what a container says of its service reaches the manager in its name, and nothing else does.
+func TestRelay(t *testing.T) {
+	b := newRelayBench(t)
+	long := strings.Repeat("a", relaySize)
+	for said, want := range map[string]string{
+		"READY=1": "READY=1", "WATCHDOG=1\n": "WATCHDOG=1", "WATCHDOG=trigger": "WATCHDOG=trigger", "STOPPING=1": "STOPPING=1", "STATUS=zwölf %n": "STATUS=zwölf %n",
+		"RELOADING=1\nMONOTONIC_USEC=12": "RELOADING=1\nMONOTONIC_USEC=12", "EXTEND_TIMEOUT_USEC=5\nERRNO=2": "EXTEND_TIMEOUT_USEC=5\nERRNO=2", "WATCHDOG_USEC=5": "WATCHDOG_USEC=5",
+		"STATUS=a\nMAINPID=1\nREADY=1": "STATUS=a\nREADY=1", "FDSTORE=1\nFDNAME=x": "", "MAINPIDFDID=1": "", "BARRIER=1": "", "BUSERROR=x": "", "NOTIFYACCESS=all": "", "FDSTOREREMOVE=1": "",
+		"": "", "\n\n": "", "READY=0": "", "XREADY=1": "", "READY=1 ": "", "READY": "", "EXTEND_TIMEOUT_USEC=-1": "", "ERRNO=x": "", "WATCHDOG=0": "",
+		"STATUS=\x1b]0;x\x07": "", "STATUS=\xff": "", "STATUS=\u009bx": "", "STATUS=a\x00\nREADY=1": "READY=1", "READY=1\n" + long: "", long: "",
+	} {
+		if err := b.say(said); err != nil {
+			t.Fatal(err)
+		}
+		b.told = nil
+		b.hear()
+		if got := strings.Join(b.told, "|"); got != want {
+			t.Errorf("%.40q: the manager is told %q, want %q", said, got, want)
+		}
+	}
+	b.main.Process.Kill()
+	b.main.Wait()
+	b.say("READY=1")
+	b.told = nil
+	b.hear()
+	if len(b.told) != 0 || len(b.k.containers) != 0 || len(b.k.watched) != 1 {
+		t.Errorf("after its end: told %q, %d containers, %d watched", b.told, len(b.k.containers), len(b.k.watched))
+	}
+}
+
+// TestRelayRestored: what a container says while no keeper runs is handed on by the next one.
+func TestRelayRestored(t *testing.T) {
+	b := newRelayBench(t)
+	conn := b.k.containers[testID]
+	stored := []int{conn.memory, conn.relay.fd}
+	for i, fd := range stored { // as the manager has them
+		var err error
+		if stored[i], err = unix.Dup(fd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.hear()
+	if err := b.say("READY=1"); err != nil {
+		t.Fatal(err)
+	}
+	b.kill(stored)
+	b.hear()
+	b.say("WATCHDOG=1")
+	b.hear()
+	if want := []string{"READY=1", "WATCHDOG=1"}; !slices.Equal(b.told, want) {
+		t.Errorf("told %q, want %q", b.told, want)
+	}
+	closeAll(stored)
+}
+
+// TestFloodOfNotices: a container that says much waits, and nobody else does; nothing of it is lost.
+func TestFloodOfNotices(t *testing.T) {
+	b := newRelayBench(t)
+	begun := time.Now()
+	sent := 0
+	for sent < 3*relayLimit {
+		if b.say(fmt.Sprint("STATUS=", sent)) == nil {
+			sent++
+		}
+		b.k.Step(0)
+		b.listening()
+	}
+	for len(b.told) < sent {
+		b.k.Step(100)
+		b.listening()
+	}
+	if took := time.Since(begun); took < 2*relayWindow {
+		t.Errorf("%d messages were handed on within %s", sent, took)
+	}
+	for i, text := range b.told {
+		if text != fmt.Sprint("STATUS=", i) {
+			t.Fatalf("message %d is %q", i, text)
+		}
+	}
+}
+
+// TestBarrier: files that come with messages are closed, and one that takes its time holds nobody else up.
+func TestBarrier(t *testing.T) {
+	b := newRelayBench(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := b.say("BARRIER=1", int(w.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	b.steps()
+	if n, err := r.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("the barrier: %d, %v", n, err)
+	}
+	slow := lingering(t)
+	begun := time.Now()
+	if err := b.say("STATUS=a", slow); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(slow)
+	read, write := pipes(t)
+	other := record()
+	other.ID = strings.Repeat("ab", 32)
+	if err := b.keep(other, read); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(write[0], "of another one")
+	b.steps()
+	if got := messages(b.entries()); !slices.Equal(got, []string{"of another one"}) || time.Since(begun) > 5*time.Second {
+		t.Errorf("%q after %s", got, time.Since(begun))
+	}
+}
+
+// lingering is a connection whose end takes its time: what was sent last has not been read by the other side.
+func lingering(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.(*net.TCPConn).SetLinger(30)
+	c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+	for err == nil {
+		_, err = c.Write(make([]byte, 1<<20))
+	}
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c.Close() // not the last
+	fd, err := unix.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peer.Close() })
+	return fd
+}

@@ -373,6 +373,35 @@ func countOf(list []string, word string) (n int) {
 	return n
 }
 
+// TestRemoveDamaged: a container whose record is damaged has its name still, and is removed with what is found by its ID.
+func TestRemoveDamaged(t *testing.T) {
+	for _, word := range []string{"web", "ID"} {
+		b := newBench(t)
+		s := b.kept()
+		store := fmt.Sprintf(`[{"id":%q,"names":["web"]}]`, s.ID)
+		err := errors.Join(os.WriteFile(filepath.Join(b.Kept(), "containers.json"), []byte(store), 0o600), os.WriteFile(filepath.Join(b.Kept(), s.ID, "userdata/berth.json"), []byte("{"), 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.on(func(e *engine.Engine) error { _, err := e.Create(t.Context(), keptWeb()); return err }); !errors.Is(err, engine.ErrNameInUse) {
+			t.Errorf("the name a second time: %v", err)
+		}
+		if word == "ID" {
+			word = s.ID
+		}
+		var told strings.Builder
+		e := b.Engine(b.run)
+		e.Warn = &told
+		if err := e.Remove(t.Context(), word, force); err != nil || !strings.Contains(told.String(), "berth.json is damaged") || !strings.Contains(told.String(), "volumes without a name") {
+			t.Errorf("%s: %v, %q", word, err, told.String())
+		}
+		if err := os.Remove(filepath.Join(b.Kept(), "containers.json")); err != nil {
+			t.Fatal(err)
+		}
+		b.clean()
+	}
+}
+
 // TestCleanupOfAnEarlierRun: who has seen an earlier run end, and comes late, touches nothing of the one that runs by now.
 func TestCleanupOfAnEarlierRun(t *testing.T) {
 	b := newBench(t)

@@ -88,6 +88,9 @@ func (d Dirs) hasRecord(id string) (bool, error) {
 func (d Dirs) kept(id string) (State, error) {
 	var s State
 	err := d.loadKept(&s, id)
+	if errors.Is(err, ErrDamaged) {
+		s.ID = id
+	}
 	return s, err
 }
 
@@ -123,73 +126,70 @@ func (d Dirs) lockKept(id string) (*os.File, error) {
 // wholeID is how many digits an ID has.
 const wholeID = 64
 
-// findKept looks for a record by name, ID, or the beginning of an ID that has enough digits.
+// findKept looks for a record by name, ID, or the beginning of an ID that has enough digits. Of one that is damaged it gives the ID, and
+// the name that the store has for it.
 func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
 	if len(nameOrID) == wholeID { // the others need not be read
-		if s, err := d.kept(nameOrID); err == nil {
-			return s, nil
+		if s, err := d.kept(nameOrID); !errors.Is(err, ErrNoContainer) {
+			return s, err
 		}
 	}
 	ids, err := idsIn(d.Keep)
 	if err != nil {
 		return State{}, err
 	}
-	list, _ := loadAll(ids, d.loadKept)
-	var found []State
+	list, unread := loadAll(ids, d.loadKept)
 	for _, s := range list {
 		if s.Name == nameOrID {
 			return s, nil
 		}
-		if len(nameOrID) >= digits && strings.HasPrefix(s.ID, nameOrID) {
-			found = append(found, s)
+	}
+	if unread != nil {
+		if id := d.inStore(nameOrID); id != "" {
+			s, err := d.kept(id)
+			s.Name = nameOrID
+			return s, err
+		}
+	}
+	var found []string
+	for _, id := range ids {
+		if len(nameOrID) >= digits && strings.HasPrefix(id, nameOrID) {
+			if is, _ := d.hasRecord(id); is {
+				found = append(found, id)
+			}
 		}
 	}
 	switch len(found) {
 	case 0:
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
 	case 1:
-		return found[0], nil
+		return d.kept(found[0])
 	}
 	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
 }
 
-// All returns the containers of this boot and those that are kept from before, oldest first, but for those that cannot be read.
-func (d Dirs) All() ([]State, error) {
-	list, _, err := d.known()
-	return list, err
+// inStore is the ID of the container that the store has under this name, of those with a record; "" when it does not tell.
+func (d Dirs) inStore(name string) string {
+	var list []struct {
+		ID    string   `json:"id"`
+		Names []string `json:"names"`
+	}
+	data, err := atomicfile.Read(filepath.Join(d.Keep, "containers.json"))
+	if err != nil || json.Unmarshal(data, &list) != nil {
+		return ""
+	}
+	for _, c := range list {
+		if is, err := d.hasRecord(c.ID); err == nil && is && slices.Contains(c.Names, name) {
+			return c.ID
+		}
+	}
+	return ""
 }
 
-// known is All; unread tells of the containers that are left out, and of those that are listed as their records have them, for what this boot
-// knows of them cannot be read.
-func (d Dirs) known() (list []State, unread, err error) {
-	ids, err := d.ids()
-	if err != nil {
-		return nil, nil, err
-	}
-	kept, err := idsIn(d.Keep)
-	if err != nil {
-		return nil, nil, err
-	}
-	here := map[string]bool{}
-	for _, id := range ids {
-		here[id] = true
-	}
-	ids = append(ids, slices.DeleteFunc(kept, func(id string) bool { return here[id] })...)
-	list, unread = loadAll(ids, func(s *State, id string) error {
-		err := ErrNoContainer
-		if here[id] {
-			err = d.load(s, id)
-		}
-		if err == nil {
-			return nil
-		}
-		kept := d.loadKept(s, id)
-		if errors.Is(err, ErrNoContainer) {
-			return kept
-		}
-		return err
-	})
-	return list, unread, nil
+// All returns the containers of this boot and those that are kept from before, oldest first, but for those that cannot be read.
+func (d Dirs) All() ([]State, error) {
+	list, _, err := d.Listed(true)
+	return list, err
 }
 
 // Update changes what this boot knows of a container; ErrNoContainer when it is not there. change gets it as it is now, and nobody else

@@ -109,7 +109,7 @@ func TestFileOfAnother(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 				t.Fatal(err)
 			}
-			if s, err := read(id); err == nil || !strings.Contains(err.Error(), file+" is damaged") || s.ID != "" || s.Name != "" {
+			if s, err := read(id); err == nil || !strings.Contains(err.Error(), file+" is damaged") || s.ID == other || s.Name != "" {
 				t.Errorf("%s in %s: %+v, %v", text, filepath.Base(file), s, err)
 			}
 		}
@@ -154,6 +154,31 @@ func TestRecordUnknown(t *testing.T) {
 	}
 }
 
+// TestFindDamaged: one whose record is damaged is found by its ID, the beginning of that, and the name that the store has for it, and told of.
+func TestFindDamaged(t *testing.T) {
+	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+	id, other := strings.Repeat("a", wholeID), strings.Repeat("b", wholeID)
+	for name, id := range map[string]string{"web": id, "other": other} {
+		if err := d.keepNew(State{ID: id, Name: name, ImageID: "i", Container: spec.Container{Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := `[{"id":"` + strings.Repeat("c", wholeID) + `","names":["web"]},{"id":"` + id + `","names":["web"]},{"id":"` + other + `","names":["was"]}]`
+	if err := errors.Join(os.WriteFile(filepath.Join(d.Keep, "containers.json"), []byte(store), 0o600), os.WriteFile(d.record(id), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{id, id[:12], "a", "web"} {
+		if s, err := d.Find(word); !errors.Is(err, ErrDamaged) || s.ID != id || !strings.Contains(err.Error(), d.record(id)+" is damaged: ") || !strings.Contains(err.Error(), "; `berth rm "+id[:12]+"` removes") {
+			t.Errorf("%s: %+v, %v", word, s.ID, err)
+		}
+	}
+	for word, want := range map[string]string{"other": other, "was": other, "b": other, other: other, "none": "", "c": ""} {
+		if s, err := d.Find(word); s.ID != want || (want == "") != errors.Is(err, ErrNoContainer) {
+			t.Errorf("%s: %+v, %v", word, s.ID, err)
+		}
+	}
+}
+
 // TestAllWithDamagedState: a container whose state of this boot is damaged is listed as its record has it, and reported.
 func TestAllWithDamagedState(t *testing.T) {
 	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
@@ -165,14 +190,14 @@ func TestAllWithDamagedState(t *testing.T) {
 	if err := errors.Join(os.Mkdir(d.Container(id), 0o700), os.WriteFile(file, []byte("{"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	list, unread, err := d.known()
+	list, unread, err := d.Listed(true)
 	if err != nil || len(list) != 1 || list[0].Name != "web" || unread == nil || !strings.Contains(unread.Error(), file) {
 		t.Errorf("%+v, %v, %v", list, unread, err)
 	}
 	if err := os.WriteFile(d.record(id), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if list, unread, err = d.known(); err != nil || len(list) != 0 || unread == nil || !strings.Contains(unread.Error(), file) {
+	if list, unread, err = d.Listed(true); err != nil || len(list) != 0 || unread == nil || !strings.Contains(unread.Error(), file) {
 		t.Errorf("both are damaged: %+v, %v, %v", list, unread, err)
 	}
 }

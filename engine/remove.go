@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,9 @@ func (e *Engine) stopped(ctx context.Context, nameOrID string, o RemoveOptions) 
 		find = e.Dirs.FindSurely
 	}
 	s, err := find(nameOrID)
+	if errors.Is(err, ErrDamaged) && s.ID != "" {
+		return e.damaged(ctx, s)
+	}
 	for err == nil {
 		if o.Spares(s) {
 			return s, errOver
@@ -93,6 +97,23 @@ func (e *Engine) stopped(ctx context.Context, nameOrID string, o RemoveOptions) 
 		s.unlock() // it has been started meanwhile, or there is an error
 	}
 	return s, err
+}
+
+// damaged locks a container that does not run and whose record cannot be read: what is found by its ID can be removed.
+func (e *Engine) damaged(ctx context.Context, s State) (State, error) {
+	now, err := e.Dirs.await(ctx, s.ID, e.Warn)
+	now.Name = cmp.Or(now.Name, s.Name)
+	switch {
+	case errors.Is(err, ErrDamaged) && now.ID != "":
+		fmt.Fprintf(e.Warn, "%v; volumes without a name, and the file with its ID, stay if it had any\n", err)
+		return now, nil
+	case errors.Is(err, ErrNoContainer):
+		err = errOver
+	case err == nil:
+		err = fmt.Errorf("the record of container %s has been written anew meanwhile; try again", s.ID[:12])
+	}
+	now.unlock()
+	return now, err
 }
 
 // removeGrace is how long a removal that was interrupted waits for others who are at what the container has left.

@@ -19,7 +19,7 @@ func (e *Engine) Rename(s State, name string, inStore func(id, name string) erro
 	if name == s.Name {
 		return nil
 	}
-	if other, err := e.Dirs.findKept(name, 65); err == nil && other.ID != s.ID {
+	if other, err := e.Dirs.findKept(name, 65); (err == nil || errors.Is(err, ErrDamaged)) && other.ID != s.ID {
 		return nameInUse(name)
 	}
 	var old State

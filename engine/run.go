@@ -103,8 +103,8 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 		}
 	}
 	if !c.Remove { // the store itself would refuse the name, but late
-		if other, err := e.Dirs.findKept(c.Name, 65); err == nil {
-			return s, nameInUse(other.Name)
+		if _, err := e.Dirs.findKept(c.Name, 65); err == nil || errors.Is(err, ErrDamaged) {
+			return s, nameInUse(c.Name)
 		}
 	}
 	lock, err := e.Dirs.reserve(s)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -120,6 +122,9 @@ var ErrNoContainer = errors.New("no such container")
 // ErrNameInUse says that a container of that name is there.
 var ErrNameInUse = errors.New("name is in use")
 
+// ErrDamaged says that what is written of a container cannot be read. Find gives the ID beside it of one that can be removed nevertheless.
+var ErrDamaged = errors.New("is damaged")
+
 // Find returns the container with the given name, ID, or unambiguous beginning of an ID.
 func (d Dirs) Find(nameOrID string) (State, error) { return d.find(nameOrID, 1) }
 
@@ -178,7 +183,8 @@ func (d Dirs) loadNamed(id, name string) (State, error) {
 	if !errors.Is(err, ErrNoContainer) {
 		return s, err
 	}
-	if s, err := d.kept(id); !errors.Is(err, ErrNoContainer) {
+	if s, err = d.kept(id); !errors.Is(err, ErrNoContainer) {
+		s.Name = cmp.Or(s.Name, name)
 		return s, err
 	}
 	return State{ID: id, Name: name}, nil
@@ -218,7 +224,7 @@ func (d Dirs) load(s *State, id string) error {
 func (s *State) decode(id, path string, data []byte, remedy string) error {
 	err := decode(s, path, data, stateVersion, remedy)
 	if err == nil && s.ID != id {
-		err = fmt.Errorf("%s is damaged: it has the ID %q%s", path, s.ID, remedy)
+		err = fmt.Errorf("%s %w: it has the ID %q%s", path, ErrDamaged, s.ID, remedy)
 		*s = State{}
 	}
 	return err
@@ -231,7 +237,7 @@ func (s State) version() int { return s.Version }
 func decode[T interface{ version() int }](v *T, path string, data []byte, known int, remedy string) error {
 	err := json.Unmarshal(data, v)
 	if err != nil {
-		err = fmt.Errorf("%s is damaged: %w%s", path, err, remedy)
+		err = fmt.Errorf("%s %w: %w%s", path, ErrDamaged, err, remedy)
 	} else if is := (*v).version(); is > known {
 		err = fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, is, known)
 	}
@@ -244,12 +250,45 @@ func decode[T interface{ version() int }](v *T, path string, data []byte, known 
 // List returns the containers of this boot, oldest first. Those that are being made or removed right now, or whose
 // state is damaged, are left out: List never waits and never fails because of one of them.
 func (d Dirs) List() ([]State, error) {
+	list, _, err := d.Listed(false)
+	return list, err
+}
+
+// Listed is All, or List; unread tells of the containers that are left out, and of those that are listed as their records have them, for
+// what this boot knows of them cannot be read.
+func (d Dirs) Listed(all bool) (list []State, unread, err error) {
 	ids, err := d.ids()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	list, _ := loadAll(ids, d.load)
-	return list, nil
+	if !all {
+		list, unread = loadAll(ids, d.load)
+		return list, unread, nil
+	}
+	kept, err := idsIn(d.Keep)
+	if err != nil {
+		return nil, nil, err
+	}
+	here := map[string]bool{}
+	for _, id := range ids {
+		here[id] = true
+	}
+	ids = append(ids, slices.DeleteFunc(kept, func(id string) bool { return here[id] })...)
+	list, unread = loadAll(ids, func(s *State, id string) error {
+		err := ErrNoContainer
+		if here[id] {
+			err = d.load(s, id)
+		}
+		if err == nil {
+			return nil
+		}
+		kept := d.loadKept(s, id)
+		if errors.Is(err, ErrNoContainer) {
+			return kept
+		}
+		return err
+	})
+	return list, unread, nil
 }
 
 // loadAll loads states on all processors, oldest first: with a thousand containers most of the time goes into reading JSON, and as

@@ -104,11 +104,11 @@ func runPs(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	if o.watch == 0 {
-		return listContainers(env.Out, o)
+		return listContainers(env.Out, env.Err, o)
 	}
 	for {
 		var page strings.Builder
-		if err := listContainers(&page, o); err != nil {
+		if err := listContainers(&page, env.Err, o); err != nil {
 			return err
 		}
 		// The screen is cleared and the page written at once, so that it does not flicker (console_codes(4)).
@@ -123,30 +123,29 @@ func runPs(ctx context.Context, env *Env, args []string) error {
 	}
 }
 
-func listContainers(w io.Writer, o psOptions) error {
-	rows, err := psRows(o)
+func listContainers(w, warn io.Writer, o psOptions) error {
+	rows, err := psRows(warn, o)
 	if err != nil {
 		return err
 	}
 	return printList(w, o.listing, rows, psTable(o))
 }
 
-// psRows are the containers that are wanted, in order.
-func psRows(o psOptions) ([]psRow, error) {
+// psRows are the containers that are wanted, in order. Those that cannot be read are told of.
+func psRows(warn io.Writer, o psOptions) ([]psRow, error) {
 	passes, err := compileFilters(o.filters, psFilters())
 	if err != nil {
 		return nil, err
 	}
-	list := runDirs().List
 	if filtersBy(o.filters, "status") || o.last >= 0 {
 		o.all = true
 	}
-	if o.all {
-		list = runDirs().All
-	}
-	all, err := list()
+	all, unread, err := runDirs().Listed(o.all)
 	if err != nil {
 		return nil, err
+	}
+	if unread != nil {
+		fmt.Fprintln(warn, unread)
 	}
 	if o.external {
 		others, err := (&store.Store{}).Others()

@@ -281,6 +281,9 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 		if errors.Is(err, engine.ErrNoContainer) && noMatter(name, options.Ignore, os.Getenv) || err == nil && options.Spares(s) {
 			continue
 		}
+		if errors.Is(err, engine.ErrDamaged) && s.ID != "" { // the removal tells of it
+			err = nil
+		}
 		if err == nil && e == nil {
 			e, err = newEngine(env)
 		}

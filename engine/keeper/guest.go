@@ -257,13 +257,10 @@ func (k *Keeper) forGuest(attr *syscall.ProcAttr, r *Record, words []string) (gr
 		return -1, nil, fmt.Errorf("control group of %s: %w", r.Unit, err)
 	}
 	attr.Dir, attr.Env, attr.Sys.Setsid = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, true
-	attr.Files = append(attr.Files, uintptr(group)) // groupFile
+	attr.Files[groupFile] = uintptr(group)
 	id := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 	return group, append([]string{k.Self, "--guest", id(r.Guest.UID), id(r.Guest.GID)}, words...), nil
 }
-
-// groupFile is the number under which becomeGuest finds the control group.
-const groupFile = 3
 
 // becomeGuest replaces this process by a program of a guest's: UID GID WORD…
 func becomeGuest(args []string) error {

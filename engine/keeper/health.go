@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/events"
+	"github.com/berth-pods/berth/engine/userns"
 )
 
 // Health says how a container is probed.
@@ -302,19 +303,36 @@ func (h *health) pidFile() string { return filepath.Join(h.h.Dir, "probe.pid") }
 
 // start starts this program again, in the namespace of the container's user, with its output into a pipe.
 func (k *Keeper) start(c *container, args []string, output int) (pid, pidfd int, err error) {
-	words := append([]string{k.Self}, args...)
+	e := errand{words: append([]string{k.Self}, args...), output: output, guest: c.record}
 	if (k.User || c.record.guest()) && c.record.Userns {
-		words = append([]string{"/usr/bin/nsenter", "--preserve-credentials", fmt.Sprintf("--user=/proc/%d/ns/user", c.record.PID), "--"}, words...)
+		namespace, err := userns.Of(c.record.PID)
+		if err != nil {
+			return 0, -1, err
+		}
+		defer namespace.Close()
+		e.namespace = int(namespace.Fd())
+		enter := []string{"/usr/bin/nsenter", "--preserve-credentials", "--user=/proc/self/fd/" + strconv.Itoa(namespaceFile), "--"}
+		e.words = append(enter, e.words...)
 	}
-	return k.fork(errand{words: words, output: output, guest: c.record})
+	return k.fork(e)
 }
+
+// The numbers of the files that an errand may be given.
+const (
+	groupFile     = 3 // a guest's control group
+	namespaceFile = 4 // the user namespace in which the container was set up
+)
 
 // errand is a program that the keeper starts: as it runs itself, or in the name of a guest, if the record is one's.
 type errand struct {
 	words         []string
 	input, output int // 0 for none
+	namespace     int // for namespaceFile; 0 for none
 	guest         *Record
 }
+
+// closed stands for a file that is none (syscall.ProcAttr).
+const closed = ^uintptr(0)
 
 func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -324,7 +342,7 @@ func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 	defer unix.Close(null)
 	in, out := uintptr(cmp.Or(e.input, null)), uintptr(cmp.Or(e.output, null))
 	pidfd = -1
-	attr := &syscall.ProcAttr{Env: environment(), Files: []uintptr{in, out, out}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+	attr := &syscall.ProcAttr{Env: environment(), Files: []uintptr{0: in, 1: out, 2: out, groupFile: closed}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
 	if e.guest != nil && e.guest.guest() {
 		group, words, err := k.forGuest(attr, e.guest, e.words)
 		if err != nil {
@@ -332,6 +350,9 @@ func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 		}
 		defer unix.Close(group)
 		e.words = words
+	}
+	if e.namespace > 0 {
+		attr.Files = append(attr.Files, uintptr(e.namespace)) // namespaceFile
 	}
 	pid, err = syscall.ForkExec(e.words[0], e.words, attr)
 	if err != nil {

@@ -56,6 +56,7 @@ func Errand(args []string) error {
 // made the container.
 func becomeRuntime(group string, words []string) error {
 	runtime.LockOSThread()
+	unix.CloseOnExec(namespaceFile)
 	if group != "" {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("make mount namespace: %w", err)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/userns"
 )
 
 const (
@@ -53,46 +54,16 @@ func Enter(process proc.ID) error {
 
 // namespaceOf opens the user namespace that the process was set up in: a file that stays open over an exec.
 func namespaceOf(process proc.ID) (int, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", process.PID))
+	f, err := userns.Of(process.PID)
 	if err != nil {
-		return -1, fmt.Errorf("user namespace of process %d: %w", process.PID, err)
+		return -1, err
 	}
+	defer f.Close()
 	if !process.Running() { // the PID may have gone to another process before the file was opened
 		return -1, proc.ErrGone
 	}
-	if f, err = belowOwn(f); err != nil {
-		return -1, fmt.Errorf("user namespace of process %d: %w", process.PID, err)
-	}
-	defer f.Close()
 	// A number that is not between those that the caller hands on.
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD, 100)
-}
-
-// belowOwn returns the namespace on the way up from f that is the child of this process's own: a container may have made
-// namespaces of its own in the one that it was set up in.
-func belowOwn(f *os.File) (*os.File, error) {
-	var own unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/user", &own); err != nil {
-		return nil, err
-	}
-	for {
-		// The parent of a namespace outside of our own is kept from us (EPERM, ioctl_ns(2)).
-		parent, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_PARENT)
-		if err != nil {
-			return nil, fmt.Errorf("it is not one of this user's: %w", err)
-		}
-		up := os.NewFile(uintptr(parent), "user namespace")
-		var st unix.Stat_t
-		if err := unix.Fstat(parent, &st); err != nil {
-			return nil, err
-		}
-		if st.Dev == own.Dev && st.Ino == own.Ino {
-			up.Close()
-			return f, nil
-		}
-		f.Close()
-		f = up
-	}
 }
 
 // Holder is a process that holds namespaces: this program with other arguments.

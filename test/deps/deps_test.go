@@ -87,7 +87,7 @@ func TestGeneratorStandsAlone(t *testing.T) {
 }
 
 func TestKeeperIsSmall(t *testing.T) {
-	allowed := []string{module + "/engine/keeper", module + "/engine/cgroup", module + "/engine/events", module + "/engine/keeper/berth-keeper", "golang.org/x/sys/unix"}
+	allowed := []string{module + "/engine/keeper", module + "/engine/cgroup", module + "/engine/events", module + "/engine/userns", module + "/engine/keeper/berth-keeper", "golang.org/x/sys/unix"}
 	linkedByKeeper := linked(t, "engine/keeper/berth-keeper")
 	if found := append(outside(linkedByKeeper, allowed...), matching(linkedByKeeper, "net", "text/template")...); len(found) > 0 {
 		t.Errorf("berth-keeper links %s", strings.Join(found, " "))

@@ -8,6 +8,7 @@ load_image
 load_user_image
 warm_up
 warm_up_user
+as_tester berth run --rm --network none --userns keep-id $IMAGE true # copies the image
 leak_snapshot
 
 mkdir "$tmp/ctl"
@@ -100,6 +101,9 @@ F
 as_tester systemctl --user start e2e-uwell
 assert_match "ps" "$(as_tester berth ps)" 'healthy'
 as_tester systemctl --user stop e2e-uwell
+as_tester berth run -d --name e2e-ids --network none --userns keep-id --health-cmd true --health-interval disable $IMAGE sh -c "$IDLE" >/dev/null
+as_tester berth healthcheck run e2e-ids
+as_tester berth rm -f e2e-ids >/dev/null
 
 say "wrong values"
 assert_match "retries" "$(must_fail berth run --network none --health-retries 0 $IMAGE true)" 'health-retries=0 is not a number from 1 on'

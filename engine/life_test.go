@@ -433,6 +433,43 @@ func (b *bench) must(f func(*engine.Engine) error) {
 	}
 }
 
+// TestRewireAtRest: the networks of a container that does not run are those of its next start.
+func TestRewireAtRest(t *testing.T) {
+	b := newBench(t)
+	s := b.kept()
+	ctx := context.Background()
+	e := b.Engine(b.run)
+	for _, step := range []struct {
+		change func() error
+		want   string // networks afterwards, or the error
+	}{
+		{func() error { return e.Connect(ctx, "web", spec.Attachment{Network: "a", IPs: []string{"10.1.0.5"}}) }, "podman a:ip=10.1.0.5"},
+		{func() error { return e.Connect(ctx, "web", spec.Attachment{Network: "a", Aliases: []string{"x", "y"}}) }, "podman a:alias=x,alias=y"},
+		{func() error { return e.Disconnect(ctx, "web", "podman") }, "a:alias=x,alias=y"},
+		{func() error { return e.Disconnect(ctx, "web", "podman") }, `networks of container "web": it is not on network "podman"`},
+		{func() error { return e.Disconnect(ctx, "web", "a") }, "none"},
+		{func() error { return e.Connect(ctx, "web", spec.Attachment{Network: "b"}) }, "b"},
+	} {
+		err := step.change()
+		now, _ := b.dirs().Find("web")
+		got := strings.Join(now.Container.Networks, " ")
+		if err != nil {
+			got = err.Error()
+		}
+		if got != step.want {
+			t.Errorf("got %q, want %q", got, step.want)
+		}
+	}
+	s, err := b.dirs().Find("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.must(func(e *engine.Engine) (err error) { s, err = e.Start(ctx, s); return err })
+	if got := strings.Join(s.Network.Networks, " "); got != "b" {
+		t.Errorf("started on %q", got)
+	}
+}
+
 // TestChangesAtOnce: of what several change of one container nothing is lost, and nobody writes back what was read earlier.
 func TestChangesAtOnce(t *testing.T) {
 	b := newBench(t)
@@ -458,7 +495,7 @@ func TestChangesAtOnce(t *testing.T) {
 		}
 	}
 	now, err := b.dirs().Find("web")
-	if err != nil || len(now.Network.Networks) != n || len(now.Container.Labels) != n || !now.Running() {
+	if err != nil || len(now.Network.Networks) != n+1 || len(now.Container.Networks) != n+1 || len(now.Container.Labels) != n || !now.Running() {
 		t.Errorf("%v, %v, %v", now.Network.Networks, now.Container.Labels, err)
 	}
 	// s is of an earlier run.

@@ -116,48 +116,54 @@ func publishAll(s *State, image Image) error {
 	return nil
 }
 
-// Connect puts a container on one more network.
+// Connect puts a container on one more network: at once when it runs, and at its next starts when it outlives its end.
 func (e *Engine) Connect(ctx context.Context, nameOrID string, a spec.Attachment) error {
-	return e.rewire(nameOrID, func(s *State) (NetworkStatus, error) {
-		status, err := e.Network.Connect(ctx, s.Network, a)
-		if err == nil {
-			s.Network.Networks = append(s.Network.Networks, a.Network)
-		}
-		return status, err
-	})
+	return e.rewire(nameOrID, func(list []spec.Attachment) ([]spec.Attachment, error) {
+		return append(without(list, a.Network), a), nil
+	}, func(s *State) (NetworkStatus, error) { return e.Network.Connect(ctx, s.Network, a) })
 }
 
-// Disconnect takes a container off a network.
+// Disconnect takes a container off a network, in the same way.
 func (e *Engine) Disconnect(ctx context.Context, nameOrID, network string) error {
-	return e.rewire(nameOrID, func(s *State) (NetworkStatus, error) {
-		status, err := e.Network.Disconnect(ctx, s.Network, network)
-		if err == nil {
-			var words []string
-			for _, w := range s.Network.Networks {
-				if at, err := spec.ParseAttachment(w); err != nil || at.Network != network {
-					words = append(words, w)
-				}
-			}
-			s.Network.Networks = words
+	return e.rewire(nameOrID, func(list []spec.Attachment) ([]spec.Attachment, error) {
+		left := without(list, network)
+		if len(left) == len(list) {
+			return nil, fmt.Errorf("it is not on network %q", network)
 		}
-		return status, err
-	})
+		return left, nil
+	}, func(s *State) (NetworkStatus, error) { return e.Network.Disconnect(ctx, s.Network, network) })
 }
 
-// rewire changes the networks of a running container and tells its processes by the files that they have.
-func (e *Engine) rewire(nameOrID string, change func(*State) (NetworkStatus, error)) error {
+func without(list []spec.Attachment, network string) (left []spec.Attachment) {
+	for _, a := range list {
+		if a.Network != network {
+			left = append(left, a)
+		}
+	}
+	return left
+}
+
+// rewire changes the networks of a container. The processes of one that runs are told by the files that they have.
+func (e *Engine) rewire(nameOrID string, change func([]spec.Attachment) ([]spec.Attachment, error), live func(*State) (NetworkStatus, error)) error {
 	found, err := e.Dirs.Find(nameOrID)
 	if err != nil {
 		return err
 	}
 	notRunning := fmt.Errorf("container %q does not run: it has no network to change", found.Name)
 	var files error
-	err = e.Dirs.Update(found.ID, func(s *State) error {
-		ns, err := s.Init.OpenNamespace("net")
-		if errors.Is(err, proc.ErrGone) {
-			return notRunning
-		}
+	err = e.Dirs.Change(found.ID, func(s *State) error {
+		words, err := e.rewired(s, change)
 		if err != nil {
+			return fmt.Errorf("networks of container %q: %w", s.Name, err)
+		}
+		ns, err := s.Init.OpenNamespace("net")
+		switch {
+		case errors.Is(err, proc.ErrGone) && !s.Lasting():
+			return notRunning
+		case errors.Is(err, proc.ErrGone):
+			s.setNetworks(words)
+			return nil
+		case err != nil:
 			return err
 		}
 		defer ns.Close()
@@ -165,10 +171,11 @@ func (e *Engine) rewire(nameOrID string, change func(*State) (NetworkStatus, err
 			return fmt.Errorf("container %q has network %s: it is on no bridge network", s.Name, strings.Join(s.Network.Networks, ", "))
 		}
 		s.Network.NetNS = handlePath(ns)
-		status, err := change(s)
+		status, err := live(s)
 		if err != nil {
 			return fmt.Errorf("networks of container %q: %w", s.Name, err)
 		}
+		s.setNetworks(words)
 		s.Addresses, s.Attached = status.Addresses, status.Attached
 		files = e.networkFiles(*s, e.Dirs.Container(s.ID), false, status)
 		return nil
@@ -177,4 +184,38 @@ func (e *Engine) rewire(nameOrID string, change func(*State) (NetworkStatus, err
 		return notRunning
 	}
 	return errors.Join(err, files)
+}
+
+// rewired are the words for the networks that a container is to be on.
+func (e *Engine) rewired(s *State, change func([]spec.Attachment) ([]spec.Attachment, error)) ([]string, error) {
+	c := s.Container
+	n, err := spec.ParseNetworks(c.Networks, c.IP, c.IP6, c.MAC, c.Aliases)
+	if err != nil {
+		return nil, err
+	}
+	if s.Pod != "" {
+		return nil, errors.New("they are its pod's")
+	}
+	if n.Default && e.Host.Rootless {
+		n.Mode = "pasta"
+	}
+	if n.Mode != "" && n.Mode != "none" {
+		return nil, fmt.Errorf("it has network %s, and is on no bridge network", n.Mode)
+	}
+	list, err := change(n.Attach)
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = a.Word()
+	}
+	if len(words) == 0 {
+		words = []string{"none"}
+	}
+	return words, err
+}
+
+// setNetworks has the words say all about the container's networks.
+func (s *State) setNetworks(words []string) {
+	c, r := &s.Container, &s.Network
+	c.Networks, c.IP, c.IP6, c.MAC, c.Aliases = words, "", "", "", nil
+	r.Networks, r.IP, r.IP6, r.MAC, r.Aliases = words, "", "", "", nil
 }

@@ -25,8 +25,9 @@ func (o *networkConnectOptions) flags(set *pflag.FlagSet) {
 func networkConnectVerb() Verb {
 	var o networkConnectOptions
 	return Verb{
-		Name: "network connect", Usage: "[OPTION…] NETWORK CONTAINER", Summary: "put a running container on a network",
-		Text:  "The container gets one more interface at once. Until it ends: what it is to have at its next start stands in its unit file.",
+		Name: "network connect", Usage: "[OPTION…] NETWORK CONTAINER", Summary: "put a container on a network",
+		Text: "A container that runs gets one more interface at once. One that outlives its end has the network at its next starts, too; what a\n" +
+			"container of a unit file is to have then stands in that file.",
 		Flags: o.flags, Userns: needsUserns, Run: runNetworkConnect,
 	}
 }
@@ -71,7 +72,7 @@ func networkAndContainer(env *Env, set *pflag.FlagSet) (string, *engine.Engine, 
 
 func networkDisconnectVerb() Verb {
 	return Verb{
-		Name: "network disconnect", Usage: "[OPTION…] NETWORK CONTAINER", Summary: "take a running container off a network",
+		Name: "network disconnect", Usage: "[OPTION…] NETWORK CONTAINER", Summary: "take a container off a network",
 		Removes: true,
 		Flags:   networkDisconnectFlags, Userns: needsUserns, Run: runNetworkDisconnect,
 	}

@@ -132,6 +132,27 @@ func ParseAttachment(word string) (Attachment, error) {
 	return a, nil
 }
 
+// Word is the attachment as ParseAttachment reads it.
+func (a Attachment) Word() string {
+	var options []string
+	add := func(key string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				options = append(options, key+"="+v)
+			}
+		}
+	}
+	add("ip", a.IPs...)
+	add("mac", a.MAC)
+	add("alias", a.Aliases...)
+	add("interface_name", a.Interface)
+	add("host_interface_name", a.HostInterface)
+	if len(options) == 0 {
+		return a.Network
+	}
+	return a.Network + ":" + strings.Join(options, ",")
+}
+
 func (a *Attachment) set(key, value string) error {
 	switch key {
 	case "ip", "ip6":

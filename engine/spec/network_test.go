@@ -2,6 +2,7 @@ package spec
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -63,10 +64,14 @@ func TestParseNetworks(t *testing.T) {
 
 func FuzzParseAttachment(f *testing.F) {
 	f.Add("a:ip=1.2.3.4,mac=02:00:00:00:00:01,interface_name=x")
+	f.Add("a:ip6=fd00::5,ip=1.2.3.4,alias=x,alias=y,host_interface_name=z")
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := ParseAttachment(s)
 		if err == nil && (CheckName(a.Network) != nil || strings.ContainsAny(a.Interface+a.HostInterface, "/ \n")) {
 			t.Errorf("%q gave %+v", s, a)
+		}
+		if again, _ := ParseAttachment(a.Word()); err == nil && !reflect.DeepEqual(a, again) {
+			t.Errorf("%q gave %+v, and %q gave %+v", s, a, a.Word(), again)
 		}
 	})
 }

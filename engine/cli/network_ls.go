@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func filteredNetworks(r network.Registry, words []string) ([]network.Network, er
 	if err != nil {
 		return nil, err
 	}
-	containers, err := runDirs().List()
+	containers, err := runDirs().All()
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +99,12 @@ func networkMade(n network.Network) time.Time {
 	return made
 }
 
-// networkUsers names the containers, and the pods, that are on the network.
+// networkUsers names the containers, and the pods, that are on the network, or are to be at their next start.
 func networkUsers(name string, containers []engine.State) []string {
 	users := networkPods(name)
 	for _, c := range containers {
-		for _, n := range networkNames(c) {
-			if n == name {
-				users = append(users, c.Name)
-			}
+		if slices.Contains(shownNetworks(c), name) {
+			users = append(users, c.Name)
 		}
 	}
 	return users
@@ -122,16 +121,4 @@ func networkPods(name string) []string {
 		}
 	}
 	return users
-}
-
-// networkNames are the networks that a container is on, or the mode that it has instead.
-func networkNames(s engine.State) []string {
-	if len(s.Attached) == 0 || !s.Networked {
-		return s.Network.Networks
-	}
-	names := make([]string, 0, len(s.Attached))
-	for _, at := range s.Attached {
-		names = append(names, at.Network)
-	}
-	return names
 }

@@ -35,7 +35,7 @@ func networkRmVerb() Verb {
 	var o networkRmOptions
 	return Verb{
 		Name: "network rm", Aliases: []string{"remove"}, Usage: "[OPTION…] NAME…", Summary: "remove networks",
-		Text: `A network that a container is on is not removed: take the container away first.
+		Text: `A network that a container is on, or is to be on at its next start, is not removed: take the container away first.
 
 Exit status: 1 when there is no such network, 2 when a container is on it.`,
 		Removes: true,
@@ -78,7 +78,7 @@ func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOption
 	if err != nil {
 		return err
 	}
-	containers, err := runDirs().List()
+	containers, err := runDirs().All()
 	if err != nil {
 		return err
 	}

@@ -150,7 +150,10 @@ func samePolicy(policy, value string) bool {
 func shownNetworks(s engine.State) []string {
 	list := []string{}
 	if s.Networked && len(s.Attached) > 0 {
-		return networkNames(s)
+		for _, at := range s.Attached {
+			list = append(list, at.Network)
+		}
+		return list
 	}
 	n, err := spec.ParseNetworks(s.Network.Networks, "", "", "", nil)
 	switch {

@@ -155,3 +155,15 @@ func TestHumanSize(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A container has its networks also while it does not run, and whatever it wants of them.
+func TestNetworkUsers(t *testing.T) {
+	containers := []engine.State{
+		{Name: "stopped", Network: engine.NetworkRequest{Networks: []string{"back", "front:ip=10.1.0.5"}}},
+		{Name: "alone", Network: engine.NetworkRequest{Networks: []string{"host"}}},
+		{Name: "running", Networked: true, Attached: []engine.Attached{{Network: "front"}}},
+	}
+	if got := strings.Join(networkUsers("front", containers), " "); got != "stopped running" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -459,6 +459,9 @@ func TestRewireAtRest(t *testing.T) {
 		if got != step.want {
 			t.Errorf("got %q, want %q", got, step.want)
 		}
+		if mode := now.Network.Mode; (mode == "none") != (got == "none") {
+			t.Errorf("%s: mode %q", got, mode)
+		}
 	}
 	s, err := b.dirs().Find("web")
 	if err != nil {

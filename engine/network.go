@@ -218,4 +218,7 @@ func (s *State) setNetworks(words []string) {
 	c, r := &s.Container, &s.Network
 	c.Networks, c.IP, c.IP6, c.MAC, c.Aliases = words, "", "", "", nil
 	r.Networks, r.IP, r.IP6, r.MAC, r.Aliases = words, "", "", "", nil
+	if r.Mode = ""; words[0] == "none" {
+		r.Mode = "none"
+	}
 }

@@ -94,9 +94,16 @@ func (u *Unit) checkSectionName(s *unitfile.Section) {
 	}
 }
 
-// checkSystemdKey warns of a key that systemd does not know when one that it knows is near.
+// checkSystemdKey warns of a key that systemd does not know in this section when it knows it in another, or one that is near.
 func (u *Unit) checkSystemdKey(section, known string, e *unitfile.Entry) {
-	if len(e.Key) < 6 || strings.HasPrefix(e.Key, "X-") || inList(known, e.Key) || !u.mayGuess() {
+	if strings.HasPrefix(e.Key, "X-") || inList(known, e.Key) {
+		return
+	}
+	if other := systemdSectionOf(e.Key); other != "" {
+		u.add(Finding{At: e.At, Severity: Warning, Message: "[" + section + "] has no key " + e.Key + "=", Hint: e.Key + "= belongs in [" + other + "]"})
+		return
+	}
+	if len(e.Key) < 6 || !u.mayGuess() {
 		return
 	}
 	if meant := Closest(e.Key, strings.Fields(known)); meant != "" && editDistance(strings.ToLower(e.Key), strings.ToLower(meant)) <= 2 {

@@ -87,6 +87,7 @@ type generation struct {
 	entries []*entry
 	byFile  map[string]*entry
 	owner   map[string]*entry // by service
+	named   map[string]*entry // containers and pods, by what called gives
 	orphans []Output
 	said    map[string]bool // paths of drop-ins whose errors have been reported
 
@@ -103,7 +104,7 @@ type generation struct {
 // Files are read twice, and nothing but names is kept of the first time: memory grows with the text, not with what is
 // parsed of it.
 func Generate(cfg Config, set Set, emit func(*Output)) {
-	g := &generation{Config: cfg, set: set, said: map[string]bool{}, byFile: make(map[string]*entry, len(set.Files)), owner: make(map[string]*entry, len(set.Files))}
+	g := &generation{Config: cfg, set: set, said: map[string]bool{}, byFile: make(map[string]*entry, len(set.Files)), owner: make(map[string]*entry, len(set.Files)), named: map[string]*entry{}}
 	g.collect()
 	g.survey()
 	for i := range g.orphans {
@@ -210,6 +211,9 @@ func (g *generation) survey() {
 			g.owner[e.service] = e
 		}
 		g.refuse(e)
+		if key := e.called(); e.resource != "" && e.refused == "" && g.named[key] == nil {
+			g.named[key] = e
+		}
 	}
 }
 
@@ -341,6 +345,7 @@ func (g *generation) convertOne(e *entry) Output {
 	if e.source.Problem == "" {
 		u.Check()
 		c.checkInit()
+		c.checkName()
 		c.run() // even when there are errors: it finds those of references
 		c.checkRestarts()
 	}

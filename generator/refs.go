@@ -92,6 +92,7 @@ func (c *conversion) storage(source units.Word, kinds units.Kind) string {
 		return text
 	}
 	if units.KindOf(text)&kinds == 0 {
+		c.ownName(source.At, text, units.KindVolume)
 		return text
 	}
 	other := c.find(text)
@@ -148,8 +149,24 @@ func (c *conversion) networks(cmd *command, networks units.List) {
 			cmd.add("--network", c.networkOf(n, name, options, kind))
 			continue
 		}
+		c.ownName(n.At, name, units.KindNetwork)
 		cmd.add("--network", n.Text)
 	}
+}
+
+// ownName warns of the name of a network or volume where that of the unit file beside it is likely to be meant: what has that name may
+// be another one, or not be there yet.
+func (c *conversion) ownName(at unitfile.Pos, name string, kind units.Kind) {
+	file := name + kind.Extension()
+	other := c.find(file)
+	if other == nil {
+		return
+	}
+	message := quoted(name) + " does not start " + file
+	if other.resource != name {
+		message += ", which makes " + quoted(other.resource)
+	}
+	c.Add(units.Finding{At: at, Severity: units.Warning, Message: message, Hint: "write " + file})
 }
 
 func (c *conversion) networkOf(n units.Word, name, options string, kind units.Kind) string {

@@ -240,13 +240,28 @@ func (d Dirs) locked(id string, f func() error) error {
 	return f()
 }
 
-// lockAny is lockKept for a container that may have no layer of its own. Who has taken a name has locked what has that name: see reserve.
+// lockAny is lockKept for a container that may have no layer of its own. One without a state may be about to be made, and then who makes
+// it holds the lock on the names, which is waited for: see reserve.
 func (d Dirs) lockAny(id string) (*os.File, error) {
+	lock, err := d.lockWhatIs(id)
+	if err == nil {
+		if _, err = os.Lstat(d.stateFile(id)); err == nil {
+			return lock, nil
+		}
+	}
+	lock.Close() // nil is no error; its maker may be waiting for it
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	names, err := atomicfile.LockDir(d.names())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	names.Close() // nil is no error
+	names.Close()
+	return d.lockWhatIs(id)
+}
+
+func (d Dirs) lockWhatIs(id string) (*os.File, error) {
 	lock, err := d.lockKept(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		lock, err = atomicfile.LockDir(d.Container(id))

@@ -110,6 +110,8 @@ type Dirs struct {
 // Container is the state directory of one container.
 func (d Dirs) Container(id string) string { return filepath.Join(d.Run, id) }
 
+func (d Dirs) stateFile(id string) string { return filepath.Join(d.Container(id), "state.json") }
+
 // runtimeRoot is where the OCI runtime keeps its own state.
 func (d Dirs) runtimeRoot() string { return filepath.Join(d.Run, "runtime") }
 
@@ -209,7 +211,7 @@ func (d Dirs) Load(id string) (State, error) {
 }
 
 func (d Dirs) load(s *State, id string) error {
-	path := filepath.Join(d.Container(id), "state.json")
+	path := d.stateFile(id)
 	data, err := atomicfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %q", ErrNoContainer, id)
@@ -364,17 +366,17 @@ func (d Dirs) save(s State) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(d.Container(s.ID), "state.json"), append(data, '\n'), 0o600)
+	return atomicfile.Write(d.stateFile(s.ID), append(data, '\n'), 0o600)
 }
 
 // reserve takes the name, or returns ErrNameInUse, and makes the state directory. The name comes first: whatever a
-// killed berth leaves is found by it. The lock on the directory tells others that the container is being made; until that is
-// there the lock on the names does, for which lockAny waits.
+// killed berth leaves is found by it. The lock on the directory tells others that the container is being made; until it has a state
+// the lock on the names does, for which lockAny waits, but nobody who reserves another name.
 func (d Dirs) reserve(s State) (lock *os.File, err error) {
 	if err := os.MkdirAll(d.names(), 0o700); err != nil {
 		return nil, err
 	}
-	names, err := atomicfile.LockDir(d.names())
+	names, err := atomicfile.LockDirShared(d.names())
 	if err != nil {
 		return nil, err
 	}

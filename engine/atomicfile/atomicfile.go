@@ -161,13 +161,18 @@ func flock(f *os.File, how int) error {
 
 // LockDir waits until nobody else holds the lock on the directory that is at path, and takes it; Close gives it back. One that goes
 // while it is waited for does not exist: the lock of a directory that no path leads to any more keeps nobody out.
-func LockDir(path string) (*os.File, error) {
+func LockDir(path string) (*os.File, error) { return lockDir(path, unix.LOCK_EX) }
+
+// LockDirShared is LockDir for those who may hold it at the same time as each other.
+func LockDirShared(path string) (*os.File, error) { return lockDir(path, unix.LOCK_SH) }
+
+func lockDir(path string, how int) (*os.File, error) {
 	for {
 		dir, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}
-		if err := Lock(dir); err != nil {
+		if err := flock(dir, how); err != nil {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), dir.Close())
 		}
 		own, err := dir.Stat()

@@ -20,7 +20,15 @@ type fileSink struct {
 	buf     []byte
 	warn    func(string, ...any)
 	warned  bool
+
+	beside func(work, then func())
+	later  func() // what is to be done when something has been written that took its time
+	busy   bool   // it is being written
+	late   bool   // and somebody waits for that
 }
+
+// errLate says that lines are still being written: the file system may not answer.
+var errLate = errors.New("the file takes its time")
 
 // oldSuffix is what the name of a full file gets; the one before it is replaced.
 const oldSuffix = ".1"
@@ -66,9 +74,12 @@ func wholeLines(f *os.File, size int64) (int64, error) {
 	return 0, nil
 }
 
-// write appends the lines. A container must not stand still because a disk is full: what cannot be written is lost, and
-// that is said once.
+// write appends the lines, beside the loop. A container must not stand still because a disk is full: what cannot be written is
+// lost, and that is said once.
 func (s *fileSink) write(lines []line, standard int) (int, error) {
+	if s.busy {
+		return 0, errLate
+	}
 	stream := "stdout"
 	if standard == prioError {
 		stream = "stderr"
@@ -76,10 +87,6 @@ func (s *fileSink) write(lines []line, standard int) (int, error) {
 	s.buf = time.Now().AppendFormat(s.buf[:0], "2006-01-02T15:04:05.000000000Z07:00")
 	s.buf = append(append(append(s.buf, ' '), stream...), ' ')
 	head := len(s.buf)
-	if err := s.ready(int64(head*len(lines) + total(lines))); err != nil {
-		s.lost(err)
-		return len(lines), nil
-	}
 	for i, l := range lines {
 		if i > 0 {
 			s.buf = append(s.buf, s.buf[:head]...)
@@ -90,21 +97,32 @@ func (s *fileSink) write(lines []line, standard int) (int, error) {
 		}
 		s.buf = append(append(append(s.buf, mark, ' '), l.text...), '\n')
 	}
-	if _, err := s.file.WriteAt(s.buf, s.size); err != nil {
-		s.lost(errors.Join(err, s.file.Truncate(s.size)))
-		return len(lines), nil
+	var err error
+	s.busy = true
+	s.beside(func() { err = s.append() }, func() {
+		s.busy = false
+		s.lost(err)
+		if s.late {
+			s.late = false
+			s.later()
+		}
+	})
+	if s.late = s.busy; s.late {
+		return len(lines), errLate
 	}
-	s.size += int64(len(s.buf))
-	s.warned = false
 	return len(lines), nil
 }
 
-func total(lines []line) int {
-	n := 0
-	for _, l := range lines {
-		n += len(l.text) + 3
+// append writes what is in buf.
+func (s *fileSink) append() error {
+	if err := s.ready(int64(len(s.buf))); err != nil {
+		return err
 	}
-	return n
+	if _, err := s.file.WriteAt(s.buf, s.size); err != nil {
+		return errors.Join(err, s.file.Truncate(s.size))
+	}
+	s.size += int64(len(s.buf))
+	return nil
 }
 
 // ready opens the file, and puts a full one aside first.
@@ -126,20 +144,22 @@ func (s *fileSink) ready(more int64) error {
 	if err := os.Rename(s.path, s.path+oldSuffix); err != nil {
 		return err
 	}
-	s.close()
+	s.file.Close()
+	s.file = nil
 	return s.open()
 }
 
 func (s *fileSink) lost(err error) {
-	if !s.warned {
+	if err != nil && !s.warned {
 		s.warn("log file: %v; lines are lost until it can be written", err)
 	}
-	s.warned = true
+	s.warned = err != nil
 }
 
+// close is called when nothing is being written.
 func (s *fileSink) close() {
-	if s.file != nil {
-		s.file.Close()
+	if f := s.file; f != nil {
 		s.file = nil
+		s.beside(func() { f.Close() }, func() {})
 	}
 }

@@ -5,9 +5,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// now does at once what is done beside the loop.
+func now(work, then func()) { work(); then() }
 
 func texts(words ...string) (list []line) {
 	for _, w := range words {
@@ -19,7 +26,7 @@ func texts(words ...string) (list []line) {
 var stamp = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d) `)
 
 func TestFile(t *testing.T) {
-	s := &fileSink{path: filepath.Join(t.TempDir(), "ctr.log"), warn: func(f string, a ...any) { t.Errorf(f, a...) }}
+	s := &fileSink{beside: now, path: filepath.Join(t.TempDir(), "ctr.log"), warn: func(f string, a ...any) { t.Errorf(f, a...) }}
 	for _, step := range []struct {
 		lines    []line
 		standard int
@@ -40,7 +47,7 @@ func TestTornFile(t *testing.T) {
 	for before, want := range map[string]string{
 		"": "", "a\n": "a\n", "a\nb": "a\n", "ab": "", "a\n" + strings.Repeat("b", 9000): "a\n", strings.Repeat("b", 4096) + "\n": strings.Repeat("b", 4096) + "\n",
 	} {
-		s := &fileSink{path: filepath.Join(t.TempDir(), "ctr.log")}
+		s := &fileSink{beside: now, path: filepath.Join(t.TempDir(), "ctr.log")}
 		if err := os.WriteFile(s.path, []byte(before), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +63,7 @@ func TestTornFile(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	s := &fileSink{path: filepath.Join(t.TempDir(), "ctr.log"), maxSize: 400, warn: func(f string, a ...any) { t.Errorf(f, a...) }}
+	s := &fileSink{beside: now, path: filepath.Join(t.TempDir(), "ctr.log"), maxSize: 400, warn: func(f string, a ...any) { t.Errorf(f, a...) }}
 	for i := range 20 {
 		if _, err := s.write(texts(fmt.Sprintf("line %02d", i)), prioInfo); err != nil {
 			t.Fatal(err)
@@ -80,7 +87,7 @@ func TestRotation(t *testing.T) {
 // TestLostFile: a file that cannot be written does not hold the container up, and is complained of once.
 func TestLostFile(t *testing.T) {
 	warnings := 0
-	s := &fileSink{path: filepath.Join(t.TempDir(), "none/ctr.log"), warn: func(string, ...any) { warnings++ }}
+	s := &fileSink{beside: now, path: filepath.Join(t.TempDir(), "none/ctr.log"), warn: func(string, ...any) { warnings++ }}
 	for range 3 {
 		if n, err := s.write(texts("a", "b"), prioInfo); n != 2 || err != nil {
 			t.Error(n, err)
@@ -93,7 +100,7 @@ func TestLostFile(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", link); err != nil {
 		t.Fatal(err)
 	}
-	s = &fileSink{path: link, warn: func(string, ...any) { warnings++ }}
+	s = &fileSink{beside: now, path: link, warn: func(string, ...any) { warnings++ }}
 	s.write(texts("a"), prioInfo)
 	if warnings != 2 {
 		t.Error("a link was followed")
@@ -103,7 +110,7 @@ func TestLostFile(t *testing.T) {
 // TestFileOfTwoRuns: the run before this one may write its last lines beside it.
 func TestFileOfTwoRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ctr.log")
-	runs := []*fileSink{{path: path}, {path: path}}
+	runs := []*fileSink{{beside: now, path: path}, {beside: now, path: path}}
 	for i, text := range []string{"one", "two", "three", "four"} {
 		if _, err := runs[i%2].write(texts(text), prioInfo); err != nil {
 			t.Fatal(err)
@@ -116,4 +123,68 @@ func TestFileOfTwoRuns(t *testing.T) {
 	for _, s := range runs {
 		s.close()
 	}
+}
+
+// deadMount mounts a file system whose server does not answer, and returns the server's side: its end is an error for all who wait.
+func deadMount(t *testing.T, dir string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err == nil {
+		err = unix.Mount("dead", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", f.Fd()))
+	}
+	if err != nil {
+		t.Skip("a file system that does not answer cannot be made here:", err)
+	}
+	t.Cleanup(func() { f.Close(); unix.Unmount(dir, unix.MNT_DETACH) })
+	return f
+}
+
+// TestLogFileThatDoesNotAnswer: only the container whose file it is waits, and loses nothing of what the file takes later.
+func TestLogFileThatDoesNotAnswer(t *testing.T) {
+	b := newBench(t)
+	dir := t.TempDir()
+	server := deadMount(t, dir)
+	read, write := pipes(t)
+	r := record()
+	r.ID, r.Driver, r.Path = strings.Repeat("ab", 32), K8sFile, filepath.Join(dir, "ctr.log")
+	if err := b.keep(r, read); err != nil {
+		t.Fatal(err)
+	}
+	others, of := pipes(t)
+	if err := b.keep(record(), others); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(write[0], "one\n")
+	done := make(chan bool)
+	go func() { b.steps(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		server.Close()
+		<-done
+		t.Fatal("the keeper waits for the file")
+	}
+	fmt.Fprint(write[0], "two\n")
+	fmt.Fprint(write[1], "three\n")
+	fmt.Fprint(of[0], "of another one\n")
+	b.steps()
+	if got := messages(b.entries()); !slices.Equal(got, []string{"of another one"}) {
+		t.Errorf("of the other container: %q", got)
+	}
+	for i, want := range []int{8, 6} { // a keeper that is killed now leaves it to the next one
+		if n, err := unix.IoctlGetInt(int(read[i].Fd()), unix.TIOCINQ); n != want || err != nil {
+			t.Errorf("%d bytes are in pipe %d, want %d: %v", n, i, want, err)
+		}
+	}
+	unix.Unmount(dir, unix.MNT_DETACH)
+	server.Close()
+	b.until("two and three are written", func() bool {
+		data, _ := os.ReadFile(r.Path)
+		text := stamp.ReplaceAllString(string(data), "")
+		return strings.Contains(text, "stdout F two\n") && strings.Contains(text, "stderr F three\n")
+	})
+	for _, w := range append(write, of...) {
+		w.Close()
+	}
+	b.until("nothing is left", func() bool { return len(b.k.containers) == 0 && len(b.k.jobs) == 0 })
 }

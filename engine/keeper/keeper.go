@@ -45,6 +45,7 @@ type Keeper struct {
 	pause      int                // between looks at these, in milliseconds
 	resting    map[*relay]bool    // whose messages are left where they are for a while
 	jobs       []*job             // that have not ended at once
+	wake       int                // ends the wait for events when one of these has ended
 	looked     time.Time          // last
 	told       time.Time          // when the manager has heard of us last
 	buf        []byte
@@ -74,7 +75,8 @@ type container struct {
 	ended    *Ended
 }
 
-// sink takes lines. It returns how many it has taken; errBusy when it takes no more for now.
+// sink takes lines. It returns how many it has taken; errBusy when it takes no more for now, errLate when it calls again when it has
+// written these.
 type sink interface {
 	write(lines []line, standard int) (int, error)
 	close()
@@ -90,6 +92,7 @@ type stream struct {
 	held     bool
 	content  int  // bytes in the pipe when it was held
 	ended    bool // no writer is left
+	late     int  // bytes in the pipe that are being written
 	divided  bool // the last line handed on was a part of one
 	shown    int  // bytes in the pipe that those who are attached have been sent
 	terminal *terminal
@@ -125,6 +128,12 @@ func New(listener int) (*Keeper, error) {
 		return nil, err
 	}
 	if k.null, err = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, err
+	}
+	if k.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, err
+	}
+	if err := unix.EpollCtl(k.epoll, unix.EPOLL_CTL_ADD, k.wake, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(k.wake)}); err != nil {
 		return nil, err
 	}
 	if err := unix.SetNonblock(listener, true); err != nil {
@@ -206,9 +215,6 @@ func (k *Keeper) Step(timeout int) error {
 	}
 	if pause := k.restPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
 		timeout = pause
-	}
-	if len(k.jobs) > 0 && (timeout < 0 || timeout > jobPause) {
-		timeout = jobPause
 	}
 	var events [64]unix.EpollEvent
 	n, err := unix.EpollWait(k.epoll, events[:], timeout)
@@ -383,7 +389,7 @@ func (k *Keeper) sink(c *container) sink {
 		return discard{}
 	}
 	if r.Driver == K8sFile {
-		return &fileSink{path: r.Path, maxSize: r.MaxSize, warn: func(f string, a ...any) {
+		return &fileSink{path: r.Path, maxSize: r.MaxSize, beside: k.beside, later: func() { k.written(c) }, warn: func(f string, a ...any) {
 			k.warn("container %s: %s", r.Name, fmt.Sprintf(f, a...))
 		}}
 	}
@@ -439,7 +445,7 @@ func (s *stream) event(k *Keeper, events uint32) {
 
 // read hands a pipe's lines on, as many as it may in its turn.
 func (k *Keeper) read(s *stream) {
-	if s.fd < 0 {
+	if s.fd < 0 || s.late > 0 {
 		return
 	}
 	for range turn {
@@ -491,6 +497,10 @@ func (k *Keeper) read(s *stream) {
 		if taken < len(k.lines) {
 			used = length(k.lines[:taken], data)
 		}
+		if errors.Is(err, errLate) {
+			s.late = used
+			return
+		}
 		if used > 0 {
 			if err := k.consume(s, used); err != nil {
 				k.warn("container %s: read its output: %v", s.c.record.Name, err)
@@ -511,6 +521,20 @@ func (k *Keeper) read(s *stream) {
 		}
 	}
 	k.queue(s)
+}
+
+// written goes on when a container's file has taken what took its time.
+func (k *Keeper) written(c *container) {
+	for _, s := range c.streams {
+		if s.late > 0 {
+			if err := k.consume(s, s.late); err != nil {
+				k.warn("container %s: read its output: %v", c.record.Name, err)
+				k.end(s)
+			}
+			s.late = 0
+		}
+		k.queue(s)
+	}
 }
 
 // follows marks the first line when it goes on from a part of one that was handed on earlier.

@@ -75,7 +75,7 @@ func (b *bench) keeper() *Keeper {
 	}
 	k.Journal, k.User, k.Warn = b.dir, true, b.t.Output()
 	k.Notify = Notifier{Socket: filepath.Join(b.dir, "notify")}
-	b.t.Cleanup(func() { closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null}) })
+	b.t.Cleanup(func() { closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null, k.wake}) })
 	return k
 }
 
@@ -325,8 +325,8 @@ func (b *bench) kill(stored []int, names ...string) {
 	for fd := range b.k.watched {
 		unix.Close(int(fd))
 	}
-	closeAll([]int{b.k.epoll, b.k.scratch[0], b.k.scratch[1], b.k.null})
-	b.k.epoll, b.k.listener, b.k.scratch, b.k.null = -1, -1, [2]int{-1, -1}, -1
+	closeAll([]int{b.k.epoll, b.k.scratch[0], b.k.scratch[1], b.k.null, b.k.wake})
+	b.k.epoll, b.k.listener, b.k.scratch, b.k.null, b.k.wake = -1, -1, [2]int{-1, -1}, -1, -1
 	b.k = b.keeper()
 	var again []int
 	for _, fd := range stored {

@@ -295,18 +295,17 @@ func becomeGuest(args []string) error {
 }
 
 // saveForGuest writes files in the guest's name.
-func (k *Keeper) saveForGuest(c *container, data []byte, paths []string) {
+func (k *Keeper) saveForGuest(c *container, data []byte, paths []string, done func()) {
 	fd, err := unix.MemfdCreate("berth-health", unix.MFD_CLOEXEC)
+	if err == nil {
+		defer unix.Close(fd)
+		_, err = unix.Pwrite(fd, data, 0) // which leaves its reader at the beginning
+	}
 	if err != nil {
+		done()
 		return
 	}
-	defer unix.Close(fd)
-	if _, err := unix.Write(fd, data); err != nil {
-		return
-	}
-	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err == nil {
-		k.run(c, errand{words: append([]string{k.Self, "--save", ""}, paths...), input: fd, guest: c.record})
-	}
+	k.run(c, errand{words: append([]string{k.Self, "--save", ""}, paths...), input: fd, guest: c.record, then: done})
 }
 
 // join takes the guest's process that has connected into the unit of a container of his: he may not move it there himself, for

@@ -107,6 +107,8 @@ type health struct {
 	begin  time.Time
 	limit  time.Time
 	late   bool
+	saves  turns
+	tells  turns
 	events int  // cgroup.events of the container while a probe runs; -1 for none
 	frozen bool // the container was while the probe ran
 }
@@ -329,6 +331,7 @@ type errand struct {
 	input, output int // 0 for none
 	namespace     int // for namespaceFile; 0 for none
 	guest         *Record
+	then          func() // what is to be done when it has ended, or could not be started
 }
 
 // closed stands for a file that is none (syscall.ProcAttr).
@@ -558,11 +561,16 @@ func (k *Keeper) saveVerdict(h *health) {
 		paths = append(paths, filepath.Join(h.h.LogDir, h.c.record.ID+"-healthcheck.log"))
 	}
 	data = append(data, '\n')
-	if h.c.record.guest() {
-		k.saveForGuest(h.c, data, paths)
-		return
-	}
-	save(data, paths)
+	h.saves.take(func(done func()) {
+		switch {
+		case h.c.health != h:
+			done()
+		case h.c.record.guest():
+			k.saveForGuest(h.c, data, paths, done)
+		default:
+			k.beside(func() { save(data, paths) }, done)
+		}
+	})
 }
 
 func save(data []byte, paths []string) {
@@ -573,12 +581,21 @@ func save(data []byte, paths []string) {
 	}
 }
 
-// tell shows the state in the unit's status: a process in the unit's own cgroup must say it.
+// tell shows the state in the unit's status. A user's keeper cannot speak in the name of others: a process in the unit's own cgroup
+// says it there.
 func (k *Keeper) tell(h *health) {
-	if h.h.Cgroup == "" || k.Notify.Socket == "" {
-		return
+	status := "STATUS=" + h.verdict.Status
+	switch {
+	case h.h.Cgroup == "" || k.Notify.Socket == "":
+	case !k.User:
+		if err := k.Notify.sendAs(h.c.record.PID, status, 0); err != nil {
+			k.warn("container %s: %v", h.c.record.Name, err)
+		}
+	default:
+		h.tells.take(func(done func()) {
+			k.run(h.c, errand{words: []string{k.Self, "--status", h.h.Cgroup, k.Notify.Socket, status}, then: done})
+		})
 	}
-	k.run(h.c, errand{words: []string{k.Self, "--status", h.h.Cgroup, k.Notify.Socket, "STATUS=" + h.verdict.Status}, guest: h.c.record})
 }
 
 // act does what is to be done with an unhealthy container.
@@ -602,16 +619,22 @@ func (k *Keeper) act(h *health, action string) {
 
 // run starts a program that nobody waits for; it is reaped when it has ended.
 func (k *Keeper) run(c *container, e errand) {
+	if e.then == nil {
+		e.then = func() {}
+	}
 	if c.record.guest() && c.errands >= guestErrands {
+		e.then()
 		return
 	}
 	pid, pidfd, err := k.fork(e)
 	if err != nil {
 		k.warn("container %s: %v", c.record.Name, err)
+		e.then()
 		return
 	}
-	if err := k.watch(pidfd, child{c, pid, pidfd}, unix.EPOLLIN); err != nil {
+	if err := k.watch(pidfd, child{c, pid, pidfd, e.then}, unix.EPOLLIN); err != nil {
 		unix.Close(pidfd)
+		e.then()
 		return
 	}
 	c.errands++
@@ -620,12 +643,36 @@ func (k *Keeper) run(c *container, e errand) {
 type child struct {
 	c          *container
 	pid, pidfd int
+	then       func()
 }
 
 func (c child) event(k *Keeper, _ uint32) {
 	unix.Wait4(c.pid, nil, 0, nil)
 	k.closeWatched(c.pidfd)
 	c.c.errands--
+	c.then()
+}
+
+// turns lets what takes its time be done once at a time, in order: of what waits for that the newest counts.
+type turns struct {
+	busy bool
+	next func(done func())
+}
+
+// take does the work now or later; it calls done at its end.
+func (t *turns) take(work func(done func())) {
+	if t.busy {
+		t.next = work
+		return
+	}
+	t.busy = true
+	work(func() {
+		t.busy = false
+		if next := t.next; next != nil {
+			t.next = nil
+			t.take(next)
+		}
+	})
 }
 
 // answer tells those who wait: of each result, or of the first success.
@@ -641,7 +688,7 @@ func (k *Keeper) endHealth(c *container) {
 	}
 	if h.pid > 0 {
 		h.kill(k)
-		k.watched[int32(h.pidfd)] = child{c, h.pid, h.pidfd} // it may take its time: a file system may not answer it
+		k.watched[int32(h.pidfd)] = child{c, h.pid, h.pidfd, func() {}} // it may take its time: a file system may not answer it
 		c.errands++
 		h.closeOutput(k)
 		k.endWatch(h)

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -281,4 +282,56 @@ func TestFrozenContainer(t *testing.T) {
 	if h.verdict.Status != Unhealthy {
 		t.Errorf("not frozen: %+v", h.verdict)
 	}
+}
+
+// TestVerdictsInOrder: a user's unit shows the verdict that was last, whichever process of those that write it is quicker.
+func TestVerdictsInOrder(t *testing.T) {
+	b := newGuestBench(t)
+	script := filepath.Join(b.dir, "keeper")
+	text := fmt.Sprintf("#!/bin/sh\nread v\ncd %s\nif mkdir first 2>/dev/null; then read x <go; fi\necho \"$v\" >verdict\n", b.dir)
+	if err := errors.Join(os.WriteFile(script, []byte(text), 0o755), unix.Mkfifo(filepath.Join(b.dir, "go"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	b.k.Self = script
+	r := b.record()
+	r.Guest = &Guest{Group: "system.slice/web.service/berth"}
+	c := &container{record: r}
+	c.health = &health{c: c, h: &Health{Dir: b.dir}}
+	for _, status := range []string{Starting, Healthy, Unhealthy} {
+		c.health.verdict.Status = status
+		b.k.saveVerdict(c.health)
+	}
+	if c.errands != 1 {
+		t.Errorf("%d write at once", c.errands)
+	}
+	gate, err := os.OpenFile(filepath.Join(b.dir, "go"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(gate)
+	gate.Close()
+	b.until("all is written", func() bool { return c.errands == 0 })
+	data, err := os.ReadFile(filepath.Join(b.dir, "verdict"))
+	if err != nil || !strings.Contains(string(data), Unhealthy) {
+		t.Errorf("%s, %v", data, err)
+	}
+}
+
+// TestHealthLogThatDoesNotAnswer: the keeper does not wait for a directory of --health-log-destination.
+func TestHealthLogThatDoesNotAnswer(t *testing.T) {
+	dir := t.TempDir()
+	server := deadMount(t, dir)
+	b := newBench(t)
+	c := &container{record: &Record{ID: testID}}
+	c.health = &health{c: c, h: &Health{Dir: b.dir, LogDir: dir}}
+	done := make(chan bool)
+	go func() { b.k.saveVerdict(c.health); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits")
+	}
+	server.Close()
+	<-done
+	b.until("it has ended", func() bool { return len(b.k.jobs) == 0 })
 }

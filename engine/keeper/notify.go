@@ -21,10 +21,10 @@ func (n Notifier) send(state string, fds ...int) error {
 	return n.message(state, rights, 0)
 }
 
-// sendAs sends one message in the name of another process: the manager takes it for one of that one's unit (sd_pid_notify(3)). It does
-// not wait. Only root may.
-func (n Notifier) sendAs(pid int, state string) error {
-	return n.message(state, credentials(pid), unix.MSG_DONTWAIT)
+// sendAs sends one message in the name of another process: the manager takes it for one of that one's unit (sd_pid_notify(3)). Only
+// root may.
+func (n Notifier) sendAs(pid int, state string, flags int) error {
+	return n.message(state, credentials(pid), flags)
 }
 
 func (n Notifier) message(state string, control []byte, flags int) error {

@@ -193,8 +193,8 @@ func (p *logPrinter) print(s engine.State, l logLine, begins bool) error {
 	p.last = time.Now()
 	p.buf = p.buf[:0]
 	color := p.colors[s.ID]
+	p.buf = append(p.buf, color...)
 	if begins {
-		p.buf = append(p.buf, color...)
 		switch {
 		case p.o.names:
 			p.buf = append(append(p.buf, s.Name...), ' ')
@@ -206,7 +206,7 @@ func (p *logPrinter) print(s engine.State, l logLine, begins bool) error {
 		}
 	}
 	p.buf = append(p.buf, l.text...)
-	if !l.partial && color != "" {
+	if color != "" {
 		p.buf = append(p.buf, "\x1b[m"...)
 	}
 	if !l.partial {

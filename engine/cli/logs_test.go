@@ -179,7 +179,7 @@ func TestPrintJournal(t *testing.T) {
 	if err := printAll(context.Background(), env, []engine.State{{ID: "cd", Log: spec.Log{Driver: spec.LogK8sFile}}, s}, logsOptions{tail: -1, color: true}); err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != "\x1b[32mone\x1b[m\n\x1b[32mlong\x1b[m\n\x1b[32m\x1b[m\n" {
+	if out.String() != "\x1b[32mone\x1b[m\n\x1b[32mlo\x1b[m\x1b[32mng\x1b[m\n\x1b[32m\x1b[m\n" {
 		t.Errorf("in the second colour: %q", out.String())
 	}
 }

@@ -20,7 +20,7 @@ type line struct {
 }
 
 // cut divides what a pipe holds. It appends the complete lines to list, and returns how many bytes they have with their ends.
-// When the pipe has ended, or is full, the rest is a line too.
+// When the pipe has ended, or is full, the rest is a part of a line: readers of the log see what was written, as with Podman.
 func cut(list []line, data []byte, ended, full bool) ([]line, int) {
 	used := 0
 	for used < len(data) {
@@ -33,9 +33,7 @@ func cut(list []line, data []byte, ended, full bool) ([]line, int) {
 		case end > lineMax || len(rest) >= lineMax:
 			list = append(list, line{text: rest[:lineMax], partial: true})
 			used += lineMax
-		case ended:
-			return append(list, line{text: rest}), len(data)
-		case full && used == 0:
+		case ended, full && used == 0:
 			return append(list, line{text: rest, partial: true}), len(data)
 		default:
 			return list, used

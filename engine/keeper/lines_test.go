@@ -19,14 +19,15 @@ func TestCut(t *testing.T) {
 		{"lines", "a\nb\n\nc\n", false, false, "[a][b][][c]", 7},
 		{"one without an end", "a\nb", false, false, "[a]", 2},
 		{"only one without an end", "b", false, false, "", 0},
-		{"the last one", "a\nb", true, false, "[a][b]", 3},
-		{"the last one of a full pipe", "a\nb", true, true, "[a][b]", 3},
+		{"the last one, without an end", "a\nb", true, false, "[a][b+]", 3},
+		{"the last one of a full pipe", "a\nb", true, true, "[a][b+]", 3},
+		{"the last one, with an end", "a\nb\n", true, false, "[a][b]", 4},
 		{"full", "ab", false, true, "[ab+]", 2},
 		{"full, but a line is there", "a\nb", false, true, "[a]", 2},
 		{"as long as may be", long + "\n", false, false, "[" + long + "]", lineMax + 1},
 		{"too long", long + "y\n", false, false, "[" + long + "+][y]", lineMax + 2},
 		{"too long without an end", long + "y", false, false, "[" + long + "+]", lineMax},
-		{"too long at the end", long + "y", true, false, "[" + long + "+][y]", lineMax + 1},
+		{"too long at the end", long + "y", true, false, "[" + long + "+][y+]", lineMax + 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

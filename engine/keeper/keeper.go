@@ -29,6 +29,7 @@ type Keeper struct {
 	null       int
 	journals   map[string]*journal
 	containers map[string]*container // by their names in the store
+	shelved    map[string]bool       // names in the store that are taken, too
 	guests     map[uint32]int        // their connections
 	watched    map[int32]watched
 	handing    bool  // events that have been fetched
@@ -110,7 +111,7 @@ func New(listener int) (*Keeper, error) {
 	k := &Keeper{
 		Journal: "/run/systemd", Cgroups: cgroupMount, Proc: "/proc", guests: map[uint32]int{}, Warn: io.Discard, listener: listener,
 		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
-		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{}, resting: map[*relay]bool{},
+		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{}, resting: map[*relay]bool{}, shelved: map[string]bool{},
 		buf: make([]byte, window),
 	}
 	var err error
@@ -808,7 +809,7 @@ func (k *Keeper) newest(id string, owner int64) *container {
 // record under the bare ID is what keepers of earlier versions have left, too.)
 func (k *Keeper) freeName(r *Record) string {
 	name := r.ID
-	for start := r.Start; k.containers[name] != nil; start++ {
+	for start := r.Start; k.containers[name] != nil || k.shelved[name]; start++ {
 		name = fmt.Sprintf("%s.%d", r.ID, start)
 	}
 	return name

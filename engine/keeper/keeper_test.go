@@ -745,6 +745,71 @@ func TestStrangeStore(t *testing.T) {
 	}
 }
 
+// TestForeignRecord: what the keeper cannot serve stays in the store until those are gone to whom it belongs, and no longer. A run
+// of the same container is kept beside it.
+func TestForeignRecord(t *testing.T) {
+	id := func(digit string) string { return strings.Repeat(digit, 64) }
+	newer := func(pid int) string {
+		return fmt.Sprintf(`{"version":99,"id":%q,"pid":%d,"start":%d}`, testID, pid, startTime(pid))
+	}
+	for name, tt := range map[string]struct {
+		text  string // of the record; a PID for %d
+		pipe  bool
+		alive bool
+		stays bool
+	}{
+		"no record":          {"", true, false, true},
+		"no record, no pipe": {"", false, false, false},
+		"damaged":            {"{", true, false, true},
+		"newer":              {newer(os.Getpid()), true, true, true},
+		"newer, no pipe":     {newer(os.Getpid()), false, true, true},
+		"newer, gone":        {`{"version":99,"pid":1,"start":1}`, false, false, false},
+		"half of a terminal": {`{"id":"` + id("a") + `","driver":"journald","streams":[{"name":"terminal"}]}`, false, false, false},
+	} {
+		b := newBench(t)
+		fds, w := []int{}, (*os.File)(nil)
+		if tt.text != "" {
+			memory, err := unix.MemfdCreate("record", unix.MFD_CLOEXEC)
+			if err == nil {
+				_, err = unix.Pwrite(memory, []byte(tt.text), 0)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			fds = append(fds, memory)
+		}
+		if tt.pipe {
+			read, write := pipes(t)
+			fd, err := unix.Dup(int(read[0].Fd()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fds, w = append(fds, fd), write[0]
+		}
+		b.k.Restore(map[string][]int{testID: fds})
+		b.steps()
+		forget := []string{"FDSTOREREMOVE=1\nFDNAME=" + testID}
+		notes, _ := b.notes()
+		if stays := len(notes) == 0; stays != tt.stays || !stays && !slices.Equal(notes, forget) {
+			t.Errorf("%s: %q", name, notes)
+		}
+		if got := b.k.freeName(&Record{ID: testID, Start: 7}); (got != testID) != tt.stays {
+			t.Errorf("%s: the next run is kept as %s", name, got)
+		}
+		if w != nil {
+			w.Close()
+			b.steps()
+		}
+		notes, _ = b.notes()
+		if gone := slices.Equal(notes, forget); gone != (tt.stays && !tt.alive) {
+			t.Errorf("%s, at the end: %q", name, notes)
+		}
+		if !tt.alive && len(b.k.watched) != 1 {
+			t.Errorf("%s: %d are watched", name, len(b.k.watched))
+		}
+	}
+}
+
 // FuzzRestore: whatever lies in the manager's store under the name of a container, the keeper goes on, and what it tells the
 // journal and the manager has no more lines than it has fields.
 func FuzzRestore(f *testing.F) {

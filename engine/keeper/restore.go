@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -50,7 +51,7 @@ func (k *Keeper) restore(name string, fds []int) error {
 	}
 	record, err := readRecord(memory)
 	if err != nil {
-		closeAll(fds)
+		k.shelve(name, &Record{}, fds)
 		return fmt.Errorf("%w; its output is lost", err)
 	}
 	var files []int
@@ -73,13 +74,73 @@ func (k *Keeper) restore(name string, fds []int) error {
 	if terminal >= 0 {
 		unix.Close(terminal)
 	}
-	if err := record.check(len(files)); err != nil {
-		// Left in the store: a newer keeper may know what to do with it.
-		closeAll(files)
-		unix.Close(memory)
+	err = record.check(len(files))
+	if err == nil && (record.stream(streamTerminal) >= 0) != (record.stream(streamScreen) >= 0) {
+		err = errors.New("a terminal needs its pipe")
+	}
+	if err != nil {
+		k.shelve(name, record, append(files, memory))
 		return err
 	}
 	return k.adopt(name, record, memory, files)
+}
+
+// shelved is what lies in the store and cannot be served. A newer keeper may know what to do with it; so it stays until those are
+// gone to whom it belongs: nobody has the other side of its files open, and its PID 1 has ended.
+type shelved struct {
+	name string
+	left int
+}
+
+func (k *Keeper) shelve(name string, r *Record, fds []int) {
+	s := &shelved{name: name, left: 1}
+	k.shelved[name] = true
+	if fd, err := unix.PidfdOpen(r.PID, 0); err == nil {
+		if startTime(r.PID) == r.Start {
+			s.await(k, fd, unix.EPOLLIN)
+		} else {
+			unix.Close(fd)
+		}
+	}
+	for _, fd := range fds {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err == nil && (st.Mode&unix.S_IFMT == unix.S_IFIFO || st.Mode&unix.S_IFMT == unix.S_IFCHR) {
+			s.await(k, fd, 0) // of the end of the other side the kernel tells always
+		} else {
+			unix.Close(fd)
+		}
+	}
+	s.gone(k)
+}
+
+// await watches a file, which becomes its own.
+func (s *shelved) await(k *Keeper, fd int, events uint32) {
+	if err := k.watch(fd, shelvedFile{s, fd}, events); err != nil {
+		unix.Close(fd)
+		return
+	}
+	s.left++
+}
+
+// gone counts one off.
+func (s *shelved) gone(k *Keeper) {
+	if s.left--; s.left > 0 {
+		return
+	}
+	delete(k.shelved, s.name)
+	if err := k.Notify.Forget(s.name); err != nil {
+		k.warn("container %s: %v", s.name, err)
+	}
+}
+
+type shelvedFile struct {
+	s  *shelved
+	fd int
+}
+
+func (f shelvedFile) event(k *Keeper, _ uint32) {
+	k.closeWatched(f.fd)
+	f.s.gone(k)
 }
 
 func readRecord(memory int) (*Record, error) {

@@ -373,6 +373,37 @@ func countOf(list []string, word string) (n int) {
 	return n
 }
 
+// TestRemoveAtRestKilled: the record of a container that does not run goes with its layer, and so after all that only the record knows of.
+func TestRemoveAtRestKilled(t *testing.T) {
+	for _, m := range moments("store.Remove") {
+		b := newBench(t)
+		c := keptWeb()
+		c.Volumes = []string{"/data"}
+		s, err := b.start(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.End()
+		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+		if left := b.Left(); !slices.Contains(left, "anonymous volume") {
+			t.Fatal(left)
+		}
+		o := force
+		o.Volumes = true
+		b.KillAt = m
+		if err := b.remove("web", o); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		b.KillAt = enginetest.Moment{}
+		if err := b.remove("web", o); err != nil {
+			t.Error(err)
+		}
+		if left := b.Left(); len(left) > 0 {
+			t.Errorf("%s: left %v", m, left)
+		}
+	}
+}
+
 // TestRemoveDamaged: a container whose record is damaged has its name still, and is removed with what is found by its ID.
 func TestRemoveDamaged(t *testing.T) {
 	for _, word := range []string{"web", "ID"} {

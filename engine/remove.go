@@ -184,6 +184,12 @@ func (e *Engine) stop(ctx context.Context, s State, timeout time.Duration) error
 // as long as something is left that another try could take away.
 func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 	errs := []error{e.loosen(ctx, s)}
+	if volumes {
+		errs = append(errs, e.removeAnonymous(s))
+	}
+	if err := errors.Join(errs...); s.atRest && err != nil { // the record, which another try needs, goes with the layer
+		return err
+	}
 	if !s.Container.Rootfs {
 		if err := e.Store.Remove(s.ID); err != nil {
 			errs = append(errs, fmt.Errorf("file system of %q: %w", s.Name, err))
@@ -192,11 +198,6 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 		}
 	}
 	errs = append(errs, e.releaseIDs(s), e.releaseLevel(s.ID))
-	if volumes {
-		if err := e.removeAnonymous(s); err != nil {
-			errs = append(errs, err)
-		}
-	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

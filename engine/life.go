@@ -194,8 +194,8 @@ func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	if errors.Is(err, ErrNoContainer) && !s.Running() || err == nil && now.Init != s.Init {
 		return nil // it has been cleaned up, and started again, maybe
 	}
-	if err == nil { // renamed or updated since it was started, maybe
-		s.Name, s.Container = now.Name, now.Container
+	if err == nil { // renamed, updated or connected since it was started, maybe
+		s = s.asIn(now)
 	}
 	whole, err := e.Dirs.hasRecord(s.ID)
 	if err != nil {
@@ -207,8 +207,17 @@ func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
 	return e.putAway(ctx, s, exit)
 }
 
+// asIn is the container as it is now, for who has started it and knows where it is.
+func (s State) asIn(now State) State {
+	now.Network.NetNS, now.netns, now.cgroupInside = s.Network.NetNS, s.netns, s.cgroupInside
+	return now
+}
+
 // removeEnded is Cleanup of what is not kept.
 func (e *Engine) removeEnded(ctx context.Context, s State, exit Exit) error {
+	if now, err := e.Dirs.Load(s.ID); err == nil {
+		s = s.asIn(now)
+	}
 	err := e.remove(ctx, s, !s.Lasting())
 	if err == nil {
 		e.tellEnd(s, &exit, "remove")

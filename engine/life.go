@@ -162,7 +162,10 @@ func (e *Engine) settle(ctx context.Context, id string) (State, error) {
 	if err != nil {
 		return now, err
 	}
-	return e.Dirs.kept(id)
+	if now, err = e.Dirs.kept(id); err != nil {
+		return now, err
+	}
+	return now, e.Dirs.clear(now)
 }
 
 // unknownExit stands for the end of a container that nobody has seen: the machine lost its power, say.

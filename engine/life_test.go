@@ -166,6 +166,53 @@ func TestStartKilled(t *testing.T) {
 	}
 }
 
+// TestStartAfterHalfAStart: what a start has left that was killed while it took the name, or an end while it gave it back, is no hindrance.
+func TestStartAfterHalfAStart(t *testing.T) {
+	for _, tt := range []struct{ name, directory bool }{{true, false}, {true, true}, {false, true}} {
+		b := newBench(t)
+		s := b.kept()
+		dir, names := b.dirs().Container(s.ID), filepath.Join(b.run, "names")
+		err := os.MkdirAll(names, 0o700)
+		if tt.name {
+			err = errors.Join(err, os.Symlink("../"+s.ID, filepath.Join(names, "web")))
+		}
+		if tt.directory {
+			err = errors.Join(err, os.MkdirAll(filepath.Join(dir, "runtime"), 0o700))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := b.dirs().Find("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.on(func(e *engine.Engine) error { _, err := e.Start(t.Context(), found); return err }); err != nil {
+			t.Errorf("%+v: %v", tt, err)
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, "runtime")); err == nil {
+			t.Errorf("%+v: what was left is there", tt)
+		}
+		if err := b.remove("web", force); err != nil {
+			t.Error(err)
+		}
+		b.clean()
+	}
+}
+
+// TestConnectedInFront: who stands in front of a container and puts it away at its end has not seen what it was connected with meanwhile.
+func TestConnectedInFront(t *testing.T) {
+	b := newBench(t)
+	s := b.kept()
+	b.must(func(e *engine.Engine) (err error) { s, err = e.Start(t.Context(), s); return err })
+	b.must(func(e *engine.Engine) error { return e.Connect(t.Context(), "web", spec.Attachment{Network: "more"}) })
+	b.End()
+	b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{Code: 7}) })
+	if now, err := b.dirs().Find("web"); err != nil || !slices.Equal(now.Network.Networks, []string{"more"}) || now.Exit == nil || now.Exit.Code != 7 {
+		t.Errorf("%v, %+v, %v", now.Network.Networks, now.Exit, err)
+	}
+}
+
 // TestRunKilled: what is left of a run that was killed, of a container that is kept, can be looked at and removed, also after its
 // unit has cleaned up; and then it can be started, or nothing is left of it.
 func TestRunKilled(t *testing.T) {

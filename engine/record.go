@@ -52,7 +52,7 @@ func (d Dirs) keep(s State) error {
 	if len(s.Mounts) == 0 { // it has not come to them: the volumes that it had are still its own
 		s.Mounts = s.earlier
 	}
-	s.Init, s.Cgroup, s.Networked, s.Addresses, s.Attached = proc.ID{}, "", false, nil, nil
+	s.Init, s.Cgroup, s.Networked, s.Addresses, s.Attached, s.Renamed = proc.ID{}, "", false, nil, nil, false
 	data, err := json.Marshal(s)
 	if err != nil {
 		return err

@@ -25,6 +25,11 @@ func (e *Engine) Rename(s State, name string, inStore func(id, name string) erro
 	var old State
 	err := e.Dirs.Change(s.ID, func(now *State) error {
 		old = *now
+		if now.Renamed = !now.atRest; now.Renamed {
+			if err := e.Dirs.save(*now); err != nil {
+				return err
+			}
+		}
 		if err := e.takeName(old, name, inStore); err != nil {
 			return err
 		}

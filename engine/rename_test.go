@@ -3,10 +3,43 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/berth-pods/berth/engine"
 )
+
+// TestRenameKilled: a container that has two names, for its Rename was killed, gives both back with its end.
+func TestRenameKilled(t *testing.T) {
+	for _, lasting := range []bool{true, false} {
+		b := newBench(t)
+		c := web()
+		c.Remove = !lasting
+		s, err := b.start(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = b.on(func(e *engine.Engine) error {
+			return e.Rename(s, "new", func(string, string) error {
+				runtime.Goexit()
+				return nil
+			})
+		})
+		if !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		if names, err := os.ReadDir(filepath.Join(b.run, "names")); len(names) != 2 {
+			t.Fatal(names, err)
+		}
+		b.End()
+		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+		if files := b.files(); len(files) > 0 {
+			t.Errorf("lasting %t: left after the end: %v", lasting, files)
+		}
+	}
+}
 
 // TestRename: a container is found by its new name only, also when whoever ends it knows the old one, and nothing is left of it.
 func TestRename(t *testing.T) {

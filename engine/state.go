@@ -33,9 +33,10 @@ type State struct {
 	Image     string         `json:"image"`
 	ImageID   string         `json:"imageID"`
 	Created   time.Time      `json:"created"`
-	Init      proc.ID        `json:"init"`             // the container's PID 1; zero until it is created
-	Unit      string         `json:"unit,omitempty"`   // systemd unit that it belongs to
-	Cgroup    string         `json:"cgroup,omitempty"` // of the container, below the root of the cgroup2 file system
+	Init      proc.ID        `json:"init"`              // the container's PID 1; zero until it is created
+	Renamed   bool           `json:"renamed,omitempty"` // it may have more names than one
+	Unit      string         `json:"unit,omitempty"`    // systemd unit that it belongs to
+	Cgroup    string         `json:"cgroup,omitempty"`  // of the container, below the root of the cgroup2 file system
 	Command   []string       `json:"command"`
 	Runtime   string         `json:"runtime,omitempty"` // program that made it, and knows it
 	Network   NetworkRequest `json:"network"`
@@ -405,7 +406,7 @@ func nameInUse(name string) error {
 	return fmt.Errorf("container %q: %w; `berth rm %s` removes the other one, --replace does so first", name, ErrNameInUse, name)
 }
 
-// release removes the state directory and gives the name back, if it is this container's. The name goes last: as long as
+// release removes the state directory and gives the name back. The name goes last: as long as
 // something is left it is found by the name.
 func (d Dirs) release(s State) error {
 	if err := checkID(s.ID); err != nil {
@@ -419,13 +420,24 @@ func (d Dirs) release(s State) error {
 	if s.Name == "" { // half made, and its name was given back already
 		return nil
 	}
-	if target, err := os.Readlink(d.name(s.Name)); err == nil && target == "../"+s.ID {
-		return atomicfile.RemoveLink(d.name(s.Name), "../"+s.ID)
+	target, err := os.Readlink(d.name(s.Name))
+	if own := err == nil && target == "../"+s.ID; own && !s.Renamed { // most have one name, and need not look at all
+		return atomicfile.RemoveLink(d.name(s.Name), target)
 	}
-	for name := d.nameOf(s.ID); name != ""; name = d.nameOf(s.ID) { // it has been renamed
+	for name := d.nameOf(s.ID); name != ""; name = d.nameOf(s.ID) {
 		if err := atomicfile.RemoveLink(d.name(name), "../"+s.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// clear takes away what a reserve, or a release, that was killed half-way has left of a container without a state.
+func (d Dirs) clear(s State) error {
+	_, err := os.Lstat(d.Container(s.ID))
+	target, _ := os.Readlink(d.name(s.Name))
+	if errors.Is(err, fs.ErrNotExist) && target != "../"+s.ID {
+		return nil
+	}
+	return d.release(s)
 }

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +19,7 @@ func main() {
 	debug.SetMemoryLimit(256 << 20)
 	// A container is set up in a mount namespace of this thread's own.
 	runtime.LockOSThread()
-	if err := errors.Join(rootless.Init(), rootless.FindRuntimeDir()); err != nil {
+	if err := rootless.FindRuntimeDir(); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(125)
 	}

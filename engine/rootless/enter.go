@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless/gate"
 	"github.com/berth-pods/berth/engine/userns"
 )
 
@@ -123,7 +124,7 @@ func startMapped(ctx context.Context, run proc.Runner, cmd *exec.Cmd) error {
 	defer r.Close()
 	cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
 	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
-	cmd.Env = append(cmd.Env, waitVariable+"="+strconv.Itoa(2+len(cmd.ExtraFiles)), configuredVariable+"=done",
+	cmd.Env = append(cmd.Env, gate.Variable+"="+strconv.Itoa(2+len(cmd.ExtraFiles)), configuredVariable+"=done",
 		fmt.Sprintf("%s=%d", uidVariable, os.Getuid()), fmt.Sprintf("%s=%d", gidVariable, os.Getgid()))
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("make user namespace: %w", err)
@@ -132,6 +133,6 @@ func startMapped(ctx context.Context, run proc.Runner, cmd *exec.Cmd) error {
 		w.Close() // the child sees that nothing was written, and ends
 		return errors.Join(err, ignoreExit(cmd.Wait()))
 	}
-	_, err = io.WriteString(w, "go")
+	_, err = io.WriteString(w, gate.Open)
 	return err
 }

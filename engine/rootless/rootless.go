@@ -17,11 +17,10 @@ import (
 	sysuser "github.com/moby/sys/user"
 
 	"github.com/berth-pods/berth/engine/proc"
+	"github.com/berth-pods/berth/engine/rootless/gate"
 )
 
 const (
-	// waitVariable tells the new process the file descriptor to wait on until its IDs are mapped.
-	waitVariable = "BERTH_USERNS_WAIT"
 	// The storage library, and Podman, know by these that the IDs are mapped already and whose they are.
 	configuredVariable = "_CONTAINERS_USERNS_CONFIGURED"
 	uidVariable        = "_CONTAINERS_ROOTLESS_UID"
@@ -59,33 +58,6 @@ func Ranges(file, name string) ([]sysuser.SubID, error) {
 // Needed reports whether the work must be done in a user namespace that is not there yet.
 func Needed() bool { return os.Getuid() != 0 && !Inside() }
 
-// Init must be the first call of main. In the process that Reexec started it waits for the IDs and then starts the
-// program again: only an exec as the namespace's root gives it the capabilities (user_namespaces(7)).
-func Init() error {
-	text := os.Getenv(waitVariable)
-	if text == "" {
-		return nil
-	}
-	fd, err := strconv.Atoi(text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", waitVariable, err)
-	}
-	pipe := os.NewFile(uintptr(fd), "userns")
-	word, err := io.ReadAll(pipe)
-	if err != nil || string(word) != "go" {
-		return errors.New("user namespace was not set up")
-	}
-	pipe.Close()
-	if err := os.Unsetenv(waitVariable); err != nil {
-		return err
-	}
-	// LISTEN_PID names the process that systemd gave the sockets to: the parent, and now this one.
-	if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getppid()) {
-		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
-	}
-	return syscall.Exec("/proc/self/exe", os.Args, os.Environ())
-}
-
 // Reexec runs this program again, with the same arguments, as root of a new user namespace and mount namespace, waits
 // for it, and returns its exit status. The caller has nothing left to do but to end with it.
 func Reexec(ctx context.Context, run proc.Runner) (int, error) {
@@ -105,7 +77,7 @@ func Reexec(ctx context.Context, run proc.Runner) (int, error) {
 		release("") // the child sees that nothing was written, and ends
 		return 0, errors.Join(err, ignoreExit(child.Wait()))
 	}
-	release("go")
+	release(gate.Open)
 	err = child.Wait()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -129,7 +101,7 @@ func spawn() (*exec.Cmd, func(word string), error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(3+i), "listen"))
 	}
 	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
-	cmd.Env = append(configured(), fmt.Sprintf("%s=%d", waitVariable, 3+listen))
+	cmd.Env = append(configured(), fmt.Sprintf("%s=%d", gate.Variable, 3+listen))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS}
 	if err := cmd.Start(); err != nil {
 		w.Close()

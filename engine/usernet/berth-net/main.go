@@ -25,9 +25,6 @@ func main() {
 }
 
 func run(args []string) error {
-	if err := rootless.Init(); err != nil {
-		return err
-	}
 	dir := os.Getenv("XDG_RUNTIME_DIR")
 	if dir == "" {
 		dir = "/run/user/" + strconv.Itoa(rootless.UID())

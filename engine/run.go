@@ -545,8 +545,19 @@ func (e *Engine) bundle(s State) (Bundle, error) {
 	return b, err
 }
 
-func writeConfig(dir string, config any) error {
-	data, err := json.Marshal(config)
+// linuxConfig is config.json without what other systems than Linux have there: making encoders for all the types of that takes longer
+// than to encode the rest.
+type linuxConfig struct {
+	*specs.Spec
+	Solaris *struct{} `json:"solaris,omitempty"`
+	Windows *struct{} `json:"windows,omitempty"`
+	VM      *struct{} `json:"vm,omitempty"`
+	ZOS     *struct{} `json:"zos,omitempty"`
+	FreeBSD *struct{} `json:"freebsd,omitempty"`
+}
+
+func writeConfig(dir string, config *specs.Spec) error {
+	data, err := json.Marshal(linuxConfig{Spec: config})
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,13 @@ import (
 )
 
 func main() {
+	if !rootless.Needed() && !cli.AnyThread(os.Args[1:]) {
+		// A container is set up in a mount namespace of this thread's own.
+		runtime.LockOSThread()
+	}
 	// This process lives for milliseconds: it ends before collecting garbage pays.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(256 << 20)
-	// A container is set up in a mount namespace of this thread's own.
-	runtime.LockOSThread()
 	if err := rootless.FindRuntimeDir(); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(125)

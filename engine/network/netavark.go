@@ -128,6 +128,10 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errStuck)
 	defer cancel()
 	err = a.inPlace(func() error {
+		// netavark makes its own directories, and none above them: the first network after a boot may need it for names alone.
+		if err := os.MkdirAll(a.StateDir, 0o755); err != nil {
+			return err
+		}
 		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: append(a.flags(), action, netns), Env: a.environment(*o), Stdin: bytes.NewReader(input)})
 		return err
 	})

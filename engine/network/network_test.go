@@ -94,7 +94,7 @@ func machine(t *testing.T) (Adapter, *recorder) {
 	}
 	a.Run, a.Netavark, a.Pasta, a.Aardvark = r.run, filepath.Join(dir, "netavark"), filepath.Join(dir, "pasta"), "/lib/aardvark-dns"
 	a.Machine = "machine"
-	a.Configs, a.StateDir = []string{filepath.Join(dir, "networks")}, "/run/containers/networks"
+	a.Configs, a.StateDir = []string{filepath.Join(dir, "networks")}, filepath.Join(dir, "run/networks")
 	return a, r
 }
 
@@ -136,6 +136,9 @@ func TestBridge(t *testing.T) {
 	}
 	if err := a.Teardown(ctx, r); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(a.StateDir); err != nil {
+		t.Errorf("netavark makes no directory above its own: %v", err)
 	}
 	text := strings.ReplaceAll(strings.Join(calls.calls, "\n")+"\n", fmt.Sprintf(`"host_port":%d`, r.Publish[0].HostPort), `"host_port":PORT`)
 	golden(t, "bridge.txt", text, a)

@@ -359,6 +359,49 @@ func TestNameIsNoBeginningOfAnID(t *testing.T) {
 	}
 }
 
+// TestNameBeforeID: the name of a container at rest comes before the beginning of the ID of one that runs, and such a beginning may be of both.
+func TestNameBeforeID(t *testing.T) {
+	dirs := engine.Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+	runs, named, rests := "db"+strings.Repeat("a", 62), strings.Repeat("c", 64), "dbb"+strings.Repeat("b", 61)
+	writeState(t, dirs, runs, `{"version":1,"id":"`+runs+`","name":"web"}`)
+	for id, name := range map[string]string{named: "db", rests: "rests", runs: "web"} {
+		record := filepath.Join(dirs.Keep, id, "userdata/berth.json")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(record), 0o700), os.WriteFile(record, []byte(`{"version":1,"id":"`+id+`","name":"`+name+`"}`), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for word, want := range map[string]string{"db": named, "dba": runs, "dbb": rests, runs[:12]: runs, rests: rests} {
+		if s, err := dirs.Find(word); err != nil || s.ID != want {
+			t.Errorf("%s: %s, %v", word, s.ID, err)
+		}
+	}
+	if s, err := dirs.Find("d"); err == nil || !strings.Contains(err.Error(), "2 container IDs") {
+		t.Errorf("of two: %s, %v", s.ID, err)
+	}
+}
+
+// TestNameOfARootfs: a container on a directory is not in the store, and has its name nevertheless.
+func TestNameOfARootfs(t *testing.T) {
+	b := newBench(t)
+	s := b.kept()
+	c := web()
+	c.Rootfs, c.Image, c.Command = true, b.Root, []string{"/bin/true"}
+	if _, err := b.start(c); !errors.Is(err, engine.ErrNameInUse) {
+		t.Errorf("the name of one at rest: %v", err)
+	}
+	c.Name = "live"
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	e := engine.Engine{Dirs: b.dirs()}
+	if err := e.Rename(s, "live", func(string, string) error { return nil }); !errors.Is(err, engine.ErrNameInUse) {
+		t.Errorf("renamed: %v", err)
+	}
+	if now, err := b.dirs().Find(s.ID); err != nil || now.Name != "web" {
+		t.Errorf("%s, %v", now.Name, err)
+	}
+}
+
 func TestFind(t *testing.T) {
 	dirs := engine.Dirs{Run: t.TempDir()}
 	ids := []string{strings.Repeat("a", 64), "ab" + strings.Repeat("c", 62)}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/berth-pods/berth/engine/atomicfile"
@@ -126,9 +125,9 @@ func (d Dirs) lockKept(id string) (*os.File, error) {
 // wholeID is how many digits an ID has.
 const wholeID = 64
 
-// findKept looks for a record by name, ID, or the beginning of an ID that has enough digits. Of one that is damaged it gives the ID, and
-// the name that the store has for it.
-func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
+// findKept looks for a record by name, ID, or the beginning of an ID that has enough digits, as those of this boot in here have. Of one that
+// is damaged it gives the ID, and the name that the store has for it.
+func (d Dirs) findKept(nameOrID string, digits int, here []string) (State, error) {
 	if len(nameOrID) == wholeID { // the others need not be read
 		if s, err := d.kept(nameOrID); !errors.Is(err, ErrNoContainer) {
 			return s, err
@@ -151,18 +150,19 @@ func (d Dirs) findKept(nameOrID string, digits int) (State, error) {
 			return s, err
 		}
 	}
-	var found []string
-	for _, id := range ids {
-		if len(nameOrID) >= digits && strings.HasPrefix(id, nameOrID) {
-			if is, _ := d.hasRecord(id); is {
-				found = append(found, id)
-			}
+	found := here
+	for _, id := range beginning(ids, nameOrID, digits) {
+		if is, _ := d.hasRecord(id); is && !slices.Contains(here, id) {
+			found = append(found, id)
 		}
 	}
 	switch len(found) {
 	case 0:
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
 	case 1:
+		if len(here) == 1 {
+			return d.loadNamed(found[0], d.nameOf(found[0]))
+		}
 		return d.kept(found[0])
 	}
 	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))

@@ -19,7 +19,7 @@ func (e *Engine) Rename(s State, name string, inStore func(id, name string) erro
 	if name == s.Name {
 		return nil
 	}
-	if other, err := e.Dirs.findKept(name, 65); (err == nil || errors.Is(err, ErrDamaged)) && other.ID != s.ID {
+	if other, err := e.Dirs.findKept(name, 65, nil); (err == nil || errors.Is(err, ErrDamaged)) && other.ID != s.ID {
 		return nameInUse(name)
 	}
 	var old State
@@ -45,12 +45,12 @@ func (e *Engine) Rename(s State, name string, inStore func(id, name string) erro
 // takeName makes a name that of a container too, in this boot if it is there, and in the store.
 func (e *Engine) takeName(s State, name string, inStore func(id, name string) error) error {
 	if !s.atRest {
-		err := os.Symlink("../"+s.ID, e.Dirs.name(name))
-		if target, _ := os.Readlink(e.Dirs.name(name)); errors.Is(err, fs.ErrExist) && target != "../"+s.ID {
-			return nameInUse(name)
-		} else if err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Symlink("../"+s.ID, e.Dirs.name(name)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
+	}
+	if target, err := os.Readlink(e.Dirs.name(name)); err == nil && target != "../"+s.ID {
+		return nameInUse(name)
 	}
 	if s.Container.Rootfs {
 		return nil

@@ -102,8 +102,8 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 			return s, fmt.Errorf("replace container %q: %w", c.Name, err)
 		}
 	}
-	if !c.Remove { // the store itself would refuse the name, but late
-		if _, err := e.Dirs.findKept(c.Name, 65); err == nil || errors.Is(err, ErrDamaged) {
+	if !c.Remove || c.Rootfs { // the store itself would refuse the name, but late, and knows nothing of a directory
+		if _, err := e.Dirs.findKept(c.Name, 65, nil); err == nil || errors.Is(err, ErrDamaged) {
 			return s, nameInUse(c.Name)
 		}
 	}

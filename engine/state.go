@@ -133,7 +133,7 @@ func (d Dirs) Find(nameOrID string) (State, error) { return d.find(nameOrID, 1) 
 
 // FindSurely is Find for those whom nobody watches, units above all: the beginning of an ID must have the twelve digits
 // that `ps` prints. A shorter one may be another container's name.
-func (d Dirs) FindSurely(nameOrID string) (State, error) { return d.find(nameOrID, 12) }
+func (d Dirs) FindSurely(nameOrID string) (State, error) { return d.find(nameOrID, enoughDigits) }
 
 // Known tells whether a container or pod still has a right to its leases. One that has ended keeps them until it is removed: the
 // rules that use them are there until then. So does one whose state cannot be read.
@@ -159,24 +159,29 @@ func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	var found []string
+	found := beginning(ids, nameOrID, digits)
+	switch {
+	case len(found) == 1 && len(nameOrID) >= enoughDigits:
+		return d.loadNamed(found[0], d.nameOf(found[0]))
+	case len(nameOrID) == wholeID: // its maker was killed when only its name was taken, maybe
+		if name := d.nameOf(nameOrID); name != "" {
+			return d.loadNamed(nameOrID, name)
+		}
+	}
+	return d.findKept(nameOrID, digits, found)
+}
+
+// enoughDigits of an ID are what ps prints: who gives so many means no name.
+const enoughDigits = 12
+
+// beginning are those of the IDs that begin so, if that has enough digits.
+func beginning(ids []string, digitsOfID string, enough int) (found []string) {
 	for _, id := range ids {
-		if len(nameOrID) >= digits && strings.HasPrefix(id, nameOrID) {
+		if len(digitsOfID) >= enough && strings.HasPrefix(id, digitsOfID) {
 			found = append(found, id)
 		}
 	}
-	switch len(found) {
-	case 0:
-		if len(nameOrID) == wholeID { // its maker was killed when only its name was taken, maybe
-			if name := d.nameOf(nameOrID); name != "" {
-				return d.loadNamed(nameOrID, name)
-			}
-		}
-		return d.findKept(nameOrID, digits)
-	case 1:
-		return d.loadNamed(found[0], d.nameOf(found[0]))
-	}
-	return State{}, fmt.Errorf("%q is the beginning of %d container IDs; give more digits", nameOrID, len(found))
+	return found
 }
 
 // loadNamed is Load for a container that is there, though without a state: it may just have ended, and then its record says

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
@@ -41,7 +42,8 @@ func (r Runtime) Check(c spec.Container) error {
 	return nil
 }
 
-// Create runs `RUNTIME create`. The container's stdio are b's files.
+// Create runs `RUNTIME create`. The container's stdio are b's files. The runtime is killed with the thread that calls it, which is to live
+// on: one that went on without its caller would make a container that nobody knows of, after what it has left was taken away.
 func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	pidFile := filepath.Join(b.Dir, "init.pid")
 	args := []string{"create", "--bundle", b.Dir, "--pid-file", pidFile}
@@ -57,7 +59,9 @@ func (r Runtime) Create(ctx context.Context, b engine.Bundle) (int, error) {
 	if r.NoPivot {
 		args = append(args, "--no-pivot")
 	}
-	if err := r.call(ctx, b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr); err != nil {
+	c := r.command(b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr)
+	c.Attr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := r.call(ctx, b, c); err != nil {
 		return 0, err
 	}
 	return r.readPID(pidFile)
@@ -74,7 +78,7 @@ func (r Runtime) Exec(ctx context.Context, b engine.Bundle) (int, error) {
 	if len(b.Extra) > 0 {
 		args = append(args, "--preserve-fds", strconv.Itoa(len(b.Extra)))
 	}
-	if err := r.call(ctx, b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr); err != nil {
+	if err := r.call(ctx, b, r.command(b, append(args, b.ID), b.Stdin, b.Stdout, b.Stderr)); err != nil {
 		return 0, err
 	}
 	return r.readPID(pidFile)
@@ -100,17 +104,22 @@ func (r Runtime) Start(ctx context.Context, b engine.Bundle) error {
 		return err
 	}
 	defer null.Close()
-	return r.call(ctx, b, []string{"start", b.ID}, null, null, nil)
+	return r.call(ctx, b, r.command(b, []string{"start", b.ID}, null, null, nil))
 }
 
-// call runs the runtime. It must not see NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our
+// command is a command of the runtime's. It must not see NOTIFY_SOCKET: crun would wait for the container's READY=1, and answer in our
 // place.
-func (r Runtime) call(ctx context.Context, b engine.Bundle, args []string, stdin, stdout, stderr *os.File) error {
-	log := logFile(b)
+func (r Runtime) command(b engine.Bundle, args []string, stdin, stdout, stderr *os.File) proc.Command {
 	c := proc.Command{Path: r.Path, Args: append(r.Words(b)[1:], args...), Env: environment(), Extra: b.Extra, Stdin: stdin, Stdout: stdout}
 	if stderr != nil {
 		c.Stderr = stderr
 	}
+	return c
+}
+
+// call runs the runtime.
+func (r Runtime) call(ctx context.Context, b engine.Bundle, c proc.Command) error {
+	log := logFile(b)
 	_, err := r.Run(ctx, c)
 	var exit *proc.ExitError
 	switch {

@@ -3,10 +3,16 @@ package oci
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
@@ -197,5 +203,44 @@ func TestCancelled(t *testing.T) {
 	cancel()
 	if err := r.Start(ctx, b); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestCreateOrphaned: a runtime that goes on when its caller was killed would make the container after somebody has removed what there was.
+func TestCreateOrphaned(t *testing.T) {
+	if program := os.Getenv("BERTH_TEST_RUNTIME"); program != "" { // this is the caller
+		runtime.LockOSThread()
+		Runtime{Path: program, Run: proc.Run}.Create(t.Context(), engine.Bundle{ID: "abc", Dir: filepath.Dir(program)})
+		t.Fatal("it has not waited")
+	}
+	r, b := fake(t, "crun", "exec sleep 1000 >alive")
+	alive := filepath.Join(b.Dir, "alive")
+	if err := unix.Mkfifo(alive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	caller := exec.Command(os.Args[0], "-test.run=^TestCreateOrphaned$")
+	caller.Env = append(os.Environ(), "BERTH_TEST_RUNTIME="+r.Path)
+	if err := caller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(alive) // the runtime has opened it then
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	caller.Process.Kill()
+	caller.Wait()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := f.Read(make([]byte, 1)) // the end, when nobody has it open any more
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err != io.EOF {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the runtime goes on")
 	}
 }

@@ -143,7 +143,7 @@ func (e *Engine) renew(s *State) {
 	s.Unit, s.Runtime, s.Existing = UnitOf(e.Host.Cgroup), e.RuntimeProgram, true
 	s.Checked = false
 	s.Init, s.Exit, s.Started, s.Finished = proc.ID{}, nil, time.Time{}, time.Time{}
-	s.StopTime, s.earlier, s.Mounts = s.Container.StopTimeout, s.Mounts, nil
+	s.StopTime = s.Container.StopTimeout
 	s.Network.Dir = e.Dirs.Container(s.ID)
 }
 

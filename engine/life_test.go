@@ -451,6 +451,44 @@ func TestRemoveAtRestKilled(t *testing.T) {
 	}
 }
 
+// TestAnonymousAfterKilledStart: a container finds its anonymous volumes again after a start that was killed, and they go with it.
+func TestAnonymousAfterKilledStart(t *testing.T) {
+	for _, m := range moments("network.Plan", "store.Mount", "runtime.Create") {
+		b := newBench(t)
+		c := keptWeb()
+		c.Volumes = []string{"/data"}
+		s, err := b.start(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.End()
+		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+		for range 2 {
+			found, err := b.dirs().Find("web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.KillAt = m
+			if err := b.on(func(e *engine.Engine) error { _, err := e.Start(t.Context(), found); return err }); !errors.Is(err, errKilled) {
+				t.Fatal(m, err)
+			}
+			b.KillAt = enginetest.Moment{}
+			b.End()
+			if users, err := b.dirs().VolumeUsers(s.Mounts[0].Name); err != nil || !slices.Equal(users, []string{"web"}) {
+				t.Errorf("%s: it is used by %v, %v", m, users, err)
+			}
+		}
+		now, err := b.dirs().Find("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), now, engine.Exit{Code: 137}) })
+		if now, err = b.dirs().Find("web"); err != nil || len(now.Mounts) != 1 || now.Mounts[0].Name != s.Mounts[0].Name {
+			t.Errorf("%s: %+v, %v; want %+v", m, now.Mounts, err, s.Mounts)
+		}
+	}
+}
+
 // TestRemoveDamaged: a container whose record is damaged has its name still, and is removed with what is found by its ID.
 func TestRemoveDamaged(t *testing.T) {
 	for _, word := range []string{"web", "ID"} {

@@ -48,9 +48,6 @@ func (d Dirs) keep(s State) error {
 		return nil
 	}
 	s.Version = stateVersion
-	if len(s.Mounts) == 0 { // it has not come to them: the volumes that it had are still its own
-		s.Mounts = s.earlier
-	}
 	s.Init, s.Cgroup, s.Networked, s.Addresses, s.Attached, s.Renamed = proc.ID{}, "", false, nil, nil, false
 	data, err := json.Marshal(s)
 	if err != nil {

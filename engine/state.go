@@ -66,20 +66,19 @@ type State struct {
 	output       *output    // handle of Run on the container's output
 	terminal     *os.File   // the side of the container's terminal that is not the container's
 	probing      *keeper.Health
-	handles      []*os.File    // what else must be open until the runtime has made the container
-	podShm       string        // the pod's directory for /dev/shm
-	netns        *os.File      // handle of Run on the network namespace
-	hostCgroups  string        // where all control groups are seen, for who asks for them
-	cgroupInside string        // Cgroup as the runtime sees it
-	rootfs       string        // where the runtime finds the root file system
-	files        string        // where it is mounted without a map of owners
-	filesInside  bool          // files there are owned by the IDs of the container, not by those outside
-	userns       *os.File      // user namespace to join, or one with the same maps
-	joinUser     bool          // userns is to be joined
-	keepUser     string        // user of --userns=keep-id
-	staging      string        // the tmpfs for mounts and secrets; "" as long as it is not there
-	earlier      []VolumeMount // Mounts when it ran before
-	atRest       bool          // it is a record: nothing of it is in this boot
+	handles      []*os.File // what else must be open until the runtime has made the container
+	podShm       string     // the pod's directory for /dev/shm
+	netns        *os.File   // handle of Run on the network namespace
+	hostCgroups  string     // where all control groups are seen, for who asks for them
+	cgroupInside string     // Cgroup as the runtime sees it
+	rootfs       string     // where the runtime finds the root file system
+	files        string     // where it is mounted without a map of owners
+	filesInside  bool       // files there are owned by the IDs of the container, not by those outside
+	userns       *os.File   // user namespace to join, or one with the same maps
+	joinUser     bool       // userns is to be joined
+	keepUser     string     // user of --userns=keep-id
+	staging      string     // the tmpfs for mounts and secrets; "" as long as it is not there
+	atRest       bool       // it is a record: nothing of it is in this boot
 }
 
 // Terminal is the side of the container's terminal that people see; nil where there is none or the keeper has it. The caller

@@ -42,6 +42,7 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 		return nil, err
 	}
 	anonymous := false
+	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
 	for i, v := range volumes {
 		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options}
 		if v.Named() {
@@ -53,8 +54,9 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 			}
 			m.Anonymous, anonymous, volumes[i].Source = true, true, m.Name
 		}
-		s.Mounts = append(s.Mounts, m)
+		mounts = append(mounts, m)
 	}
+	s.Mounts = mounts
 	if anonymous { // known before they are there: a killed start's are found
 		if err := e.Dirs.save(*s); err != nil {
 			return nil, err
@@ -516,8 +518,8 @@ func sameOwner(of, to string) error {
 }
 
 // anonymousName is the name of the volume that is the container's own at this place: the one that it has had before, if any.
-func (s *State) anonymousName(destination string) (string, error) {
-	for _, m := range s.earlier {
+func (s State) anonymousName(destination string) (string, error) {
+	for _, m := range s.Mounts {
 		if m.Anonymous && m.Destination == destination {
 			return m.Name, nil
 		}

@@ -205,6 +205,8 @@ type Keeping interface {
 	Keep(r keeper.Record, files ...*os.File) error
 	// Wait returns when the keeper has them and cannot lose them any more; keeper.ErrLost when it ended instead.
 	Wait(ctx context.Context) error
+	// Guard is for a container of which the keeper keeps nothing: Started is owed for it all the same.
+	Guard(pid int, start uint64) error
 	// Started says that the container's program runs: the keeper kills a container whose engine ends before it says so.
 	Started() error
 	// AwaitHealthy returns when the container has become healthy.

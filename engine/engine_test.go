@@ -703,6 +703,45 @@ func say(path string, at int) (string, error) {
 	return string(buf[:max(n, 0)]), err
 }
 
+// TestGuarded: the keeper is told of each container that systemd is told of, before its program begins, and after.
+func TestGuarded(t *testing.T) {
+	for _, tt := range []struct {
+		driver, socket, notify string
+		before, after          string
+	}{
+		{driver: "passthrough", socket: "/run/systemd/notify", before: "keeper.Guard", after: "keeper.Started"},
+		{driver: "none", socket: "/run/systemd/notify", before: "keeper.Guard", after: "keeper.Started"},
+		{socket: "/run/systemd/notify", before: "keeper.Keep journald stdout stderr", after: "keeper.Started"},
+		{driver: "none"},
+		{driver: "none", socket: "/run/systemd/notify", notify: "ignore"},
+	} {
+		b := newBench(t)
+		b.Socket, b.Keeps = tt.socket, true
+		c := web()
+		c.LogDriver, c.SDNotify, c.Detach = tt.driver, tt.notify, true
+		if _, err := b.start(c); err != nil {
+			t.Fatal(err)
+		}
+		var before, after string
+		at := &before
+		for _, s := range b.Steps() {
+			switch {
+			case s == "runtime.Start":
+				at = &after
+			case strings.HasPrefix(s, "keeper.") && s != "keeper.Wait":
+				*at += s
+			}
+		}
+		if before != tt.before || after != tt.after {
+			t.Errorf("%+v: %q before the start, %q after", tt, before, after)
+		}
+		if err := b.remove("web", force); err != nil {
+			t.Fatal(err)
+		}
+		b.clean()
+	}
+}
+
 // TestHealthyWithoutOutput: the keeper looks after the health of a container whose output nobody keeps.
 func TestHealthyWithoutOutput(t *testing.T) {
 	b := newBench(t)

@@ -23,6 +23,7 @@ type output struct {
 	streams        []keeper.Stream
 	record         keeper.Record
 	keeping        Keeping
+	guards         bool // and nothing is to be kept
 	dial           func() (Keeping, error)
 	own            []*os.File // to be closed
 }
@@ -50,6 +51,10 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 		o.stdout, o.stderr, o.own = null, null, []*os.File{null}
 	}
 	if !piped && s.notify == nil && s.Health == nil {
+		if e.Keeper != nil && s.Container.SDNotify != "ignore" && e.Host.Environment["NOTIFY_SOCKET"] != "" {
+			o.keeping, err = o.dial()
+			o.guards = err == nil // where there is no keeper it starts without
+		}
 		return o, nil
 	}
 	if e.Keeper == nil {
@@ -164,6 +169,10 @@ func (o *output) hand(s State, namespace string, rootless bool) error {
 	if o.keeping == nil {
 		return nil
 	}
+	if o.guards {
+		_ = o.keeping.Guard(s.Init.PID, s.Init.Start)
+		return nil
+	}
 	identifier := s.Log.Tag
 	if identifier == "" {
 		identifier = strings.TrimSuffix(s.Unit, ".service")
@@ -185,7 +194,7 @@ func (o *output) hand(s State, namespace string, rootless bool) error {
 
 // wait returns when the pipes are safe with the keeper, or with the next one if it has ended meanwhile.
 func (o *output) wait(ctx context.Context) error {
-	if o.keeping == nil {
+	if o.keeping == nil || o.guards {
 		return nil
 	}
 	return o.again(ctx, o.keeping.Wait(ctx))

@@ -101,6 +101,7 @@ func (k keeping) Keep(r keeper.Record, files ...*os.File) error {
 }
 
 func (k keeping) Wait(context.Context) error { return k.w.step("keeper.Wait", func() {}) }
+func (k keeping) Guard(int, uint64) error    { return k.w.step("keeper.Guard", func() {}) }
 func (k keeping) Started() error             { return k.w.step("keeper.Started", func() {}) }
 func (k keeping) Close() error               { return nil }
 func (k keeping) AwaitHealthy(context.Context, string) error {

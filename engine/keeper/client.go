@@ -119,11 +119,17 @@ func (c *Conn) Probe(ctx context.Context, id string) (status string, code int, e
 // Join asks root's keeper to take this process into the unit of a container of the same user's: into the part of its control
 // group from where programs are added to the container.
 func (c *Conn) Join(ctx context.Context, pid int, start uint64) error {
-	if err := c.send(request{Join: &Join{PID: pid, Start: start}}); err != nil {
+	if err := c.send(request{Join: &Process{PID: pid, Start: start}}); err != nil {
 		return err
 	}
 	_, err := c.answer(ctx, waitLimit)
 	return err
+}
+
+// Guard makes the keeper kill the PID 1 of a container of which it keeps nothing else, if the connection ends before Started. There is no
+// answer.
+func (c *Conn) Guard(pid int, start uint64) error {
+	return c.send(request{Pledge: &Process{PID: pid, Start: start}})
 }
 
 // Started says that the program of a guarded container runs. There is no answer.

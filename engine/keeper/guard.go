@@ -12,6 +12,18 @@ type pledge struct {
 	start uint64
 }
 
+// guard takes a pledge of one who has nothing to be kept. There is no answer: who does not read it closes the connection as one that is
+// lost, also when it has kept its word.
+func (k *Keeper) guard(c *caller, p *Process) error {
+	if c.peer.guest {
+		if _, alive, err := k.ofUnit(c.peer, p.PID, p.Start); err != nil || !alive {
+			return err
+		}
+	}
+	c.pledge = pledge{p.PID, p.Start}
+	return nil
+}
+
 // broken kills the process, whose end systemd sees.
 func (p pledge) broken(k *Keeper) {
 	if p.pid <= 1 || p.start == 0 {

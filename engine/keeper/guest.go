@@ -125,22 +125,31 @@ func (k *Keeper) vet(p peer, r *Record, files []int) error {
 	if count >= guestContainers {
 		return fmt.Errorf("user %d has %d containers already", p.uid, count)
 	}
-	at, err := k.unitOf(p.pid, p.uid)
+	at, alive, err := k.ofUnit(p, r.PID, r.Start)
 	if err != nil {
 		return err
 	}
 	// One that has ended meanwhile is nobody any more. Its number and time are forgotten, or another process that fits them later
-	// would be taken for the container: followed, spoken for, killed. Looked at twice, the number has been one process's between.
-	alive := r.PID > 1 && r.Start != 0 && startTime(r.PID) == r.Start
-	its, err := k.unitOf(r.PID, p.uid)
-	if alive = alive && startTime(r.PID) == r.Start; alive && (err != nil || its.top != at.top) {
-		return fmt.Errorf("process %d is not in %s", r.PID, at.unit)
-	}
+	// would be taken for the container: followed, spoken for, killed.
 	if !alive {
 		r.PID, r.Start = 0, 0
 	}
 	r.Unit, r.Guest = at.unit, &Guest{UID: p.uid, GID: p.gid, Group: at.group}
 	return nil
+}
+
+// ofUnit finds the unit of a guest who asks, and refuses a process that is in another one.
+func (k *Keeper) ofUnit(p peer, pid int, start uint64) (at place, alive bool, err error) {
+	if at, err = k.unitOf(p.pid, p.uid); err != nil {
+		return at, false, err
+	}
+	// Looked at twice, the number has been one process's between.
+	alive = pid > 1 && start != 0 && startTime(pid) == start
+	its, err := k.unitOf(pid, p.uid)
+	if alive = alive && startTime(pid) == start; alive && (err != nil || its.top != at.top) {
+		return at, false, fmt.Errorf("process %d is not in %s", pid, at.unit)
+	}
+	return at, alive, nil
 }
 
 // belongs reports whether the record's process is in its guest's unit: an earlier keeper may have believed him.
@@ -310,7 +319,7 @@ func (k *Keeper) saveForGuest(c *container, data []byte, paths []string, done fu
 
 // join takes the guest's process that has connected into the unit of a container of his: he may not move it there himself, for
 // the nearest group that both are in is root's (cgroups(7), "Delegation Containment").
-func (k *Keeper) join(p peer, j *Join) error {
+func (k *Keeper) join(p peer, j *Process) error {
 	if !p.guest {
 		return errors.New("only users have to be taken into units")
 	}

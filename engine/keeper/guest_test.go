@@ -199,7 +199,7 @@ func TestGuestConnections(t *testing.T) {
 func TestJoin(t *testing.T) {
 	b := newGuestBench(t)
 	procs := filepath.Join(b.k.Cgroups, "system.slice/web.service/berth/cgroup.procs")
-	j := &Join{PID: b.container, Start: startTime(b.container)}
+	j := &Process{PID: b.container, Start: startTime(b.container)}
 	b.place(b.peer.pid, "/user.slice/session-1.scope")
 	if err := os.WriteFile(procs, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestJoin(t *testing.T) {
 	}
 	for name, try := range map[string]func() error{
 		"another's container":        func() error { p := b.peer; p.uid++; return b.k.join(p, j) },
-		"a container that has ended": func() error { return b.k.join(b.peer, &Join{PID: j.PID, Start: j.Start + 1}) },
+		"a container that has ended": func() error { return b.k.join(b.peer, &Process{PID: j.PID, Start: j.Start + 1}) },
 		"a process that has ended":   func() error { p := b.peer; p.pid = 1<<22 + 1; return b.k.join(p, j) },
 		"one who is no guest":        func() error { return b.k.join(peer{}, j) },
 	} {
@@ -229,6 +229,27 @@ func TestJoin(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(procs); len(data) != 0 {
 		t.Errorf("moved %q", data)
+	}
+}
+
+// TestGuestPledges: the keeper kills nothing for a guest that is not in his unit.
+func TestGuestPledges(t *testing.T) {
+	b := newGuestBench(t)
+	self := os.Getpid()
+	b.place(self, "/system.slice/other.service/container")
+	c := &caller{peer: b.peer}
+	c.peer.pid = b.container // who asks is in web.service
+	for _, tt := range []struct {
+		p    Process
+		took bool
+	}{
+		{Process{b.container, startTime(b.container)}, true}, {Process{b.container, startTime(b.container) + 1}, false},
+		{Process{self, startTime(self)}, false}, {Process{1, startTime(1)}, false}, {Process{}, false},
+	} {
+		c.pledge = pledge{}
+		if err := b.k.guard(c, &tt.p); (c.pledge != pledge{}) != tt.took {
+			t.Errorf("%+v: %+v, %v", tt.p, c.pledge, err)
+		}
 	}
 }
 

@@ -268,10 +268,14 @@ func TestManyComeAndGo(t *testing.T) {
 func TestGuard(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
+		bare    bool // nothing else is kept
 		started bool
 		other   bool
 		killed  bool
-	}{{"lost", false, false, true}, {"started", true, false, false}, {"another process by now", false, true, false}} {
+	}{
+		{"lost", false, false, false, true}, {"started", false, true, false, false}, {"another process by now", false, false, true, false},
+		{"lost, bare", true, false, false, true}, {"started, bare", true, true, false, false}, {"another process by now, bare", true, false, true, false},
+	} {
 		b := newBench(t)
 		cmd := exec.Command("sleep", "1000")
 		if err := cmd.Start(); err != nil {
@@ -286,19 +290,25 @@ func TestGuard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, _ := pipes(t)
-		if err := conn.Keep(r, read...); err != nil {
-			t.Fatal(err)
+		if tt.bare {
+			err = conn.Guard(r.PID, r.Start)
+		} else {
+			read, _ := pipes(t)
+			if err = conn.Keep(r, read...); err == nil {
+				b.steps()
+				err = conn.Wait(context.Background())
+			}
 		}
-		b.steps()
-		if err := conn.Wait(context.Background()); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
 		if tt.started {
 			if err := conn.Started(); err != nil {
 				t.Fatal(err)
 			}
-			b.steps()
+			if !tt.bare { // else the keeper hears all of it when the engine has ended
+				b.steps()
+			}
 		}
 		if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
 			t.Errorf("%s: killed too early: %v", tt.name, err)

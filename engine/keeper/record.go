@@ -91,14 +91,15 @@ type request struct {
 	Probe string  `json:"probe,omitempty"` // ID: look at the container's health now
 	Await string  `json:"await,omitempty"` // ID: answer when it is healthy
 
-	Attach  *Attach `json:"attach,omitempty"`
-	Ended   *Ended  `json:"ended,omitempty"`
-	Started bool    `json:"started,omitempty"` // what was guarded has been started
-	Join    *Join   `json:"join,omitempty"`
+	Attach  *Attach  `json:"attach,omitempty"`
+	Ended   *Ended   `json:"ended,omitempty"`
+	Started bool     `json:"started,omitempty"` // what was guarded has been started
+	Join    *Process `json:"join,omitempty"`    // the PID 1 of a container into whose unit the one who asks wants to be taken
+	Pledge  *Process `json:"pledge,omitempty"`  // that of a container that is about to be started: see guard.go
 }
 
-// Join names the PID 1 of a container into whose unit the one who asks wants to be taken.
-type Join struct {
+// Process names a process: a PID may be used again.
+type Process struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"`
 }

@@ -138,6 +138,8 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 		return true, k.ask(c, r.Await, true)
 	case r.Attach != nil:
 		return true, k.attach(c, r.Attach)
+	case r.Pledge != nil:
+		return true, k.guard(c, r.Pledge)
 	case r.Started:
 		c.pledge = pledge{}
 		return true, nil

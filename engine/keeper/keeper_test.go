@@ -75,7 +75,13 @@ func (b *bench) keeper() *Keeper {
 	}
 	k.Journal, k.User, k.Warn = b.dir, true, b.t.Output()
 	k.Notify = Notifier{Socket: filepath.Join(b.dir, "notify")}
-	b.t.Cleanup(func() { closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null, k.wake}) })
+	b.t.Cleanup(func() {
+		for len(k.jobs) > 0 { // they may write where the test has its files
+			runtime.Gosched()
+			k.lookAtJobs()
+		}
+		closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null, k.wake})
+	})
 	return k
 }
 

@@ -489,6 +489,28 @@ func TestAnonymousAfterKilledStart(t *testing.T) {
 	}
 }
 
+// TestAnonymousAfterPowerCut: a container whose end nobody has seen, for the machine lost its power, has its anonymous volumes.
+func TestAnonymousAfterPowerCut(t *testing.T) {
+	b := newBench(t)
+	c := keptWeb()
+	c.Volumes = []string{"/data"}
+	s, err := b.start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b.End()
+		if err := os.RemoveAll(b.run); err != nil {
+			t.Fatal(err)
+		}
+		now, err := b.dirs().Find("web")
+		if err != nil || len(now.Mounts) != 1 || now.Mounts[0].Name != s.Mounts[0].Name {
+			t.Errorf("%+v, %v; want %+v", now.Mounts, err, s.Mounts)
+		}
+		b.must(func(e *engine.Engine) error { _, err := e.Start(t.Context(), now); return err })
+	}
+}
+
 // TestRemoveDamaged: a container whose record is damaged has its name still, and is removed with what is found by its ID.
 func TestRemoveDamaged(t *testing.T) {
 	for _, word := range []string{"web", "ID"} {

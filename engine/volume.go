@@ -41,7 +41,7 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 	if err != nil {
 		return nil, err
 	}
-	anonymous := false
+	anonymous, fresh := false, false
 	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
 	for i, v := range volumes {
 		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options}
@@ -49,8 +49,11 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 			m.Name, m.Source = v.Source, ""
 		}
 		if v.Source == "" {
-			if m.Name, err = s.anonymousName(v.Destination); err != nil {
-				return nil, err
+			if m.Name = s.anonymousName(v.Destination); m.Name == "" {
+				fresh = true
+				if m.Name, err = NewID(); err != nil {
+					return nil, err
+				}
 			}
 			m.Anonymous, anonymous, volumes[i].Source = true, true, m.Name
 		}
@@ -59,6 +62,11 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 	s.Mounts = mounts
 	if anonymous { // known before they are there: a killed start's are found
 		if err := e.Dirs.save(*s); err != nil {
+			return nil, err
+		}
+	}
+	if fresh { // nobody may see the container's end, when the power goes
+		if err := e.Dirs.keep(*s); err != nil {
 			return nil, err
 		}
 	}
@@ -517,14 +525,14 @@ func sameOwner(of, to string) error {
 	return errors.Join(os.Chown(to, int(st.Uid), int(st.Gid)), unix.Chmod(to, st.Mode&0o7777))
 }
 
-// anonymousName is the name of the volume that is the container's own at this place: the one that it has had before, if any.
-func (s State) anonymousName(destination string) (string, error) {
+// anonymousName is the name of the volume that is the container's own at this place: the one that it has had before; "" when there is none.
+func (s State) anonymousName(destination string) string {
 	for _, m := range s.Mounts {
 		if m.Anonymous && m.Destination == destination {
-			return m.Name, nil
+			return m.Name
 		}
 	}
-	return NewID()
+	return ""
 }
 
 // removeAnonymous removes the volumes that are the container's own, unless another one has taken them over by

@@ -511,6 +511,27 @@ func TestAnonymousAfterPowerCut(t *testing.T) {
 	}
 }
 
+// TestLogAfterPowerCut: the log of a container whose end nobody has seen is found.
+func TestLogAfterPowerCut(t *testing.T) {
+	b := newBench(t)
+	b.Keeps = true
+	logs := t.TempDir()
+	c := keptWeb()
+	c.LogDriver = "json-file"
+	b.must(func(e *engine.Engine) error {
+		e.Logs = func(id string) string { return filepath.Join(logs, id) }
+		_, err := e.Run(t.Context(), c)
+		return err
+	})
+	b.End()
+	if err := os.RemoveAll(b.run); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := b.dirs().Find("web"); err != nil || s.Log.Driver != spec.LogK8sFile || s.Log.Path != filepath.Join(logs, s.ID, "ctr.log") {
+		t.Errorf("%+v, %v", s.Log, err)
+	}
+}
+
 // TestRemoveDamaged: a container whose record is damaged has its name still, and is removed with what is found by its ID.
 func TestRemoveDamaged(t *testing.T) {
 	for _, word := range []string{"web", "ID"} {

@@ -28,13 +28,18 @@ type output struct {
 	own            []*os.File // to be closed
 }
 
+// chooseLog decides where the output is kept. The record says it from the first: nobody may see the container's end.
+func (e *Engine) chooseLog(s *State) (err error) {
+	s.Log, err = spec.ParseLog(s.Container, spec.LogFacts{ID: s.ID, Name: s.Name, Image: s.Image, ImageID: s.ImageID})
+	if err == nil && s.Log.Driver == spec.LogK8sFile && s.Log.Path == "" {
+		s.Log.Path = filepath.Join(e.Logs(s.ID), "ctr.log")
+	}
+	return err
+}
+
 // openOutput decides where the output goes, and connects to the keeper when it is to be kept.
 func (e *Engine) openOutput(s *State) (*output, error) {
 	var err error
-	s.Log, err = spec.ParseLog(s.Container, spec.LogFacts{ID: s.ID, Name: s.Name, Image: s.Image, ImageID: s.ImageID})
-	if err != nil {
-		return nil, err
-	}
 	o := &output{stdout: os.Stdout, stderr: os.Stderr, dial: e.Keeper}
 	if err := e.refuseGuest(*s); err != nil {
 		return nil, err
@@ -60,8 +65,7 @@ func (e *Engine) openOutput(s *State) (*output, error) {
 	if e.Keeper == nil {
 		return nil, errors.New("a health check, and Notify=yes, need the keeper")
 	}
-	if s.Log.Driver == spec.LogK8sFile && s.Log.Path == "" {
-		s.Log.Path = filepath.Join(e.Logs(s.ID), "ctr.log")
+	if s.Log.Driver == spec.LogK8sFile && filepath.Dir(s.Log.Path) == e.Logs(s.ID) {
 		if err := os.MkdirAll(filepath.Dir(s.Log.Path), 0o700); err != nil {
 			return nil, fmt.Errorf("directory of the log file: %w", err)
 		}

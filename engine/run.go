@@ -160,6 +160,9 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		return err
 	}
 	s.chooseStop(image)
+	if err := e.chooseLog(s); err != nil {
+		return err
+	}
 	if err := e.label(s); err != nil {
 		return err
 	}

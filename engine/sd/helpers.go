@@ -105,10 +105,7 @@ func Restart(ctx context.Context, run proc.Runner, user bool, unit string) error
 }
 
 func control(ctx context.Context, run proc.Runner, user bool, words ...string) error {
-	if user {
-		words = append([]string{"--user"}, words...)
-	}
-	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: words}); err != nil {
+	if _, err := call(ctx, run, user, words...); err != nil {
 		return fmt.Errorf("%s %s: %w", words[len(words)-2], words[len(words)-1], err)
 	}
 	return nil
@@ -118,10 +115,7 @@ func control(ctx context.Context, run proc.Runner, user bool, words ...string) e
 // or because of what the unit says about the way in which it ended ($SERVICE_RESULT, systemd.exec(5)).
 func Returns(ctx context.Context, run proc.Runner, user bool, unit string) bool {
 	show := func(words ...string) string {
-		if user {
-			words = append([]string{"--user"}, words...)
-		}
-		out, _ := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: words})
+		out, _ := call(ctx, run, user, words...)
 		return strings.TrimSpace(string(out))
 	}
 	job := strings.Fields(show("list-jobs", "--plain", "--no-legend", unit)) // ID UNIT TYPE STATE

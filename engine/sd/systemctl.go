@@ -14,14 +14,18 @@ func IsService(unit string) bool { return strings.HasSuffix(unit, ".service") }
 
 // Systemctl asks the service manager, the user's own or the system's, and waits for what it does.
 func Systemctl(ctx context.Context, run proc.Runner, user bool, verb, unit string) error {
-	args := []string{verb, "--", unit}
-	if user {
-		args = append([]string{"--user"}, args...)
-	}
-	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args}); err != nil {
+	if _, err := call(ctx, run, user, verb, "--", unit); err != nil {
 		return fmt.Errorf("systemctl %s %s: %w", verb, unit, err)
 	}
 	return nil
+}
+
+// call calls systemctl(1).
+func call(ctx context.Context, run proc.Runner, user bool, words ...string) ([]byte, error) {
+	if user {
+		words = append([]string{"--user"}, words...)
+	}
+	return run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: words})
 }
 
 // ExitOf is how the main process of a unit has ended, as a shell would say it, if the manager remembers.
@@ -29,26 +33,16 @@ func ExitOf(ctx context.Context, run proc.Runner, user bool, unit string) (int, 
 	if !IsService(unit) {
 		return 0, false
 	}
-	args := []string{"show", "--property=ExecMainCode,ExecMainStatus", "--", unit}
-	if user {
-		args = append([]string{"--user"}, args...)
-	}
-	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
-	if err != nil {
+	values, err := properties(ctx, run, user, unit, "ExecMainCode,ExecMainStatus")
+	status, noNumber := strconv.Atoi(values["ExecMainStatus"])
+	if err != nil || noNumber != nil {
 		return 0, false
 	}
-	values := map[string]int{}
-	for _, line := range strings.Split(string(out), "\n") {
-		name, text, _ := strings.Cut(line, "=")
-		if n, err := strconv.Atoi(text); err == nil {
-			values[name] = n
-		}
-	}
 	switch values["ExecMainCode"] { // of waitid(2): CLD_EXITED, CLD_KILLED, CLD_DUMPED
-	case 1:
-		return values["ExecMainStatus"], true
-	case 2, 3:
-		return 128 + values["ExecMainStatus"], true
+	case "1":
+		return status, true
+	case "2", "3":
+		return 128 + status, true
 	}
 	return 0, false
 }
@@ -71,23 +65,27 @@ func Restarts(ctx context.Context, run proc.Runner, user bool, unit string) int 
 
 // property asks the manager for one property of a unit.
 func property(ctx context.Context, run proc.Runner, user bool, unit, name string) (string, error) {
-	args := []string{"show", "--property=" + name, "--value", "--", unit}
-	if user {
-		args = append([]string{"--user"}, args...)
-	}
-	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
+	out, err := call(ctx, run, user, "show", "--property="+name, "--value", "--", unit)
 	return strings.TrimSpace(string(out)), err
+}
+
+// properties asks the manager for several properties of a unit, as they are at one moment.
+func properties(ctx context.Context, run proc.Runner, user bool, unit, names string) (map[string]string, error) {
+	out, err := call(ctx, run, user, "show", "--property="+names, "--", unit)
+	values := map[string]string{}
+	for _, line := range strings.Split(string(out), "\n") {
+		name, value, _ := strings.Cut(line, "=")
+		values[name] = value
+	}
+	return values, err
 }
 
 // SetProperties changes properties of a unit that is there, until the next boot at the latest; those of a transient unit go
 // with it.
-func SetProperties(ctx context.Context, run proc.Runner, user bool, unit string, properties []string) error {
-	args := append([]string{"set-property", "--runtime", "--", unit}, properties...)
-	if user {
-		args = append([]string{"--user"}, args...)
-	}
-	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args}); err != nil {
-		return fmt.Errorf("systemctl set-property %s %s: %w", unit, strings.Join(properties, " "), err)
+func SetProperties(ctx context.Context, run proc.Runner, user bool, unit string, list []string) error {
+	args := append([]string{"set-property", "--runtime", "--", unit}, list...)
+	if _, err := call(ctx, run, user, args...); err != nil {
+		return fmt.Errorf("systemctl set-property %s %s: %w", unit, strings.Join(list, " "), err)
 	}
 	return nil
 }

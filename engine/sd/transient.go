@@ -55,7 +55,7 @@ func (t Transient) start(ctx context.Context, run proc.Runner) error {
 			return nil
 		}
 		if taken(err) {
-			there, lookErr := t.look(ctx, run)
+			there, lookErr := properties(ctx, run, t.User, t.unit(), "ActiveState,FragmentPath,Description")
 			switch {
 			case lookErr != nil:
 			case t.ended(ctx, run, there):
@@ -84,21 +84,6 @@ func (t Transient) unit() string {
 		return "berth-" + t.Unit + ".service"
 	}
 	return t.Unit + ".service"
-}
-
-// look asks for what there is of the unit, all at one moment.
-func (t Transient) look(ctx context.Context, run proc.Runner) (map[string]string, error) {
-	args := []string{"show", "--property=ActiveState,FragmentPath,Description", "--", t.unit()}
-	if t.User {
-		args = append([]string{"--user"}, args...)
-	}
-	out, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args})
-	values := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		values[name] = value
-	}
-	return values, err
 }
 
 // ended reports whether the unit could not be made because one of its name was about to end, and waits for that: its container
@@ -171,11 +156,7 @@ type Scope struct {
 
 // StartUnit starts a unit of the system's manager, or of the user's, and returns when it has started.
 func StartUnit(ctx context.Context, run proc.Runner, user bool, unit string) error {
-	args := []string{"--no-ask-password", "--quiet", "start", unit}
-	if user {
-		args = append([]string{"--user"}, args...)
-	}
-	if _, err := run(ctx, proc.Command{Path: "/usr/bin/systemctl", Args: args}); err != nil {
+	if _, err := call(ctx, run, user, "--no-ask-password", "--quiet", "start", unit); err != nil {
 		return fmt.Errorf("start unit %s: %w", unit, err)
 	}
 	return nil

@@ -67,8 +67,12 @@ func (e *Engine) Exec(ctx context.Context, s State, x Exec) (p Process, err erro
 			return p, err
 		}
 	}
+	stdin, err := forReading(x.Stdin)
+	if err != nil {
+		return p, err
+	}
 	b := Bundle{
-		ID: s.ID, Dir: dir, Stdin: x.Stdin, Stdout: x.Stdout, Stderr: x.Stderr, Extra: x.Extra,
+		ID: s.ID, Dir: dir, Stdin: stdin, Stdout: x.Stdout, Stderr: x.Stderr, Extra: x.Extra,
 		Cgroup: s.Cgroup != "", RuntimeRoot: e.Dirs.runtimeRoot(),
 	}
 	if p, err = e.exec(ctx, b, x.Terminal); err != nil {

@@ -522,7 +522,10 @@ func (s State) stdio(b *Bundle) error {
 	if !c.Attached("stderr") && !c.TTY {
 		b.Stderr = null
 	}
-	return nil
+	if !c.Detach {
+		b.Stdin, err = forReading(b.Stdin)
+	}
+	return err
 }
 
 // bundle describes the container to the runtime.

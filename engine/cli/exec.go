@@ -174,6 +174,7 @@ func runExec(ctx context.Context, env *Env, args []string) error {
 	if err := proc.Adopt(); err != nil {
 		return err
 	}
+	defer proc.Owners(os.Stdin, os.Stdout, os.Stderr)()
 	p, err := e.Exec(ctx, s, o.Exec)
 	if err != nil {
 		return startError(err)

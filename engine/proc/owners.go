@@ -1,0 +1,29 @@
+package proc
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Owners remembers whose the files are; the function that it returns gives them back. A runtime gives the standard files of a container to
+// the container's user, so that he can open /dev/stdout: a file or a terminal of the caller's is the caller's again afterwards. Pipes
+// and sockets are left alone: they were made for the container.
+func Owners(files ...*os.File) (giveBack func()) {
+	before := make([]unix.Stat_t, len(files))
+	for i, f := range files {
+		unix.Fstat(int(f.Fd()), &before[i])
+	}
+	return func() {
+		for i, f := range files {
+			var now unix.Stat_t
+			kind := before[i].Mode & unix.S_IFMT
+			if kind == 0 || kind == unix.S_IFIFO || kind == unix.S_IFSOCK || unix.Fstat(int(f.Fd()), &now) != nil {
+				continue
+			}
+			if now.Uid != before[i].Uid || now.Gid != before[i].Gid {
+				unix.Fchown(int(f.Fd()), int(before[i].Uid), int(before[i].Gid)) // who may not do so, the runtime could not either
+			}
+		}
+	}
+}

@@ -149,12 +149,12 @@ func (e *Engine) rewire(nameOrID string, change func([]spec.Attachment) ([]spec.
 	if err != nil {
 		return err
 	}
-	notRunning := fmt.Errorf("container %q does not run: it has no network to change", found.Name)
+	notRunning := errors.New("it does not run, and has no network to change")
 	var files error
 	err = e.Dirs.Change(found.ID, func(s *State) error {
 		words, err := e.rewired(s, change)
 		if err != nil {
-			return fmt.Errorf("networks of container %q: %w", s.Name, err)
+			return err
 		}
 		ns, err := s.Init.OpenNamespace("net")
 		switch {
@@ -168,12 +168,12 @@ func (e *Engine) rewire(nameOrID string, change func([]spec.Attachment) ([]spec.
 		}
 		defer ns.Close()
 		if !s.Networked {
-			return fmt.Errorf("container %q has network %s: it is on no bridge network", s.Name, strings.Join(s.Network.Networks, ", "))
+			return errors.New("it is on no bridge network")
 		}
 		s.Network.NetNS = handlePath(ns)
 		status, err := live(s)
 		if err != nil {
-			return fmt.Errorf("networks of container %q: %w", s.Name, err)
+			return err
 		}
 		s.setNetworks(words)
 		s.Addresses, s.Attached = status.Addresses, status.Attached
@@ -181,9 +181,12 @@ func (e *Engine) rewire(nameOrID string, change func([]spec.Attachment) ([]spec.
 		return nil
 	})
 	if errors.Is(err, ErrNoContainer) {
-		return notRunning
+		err = notRunning
 	}
-	return errors.Join(err, files)
+	if err = errors.Join(err, files); err != nil {
+		err = fmt.Errorf("networks of container %q: %w", found.Name, err)
+	}
+	return err
 }
 
 // rewired are the words for the networks that a container is to be on.

@@ -134,23 +134,20 @@ func ParseAttachment(word string) (Attachment, error) {
 
 // Word is the attachment as ParseAttachment reads it.
 func (a Attachment) Word() string {
-	var options []string
+	word, before := a.Network, ":"
 	add := func(key string, values ...string) {
 		for _, v := range values {
 			if v != "" {
-				options = append(options, key+"="+v)
+				word, before = word+before+key+v, ","
 			}
 		}
 	}
-	add("ip", a.IPs...)
-	add("mac", a.MAC)
-	add("alias", a.Aliases...)
-	add("interface_name", a.Interface)
-	add("host_interface_name", a.HostInterface)
-	if len(options) == 0 {
-		return a.Network
-	}
-	return a.Network + ":" + strings.Join(options, ",")
+	add("ip=", a.IPs...)
+	add("mac=", a.MAC)
+	add("alias=", a.Aliases...)
+	add("interface_name=", a.Interface)
+	add("host_interface_name=", a.HostInterface)
+	return word
 }
 
 func (a *Attachment) set(key, value string) error {

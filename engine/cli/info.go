@@ -168,11 +168,8 @@ func runInfo(ctx context.Context, env *Env, args []string) error {
 	var form string
 	set := newFlagSet("info")
 	infoFlags(set, &form)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
-	}
-	if set.NArg() > 0 {
-		return fmt.Errorf("info takes no arguments, and %q is one", set.Arg(0))
 	}
 	conf, err := loadConfig()
 	if err != nil {

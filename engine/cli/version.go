@@ -44,15 +44,21 @@ type versions struct{ Client versionOf }
 // Fields has the server's version, which scripts ask for: that of the program itself, as with a Podman that is not remote.
 func (v versions) Fields() map[string]any { return map[string]any{"Server": v.Client} }
 
+// parseAlone reads the words of a verb that takes options only.
+func parseAlone(set *pflag.FlagSet, args []string) error {
+	err := set.Parse(args)
+	if err == nil && set.NArg() > 0 {
+		err = fmt.Errorf("%s takes no arguments, and %q is one", set.Name(), set.Arg(0))
+	}
+	return err
+}
+
 func runVersion(_ context.Context, env *Env, args []string) error {
 	var form string
 	set := newFlagSet("version")
 	versionFlags(set, &form)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
-	}
-	if set.NArg() > 0 {
-		return fmt.Errorf("version takes no arguments, and %q is one", set.Arg(0))
 	}
 	v := versions{thisVersion()}
 	switch form {

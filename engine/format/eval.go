@@ -171,9 +171,9 @@ func (s *scope) command(c command, last []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := time.Parse(time.RFC3339Nano, show(v))
+		t, err := timeOf(show(v))
 		if err != nil {
-			return nil, fmt.Errorf("%q is no time", show(v))
+			return nil, err
 		}
 		return t.Format(show(args[0])), nil
 	}
@@ -231,9 +231,9 @@ func find(v any, path []string) (any, error) {
 			v = r.plain
 		}
 		if text, ok := v.(string); ok && name == "Unix" {
-			t, err := time.Parse(time.RFC3339Nano, text)
+			t, err := timeOf(text)
 			if err != nil {
-				return nil, fmt.Errorf("%q is no time", text)
+				return nil, err
 			}
 			v = json.Number(strconv.FormatInt(t.Unix(), 10))
 			continue
@@ -253,6 +253,15 @@ func find(v any, path []string) (any, error) {
 		}
 	}
 	return v, nil
+}
+
+// timeOf reads a time in its JSON form.
+func timeOf(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		err = fmt.Errorf("%q is no time", text)
+	}
+	return t, err
 }
 
 // absent is what a map does not have, which is no error.

@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +54,33 @@ func TestTakenOver(t *testing.T) {
 	} {
 		if got := (rmOptions{force: true, ignore: true, own: tt.own}).takenOver(tt.self, engine.State{Unit: tt.of}); got != tt.want {
 			t.Errorf("%+v: %t", tt, got)
+		}
+	}
+}
+
+// TestStopOfForgottenUnit: systemd stops a container whose unit has its commands; one whose file has been removed is stopped without it.
+func TestStopOfForgottenUnit(t *testing.T) {
+	for load, want := range map[string]string{"loaded": "[stop -- web.service]", "not-found": "[container cleanup c1]"} {
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		init, err := proc.Identify(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var called []string
+		env := &Env{Err: t.Output(), Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+			if slices.Contains(c.Args, "show") {
+				return []byte("LoadState=" + load + "\n"), nil
+			}
+			called = c.Args[len(c.Args)-min(len(c.Args), 3):]
+			return nil, cmd.Process.Kill()
+		}}
+		go cmd.Wait()
+		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Init: init, StopTime: time.Minute}
+		if err := stopOne(context.Background(), env, s, nil); err != nil && !errors.Is(err, os.ErrProcessDone) || fmt.Sprint(called) != want {
+			t.Errorf("%s: called %v, %v; want %s", load, called, err, want)
 		}
 	}
 }

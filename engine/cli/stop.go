@@ -91,7 +91,9 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 		return nil
 	}
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
-	if ruledByUnit(s) {
+	ruled := ruledByUnit(s)
+	forgotten := ruled && isForgotten(ctx, env, s.Unit)
+	if ruled && !forgotten {
 		if timeout != nil { // the unit's own command reads it
 			if err := e.Dirs.SetStopTime(s, *timeout); err != nil {
 				return err
@@ -99,7 +101,18 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 		}
 		return controlUnit(ctx, env, "stop", s)
 	}
-	return e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
+	err := e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
+	if err == nil && forgotten {
+		_, err = env.Run(ctx, itself("container", "cleanup", s.ID))
+	}
+	return err
+}
+
+// isForgotten tells whether systemd has lost a unit's commands with its file, while the unit runs on: it would signal the container,
+// wait for the time of units that say none, and take nothing away.
+func isForgotten(ctx context.Context, env *Env, unit string) bool {
+	load, _ := systemctl(ctx, env, "show", "--property=LoadState", "--", unit)
+	return string(load) == "LoadState=not-found\n"
 }
 
 // controlUnit lets the manager do something with the container's unit, which is the system's when it has User=.

@@ -28,7 +28,8 @@ func dropinDirs(n units.Name) []string {
 }
 
 // dropinsOf returns the drop-ins of a unit file in the order in which they are merged, which is the order of their names.
-// Of two with one name, the one in the more special directory counts, and of those the one found first.
+// Of two with one name, the one in the more special directory counts, and of those the one found first. A masked
+// one has no text.
 func (g *generation) dropinsOf(n units.Name) []Source {
 	var chosen []Source
 	for _, dir := range dropinDirs(n) {
@@ -38,7 +39,6 @@ func (g *generation) dropinsOf(n units.Name) []Source {
 			}
 		}
 	}
-	chosen = slices.DeleteFunc(chosen, func(s Source) bool { return s.Masked })
 	sort.Slice(chosen, func(i, j int) bool { return chosen[i].Name < chosen[j].Name })
 	return chosen
 }

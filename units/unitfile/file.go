@@ -201,7 +201,10 @@ func (s *Section) Add(key, value string) {
 
 // Prepend puts assignments before all others, in the order given.
 func (s *Section) Prepend(entries ...Entry) {
-	s.Entries = slices.Insert(s.Entries, 0, entries...)
+	// By hand: slices.Insert would be compiled for entries alone, 3 KB.
+	s.Entries = append(s.Entries, entries...)
+	copy(s.Entries[len(entries):], s.Entries)
+	copy(s.Entries, entries)
 }
 
 // Grow makes room for n assignments more.

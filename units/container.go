@@ -1,5 +1,7 @@
 package units
 
+import "strings"
+
 // Container is [Container].
 type Container struct {
 	Shared
@@ -103,6 +105,10 @@ func checkContainer(u *Unit, c *Container) {
 		if !isPortRange(port.Text) {
 			u.Errorf(port.At, "invalid port format '"+port.Text+"'; use PORT, PORT-PORT, and /tcp or /udp after it")
 		}
+	}
+	if _, ok := ParseBool(c.Notify.Text); !ok && c.Notify.Text != "" && !strings.EqualFold(c.Notify.Text, "healthy") {
+		u.add(Finding{At: c.Notify.At, Severity: Warning, Message: "Notify=" + c.Notify.Text + " is neither yes, no nor healthy and counts as no",
+			Hint: "healthy waits for HealthCmd="})
 	}
 	checkMapping(u, &c.Mapping, true)
 	checkSupervised(u)

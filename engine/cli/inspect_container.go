@@ -181,9 +181,9 @@ func (f facts) network() inspectedNetwork {
 }
 
 // bindings are the published ports, by those in the container.
-func (f facts) bindings() map[string][]inspectedBinding {
+func bindings(list []spec.PortMapping) map[string][]inspectedBinding {
 	out := map[string][]inspectedBinding{}
-	for _, m := range f.State.Network.Publish {
+	for _, m := range list {
 		for n := range max(m.Range, 1) {
 			b := inspectedBinding{m.HostIP, strconv.Itoa(int(m.HostPort + n))}
 			if b.HostIP == "" {
@@ -198,7 +198,7 @@ func (f facts) bindings() map[string][]inspectedBinding {
 
 // ports are the published ports, and those that are only named.
 func (f facts) ports() map[string][]inspectedBinding {
-	out := f.bindings()
+	out := bindings(f.State.Network.Publish)
 	for _, port := range slices.Concat(f.image.Config.Exposed, f.Container.Expose) {
 		if !strings.Contains(port, "/") {
 			port += "/tcp"
@@ -296,7 +296,7 @@ func (f facts) host() inspectedHost {
 	c := f.Container
 	out := inspectedHost{
 		Binds: f.binds(), CgroupManager: "systemd", CgroupMode: first(c.CgroupNS, "private"), ContainerIDFile: c.CIDFile, LogConfig: f.log(), NetworkMode: f.networkMode(),
-		PortBindings: f.bindings(), RestartPolicy: restartPolicy(c.Restart), AutoRemove: c.Remove, AutoRemoveImage: c.RemoveImage, Annotations: f.config.Annotations,
+		PortBindings: bindings(f.State.Network.Publish), RestartPolicy: restartPolicy(c.Restart), AutoRemove: c.Remove, AutoRemoveImage: c.RemoveImage, Annotations: f.config.Annotations,
 		VolumesFrom: c.VolumesFrom, CapAdd: capabilityNames(c.CapAdd), CapDrop: capabilityNames(c.CapDrop), DNS: orEmpty(c.DNS), DNSOptions: orEmpty(c.DNSOptions),
 		DNSSearch: orEmpty(c.DNSSearch), ExtraHosts: orEmpty(c.AddHosts), GroupAdd: orEmpty(c.Groups), IpcMode: first(c.IPC, "shareable"), Cgroups: first(c.Cgroups, "default"),
 		PidMode: first(c.PID, "private"), Privileged: c.Privileged, PublishAllPorts: c.PublishAll, ReadonlyRootfs: c.ReadOnly, SecurityOpt: orEmpty(c.SecurityOpts),

@@ -250,7 +250,7 @@ type inspectedPod struct {
 
 // inspectedInfra is what an infra container would have.
 type inspectedInfra struct {
-	PortBindings map[string][]inspectedPort
+	PortBindings map[string][]inspectedBinding
 	HostNetwork  bool
 	Networks     []string
 	IPAddresses  []string
@@ -261,8 +261,6 @@ type inspectedInfra struct {
 	UserNS       string `json:"userns"`
 	UtsNS        string `json:"uts_ns"`
 }
-
-type inspectedPort struct{ HostIP, HostPort string }
 
 type inspectedPart struct {
 	ID    string `json:"Id"`
@@ -306,7 +304,7 @@ func inspectPod(p engine.Pod) (inspectedPod, error) {
 		ID: p.ID, Name: p.Name, Created: p.Created, ExitPolicy: p.Spec.ExitPolicy, State: r.Status, Labels: r.Labels,
 		SharedNamespaces: p.Spec.Share, NumContainers: r.NumberOfContainers, Containers: []inspectedPart{}, Unit: p.Unit,
 		InfraConfig: inspectedInfra{
-			PortBindings: map[string][]inspectedPort{}, HostNetwork: p.Network.Mode == "host", Networks: r.Networks,
+			PortBindings: bindings(p.Network.Publish), HostNetwork: p.Network.Mode == "host", Networks: r.Networks,
 			IPAddresses: p.Addresses, Attached: p.Attached, DNSServer: p.Spec.Common.DNS, HostAdd: p.Spec.Common.AddHosts,
 			PidNS: cmp.Or(p.Spec.Elsewhere("pid"), "private"), UserNS: userNSOf(p), UtsNS: cmp.Or(p.Spec.Elsewhere("uts"), "private"),
 		},
@@ -316,12 +314,6 @@ func inspectPod(p engine.Pod) (inspectedPod, error) {
 	}
 	if p.Holder.Running() {
 		i.Pid = p.Holder.PID
-	}
-	for _, m := range p.Network.Publish {
-		for n := range m.Range {
-			key := fmt.Sprintf("%d/%s", m.ContainerPort+n, m.Protocol)
-			i.InfraConfig.PortBindings[key] = append(i.InfraConfig.PortBindings[key], inspectedPort{m.HostIP, fmt.Sprint(m.HostPort + n)})
-		}
 	}
 	for _, m := range r.Containers {
 		i.Containers = append(i.Containers, inspectedPart{m.ID, m.Names, m.Status})

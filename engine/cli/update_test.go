@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -66,5 +67,14 @@ func TestPorts(t *testing.T) {
 		if got, err := parsePort(word); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", word, got, err)
 		}
+	}
+}
+
+// Ports are shown as Podman shows them, of containers and of pods.
+func TestBindings(t *testing.T) {
+	got, err := json.Marshal(bindings([]spec.PortMapping{{HostPort: 8080, ContainerPort: 80, Range: 2, Protocol: "tcp"}, {HostIP: "::1", HostPort: 5, ContainerPort: 53, Protocol: "udp"}}))
+	const want = `{"53/udp":[{"HostIp":"::1","HostPort":"5"}],"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}],"81/tcp":[{"HostIp":"0.0.0.0","HostPort":"8081"}]}`
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
 	}
 }

@@ -109,7 +109,7 @@ func (a Adapter) definition(name string) (definition, error) {
 		return d, nil
 	}
 	if name != defaultNetwork {
-		return definition{}, fmt.Errorf("network %q is not there: no %s.json in %v", name, name, a.Configs)
+		return definition{}, fmt.Errorf("network %q is not there: no %[1]s.json in %[2]v; `berth network create %[1]s` makes it, and Network=%[1]s.network the one of a unit file", name, a.Configs)
 	}
 	return builtin(a.DefaultSubnet)
 }

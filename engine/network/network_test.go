@@ -216,7 +216,7 @@ func TestPlanRefuses(t *testing.T) {
 		change func(*Adapter, *engine.NetworkRequest)
 		want   string
 	}{
-		{"unknown network", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"web"} }, `network "web" is not there: no web.json in`},
+		{"unknown network", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"web"} }, "; `berth network create web` makes it, and Network=web.network the one of a unit file"},
 		{"name that leads elsewhere", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"../web"} }, "network: name"},
 		{"twice", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge", "podman"} }, "named twice"},
 		{"address of another", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge:ip=1.2.3.4"} }, "in no subnet of network \"podman\", which has 10.88.0.0/16"},

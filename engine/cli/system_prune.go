@@ -170,7 +170,7 @@ func pruneVolumes(filters []string) (p pruned, err error) {
 	if list, err = filtered(list, filters, volumeFilters()); err != nil {
 		return p, err
 	}
-	var errs []error
+	errs := []error{volumes().Sweep()}
 	for _, v := range list {
 		if !v.Ours {
 			continue

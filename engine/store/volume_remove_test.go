@@ -4,12 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // A start that comes while a volume is removed gets a new one, and never the directory that is on its way out.
@@ -77,5 +79,45 @@ func TestRemoveUsed(t *testing.T) {
 	}
 	if list, err := os.ReadDir(root); err != nil || len(list) != 1 {
 		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestSweepRemoved: what a removal that was killed has left goes with the next one; what somebody removes is his.
+func TestSweepRemoved(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{".removed-1/data/_data/d", ".removed-2/more/_data", "kept/_data"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	busy, err := atomicfile.LockDir(filepath.Join(root, ".removed-2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func() (names []string) {
+		entries, err := os.ReadDir(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	if _, err := ensure(root, Volume{Name: "x"}, func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeVolume(root, "x", anyVolume); err != nil {
+		t.Fatal(err)
+	}
+	if got := there(); !slices.Equal(got, []string{".removed-2", "kept"}) {
+		t.Errorf("after a removal: %q", got)
+	}
+	busy.Close()
+	if err := sweepRemoved(root); err != nil {
+		t.Fatal(err)
+	}
+	if got := there(); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("when nobody is at work: %q", got)
 	}
 }

@@ -24,14 +24,8 @@ systemctl stop e2e-killed
 : >"$tmp/allowed"
 leak_snapshot
 
-# The storage library writes beside and renames, as it should. What lay beside when it was killed is swept away when it is
-# ten minutes old.
-cat >"$tmp/allowed" <<'F'
-.*/overlay-(layers|containers)/\.tmp-(mountpoints|volatile).* # of the storage library, swept when ten minutes old
-.*unfinished overlay-(layers|containers)/\.tmp-volatile.* # the same, as the store's own check words it
-.*dangling link l/.* # a layer's short name, when the kill came between the two; swept at the next boot
-F
-nothing_left() { leakcheck check "$tmp/leak.json" --within 30s --allow "$tmp/allowed" || die "something was left behind, see above"; }
+allow_storage
+nothing_left() { leak_check_allowed 30; }
 
 ended() { [ "$(property e2e-killed ActiveState)" = failed ] || [ "$(property e2e-killed ActiveState)" = inactive ]; }
 

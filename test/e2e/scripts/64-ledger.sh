@@ -29,11 +29,7 @@ F
 systemctl start e2e-ledger
 log=$(berth volume mount e2e-ledger)/log
 systemctl stop e2e-ledger
-cat >"$tmp/allowed" <<'F'
-.*/overlay-(layers|containers)/\.tmp-(mountpoints|volatile).* # of the storage library, swept when ten minutes old
-.*unfinished overlay-(layers|containers)/\.tmp-volatile.* # the same, as the store's own check words it
-.*dangling link l/.* # a layer's short name, when the kill came between the two; swept at the next boot
-F
+allow_storage
 leak_snapshot
 has() { [ "$(wc -l <"$log")" -gt "$1" ]; }
 growing() { wait_for 60 has "$(wc -l <"$log")"; }
@@ -80,7 +76,7 @@ assert_eq "the first that was told of twice, or out of order" "$(awk '$0 <= last
 assert_match "a lost record" "$(sed 2d "$log" | awk '$0 != NR { print NR ": " $0; exit }')" '^2: 3'
 assert_match "a record twice" "$(sed 2p "$log" | awk '$0 != NR { print NR ": " $0; exit }')" '^3: 2'
 say "$last records"
-leakcheck check "$tmp/leak.json" --within 60s --allow "$tmp/allowed" || die "something was left behind, see above"
+leak_check_allowed 60
 rm -f /etc/containers/systemd/e2e-ledger.container
 systemctl daemon-reload
 berth volume rm e2e-ledger >/dev/null

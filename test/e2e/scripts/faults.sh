@@ -25,14 +25,8 @@ defer rm /usr/libexec/berth-test/faults-for-users
 plan() { echo "$@" >$FAULTS/plan; }
 plan none
 
-# What lay beside another file when the storage library was killed is swept away when it is ten minutes old, or at the
-# next boot.
-cat >"$tmp/allowed" <<'F'
-.*/overlay-(layers|containers)/\.tmp-(mountpoints|volatile).* # of the storage library, swept when ten minutes old
-.*unfinished overlay-(layers|containers)/\.tmp-volatile.* # the same, as the store's own check words it
-.*dangling link l/.* # a layer's short name, when the kill came between the two; swept at the next boot
-leases [-+] /run/containers/networks/firewall/firewall-driver: .* # of netavark, which writes it anew at each set-up, not in one step
-F
+allow_storage
+echo 'leases [-+] /run/containers/networks/firewall/firewall-driver: .* # of netavark, which writes it anew at each set-up, not in one step' >>"$tmp/allowed"
 
 # target NAME UNIT DIRECTIVE makes the unit's command a target; user_target does so for a unit of tester's.
 target() { drop_in "/run/systemd/system" "$@" <<<"$(systemctl cat "$2")" && systemctl daemon-reload; }

@@ -1,0 +1,175 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/spec"
+)
+
+// Remove deletes a volume and all that is in it. It is out of sight at once: first it is renamed. What a start that was
+// killed has left of one goes too, and what a removal that was killed has left of any. An error of unused, which is asked while no
+// container can take the volume, leaves it as it is.
+func (v Volumes) Remove(name string, unused func() error) error {
+	root, err := v.Root()
+	if err != nil {
+		return err
+	}
+	return removeVolume(root, name, func(vol Volume) error {
+		if err := unused(); err != nil {
+			return err
+		}
+		if err := v.removeLayer(vol); err != nil {
+			return fmt.Errorf("remove volume %q: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// Sweep removes what removals that were killed, or cut off by a power cut, have left of volumes.
+func (v Volumes) Sweep() error {
+	root, err := v.Root()
+	if err != nil {
+		return err
+	}
+	return sweepRemoved(root)
+}
+
+// removeVolume removes a volume. first is called before it is touched, while no container can take it.
+func removeVolume(root, name string, first func(Volume) error) error {
+	a, err := setAside(root, name, first)
+	if err != nil {
+		return err
+	}
+	if err := a.remove(root); err != nil {
+		return fmt.Errorf("remove volume %q: %w", name, err)
+	}
+	return sweepRemoved(root)
+}
+
+// asidePrefix begins the names of directories beside the volumes, in which those lie that are being removed.
+const asidePrefix = ".removed-"
+
+// aside is such a directory. Who removes what is in it has locked it.
+type aside struct {
+	dir  string
+	lock *os.File
+}
+
+// setAside moves a volume out of sight, into a directory of its own.
+func setAside(root, name string, first func(Volume) error) (aside, error) {
+	vol, err := findVolume(root, name)
+	if errors.Is(err, ErrNoVolume) {
+		if spec.CheckName(name) != nil {
+			return aside{}, err
+		}
+		lock, begun := begunVolume(filepath.Join(root, name))
+		if !begun {
+			return aside{}, err
+		}
+		defer lock.Close()
+		vol, _ = readVolume(filepath.Join(root, name))
+	}
+	all, err := atomicfile.LockDir(root) // see existing
+	if err != nil {
+		return aside{}, err
+	}
+	defer all.Close()
+	if err := first(vol); err != nil {
+		return aside{}, err
+	}
+	a, err := makeAside(root)
+	if err != nil {
+		return aside{}, fmt.Errorf("remove volume %q: %w", name, err)
+	}
+	err = os.Rename(filepath.Join(root, name), filepath.Join(a.dir, name))
+	if err == nil {
+		return a, nil
+	}
+	err = errors.Join(err, os.Remove(a.dir), a.lock.Close())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrNoVolume, err)
+	}
+	return aside{}, fmt.Errorf("remove volume %q: %w", name, err)
+}
+
+func makeAside(root string) (a aside, err error) {
+	if a.dir, err = os.MkdirTemp(root, asidePrefix); err != nil {
+		return a, err
+	}
+	a.lock, err = atomicfile.LockDir(a.dir)
+	return a, err
+}
+
+// remove removes the directory with the volume that is in it, and gives the lock back.
+func (a aside) remove(root string) error {
+	defer a.lock.Close()
+	names, err := os.ReadDir(a.dir)
+	var projects []uint32
+	for _, name := range names {
+		vol, err := readVolume(filepath.Join(a.dir, name.Name()))
+		if err != nil {
+			continue
+		}
+		if l, err := vol.limits(); err == nil && l != (limits{}) {
+			project, _ := projectOf(vol.Path)
+			projects = append(projects, project)
+		}
+	}
+	if err := errors.Join(err, os.RemoveAll(a.dir)); err != nil {
+		return err
+	}
+	for _, project := range projects {
+		err = errors.Join(err, unlimit(root, project))
+	}
+	return errors.Join(err, atomicfile.SyncDir(root))
+}
+
+// sweepRemoved removes what nobody is removing any more.
+func sweepRemoved(root string) error {
+	left, err := abandoned(root)
+	for _, a := range left {
+		if e := a.remove(root); e != nil {
+			err = errors.Join(err, fmt.Errorf("what is left of a volume that was removed stays in %s: %w", a.dir, e))
+		}
+	}
+	return err
+}
+
+// abandoned locks the directories whose removers were killed.
+func abandoned(root string) (left []aside, err error) {
+	all, err := atomicfile.LockDirShared(root) // against setAside, which makes one and locks it then
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer all.Close()
+	entries, err := os.ReadDir(root)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), asidePrefix) {
+			continue
+		}
+		a := aside{dir: filepath.Join(root, e.Name())}
+		if a.lock, _ = os.Open(a.dir); a.lock == nil {
+			continue // gone meanwhile
+		}
+		if unix.Flock(int(a.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+			a.lock.Close()
+			continue
+		}
+		left = append(left, a)
+	}
+	return left, err
+}
+
+// anyVolume is removed whatever it is.
+func anyVolume(Volume) error { return nil }

@@ -18,9 +18,9 @@ VERSION ?= $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n
 MODULE := github.com/berth-pods/berth
 LDFLAGS := -s -w -X $(MODULE)/installed.Version=$(VERSION) -X $(MODULE)/installed.BinDir=$(BINDIR) -X $(MODULE)/installed.LibexecDir=$(LIBEXECDIR) \
 	-X $(MODULE)/installed.SystemGenerators=$(SYSTEM_GENERATORS) -X $(MODULE)/installed.UserGenerators=$(USER_GENERATORS)
-# Without inlining the command line has 0.2 MB less, and takes the same time.
-GCFLAGS := $(MODULE)/engine/cli=-l
-BUILD := $(GO) build -trimpath -buildvcs=false -tags '$(TAGS)' -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)'
+# Without inlining what reads words has 0.3 MB less, and takes the same time. test/deps measures the same build.
+GCFLAGS := -gcflags '$(MODULE)/engine/cli=-l' -gcflags '$(MODULE)/engine/spec=-l'
+BUILD := $(GO) build -trimpath -buildvcs=false -tags '$(TAGS)' $(GCFLAGS) -ldflags '$(LDFLAGS)'
 
 .PHONY: build
 build: ## build the programs into bin/

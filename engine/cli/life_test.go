@@ -121,6 +121,7 @@ func TestStartEnded(t *testing.T) {
 		{"others have started it, and it has ended", engine.State{Started: after, Finished: after, Exit: &engine.Exit{Code: 3}}, sd.ErrAtOnce, true, ""},
 		{"others were at its end", engine.State{Started: before, Finished: after, Exit: &engine.Exit{}}, sd.ErrAtOnce, false, sd.ErrAtOnce.Error()},
 		{"others could not start it", engine.State{Finished: after, Exit: missing}, sd.ErrAtOnce, true, "no such program"},
+		{"others have started it, and that failed", engine.State{Started: after, Finished: after, Exit: missing}, sd.ErrAtOnce, true, "no such program"},
 		{"it could not be started earlier", engine.State{Finished: before, Exit: missing}, sd.ErrAtOnce, false, sd.ErrAtOnce.Error()},
 		{"it could not be started", engine.State{Finished: after, Exit: missing}, failed, true, "no such program"},
 		{"it ended before it was ready", engine.State{Started: after, Finished: after, Exit: &engine.Exit{Code: 1}}, failed, true, "job failed"},

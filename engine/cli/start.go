@@ -232,10 +232,11 @@ const maxAtOnce = 50
 // that is to be tried again, for others were in its way and have not started it either.
 func startEnded(now engine.State, began time.Time, err error) (over bool, _ error) {
 	others := errors.Is(err, sd.ErrAtOnce)
+	failed := now.Exit != nil && now.Exit.Error != "" && (!others || now.Finished.After(began))
 	switch {
-	case now.Running() || others && now.Started.After(began):
+	case now.Running() || !failed && others && now.Started.After(began):
 		return true, nil // somebody else was faster
-	case now.Exit == nil || now.Exit.Error == "" || others && !now.Finished.After(began):
+	case !failed:
 		return !others, err
 	}
 	// Why is in the container's record: the unit's own berth has written it there.

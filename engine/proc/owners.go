@@ -8,11 +8,15 @@ import (
 
 // Owners remembers whose the files are; the function that it returns gives them back. A runtime gives the standard files of a container to
 // the container's user, so that he can open /dev/stdout: a file or a terminal of the caller's is the caller's again afterwards. Pipes
-// and sockets are left alone: they were made for the container.
+// and sockets are left alone: they were made for the container. The null device goes back to root: whose it was may be what another
+// runtime has made of it for a moment.
 func Owners(files ...*os.File) (giveBack func()) {
 	before := make([]unix.Stat_t, len(files))
 	for i, f := range files {
 		unix.Fstat(int(f.Fd()), &before[i])
+		if before[i].Mode&unix.S_IFMT == unix.S_IFCHR && before[i].Rdev == null {
+			before[i].Uid, before[i].Gid = 0, 0
+		}
 	}
 	return func() {
 		for i, f := range files {
@@ -27,3 +31,5 @@ func Owners(files ...*os.File) (giveBack func()) {
 		}
 	}
 }
+
+var null = unix.Mkdev(1, 3) // null(4)

@@ -45,13 +45,15 @@ func (v Volumes) Sweep() error {
 // removeVolume removes a volume. first is called before it is touched, while no container can take it.
 func removeVolume(root, name string, first func(Volume) error) error {
 	a, err := setAside(root, name, first)
-	if err != nil {
-		return err
+	if err == nil {
+		if err = a.remove(root); err != nil {
+			err = fmt.Errorf("remove volume %q: %w", name, err)
+		}
 	}
-	if err := a.remove(root); err != nil {
-		return fmt.Errorf("remove volume %q: %w", name, err)
+	if err == nil || errors.Is(err, ErrNoVolume) {
+		_ = sweepRemoved(root) // what stays of others is no fault of this one; Sweep tells of it
 	}
-	return sweepRemoved(root)
+	return err
 }
 
 // asidePrefix begins the names of directories beside the volumes, in which those lie that are being removed.
@@ -112,6 +114,9 @@ func makeAside(root string) (a aside, err error) {
 func (a aside) remove(root string) error {
 	defer a.lock.Close()
 	names, err := os.ReadDir(a.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // its remover has come to the end
+	}
 	var projects []uint32
 	for _, name := range names {
 		vol, err := readVolume(filepath.Join(a.dir, name.Name()))

@@ -114,10 +114,32 @@ func TestSweepRemoved(t *testing.T) {
 		t.Errorf("after a removal: %q", got)
 	}
 	busy.Close()
-	if err := sweepRemoved(root); err != nil {
+	if err := removeVolume(root, "x", anyVolume); !errors.Is(err, ErrNoVolume) { // who was killed tries again
 		t.Fatal(err)
 	}
 	if got := there(); !slices.Equal(got, []string{"kept"}) {
 		t.Errorf("when nobody is at work: %q", got)
+	}
+}
+
+// TestSweepBusy: what is left of another volume and cannot be removed is no fault of this one.
+func TestSweepBusy(t *testing.T) {
+	root := t.TempDir()
+	busy := filepath.Join(root, ".removed-1/data")
+	if err := os.MkdirAll(busy, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", busy, "tmpfs", 0, ""); err != nil {
+		t.Skip("nothing can be mounted here: ", err)
+	}
+	defer unix.Unmount(busy, unix.MNT_DETACH)
+	if _, err := ensure(root, Volume{Name: "x"}, func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeVolume(root, "x", anyVolume); err != nil {
+		t.Error(err)
+	}
+	if err := sweepRemoved(root); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("a sweep says %v", err)
 	}
 }

@@ -84,7 +84,7 @@ func (e Event) entry() []byte {
 		add(ExitCodeField, strconv.Itoa(*e.ExitCode))
 	}
 	add(HealthField, e.Health)
-	// journalctl -u looks at the first when root has sent it, at the second when the user has (journalctl(1), --unit=).
+	// journalctl -u looks at USER_UNIT when the user has sent it, at OBJECT_SYSTEMD_UNIT when root has (journalctl(1), --unit=).
 	if e.User {
 		add("USER_UNIT", e.Unit)
 	} else {

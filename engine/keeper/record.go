@@ -1,5 +1,6 @@
 // Package keeper reads what containers write and hands it on: to the journal, to a file, to whoever is attached. One small
-// program for each service manager does so for all containers, in one loop without a goroutine or a buffer per container.
+// program for each service manager does so for all containers, in one loop. Only what may not answer, a file above all, is waited for
+// in a goroutine beside it.
 //
 // It may be killed at any moment. The read ends of the pipes lie in the service manager's file-descriptor store as well, with
 // a record of what they are, so that the next keeper finds them. A line is looked at in its pipe (tee(2)) and taken out of it

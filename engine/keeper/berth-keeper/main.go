@@ -1,7 +1,7 @@
 // Command berth-keeper reads what containers write and hands it on to the journal or to files. The service manager starts it
 // through its socket, one for the system and one for each user; nobody else calls it.
 //
-// One thread does all the work, so the runtime need not watch the limits of its control group, for which it would keep a
+// One thread does nearly all the work, so the runtime need not watch the limits of its control group, for which it would keep a
 // file open in some groups and not in others (package runtime, GOMAXPROCS).
 //
 //go:debug containermaxprocs=0
@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	// It works in one goroutine and lives in a few megabytes: a small heap, collected often, and one thread for Go code.
+	// It works in one goroutine, but for what has to be waited for, and lives in a few megabytes: a small heap, collected often, and one thread for Go code.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(6 << 20)
 	runtime.GOMAXPROCS(1)

@@ -511,6 +511,35 @@ func TestAnonymousAfterPowerCut(t *testing.T) {
 	}
 }
 
+// TestVolumesFromIsWrittenDown: before a container uses another one's volume it is known to have it, in this boot and after a power cut.
+func TestVolumesFromIsWrittenDown(t *testing.T) {
+	b := newBench(t)
+	c := keptWeb()
+	c.Volumes = []string{"/data"}
+	s, err := b.start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := false
+	b.Meanwhile = func(m enginetest.Moment) {
+		if m != (enginetest.Moment{Step: "volumes.Ensure"}) {
+			return
+		}
+		asked = true
+		for _, run := range []string{b.run, t.TempDir()} {
+			users, err := engine.Dirs{Run: run, Keep: b.Kept()}.VolumeUsers(s.Mounts[0].Name)
+			if err != nil || !slices.Contains(users, "other") {
+				t.Errorf("it is used by %v, %v", users, err)
+			}
+		}
+	}
+	other := keptWeb()
+	other.Name, other.VolumesFrom = "other", []string{"web"}
+	if _, err := b.start(other); err != nil || !asked {
+		t.Error(asked, err)
+	}
+}
+
 // TestLogAfterPowerCut: the log of a container whose end nobody has seen is found.
 func TestLogAfterPowerCut(t *testing.T) {
 	b := newBench(t)

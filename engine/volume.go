@@ -41,7 +41,7 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 	if err != nil {
 		return nil, err
 	}
-	anonymous, fresh := false, false
+	fresh := false
 	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
 	for i, v := range volumes {
 		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options}
@@ -50,23 +50,18 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 		}
 		if v.Source == "" {
 			if m.Name = s.anonymousName(v.Destination); m.Name == "" {
-				fresh = true
 				if m.Name, err = NewID(); err != nil {
 					return nil, err
 				}
 			}
-			m.Anonymous, anonymous, volumes[i].Source = true, true, m.Name
+			m.Anonymous, volumes[i].Source = true, m.Name
 		}
+		fresh = fresh || m.Name != "" && !s.hasVolume(m.Name)
 		mounts = append(mounts, m)
 	}
 	s.Mounts = mounts
-	if anonymous { // known before they are there: a killed start's are found
-		if err := e.Dirs.save(*s); err != nil {
-			return nil, err
-		}
-	}
-	if fresh { // nobody may see the container's end, when the power goes
-		if err := e.Dirs.keep(*s); err != nil {
+	if fresh { // known before they are used, also after a kill or a power cut: who removes a volume asks who has it
+		if err := errors.Join(e.Dirs.save(*s), e.Dirs.keep(*s)); err != nil {
 			return nil, err
 		}
 	}

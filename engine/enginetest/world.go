@@ -258,11 +258,11 @@ type volumes struct{ w *World }
 // Ensure keeps volumes beside the root file system.
 func (v volumes) Ensure(r engine.VolumeRequest, fill func(string, bool) error) (engine.VolumeSource, error) {
 	dir := v.dir(r.Name)
-	if _, err := os.Stat(dir); err == nil {
-		return engine.VolumeSource{Path: dir}, nil
+	err := v.w.step("volumes.Ensure", func() {})
+	if _, missing := os.Stat(dir); err != nil || missing == nil {
+		return engine.VolumeSource{Path: dir}, err
 	}
-	err := os.MkdirAll(dir, 0o755)
-	if err == nil {
+	if err = os.MkdirAll(dir, 0o755); err == nil {
 		err = fill(dir, true)
 	}
 	if err != nil {

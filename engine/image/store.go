@@ -15,7 +15,7 @@ import (
 	"go.podman.io/storage"
 
 	"github.com/berth-pods/berth/engine/atomicfile"
-	"github.com/berth-pods/berth/engine/store/layerlink"
+	"github.com/berth-pods/berth/engine/store/mend"
 )
 
 // Options say which store to work on and which of the system's settings to replace. The zero value is the caller's own
@@ -48,7 +48,7 @@ func Open(o Options) (*Images, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read storage.conf: %w", err)
 	}
-	layerlink.Mend(so.GraphRoot, false)
+	mend.Store(so.GraphRoot, false)
 	store, err := storage.GetStore(so)
 	if err != nil {
 		return nil, fmt.Errorf("open the image store %s: %w", so.GraphRoot, err)

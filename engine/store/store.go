@@ -22,7 +22,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/image/name"
 	"github.com/berth-pods/berth/engine/spec"
-	"github.com/berth-pods/berth/engine/store/layerlink"
+	"github.com/berth-pods/berth/engine/store/mend"
 )
 
 // Init handles a call of this program by the storage library itself; when it returns true, main returns at once. It also
@@ -54,7 +54,7 @@ func (s *Store) open() (storage.Store, error) {
 	if s.boot, err = bootID(); err != nil {
 		return nil, err
 	}
-	layerlink.Mend(options.GraphRoot, !swept(options.RunRoot, s.boot))
+	mend.Store(options.GraphRoot, !swept(options.RunRoot, s.boot))
 	store, err := storage.GetStore(options)
 	if err != nil {
 		return nil, fmt.Errorf("open image store %s: %w", options.GraphRoot, err)

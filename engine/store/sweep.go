@@ -62,12 +62,47 @@ func sweepLayers(st storage.Store) error {
 	if err := removeLost(filepath.Join(st.GraphRoot(), "overlay"), known, booted); err != nil {
 		return err
 	}
-	return deleteUnused(st, layers, booted)
+	containers, err := st.Containers()
+	if err != nil {
+		return err
+	}
+	if err := deleteUnused(st, layers, containers, booted); err != nil {
+		return err
+	}
+	return removeDirectories(filepath.Join(st.GraphRoot(), "overlay-containers"), containers, booted)
 }
+
+// removeDirectories removes the directories below dir of containers that the store no longer knows and that are older than this boot.
+func removeDirectories(dir string, containers []storage.Container, booted time.Time) error {
+	known := make(map[string]bool, len(containers))
+	for _, c := range containers {
+		known[c.ID] = true
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !e.IsDir() || !isID(e.Name()) || known[e.Name()] || !info.ModTime().Before(booted) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isID tells whether a name is one that the library gives to layers and containers.
+func isID(name string) bool { return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == "" }
 
 // deleteUnused deletes the writable layers of earlier boots whose layer record was kept and whose container record was
 // lost: no container, no image and no other layer stands on them.
-func deleteUnused(st storage.Store, layers []storage.Layer, booted time.Time) error {
+func deleteUnused(st storage.Store, layers []storage.Layer, containers []storage.Container, booted time.Time) error {
 	used := map[string]bool{}
 	for _, l := range layers {
 		used[l.Parent] = true
@@ -81,10 +116,6 @@ func deleteUnused(st storage.Store, layers []storage.Layer, booted time.Time) er
 		for _, l := range i.MappedTopLayers {
 			used[l] = true
 		}
-	}
-	containers, err := st.Containers()
-	if err != nil {
-		return err
 	}
 	for _, c := range containers {
 		used[c.LayerID] = true
@@ -113,7 +144,7 @@ func removeLost(dir string, known map[string]bool, booted time.Time) error {
 	}
 	for _, e := range entries {
 		id := e.Name()
-		if len(id) != 64 || strings.Trim(id, "0123456789abcdef") != "" || known[id] {
+		if !isID(id) || known[id] {
 			continue
 		}
 		layer := filepath.Join(dir, id)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.podman.io/storage"
 )
 
 // Only what the library wrote beside another file, and long ago, goes.
@@ -96,5 +98,32 @@ func TestRemoveLost(t *testing.T) {
 		if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) != want {
 			t.Errorf("%.8s: there is %v, want %v", name, err == nil, want)
 		}
+	}
+}
+
+// The directory of a container goes when the store does not know it and it is older than this boot.
+func TestRemoveDirectories(t *testing.T) {
+	dir := t.TempDir()
+	booted := time.Now().Add(-time.Hour)
+	id := func(c string) string { return strings.Repeat(c, 64) }
+	lost, known, fresh := id("a"), id("b"), id("c")
+	for name, when := range map[string]time.Time{lost: booted.Add(-time.Minute), known: booted.Add(-time.Minute), fresh: time.Now(), "other": booted.Add(-time.Minute)} {
+		if err := os.MkdirAll(filepath.Join(dir, name, "userdata"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, name), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := removeDirectories(dir, []storage.Container{{ID: known}}, booted); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{lost: false, known: true, fresh: true, "other": true} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%.8s: there is %v, want %v", name, err == nil, want)
+		}
+	}
+	if err := removeDirectories(filepath.Join(dir, "not-there"), nil, booted); err != nil {
+		t.Error(err)
 	}
 }

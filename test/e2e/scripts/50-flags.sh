@@ -62,6 +62,7 @@ check_row() {
 	got=$(run_row "$args" "$command")
 	grep -Eq -- "$want" <<<"$got" || {
 		wrong "$runtime: --$flag: berth run $args: got \"$got\", which does not match \"$want\""
+		journalctl --no-pager -k -n 5 # a module of the kernel's may have refused it
 		return 0
 	}
 	[ "$runtime" = crun ] && [ "${flag#=}" = "$flag" ] || return 0

@@ -105,12 +105,19 @@ wait_for() {
 }
 
 # wait_journal SECONDS REGEX JOURNALCTL-ARGUMENT… waits for a line of this boot's journal: wait_journal 5 ready -u web
+# One journalctl follows for some seconds only: it reads a file while it is written to, and may pass over an entry that is not linked to
+# its fields yet until another one comes.
 wait_journal() {
+	local end=$((SECONDS + $1 + 1)) regex=$2
+	shift 2
+	until follow_journal 5 "$regex" "$@"; do
+		[ "$SECONDS" -lt "$end" ] || die "no line like \"$regex\" in the journal ($*) in time: $(journalctl --no-pager -b -n 3 -o verbose -g "$regex")"
+	done
+}
+follow_journal() {
 	local limit=$1 regex=$2
 	shift 2
-	timeout "$limit" sh -c 'regex=$1; shift; exec journalctl --no-pager -b -o cat -n all -f "$@"' sh "$regex" "$@" 2>/dev/null |
-		grep -Em1 -- "$regex" >/dev/null || [ "${PIPESTATUS[1]}" = 0 ] ||
-		die "no line like \"$regex\" in the journal ($*) within $limit s"
+	timeout "$limit" journalctl --no-pager -b -o cat -n all -f "$@" 2>/dev/null | grep -Em1 -- "$regex" >/dev/null || [ "${PIPESTATUS[1]}" = 0 ]
 }
 
 # property UNIT NAME prints one property of a unit; user_property does so in tester's manager.

@@ -260,12 +260,19 @@ func (d Dirs) lockAny(id string) (*os.File, error) {
 	return d.lockWhatIs(id)
 }
 
+// lockWhatIs locks the record, or the state of a container without one. Its maker may have made the record while it was waited for.
 func (d Dirs) lockWhatIs(id string) (*os.File, error) {
-	lock, err := d.lockKept(id)
-	if errors.Is(err, fs.ErrNotExist) {
+	for {
+		lock, err := d.lockKept(id)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return lock, err
+		}
 		lock, err = atomicfile.LockDir(d.Container(id))
+		if _, missing := os.Lstat(filepath.Dir(d.record(id))); missing != nil {
+			return lock, err
+		}
+		lock.Close() // nil is no error
 	}
-	return lock, err
 }
 
 // lock is lockAny for who may not have to wait to the end, and is told of it: a container that is being made may wait for its image.

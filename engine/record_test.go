@@ -99,6 +99,50 @@ func TestLockOfAReservation(t *testing.T) {
 	}
 }
 
+// TestLockAfterAMaker: who has waited for the maker of a container that is kept by then has the lock that keeps others out, whether it ran on or
+// has come to its end.
+func TestLockAfterAMaker(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+		s := State{ID: strings.Repeat("a", wholeID), Name: "web", ImageID: "i", Container: spec.Container{Name: "web"}}
+		maker, err := d.reserve(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		locked := make(chan *os.File)
+		go func() {
+			lock, err := d.lockAny(s.ID)
+			if err != nil {
+				t.Errorf("ended %t: %v", ended, err)
+			}
+			locked <- lock
+		}()
+		for opened := 0; opened < 2; { // by its maker, and by who waits
+			opened = 0
+			files, _ := filepath.Glob("/proc/self/fd/*")
+			for _, f := range files {
+				if target, _ := os.Readlink(f); target == d.Container(s.ID) {
+					opened++
+				}
+			}
+		}
+		if err := d.keepNew(s); err != nil {
+			t.Fatal(err)
+		}
+		if ended {
+			if err := d.release(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		maker.Close()
+		lock := <-locked
+		if is, want := lock.Name(), filepath.Dir(d.record(s.ID)); is != want {
+			t.Errorf("ended %t: %s is locked, want %s", ended, is, want)
+		}
+		lock.Close()
+	}
+}
+
 // TestFileOfAnother: a state or record that does not say whose it is, or says another's ID, is damaged. What is removed with a container
 // is found by its ID, and the directory of none is that of all.
 func TestFileOfAnother(t *testing.T) {

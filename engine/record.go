@@ -29,7 +29,10 @@ func Outlives(c spec.Container) bool {
 	return !c.Rootfs && !spec.OwnUsers(c)
 }
 
-func (d Dirs) record(id string) string { return filepath.Join(d.Keep, id, "userdata", "berth.json") }
+// RecordFile is where the record lies in the container's directory.
+const RecordFile = "userdata/berth.json"
+
+func (d Dirs) record(id string) string { return filepath.Join(d.Keep, id, RecordFile) }
 
 // keepNew is keep for a container whose layer has just been made.
 func (d Dirs) keepNew(s State) error {

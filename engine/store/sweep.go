@@ -11,6 +11,7 @@ import (
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
@@ -73,6 +74,7 @@ func sweepLayers(st storage.Store) error {
 }
 
 // removeDirectories removes the directories below dir of containers that the store no longer knows and that are older than this boot.
+// One that has a record is left to who removes containers.
 func removeDirectories(dir string, containers []storage.Container, booted time.Time) error {
 	known := make(map[string]bool, len(containers))
 	for _, c := range containers {
@@ -90,7 +92,11 @@ func removeDirectories(dir string, containers []storage.Container, booted time.T
 		if err != nil || !e.IsDir() || !isID(e.Name()) || known[e.Name()] || !info.ModTime().Before(booted) {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+		path := filepath.Join(dir, e.Name())
+		if _, err := os.Lstat(filepath.Join(path, engine.RecordFile)); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.RemoveAll(path); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.podman.io/storage"
+
+	"github.com/berth-pods/berth/engine"
 )
 
 // Only what the library wrote beside another file, and long ago, goes.
@@ -101,15 +103,22 @@ func TestRemoveLost(t *testing.T) {
 	}
 }
 
-// The directory of a container goes when the store does not know it and it is older than this boot.
+// The directory of a container goes when the store does not know it and it is older than this boot, unless it has
+// a record of berth's.
 func TestRemoveDirectories(t *testing.T) {
 	dir := t.TempDir()
 	booted := time.Now().Add(-time.Hour)
 	id := func(c string) string { return strings.Repeat(c, 64) }
-	lost, known, fresh := id("a"), id("b"), id("c")
-	for name, when := range map[string]time.Time{lost: booted.Add(-time.Minute), known: booted.Add(-time.Minute), fresh: time.Now(), "other": booted.Add(-time.Minute)} {
+	lost, known, fresh, recorded := id("a"), id("b"), id("c"), id("d")
+	old := booted.Add(-time.Minute)
+	for name, when := range map[string]time.Time{lost: old, known: old, fresh: time.Now(), recorded: old, "other": old} {
 		if err := os.MkdirAll(filepath.Join(dir, name, "userdata"), 0o700); err != nil {
 			t.Fatal(err)
+		}
+		if name == recorded {
+			if err := os.WriteFile(filepath.Join(dir, name, engine.RecordFile), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := os.Chtimes(filepath.Join(dir, name), when, when); err != nil {
 			t.Fatal(err)
@@ -118,7 +127,7 @@ func TestRemoveDirectories(t *testing.T) {
 	if err := removeDirectories(dir, []storage.Container{{ID: known}}, booted); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{lost: false, known: true, fresh: true, "other": true} {
+	for name, want := range map[string]bool{lost: false, known: true, fresh: true, recorded: true, "other": true} {
 		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
 			t.Errorf("%.8s: there is %v, want %v", name, err == nil, want)
 		}

@@ -191,11 +191,11 @@ func (a *attacher) event(k *Keeper, events uint32) {
 			return
 		}
 		data, files, err := receive(a.caller.fd, k.buf)
-		closeAll(files)
 		switch {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 			return
-		case err != nil || len(data) == 0:
+		case err != nil || len(data) == 0 || len(files) > 0:
+			a.caller.drop(k, files)
 			a.close(k)
 			return
 		}

@@ -39,6 +39,11 @@ func (k *Keeper) beside(work, then func()) {
 	k.jobs = append(k.jobs, j)
 }
 
+// letGo closes files that others have made, and then does the rest.
+func (k *Keeper) letGo(files []int, then func()) {
+	k.handed(func() { k.beside(func() { closeAll(files) }, then) })
+}
+
 // lookAtJobs does what is to be done after jobs that have ended.
 func (k *Keeper) lookAtJobs() {
 	var done []*job

@@ -180,13 +180,25 @@ func (r *Record) vetOutput(files []int) error {
 			return fmt.Errorf("stream %q is not for users", s.Name)
 		}
 		// Of a pipe, and of nothing else, is known that one can look into it without waiting (tee(2)), but for what is said above.
-		var st unix.Stat_t
-		if err := unix.Fstat(files[i], &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		inode, ok := pipeInode(files[i])
+		if !ok {
 			return fmt.Errorf("stream %q is no pipe", s.Name)
 		}
-		r.Streams[i].Inode = st.Ino
+		r.Streams[i].Inode = inode
 	}
 	return nil
+}
+
+// pipeInode is the number of a pipe that lies in no file system, where another one may answer for it, or not. What is asked for here
+// the kernel knows itself (proc_pid_fd(5)); fstat(2) would ask the file system.
+func pipeInode(fd int) (inode uint64, ok bool) {
+	text, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	text, ok = strings.CutPrefix(text, "pipe:[")
+	if err != nil || !ok {
+		return 0, false
+	}
+	inode, err = strconv.ParseUint(strings.TrimSuffix(text, "]"), 10, 64)
+	return inode, err == nil
 }
 
 // bound keeps what a guest's probes cost the keeper small.

@@ -143,6 +143,18 @@ func TestGuestIsRefused(t *testing.T) {
 	if err := b.k.vet(b.peer, b.record(), []int{b.file()}); err == nil || !strings.Contains(err.Error(), "is no pipe") {
 		t.Errorf("a file as output: %v", err)
 	}
+	fifo := filepath.Join(b.dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	named, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer named.Close()
+	if err := b.k.vet(b.peer, b.record(), []int{int(named.Fd())}); err == nil || !strings.Contains(err.Error(), "is no pipe") {
+		t.Errorf("a pipe in a file system of his: %v", err)
+	}
 	for i := range guestContainers {
 		id := fmt.Sprintf("%064d", i)
 		b.k.containers[id] = &container{record: &Record{ID: id, Guest: &Guest{UID: b.peer.uid}}}
@@ -447,7 +459,7 @@ func TestGuestHasHisOwnIDs(t *testing.T) {
 			}
 			r.Streams[i].Inode = st.Ino
 		}
-		return b.k.keep(p, r, files)
+		return b.k.keep(&caller{fd: -1, peer: p}, r, files)
 	}
 	his := b.given()
 	again, err := unix.FcntlInt(uintptr(his[0]), unix.F_DUPFD_CLOEXEC, 0)
@@ -540,7 +552,7 @@ func TestJournalsOfNamespaces(t *testing.T) {
 		}
 		r := b.record()
 		r.ID, r.Namespace = fmt.Sprintf("%064d", i), "mine"
-		if err := b.k.keep(peer{}, r, ends[i][:1]); err != nil {
+		if err := b.k.keep(&caller{fd: -1}, r, ends[i][:1]); err != nil {
 			t.Fatal(err)
 		}
 		unix.Write(ends[i][1], []byte("a line\n"))
@@ -552,5 +564,43 @@ func TestJournalsOfNamespaces(t *testing.T) {
 		if got := b.k.journals["mine"] != nil; got != want {
 			t.Errorf("after %d of 2: %v", i+1, got)
 		}
+	}
+}
+
+// TestGuestCountsUntilAllIsClosed: a guest counts as connected until all that he has sent is closed, or those who close it would be
+// more and more.
+func TestGuestCountsUntilAllIsClosed(t *testing.T) {
+	b := newGuestBench(t)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[1])
+	c := &caller{fd: pair[0], peer: b.peer}
+	b.k.admit(c.peer)
+	if err := b.k.watch(c.fd, c, unix.EPOLLIN); err != nil {
+		t.Fatal(err)
+	}
+	slow, end := lingeringUntil(t)
+	if err := unix.Sendmsg(pair[1], []byte("no request"), unix.UnixRights(slow), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(slow)
+	b.steps()
+	if err := unix.Sendmsg(pair[1], []byte("no request"), unix.UnixRights(b.pipe()), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	b.steps()
+	if n, err := unix.IoctlGetInt(pair[0], unix.TIOCINQ); err != nil || n == 0 {
+		t.Errorf("read on while it is closed: %d, %v", n, err)
+	}
+	c.close(b.k)
+	b.steps()
+	if b.k.guests[b.peer.uid] != 1 {
+		t.Errorf("counted: %v", b.k.guests)
+	}
+	end()
+	for len(b.k.guests) > 0 {
+		b.k.Step(100)
 	}
 }

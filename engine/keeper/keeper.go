@@ -32,8 +32,8 @@ type Keeper struct {
 	shelved    map[string]bool       // names in the store that are taken, too
 	guests     map[uint32]int        // their connections
 	watched    map[int32]watched
-	handing    bool  // events that have been fetched
-	closing    []int // after that
+	handing    bool     // events that have been fetched
+	closing    []func() // after that
 	probed     map[*container]bool
 	attached   map[*attacher]bool
 	slow       map[*attacher]bool // do not read what is sent to them
@@ -151,16 +151,26 @@ func (k *Keeper) watch(fd int, w watched, events uint32) error {
 	return nil
 }
 
-// closeWatched closes a descriptor, which takes it out of epoll only when no other descriptor of the same file is open. Its number
-// stays taken as long as there may be an event for it that has been fetched already: that is not for whoever gets the number next.
-func (k *Keeper) closeWatched(fd int) {
+// unwatch takes a descriptor out of epoll. To close it does that only when no other descriptor of the same file is open.
+func (k *Keeper) unwatch(fd int) {
 	unix.EpollCtl(k.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 	delete(k.watched, int32(fd))
+}
+
+// closeWatched closes a descriptor of the keeper's own.
+func (k *Keeper) closeWatched(fd int) {
+	k.unwatch(fd)
+	k.handed(func() { unix.Close(fd) })
+}
+
+// handed closes something when no events are being handed on. Till then its number stays taken: an event for it that has been
+// fetched already is not for whoever gets the number next.
+func (k *Keeper) handed(do func()) {
 	if k.handing {
-		k.closing = append(k.closing, fd)
+		k.closing = append(k.closing, do)
 		return
 	}
-	unix.Close(fd)
+	do()
 }
 
 // Prepare opens what stays open, the default journal and Go's own poller, so that one who looks for what containers have left
@@ -262,7 +272,9 @@ func (k *Keeper) hand(events []unix.EpollEvent) {
 		}
 	}
 	k.handing = false
-	closeAll(k.closing)
+	for _, do := range k.closing {
+		do()
+	}
 	k.closing = k.closing[:0]
 }
 
@@ -734,34 +746,35 @@ func (k *Keeper) leaveJournal(namespace string) {
 }
 
 // keep is the request of an engine: the files go into the store before it is answered.
-func (k *Keeper) keep(p peer, r *Record, files []int) error {
+func (k *Keeper) keep(cl *caller, r *Record, files []int) error {
 	err := r.check(len(files))
 	if err == nil {
-		err = k.vet(p, r, files)
+		err = k.vet(cl.peer, r, files)
 	}
 	if err != nil {
-		closeAll(files)
+		cl.drop(k, files)
 		return err
 	}
 	if k.kept(r) { // an earlier keeper was killed between taking the files and saying so
-		closeAll(files)
+		cl.drop(k, files)
 		return nil
 	}
 	if r.stream(streamTerminal) >= 0 {
 		fd, inode, err := newScreen()
 		if err != nil {
-			closeAll(files)
+			cl.drop(k, files)
 			return err
 		}
 		r.Streams, files = append(r.Streams, Stream{Name: streamScreen, Inode: inode}), append(files, fd)
 	}
 	name := k.freeName(r)
 	memory, err := remember(r)
-	if err == nil {
-		err = k.store(name, r, memory, files)
-	}
 	if err != nil {
-		closeAll(files)
+		cl.drop(k, files)
+		return err
+	}
+	if err := k.store(name, r, memory, files); err != nil {
+		cl.drop(k, append(files, memory))
 		return err
 	}
 	return k.adopt(name, r, memory, files)

@@ -58,18 +58,7 @@ func (b *bench) socket() string { return SocketIn(b.dir) }
 // keeper makes a keeper, the first or, after a kill, the next one.
 func (b *bench) keeper() *Keeper {
 	b.t.Helper()
-	os.Remove(b.socket())
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrUnix{Name: b.socket()})
-	}
-	if err == nil {
-		err = unix.Listen(fd, 8)
-	}
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	k, err := New(fd)
+	k, err := New(listenAt(b.t, b.socket()))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -83,6 +72,22 @@ func (b *bench) keeper() *Keeper {
 		closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null, k.wake})
 	})
 	return k
+}
+
+func listenAt(t *testing.T, path string) int {
+	t.Helper()
+	os.Remove(path)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+	}
+	if err == nil {
+		err = unix.Listen(fd, 8)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
 }
 
 // steps lets the keeper work until nothing happens any more.
@@ -923,5 +928,70 @@ func TestWatchdog(t *testing.T) {
 	}
 	if notes, _ := b.notes(); !slices.Equal(notes, []string{"WATCHDOG=1"}) {
 		t.Errorf("told %q", notes)
+	}
+}
+
+// TestFilesThatTakeTheirTime: the end of a file that somebody has sent may take its time, wherever it is let go of. Nobody else
+// is held up by that, and the sender counts as connected as long.
+func TestFilesThatTakeTheirTime(t *testing.T) {
+	send := func(t *testing.T, c *Conn, text string, files ...int) {
+		t.Helper()
+		if err := unix.Sendmsg(c.fd, []byte(text), unix.UnixRights(files...), nil, unix.MSG_NOSIGNAL); err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range files { // the keeper's is the last
+			unix.Close(fd)
+		}
+	}
+	attach := fmt.Sprintf(`{"attach":{"id":%q,"wait":true}}`, testID)
+	for name, do := range map[string]func(t *testing.T, b *bench, c *Conn){
+		"with no request":             func(t *testing.T, _ *bench, c *Conn) { send(t, c, "no request", lingering(t)) },
+		"with one that takes none":    func(t *testing.T, _ *bench, c *Conn) { send(t, c, attach, lingering(t)) },
+		"with one that is not served": func(t *testing.T, _ *bench, c *Conn) { send(t, c, `{"keep":{"id":"x"}}`, lingering(t)) },
+		"from one who is attached": func(t *testing.T, b *bench, c *Conn) {
+			send(t, c, attach)
+			b.steps()
+			send(t, c, "ix", lingering(t))
+		},
+		"never read": func(t *testing.T, b *bench, c *Conn) {
+			send(t, c, attach)
+			b.steps()
+			send(t, c, "no frame")
+			send(t, c, "ix", lingering(t))
+		},
+		"from one who is not let in": func(t *testing.T, b *bench, _ *Conn) {
+			path := filepath.Join(b.dir, "guests")
+			if err := b.k.Admit(listenAt(t, path)); err != nil {
+				t.Fatal(err)
+			}
+			b.k.guests[uint32(os.Getuid())] = guestConnections
+			c, err := Dial(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			send(t, c, attach, lingering(t))
+			c.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			read, write := pipes(t)
+			if err := b.keep(record(), read); err != nil {
+				t.Fatal(err)
+			}
+			c, err := Dial(b.socket())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.steps()
+			begun := time.Now()
+			do(t, b, c)
+			c.Close()
+			fmt.Fprintln(write[0], "of another one")
+			b.steps()
+			if got := messages(b.entries()); !slices.Equal(got, []string{"of another one"}) || time.Since(begun) > 5*time.Second {
+				t.Errorf("%q after %s", got, time.Since(begun))
+			}
+		})
 	}
 }

@@ -64,7 +64,7 @@ func (r *relay) event(k *Keeper, _ uint32) {
 func (k *Keeper) discard(r *relay, files []int) {
 	r.away = true
 	k.listen(r)
-	k.beside(func() { closeAll(files) }, func() {
+	k.letGo(files, func() {
 		r.away = false
 		k.listen(r)
 	})
@@ -119,7 +119,8 @@ func (r *relay) close(k *Keeper) {
 		return
 	}
 	delete(k.resting, r)
-	k.closeWatched(r.fd)
+	k.unwatch(r.fd)
+	k.letGo([]int{r.fd}, func() {})
 	r.fd, r.c.relay = -1, nil
 }
 

@@ -216,6 +216,11 @@ func TestBarrier(t *testing.T) {
 
 // lingering is a connection whose end takes its time: what was sent last has not been read by the other side.
 func lingering(t *testing.T) int {
+	fd, _ := lingeringUntil(t)
+	return fd
+}
+
+func lingeringUntil(t *testing.T) (fd int, end func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -237,8 +242,7 @@ func lingering(t *testing.T) int {
 	}
 	defer f.Close()
 	c.Close() // not the last
-	fd, err := unix.Dup(int(f.Fd()))
-	if err != nil {
+	if fd, err = unix.Dup(int(f.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	peer, err := l.Accept()
@@ -246,5 +250,5 @@ func lingering(t *testing.T) int {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { peer.Close() })
-	return fd
+	return fd, func() { peer.Close() }
 }

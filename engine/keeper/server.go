@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// What others send may have files with it, and the end of a file may take its time: that of a connection that lingers (socket(7),
+// SO_LINGER), or of a file in a file system of theirs. Closing a connection closes the files in what has not been read of it, too.
+// So all that is done beside the loop.
+
 // door is a listening socket.
 type door struct {
 	fd     int
@@ -25,17 +29,26 @@ func (d door) event(k *Keeper, _ uint32) {
 		}
 		p, ok := k.whose(fd, d.guests)
 		if !ok || !k.admit(p) {
-			unix.Close(fd)
-			continue
+			d.refuse(k, fd)
+			return
 		}
 		c := &caller{fd: fd, peer: p}
 		if err := k.watch(fd, c, unix.EPOLLIN); err != nil {
-			unix.Close(fd)
-			k.leave(p)
+			c.close(k)
 			continue
 		}
 		c.event(k, unix.EPOLLIN) // it has sent its request by now, more often than not
 	}
+}
+
+// refuse closes a connection. Nobody is let in until that is done: there is no other bound for how many can be refused.
+func (d door) refuse(k *Keeper, fd int) {
+	k.unwatch(d.fd)
+	k.letGo([]int{fd}, func() {
+		if err := k.watch(d.fd, d, unix.EPOLLIN); err != nil {
+			k.warn("nobody is let in any more: %v", err)
+		}
+	})
 }
 
 // whose tells who connects: root or the user whose keeper this is, or at the other door a guest. The socket lies where nobody
@@ -64,6 +77,7 @@ type caller struct {
 	attacher *attacher // what it has become
 	pledge   pledge
 	asked    *health // whose answer it waits for
+	dropping int     // how much of it is being closed
 }
 
 func (c *caller) event(k *Keeper, events uint32) {
@@ -76,7 +90,7 @@ func (c *caller) event(k *Keeper, events uint32) {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return
 	case err != nil || len(data) == 0:
-		closeAll(files)
+		c.drop(k, files)
 		c.close(k)
 		return
 	}
@@ -91,12 +105,35 @@ func (c *caller) event(k *Keeper, events uint32) {
 
 func (c *caller) close(k *Keeper) {
 	if c.fd >= 0 {
-		k.closeWatched(c.fd)
+		fd := c.fd
+		k.unwatch(fd)
 		c.fd = -1
-		k.leave(c.peer)
+		c.drop(k, []int{fd})
 		c.asked.drop(c)
 		c.pledge.broken(k)
 	}
+}
+
+// drop closes files that have come with what was sent, or the connection itself. As long as that takes nothing more is read of
+// it, and it counts as one: each that is being closed costs a thread.
+func (c *caller) drop(k *Keeper, files []int) {
+	if len(files) == 0 {
+		return
+	}
+	c.dropping++
+	k.unwatch(c.fd)
+	k.letGo(files, func() {
+		c.dropping--
+		switch {
+		case c.dropping > 0:
+		case c.fd < 0:
+			k.leave(c.peer)
+		default:
+			if err := k.watch(c.fd, c, unix.EPOLLIN); err != nil {
+				c.close(k)
+			}
+		}
+	})
 }
 
 func (c *caller) respond(k *Keeper, r response) {
@@ -116,17 +153,20 @@ func (c *caller) respond(k *Keeper, r response) {
 func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err error) {
 	var r request
 	if err := json.Unmarshal(data, &r); err != nil {
-		closeAll(files)
+		c.drop(k, files)
 		return false, fmt.Errorf("request: %w", err)
 	}
 	if r.Keep != nil {
-		err := k.keep(c.peer, r.Keep, files)
+		err := k.keep(c, r.Keep, files)
 		if r.Guard && (err == nil || !c.peer.guest) { // of the record as it was vetted
 			c.pledge = pledge{r.Keep.PID, r.Keep.Start}
 		}
 		return false, err
 	}
-	closeAll(files)
+	if len(files) > 0 {
+		c.drop(k, files)
+		return false, errors.New("files with a request that takes none")
+	}
 	switch {
 	case c.peer.guest && (r.Attach != nil || r.Ended != nil):
 		return false, errors.New("users may not ask this keeper for that")

@@ -117,24 +117,14 @@ func (a aside) remove(root string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // its remover has come to the end
 	}
-	var projects []uint32
-	for _, name := range names {
-		vol, err := readVolume(filepath.Join(a.dir, name.Name()))
-		if err != nil {
-			continue
-		}
-		if l, err := vol.limits(); err == nil && l != (limits{}) {
+	for _, name := range names { // while it is known that there are limits
+		vol, readErr := readVolume(filepath.Join(a.dir, name.Name()))
+		if l, limitErr := vol.limits(); readErr == nil && limitErr == nil && l != (limits{}) {
 			project, _ := projectOf(vol.Path)
-			projects = append(projects, project)
+			err = errors.Join(err, unlimit(root, project))
 		}
 	}
-	if err := errors.Join(err, os.RemoveAll(a.dir)); err != nil {
-		return err
-	}
-	for _, project := range projects {
-		err = errors.Join(err, unlimit(root, project))
-	}
-	return errors.Join(err, atomicfile.SyncDir(root))
+	return errors.Join(err, os.RemoveAll(a.dir), atomicfile.SyncDir(root))
 }
 
 // sweepRemoved removes what nobody is removing any more.

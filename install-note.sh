@@ -1,5 +1,6 @@
 #!/bin/sh
-# Says what is still to be done on this machine. Podman's own generator may be installed beside berth's: both would make a unit of
+# Says what is still to be done on this machine, and lets the service managers read anew what an earlier berth's generator has made: the
+# commands in it are those of that one. Podman's own generator may be installed beside berth's: both would make a unit of
 # each file, and the one that systemd finds first wins. A profile of AppArmor is loaded at the next boot, or now.
 set -eu
 root=${1:-}
@@ -17,6 +18,10 @@ for kind in system user; do
 		break
 	done
 done
+if [ -z "$root" ] && grep -qs '/berth rm ' /run/systemd/generator/*.service /run/user/*/systemd/generator/*.service; then
+	systemctl daemon-reload && systemctl kill --kill-whom=main --signal=HUP 'user@*.service' || # systemd(1), SIGHUP
+		echo "note: units are those of the berth before until \`systemctl daemon-reload\`, and for a user \`systemctl --user daemon-reload\`"
+fi
 if [ -z "$root" ] && [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] &&
 	! grep -q '^berth-default ' /sys/kernel/security/apparmor/profiles 2>/dev/null; then
 	echo "note: until the next boot containers have no profile of AppArmor's, unless you load it: apparmor_parser -r /etc/apparmor.d/berth-default"

@@ -18,6 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/image/name"
@@ -344,6 +345,9 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	err = st.DeleteContainer(id)
+	if full(err) { // The library writes down what goes before it takes it away. What fills the disk may be the container's own files.
+		err = errors.Join(empty(filepath.Join(st.GraphRoot(), "overlay", id, "diff")), st.DeleteContainer(id))
+	}
 	if !unknown(err) {
 		return err
 	}
@@ -351,6 +355,19 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	return nil
+}
+
+// full reports whether there was no room to write.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// empty removes what is in a directory, which stays.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	errs := []error{err}
+	for _, e := range entries {
+		errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return errors.Join(errs...)
 }
 
 // unknown reports whether the library says that it has no such thing.

@@ -197,3 +197,12 @@ systemctl start e2e-good # what was left is no hindrance
 assert_init e2e-good "$(property e2e-good MainPID)"
 systemctl stop e2e-good
 leak_check
+
+say "a container that has filled the disk goes"
+cp -a /var/lib/containers "$tmp/store"
+mount -t tmpfs -o "size=$(($(du -sk "$tmp/store" | cut -f 1) + 1024))k" none /var/lib/containers
+cp -a "$tmp/store/." /var/lib/containers
+berth run --network none --name e2e-fills $IMAGE dd if=/dev/zero of=/big bs=1k 2>/dev/null || true
+assert_eq "removal" "$(berth rm e2e-fills 2>&1)" e2e-fills
+assert_eq "the next one" "$(berth run --rm --network none $IMAGE echo runs)" runs
+umount /var/lib/containers

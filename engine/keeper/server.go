@@ -107,6 +107,7 @@ func (c *caller) close(k *Keeper) {
 	if c.fd >= 0 {
 		fd := c.fd
 		k.unwatch(fd)
+		unix.Shutdown(fd, unix.SHUT_RDWR) // to close it may take its time; the other side knows of it now
 		c.fd = -1
 		c.drop(k, []int{fd})
 		c.asked.drop(c)

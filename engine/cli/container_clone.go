@@ -100,6 +100,7 @@ func likeContainer(s engine.State, pod string) (spec.Container, error) {
 		}
 		c.Pod = p.ID
 	}
+	c.CreateCommand = nil
 	c.PodIDFile, c.CIDFile, c.PIDFile, c.Replace, c.Remove, c.Detach = "", "", "", false, false, false
 	return c, nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,5 +123,73 @@ func TestInspectWithoutConfiguration(t *testing.T) {
 	out := inspection{env: &Env{}}.inspect(engine.State{ID: strings.Repeat("ab", 32), Name: "web", Container: spec.Container{Rootfs: true, Image: "/r"}})
 	if out.Name != "web" || out.MountLabel != "" {
 		t.Errorf("%+v", out)
+	}
+}
+
+// What is published for a pod leads to each of its containers.
+func TestPortsOfMember(t *testing.T) {
+	dirs := emptyRun(t)
+	p, err := dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare, Common: spec.Container{Publish: []string{"8080:80"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := engine.State{ID: strings.Repeat("ab", 32), Name: "web", Pod: p.ID, Container: spec.Container{Rootfs: true, Image: "/r", Pod: p.ID}}
+	row := psRow{State: &s, status: "running"}
+	if got := row.Fields()["Ports"]; got != "0.0.0.0:8080->80/tcp" || len(row.entry().Ports) != 1 {
+		t.Errorf("ps: %v, %v", got, row.entry().Ports)
+	}
+	out := inspection{env: &Env{}}.inspect(s)
+	if got := out.NetworkSettings.Ports["80/tcp"]; len(got) != 1 || got[0].HostPort != "8080" {
+		t.Errorf("inspect: %v", got)
+	}
+	if len(out.HostConfig.PortBindings)+len(out.Config.ExposedPorts) > 0 {
+		t.Errorf("these ports are the pod's: %v, %v", out.HostConfig.PortBindings, out.Config.ExposedPorts)
+	}
+}
+
+// A mode is no network to ps, and one to inspect, as with Podman.
+func TestModeAsNetwork(t *testing.T) {
+	for _, mode := range []string{"none", "host"} {
+		s := engine.State{ID: strings.Repeat("ab", 32), Name: "web", Network: engine.NetworkRequest{Mode: mode, Networks: []string{mode}}, Container: spec.Container{Rootfs: true}}
+		if got := (psRow{State: &s}).entry().Networks; len(got) > 0 {
+			t.Errorf("ps: %v", got)
+		}
+		out := inspection{env: &Env{}}.inspect(s)
+		if _, ok := out.NetworkSettings.Networks[mode]; !ok || len(out.NetworkSettings.Networks) != 1 {
+			t.Errorf("inspect: %v", out.NetworkSettings.Networks)
+		}
+	}
+}
+
+// What berth says to itself is left out of the command line: Ansible's modules look for each option in it.
+func TestCreateCommand(t *testing.T) {
+	for words, want := range map[string]string{
+		"run -d --name web i:1": "berth run -d --name web i:1",
+		"run --cgroups=split --sdnotify=conmon --detach -d --rm i:1": "berth run -d --rm i:1",
+		"run --cgroups=split --rm i:1":                               "berth run --rm i:1",
+		"create --cgroups=split -d i:1":                              "berth run -d i:1",
+		"create --cgroups=enabled i:1":                               "berth create --cgroups=enabled i:1",
+		"run --creds u:p --decryption-key=k:p i:1 u:p":               "berth run --creds *** --decryption-key=*** i:1 ***",
+	} {
+		list := strings.Fields(words)
+		c := spec.Container{PullFlags: spec.PullFlags{Creds: "u:p", DecryptionKeys: []string{"k:p"}}}
+		if got := strings.Join(createCommand(list[0], list[1:], c), " "); got != want {
+			t.Errorf("%s: %s, want %s", words, got, want)
+		}
+	}
+}
+
+func TestPodInspect(t *testing.T) {
+	emptyRun(t)
+	t.Setenv("PODMAN_SYSTEMD_UNIT", "stack-pod.service") // it need not outlive a boot
+	if out, err := call("pod", "inspect", "none"); out != "[]\n" || !errors.Is(err, engine.ErrNoPod) {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, err := call("pod", "create", "--name=stack", "--label", "a=1"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := call("pod", "inspect", "--format={{.CreateCommand}}", "stack")
+	if want := "[berth pod create --name=stack --label a=1]\n"; err != nil || out != want {
+		t.Errorf("%q, %v; want %q", out, err, want)
 	}
 }

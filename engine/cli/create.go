@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -47,6 +48,7 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	c.CreateCommand = createCommand("create", args, c)
 	e, err := newEngine(env)
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 // createOutside makes a container by another berth, which is in the user's namespace where this one must not be, and
 // returns its ID.
 func createOutside(ctx context.Context, env *Env, args []string) (string, error) {
-	c := itself(append([]string{"create"}, args...)...)
+	c := itself(slices.Concat([]string{"create"}, scopeWords, args)...)
 	c.Stderr = env.Err
 	out, err := env.Run(ctx, c)
 	if err != nil {

@@ -162,16 +162,16 @@ func endpoint(a engine.Attached) inspectedEndpoint {
 }
 
 func (f facts) network() inspectedNetwork {
-	n := inspectedNetwork{Ports: f.ports(), Networks: map[string]inspectedAttachment{}}
+	n := inspectedNetwork{Ports: f.ports(publishedOf(f.State)), Networks: map[string]inspectedAttachment{}}
 	for _, a := range f.Attached {
 		n.Networks[a.Network] = inspectedAttachment{inspectedEndpoint: endpoint(a), NetworkID: a.NetworkID, Aliases: orEmpty(a.Aliases)}
 	}
 	if len(f.Attached) == 1 {
 		n.inspectedEndpoint = endpoint(f.Attached[0])
 	}
-	if len(f.Attached) == 0 && (f.Network.Mode == "" || f.Network.Mode == "pasta") {
+	if len(f.Attached) == 0 && slices.Contains([]string{"", "pasta", "none", "host"}, f.Network.Mode) {
 		for _, name := range shownNetworks(f.State) {
-			n.Networks[name] = inspectedAttachment{Aliases: []string{}}
+			n.Networks[name] = inspectedAttachment{NetworkID: name, Aliases: []string{}}
 		}
 	}
 	if f.running() {
@@ -196,9 +196,9 @@ func bindings(list []spec.PortMapping) map[string][]inspectedBinding {
 	return out
 }
 
-// ports are the published ports, and those that are only named.
-func (f facts) ports() map[string][]inspectedBinding {
-	out := bindings(f.State.Network.Publish)
+// ports are those that are published, and the container's that are only named.
+func (f facts) ports(published []spec.PortMapping) map[string][]inspectedBinding {
+	out := bindings(published)
 	for _, port := range slices.Concat(f.image.Config.Exposed, f.Container.Expose) {
 		if !strings.Contains(port, "/") {
 			port += "/tcp"
@@ -217,7 +217,8 @@ func (f facts) shownConfig() inspectedConfig {
 		Cmd: c.Command, Image: f.Image, WorkingDir: first(f.config.Process.Cwd, c.WorkDir, image.WorkingDir, "/"), Labels: spec.Labels(c.Labels), Annotations: f.config.Annotations,
 		StopSignal: first(f.StopSig, c.StopSignal, image.StopSignal, "SIGTERM"), Timezone: c.Timezone, Umask: first(c.Umask, "0022"), Secrets: f.secrets(),
 		Timeout: uint(c.Timeout.Seconds()), StopTimeout: uint(max(f.StopTime, c.StopTimeout).Seconds()), Passwd: c.Passwd, ChrootDirs: c.ChrootDirs, SDNotifyMode: c.SDNotify,
-		SystemdMode: c.Systemd == "always", ExposedPorts: map[string]struct{}{},
+		CreateCommand: orEmpty(c.CreateCommand),
+		SystemdMode:   c.Systemd == "always", ExposedPorts: map[string]struct{}{},
 	}
 	if len(out.Cmd) == 0 && c.Entrypoint == nil {
 		out.Cmd = image.Cmd
@@ -231,7 +232,7 @@ func (f facts) shownConfig() inspectedConfig {
 	if systemd, err := spec.SystemdMode(c, image); err == nil {
 		out.SystemdMode = systemd
 	}
-	for port := range f.ports() {
+	for port := range f.ports(f.State.Network.Publish) {
 		out.ExposedPorts[port] = struct{}{}
 	}
 	f.addHealth(&out)
@@ -293,12 +294,15 @@ func healthTest(command []string) []string {
 }
 
 func (f facts) host() inspectedHost {
-	c := f.Container
+	c, cgroups := f.Container, "default" // what there is beside is not told by Podman either
+	if c.Cgroups == "disabled" {
+		cgroups = c.Cgroups
+	}
 	out := inspectedHost{
 		Binds: f.binds(), CgroupManager: "systemd", CgroupMode: first(c.CgroupNS, "private"), ContainerIDFile: c.CIDFile, LogConfig: f.log(), NetworkMode: f.networkMode(),
 		PortBindings: bindings(f.State.Network.Publish), RestartPolicy: restartPolicy(c.Restart), AutoRemove: c.Remove, AutoRemoveImage: c.RemoveImage, Annotations: f.config.Annotations,
 		VolumesFrom: c.VolumesFrom, CapAdd: capabilityNames(c.CapAdd), CapDrop: capabilityNames(c.CapDrop), DNS: orEmpty(c.DNS), DNSOptions: orEmpty(c.DNSOptions),
-		DNSSearch: orEmpty(c.DNSSearch), ExtraHosts: orEmpty(c.AddHosts), GroupAdd: orEmpty(c.Groups), IpcMode: first(c.IPC, "shareable"), Cgroups: first(c.Cgroups, "default"),
+		DNSSearch: orEmpty(c.DNSSearch), ExtraHosts: orEmpty(c.AddHosts), GroupAdd: orEmpty(c.Groups), IpcMode: first(c.IPC, "shareable"), Cgroups: cgroups,
 		PidMode: first(c.PID, "private"), Privileged: c.Privileged, PublishAllPorts: c.PublishAll, ReadonlyRootfs: c.ReadOnly, SecurityOpt: orEmpty(c.SecurityOpts),
 		Tmpfs: map[string]string{}, UTSMode: first(c.UTS, "private"), UsernsMode: c.UserNS, ShmSize: 65536000, Runtime: "oci", CgroupParent: c.CgroupParent,
 		CpusetCpus: c.CPUSet, CpusetMems: c.CPUSetMems, Devices: []inspectedDevice{}, Init: c.Init, Ulimits: []inspectedUlimit{}, CgroupConf: spec.Labels(c.CgroupConf),

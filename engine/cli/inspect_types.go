@@ -184,9 +184,9 @@ type inspectedConfig struct {
 	HealthLogDestination       string
 	HealthcheckMaxLogCount     int
 	HealthcheckMaxLogSize      int
-	CreateCommand              []string `json:",omitempty"`
-	Timezone                   string   `json:",omitempty"`
-	SystemdMode                bool     `json:",omitempty"`
+	CreateCommand              []string
+	Timezone                   string `json:",omitempty"`
+	SystemdMode                bool   `json:",omitempty"`
 	Umask                      string
 	Secrets                    []inspectedSecretUse `json:",omitempty"`
 	Timeout                    uint

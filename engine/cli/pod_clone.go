@@ -90,6 +90,7 @@ func runPodClone(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	s := p.Spec
+	o.common.CreateCommand = nil
 	s.Name, s.Common, s.Maker, s.Kept = o.name, o.common, "", byHand()
 	if o.infraName != "" {
 		s.InfraName = o.infraName

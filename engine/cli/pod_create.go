@@ -140,7 +140,7 @@ func runPodCreate(ctx context.Context, env *Env, args []string) error {
 			return fmt.Errorf("replace pod %q: %w", o.Name, err)
 		}
 	}
-	o.Kept = byHand()
+	o.Kept, o.Common.CreateCommand = byHand(), createCommand("pod create", args, o.Common)
 	p, err := runDirs().CreatePod(o.Pod)
 	if err != nil {
 		return err

@@ -231,6 +231,7 @@ type inspectedPod struct {
 	ID               string            `json:"Id"`
 	Name             string            `json:"Name"`
 	Created          time.Time         `json:"Created"`
+	CreateCommand    []string          `json:"CreateCommand"`
 	CgroupParent     string            `json:"CgroupParent"`
 	CgroupPath       string            `json:"CgroupPath"` // the pod's slice; "" when it has none
 	Limits           []string          `json:"Limits"`     // properties of that
@@ -276,7 +277,7 @@ func runPodInspect(_ context.Context, env *Env, args []string) error {
 	}
 	latest, _ := set.GetBool("latest")
 	pods, err := (&podTargets{latest: latest}).find(set.Args())
-	if err != nil && len(pods) == 0 {
+	if err != nil && !errors.Is(err, engine.ErrNoPod) {
 		return err
 	}
 	list := []inspectedPod{}
@@ -301,7 +302,7 @@ func inspectPod(p engine.Pod) (inspectedPod, error) {
 	}
 	i := inspectedPod{
 		CgroupParent: p.Spec.Common.CgroupParent, CgroupPath: r.Cgroup, Limits: append([]string{}, limits...),
-		ID: p.ID, Name: p.Name, Created: p.Created, ExitPolicy: p.Spec.ExitPolicy, State: r.Status, Labels: r.Labels,
+		ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: orEmpty(p.Spec.Common.CreateCommand), ExitPolicy: p.Spec.ExitPolicy, State: r.Status, Labels: r.Labels,
 		SharedNamespaces: p.Spec.Share, NumContainers: r.NumberOfContainers, Containers: []inspectedPart{}, Unit: p.Unit,
 		InfraConfig: inspectedInfra{
 			PortBindings: bindings(p.Network.Publish), HostNetwork: p.Network.Mode == "host", Networks: r.Networks,

@@ -268,7 +268,7 @@ func (r psRow) command() string {
 func (r psRow) cells() []string {
 	return r.more([]string{
 		shortID(r.ID, r.o.noTrunc), printable(r.Image), r.command(), age(time.Since(r.Created)) + " ago", r.statusAndHealth(),
-		ports(r.Network.Publish), r.Name,
+		ports(publishedOf(*r.State)), r.Name,
 	})
 }
 
@@ -353,11 +353,12 @@ type psEntry struct {
 }
 
 func (r psRow) entry() psEntry {
+	networks, _ := networksOf(*r.State)
 	e := psEntry{
 		AutoRemove: r.Container.Remove, Command: r.Command, CreatedAt: age(time.Since(r.Created)) + " ago", CIDFile: r.Container.CIDFile,
 		Exited: r.status == "exited", ExitedAt: r.Finished.Unix(), ExitCode: r.exitCode(), ID: r.ID, Image: r.Image, ImageID: r.ImageID,
-		Labels: spec.Labels(r.Container.Labels), Mounts: r.mounts(), Names: []string{r.Name}, Namespaces: map[string]string{}, Networks: shownNetworks(*r.State),
-		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: r.Network.Publish, StartedAt: r.Started.Unix(), State: r.status,
+		Labels: spec.Labels(r.Container.Labels), Mounts: r.mounts(), Names: []string{r.Name}, Namespaces: map[string]string{}, Networks: networks,
+		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: publishedOf(*r.State), StartedAt: r.Started.Unix(), State: r.status,
 		Status: r.statusAndHealth(), Created: r.Created.Unix(), Unit: r.Unit,
 	}
 	if r.o.namespaces {
@@ -383,7 +384,7 @@ func (r psRow) Fields() map[string]any {
 	}
 	e := r.entry()
 	return map[string]any{
-		"ID": shortID(r.ID, r.o.noTrunc), "ImageID": shortID(r.ImageID, r.o.noTrunc), "Names": r.Name, "Command": r.command(), "Ports": ports(r.Network.Publish),
+		"ID": shortID(r.ID, r.o.noTrunc), "ImageID": shortID(r.ImageID, r.o.noTrunc), "Names": r.Name, "Command": r.command(), "Ports": ports(publishedOf(*r.State)),
 		"Networks": strings.Join(e.Networks, ","), "Labels": e.Labels, "RunningFor": ago, "CreatedHuman": ago, "CreatedAt": r.Created.String(), "Created": r.Created.String(),
 		"Pod": shortID(r.Pod, r.o.noTrunc), "Size": size, "Namespaces": e.Namespaces, "Mounts": e.Mounts,
 		"Cgroup": e.Namespaces["Cgroup"], "IPC": e.Namespaces["IPC"], "MNT": e.Namespaces["MNT"], "NET": e.Namespaces["NET"],

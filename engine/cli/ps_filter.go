@@ -148,29 +148,38 @@ func samePolicy(policy, value string) bool {
 
 // shownNetworks are the networks that a container is on, or is to be on, or the mode that it has instead.
 func shownNetworks(s engine.State) []string {
-	list := []string{}
+	list, mode := networksOf(s)
+	if mode != "" {
+		list = append(list, mode)
+	}
+	return list
+}
+
+// networksOf are the networks that a container is on, or is to be on. The mode is what it has instead, and "" if it has any.
+func networksOf(s engine.State) (list []string, mode string) {
+	list = []string{}
 	if s.Networked && len(s.Attached) > 0 {
 		for _, at := range s.Attached {
 			list = append(list, at.Network)
 		}
-		return list
+		return list, ""
 	}
 	n, err := spec.ParseNetworks(s.Network.Networks, "", "", "", nil)
 	switch {
 	case err != nil:
+		return list, ""
 	case n.Mode != "" && !n.Default:
-		return append(list, n.Mode)
+		return list, n.Mode
 	case n.Default && rootlessMode():
-		return append(list, "pasta")
-	default:
-		for _, a := range n.Attach {
-			list = append(list, a.Network)
-		}
+		return list, "pasta"
 	}
-	if len(list) == 0 && err == nil {
+	for _, a := range n.Attach {
+		list = append(list, a.Network)
+	}
+	if len(list) == 0 {
 		list = append(list, spec.DefaultNetwork)
 	}
-	return list
+	return list, ""
 }
 
 // mountsOf are the volumes and paths of the host that a container sees, or, before its first start, is to see.

@@ -109,7 +109,7 @@ func TestPsForms(t *testing.T) {
 		{[]string{"-q"}, "aa0000000000 bb0000000000 ab0000000000"},
 		{[]string{`--format={{.ID}}|{{.Image}}|{{.Command}}|{{.State}}|{{.ExitCode}}|{{.Label "app"}}|{{.Networks}}|{{.Mounts}}|{{.Pod}}`},
 			"aa0000000000|docker.io/library/nginx:1.27|nginx -g|exited|3|web|podman|[/srv]| bb0000000000|registry.example:5000/team/db|db|running|0|db|back|[/etc]|cc11 " +
-				"ab0000000000|localhost/busybox:latest|sh|created|0||host|[/d /only]|"},
+				"ab0000000000|localhost/busybox:latest|sh|created|0|||[/d /only]|"},
 		{[]string{"--format={{.RunningFor}},{{.Labels}}"}, "3 hours ago,map[app:web tier:front] 2 hours ago,map[app:db] About an hour ago,map[]"},
 		{[]string{"--noheading", "--format=table {{.Names}} {{.ID}}"}, "web-1 aa0000000000 db bb0000000000 job ab0000000000"},
 		{[]string{"--format=table {{.ID}} {{.RunningFor}}"}, "CONTAINER ID CREATED aa0000000000 3 hours ago bb0000000000 2 hours ago ab0000000000 About an hour ago"},

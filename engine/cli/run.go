@@ -141,6 +141,7 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 	if transient(c) {
 		return runTransient(ctx, env, c, args)
 	}
+	c.CreateCommand = createCommand("run", args, c)
 	e, err := newEngine(env)
 	if err != nil {
 		return err
@@ -185,6 +186,33 @@ func keepsLog(c spec.Container) bool {
 	return err == nil && (log.Driver == spec.LogK8sFile || log.Driver == spec.LogJournald && (!c.Remove || c.LogDriver != ""))
 }
 
+// What a run says to the berth that it calls to do the work stands before the words that were typed.
+var (
+	scopeWords = []string{"--cgroups=split"}
+	unitWords  = []string{"--sdnotify=conmon", "--detach"}
+)
+
+// createCommand is the command line as it was typed, without credentials. A `create` that a run has called is that run.
+func createCommand(verb string, args []string, c spec.Container) []string {
+	for i, own := range [][]string{scopeWords, unitWords} {
+		if len(args) < len(own) || !slices.Equal(args[:len(own)], own) {
+			break
+		}
+		if args = args[len(own):]; i == 0 {
+			verb = "run"
+		}
+	}
+	words := append([]string{"berth"}, ownWords(append(strings.Fields(verb), args...)...)...)
+	for _, secret := range append(c.DecryptionKeys, c.Creds) {
+		for i, w := range words {
+			if secret != "" && (w == secret || strings.HasSuffix(w, "="+secret)) {
+				words[i] = strings.TrimSuffix(w, secret) + "***"
+			}
+		}
+	}
+	return words
+}
+
 // runTransient asks systemd to run the same command line as a unit.
 func runTransient(ctx context.Context, env *Env, c spec.Container, args []string) error {
 	name := c.Name
@@ -225,7 +253,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	start := func() error {
 		return sd.StartTransient(ctx, env.Run, sd.Transient{
 			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
-			Start: append(ownWords("run", "--cgroups=split", "--sdnotify=conmon", "--detach"), args...),
+			Start: ownWords(slices.Concat([]string{"run"}, scopeWords, unitWords, args)...),
 			Stop:  ownWords("rm", "-v", "-f", "-i", id), Setenv: append(copied(c), engine.IDVariable+"="+id),
 		})
 	}
@@ -392,7 +420,7 @@ func enterScope(c spec.Container, args []string) error {
 		return err
 	}
 	return sd.ExecScope(sd.Scope{
-		User: rootless.Needed(), Slice: slice, Program: selfPath(), Args: append(ownWords("run", "--cgroups=split"), args...),
+		User: rootless.Needed(), Slice: slice, Program: selfPath(), Args: ownWords(slices.Concat([]string{"run"}, scopeWords, args)...),
 	})
 }
 

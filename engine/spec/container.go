@@ -105,6 +105,9 @@ type Container struct {
 
 	// NoEffect names the flags given that mean nothing on this system.
 	NoEffect []string `json:"-"`
+
+	// CreateCommand is the command line that was typed, with berth as its first word.
+	CreateCommand []string `json:"createCommand,omitempty"`
 }
 
 // PullFlags are the flags about how a missing image is fetched. Credentials are not kept.

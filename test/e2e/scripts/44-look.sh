@@ -87,7 +87,7 @@ defer berth secret rm -i e2e-look-secret
 inspect=$(berth inspect e2e-one)
 assert_eq "what Podman has and berth has not" "$(jq -r --argjson ours "$inspect" '
 	def fields: [paths | select(length < 4 and all(.[]; type == "string"))];
-	(.[0] | del(.Config.Annotations, .HostConfig.Annotations, .HostConfig.PortBindings, .Config.CreateCommand, .State.ConmonPid, .GraphDriver, .NetworkSettings.Networks) | fields) - ($ours[0] | fields)
+	(.[0] | del(.Config.Annotations, .HostConfig.Annotations, .HostConfig.PortBindings, .State.ConmonPid, .GraphDriver, .NetworkSettings.Networks) | fields) - ($ours[0] | fields)
 	| map(join(".")) | join(" ")' "$tmp/their-inspect.json")" ""
 shown() { berth inspect --format "$1" e2e-one; }
 ip=$(berth network inspect e2e-look-net | jq -r '.[0].containers[].interfaces.eth0.subnets[0].ipnet')
@@ -98,6 +98,7 @@ assert_eq "mount" "$(shown '{{range .Mounts}}{{.Type}} {{.Name}} {{.Source}} {{.
 	"volume e2e-look-vol /var/lib/containers/storage/volumes/e2e-look-vol/_data /data true"
 assert_eq "configuration" "$(shown '{{index .Config.Labels "tier"}} {{.Config.Image}} {{.HostConfig.NetworkMode}} {{.HostConfig.RestartPolicy.Name}} {{slice (join .Config.Cmd ",") 0 5}}')" \
 	"front $IMAGE bridge no sh,-c"
+assert_eq "as typed" "$(shown '{{slice (join .Config.CreateCommand " ") 0 31}}')" "berth run -d --name e2e-one --lab"
 assert_match "environment" "$(shown '{{json .Config.Env}}')" '"PATH=.*"HOSTNAME=|"HOSTNAME=.*"PATH='
 assert_match "layers" "$(shown '{{.GraphDriver.Data.UpperDir}}')" "/overlay/$(berth ps -q --no-trunc --filter name=one)/diff\$"
 assert_match "size" "$(berth inspect -s -f '{{.SizeRootFs}}' e2e-one)" '^[0-9]{6,}$'

@@ -48,7 +48,15 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 	if err := a.setUp(ctx, r.NetNS, options); err != nil {
 		return undo(err)
 	}
-	return a.status(p), a.publish(r, p)
+	if err := a.publish(r, p); err != nil {
+		if downErr := a.teardownBridge(ctx, r, options); downErr != nil { // it goes with the container's end
+			return engine.NetworkStatus{}, errors.Join(err, downErr)
+		}
+		_, err = undo(err)
+		_ = a.publish(r, p) // as it was; if that fails too it has been told
+		return engine.NetworkStatus{}, err
+	}
+	return a.status(p), nil
 }
 
 // Disconnect takes a running container off a network.
@@ -62,17 +70,26 @@ func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, networ
 	if !there {
 		return engine.NetworkStatus{}, fmt.Errorf("container %q is not on network %q", r.Name, network)
 	}
-	if err := a.teardownBridge(ctx, r, p.Options.only(network)); err != nil {
+	options, order := p.Options.only(network), slices.Clone(p.Order)
+	p.drop(network)
+	err = a.publish(r, p) // first, since it can be taken back
+	if err == nil {
+		err = a.teardownBridge(ctx, r, options)
+	}
+	if err != nil {
+		p.Options.Networks[network], p.Options.NetworkInfo[network], p.Order = per, options.NetworkInfo[network], order
+		_ = a.publish(r, p) // as it was; if that fails too it has been told
 		return engine.NetworkStatus{}, err
 	}
-	var errs []error
-	for _, ip := range per.StaticIPs {
-		lease := addressLease(network, ip)
-		errs = append(errs, a.leases().Release(lease, r.ID))
-		p.Leases = slices.DeleteFunc(p.Leases, func(l string) bool { return l == lease })
+	if err := a.record(r, p); err != nil {
+		return engine.NetworkStatus{}, err
 	}
-	p.drop(network)
-	return a.status(p), errors.Join(append(errs, a.record(r, p), a.publish(r, p))...)
+	p.Leases = slices.DeleteFunc(p.Leases, func(lease string) bool { // one that stays goes with the container's end
+		of := func(ip string) bool { return lease == addressLease(network, ip) }
+		return slices.ContainsFunc(per.StaticIPs, of) && a.leases().Release(lease, r.ID) == nil
+	})
+	_ = a.record(r, p) // what was given back is not this container's any more, whatever is written
+	return a.status(p), nil
 }
 
 // change takes netavark's turn and reads the plan of a container that is on bridges.

@@ -22,6 +22,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/engine/usernet"
 )
 
 // TestMain runs the tests in a network namespace of their own: the devices that they make go with it.
@@ -407,6 +408,51 @@ func TestConnectFails(t *testing.T) {
 	}
 	if p, err := a.recorded(r); err != nil || fmt.Sprint(p.Order, len(p.Leases)) != "[front] 2" {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// place is a namespace of bridges that is the caller's own.
+type place struct {
+	err       error // of publishing
+	published int   // how many ports are
+}
+
+func (*place) ID() string              { return "1" }
+func (*place) Do(f func() error) error { return f() }
+func (p *place) Withdraw(string) error { p.published = 0; return nil }
+func (p *place) Publish(_ string, list []usernet.Forward) error {
+	p.published = len(list)
+	return p.err
+}
+
+// TestPublishFails: when the ports cannot be published a container is neither connected nor taken off.
+func TestPublishFails(t *testing.T) {
+	requireRoot(t)
+	a, calls := machine(t)
+	addNetwork(t, a, frontFile)
+	addNetwork(t, a, strings.NewReplacer("front", "more", "f0", "m0", "test1", "test3", "10.71", "10.73", "fd71", "fd73").Replace(frontFile))
+	there := &place{}
+	a.Place = there
+	r := request(t, a, "c1")
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
+	r.Publish = []spec.PortMapping{{HostPort: freePort(t), ContainerPort: 80, Range: 1, Protocol: "tcp"}}
+	_, err := a.Plan(t.Context(), r)
+	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
+		t.Fatal(err)
+	}
+	calls.calls, there.err = nil, errors.New("nobody listens")
+	if _, err := a.Connect(t.Context(), r, spec.Attachment{Network: "more"}); !errors.Is(err, there.err) || len(calls.calls) != 2 {
+		t.Errorf("connect: %v; %d calls of netavark", err, len(calls.calls))
+	}
+	if _, err := os.Stat(filepath.Join(a.Leases, "net/more")); !os.IsNotExist(err) {
+		t.Errorf("leases are left: %v", err)
+	}
+	calls.calls = nil
+	if _, err := a.Disconnect(t.Context(), r, "front"); !errors.Is(err, there.err) || len(calls.calls) > 0 {
+		t.Errorf("disconnect: %v; %v", err, calls.calls)
+	}
+	if p, err := a.recorded(r); err != nil || fmt.Sprint(p.Order, len(p.Leases)) != "[front] 3" || there.published != 1 {
+		t.Errorf("%+v, %v; %d published", p, err, there.published)
 	}
 }
 

@@ -132,6 +132,11 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 	if name == "container" && len(rest) > 0 {
 		name, rest = ofContainer(name, rest)
 	}
+	for _, l := range lacking {
+		if slices.Contains(l.words, name) || name == "image" && len(rest) > 0 && slices.Contains(l.words, rest[0]) {
+			return fmt.Errorf("%s; %s", l.what, l.instead)
+		}
+	}
 	if isImageVerb(name) {
 		return runImage(ctx, env, args)
 	}

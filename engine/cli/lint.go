@@ -207,10 +207,11 @@ func (s *lintSet) checked() int {
 	return n
 }
 
-// lint returns the findings of the generator, of files that are hidden by others, and those about the target release.
+// lint returns the findings of the generator, of files that are hidden by others or cannot be run, and those about the target release.
 func (s *lintSet) lint(target release) []units.Finding {
 	all := generator.Findings(s.cfg, s.files)
 	all = append(all, s.hidden(s.files.Files)...)
+	all = append(all, unrunnable(s.files)...)
 	if target != (release{}) {
 		all = append(all, newerThan(target, s.files)...)
 	}

@@ -145,18 +145,30 @@ func write(path, text string) error {
 }
 
 // Remove kills what is left in a container's group and removes it; nil when there is none. The unit's own group is
-// systemd's to remove.
+// systemd's to remove, and so is all that is in a scope whose last process has gone.
 func (Cgroups) Remove(ctx context.Context, group string) error {
 	dir := filepath.Join(mountPoint, group)
-	err := os.Remove(dir)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err := killAll(ctx, dir); err != nil {
 		return fmt.Errorf("cgroup %s: %w", group, err)
 	}
+	if scopeEnds(filepath.Dir(dir)) {
+		return nil
+	}
 	return removeTree(dir)
 }
+
+// scopeEnds tells whether a group is that of a scope without processes, which systemd is about to remove. It gives up, and leaves
+// the scope's group and the others in it, when one that it looks into has just been removed (cg_trim, recurse_dir).
+func scopeEnds(dir string) bool {
+	if !strings.HasSuffix(dir, ".scope") {
+		return false
+	}
+	events, err := os.ReadFile(filepath.Join(dir, "cgroup.events"))
+	return gone(err) || err == nil && !populated(events)
+}
+
+// populated tells by its cgroup.events whether a group or one below has a process.
+func populated(events []byte) bool { return bytes.Contains(events, []byte("populated 1")) }
 
 // gone tells whether a group went away meanwhile: systemd removes those of a scope that has ended. A file of it that is open
 // answers with ENODEV then.
@@ -188,7 +200,7 @@ func killAll(ctx context.Context, dir string) error {
 		if n == 0 && err != nil {
 			return err
 		}
-		if !bytes.Contains(buf[:n], []byte("populated 1")) {
+		if !populated(buf[:n]) {
 			return nil
 		}
 		// The kernel reports a change of the file as an exceptional condition (poll(2), POLLPRI).

@@ -131,6 +131,36 @@ func TestRemoveLeavesTheUnit(t *testing.T) {
 	}
 }
 
+// TestRemoveInScope: systemd removes the groups of a scope that has ended, and passes over some when one goes away meanwhile.
+func TestRemoveInScope(t *testing.T) {
+	top := unit(t)
+	for _, tt := range []struct {
+		unit, used string
+		left       bool
+	}{
+		{unit: "run-1.scope", left: true},
+		{unit: "run-2.scope", used: "container", left: true}, // it is killed, and was the last
+		{unit: "run-3.scope", used: "berth"},
+		{unit: "web.service"}, // systemd may start it again without removing its group
+	} {
+		group := top + "/" + tt.unit
+		for _, sub := range []string{"", "/berth", "/container"} {
+			if err := os.Mkdir(mountPoint+group+sub, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if tt.used != "" {
+			sleeper(t, group+"/"+tt.used)
+		}
+		if err := (Cgroups{}).Remove(context.Background(), group+"/container"); err != nil {
+			t.Errorf("%+v: %v", tt, err)
+		}
+		if _, err := os.Stat(mountPoint + group + "/container"); (err == nil) != tt.left {
+			t.Errorf("%+v: the container's group: %v", tt, err)
+		}
+	}
+}
+
 func TestDivide(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("making namespaces needs root")

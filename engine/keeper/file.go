@@ -4,17 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// fileSink writes a container's lines into a file, in the format of Kubernetes: time, stream, F for a whole line or P for
-// a part of one, text.
+// fileSink writes lines into a file, in the format of Kubernetes: time, stream, F for a whole line or P for a part of one, text.
+// There is one for each file: it may be that of several containers, and is that of two runs of one while what the earlier has
+// written last is still to be read.
 type fileSink struct {
 	path    string
-	maxSize int64
+	maxSize int64 // at which it is put aside; 0 is never
 	file    *os.File
 	size    int64
 	buf     []byte
@@ -36,7 +38,7 @@ const oldSuffix = ".1"
 // open opens the file to append to it. A keeper that was killed while it wrote may have left half a line: it is taken away,
 // for the whole line is still in the pipe.
 func (s *fileSink) open() error {
-	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,8 @@ func (s *fileSink) write(lines []line, standard int) (int, error) {
 	}
 	var err error
 	s.busy = true
-	s.beside(func() { err = s.append() }, func() {
+	limit := s.maxSize
+	s.beside(func() { err = s.append(limit) }, func() {
 		s.busy = false
 		s.lost(err)
 		if s.late {
@@ -114,34 +117,36 @@ func (s *fileSink) write(lines []line, standard int) (int, error) {
 }
 
 // append writes what is in buf.
-func (s *fileSink) append() error {
-	if err := s.ready(int64(len(s.buf))); err != nil {
+func (s *fileSink) append(limit int64) error {
+	if err := s.ready(limit, int64(len(s.buf))); err != nil {
 		return err
 	}
-	if _, err := s.file.WriteAt(s.buf, s.size); err != nil {
+	if _, err := s.file.Write(s.buf); err != nil {
 		return errors.Join(err, s.file.Truncate(s.size))
 	}
-	s.size += int64(len(s.buf))
 	return nil
 }
 
 // ready opens the file, and puts a full one aside first.
-func (s *fileSink) ready(more int64) error {
+func (s *fileSink) ready(limit, more int64) error {
 	if s.file == nil {
 		if err := s.open(); err != nil {
 			return err
 		}
 	}
-	// The run before this one may still write into it.
 	info, err := s.file.Stat()
 	if err != nil {
 		return err
 	}
 	s.size = info.Size()
-	if s.maxSize <= 0 || s.size == 0 || s.size+more <= s.maxSize {
+	if limit <= 0 || s.size == 0 || s.size+more <= limit {
 		return nil
 	}
-	if err := os.Rename(s.path, s.path+oldSuffix); err != nil {
+	there, err := os.Lstat(s.path)
+	if err == nil && os.SameFile(info, there) { // or another one has put it aside
+		err = os.Rename(s.path, s.path+oldSuffix)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	s.file.Close()

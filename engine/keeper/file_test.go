@@ -125,6 +125,63 @@ func TestFileOfTwoRuns(t *testing.T) {
 	}
 }
 
+// TestFileOfTwoContainers: it is put aside for both.
+func TestFileOfTwoContainers(t *testing.T) {
+	b := newBench(t)
+	path := filepath.Join(t.TempDir(), "ctr.log")
+	var write []*os.File
+	for _, digit := range []string{"a", "b"} {
+		read, w := pipes(t)
+		r := record()
+		r.ID, r.Driver, r.Path, r.MaxSize = strings.Repeat(digit, 64), K8sFile, path, 400
+		if err := b.keep(r, read); err != nil {
+			t.Fatal(err)
+		}
+		write = append(write, w...)
+	}
+	for i := range 20 {
+		fmt.Fprintf(write[i%2*2], "line %02d\n", i)
+		b.until("it is written", func() bool {
+			data, _ := os.ReadFile(path)
+			return strings.HasSuffix(string(data), fmt.Sprintf("line %02d\n", i))
+		})
+	}
+	older, err := os.ReadFile(path + oldSuffix)
+	newer, err2 := os.ReadFile(path)
+	all := string(older) + string(newer)
+	if first := 20 - strings.Count(all, "\n"); err != nil || err2 != nil || len(older) < 300 || !strings.Contains(all, fmt.Sprintf("line %02d\n", first)) {
+		t.Errorf("%v, %v, %q", err, err2, all)
+	}
+	for _, w := range write {
+		w.Close()
+	}
+	b.until("nothing is left", func() bool { return len(b.k.containers) == 0 && len(b.k.files) == 0 && len(b.k.jobs) == 0 })
+}
+
+// TestFilePutAsideByAnother: what another one has put in the place of a full file is not put aside in its name.
+func TestFilePutAsideByAnother(t *testing.T) {
+	s := &fileSink{beside: now, path: filepath.Join(t.TempDir(), "ctr.log"), maxSize: 200, warn: func(f string, a ...any) { t.Errorf(f, a...) }}
+	write := func() {
+		t.Helper()
+		if _, err := s.write(texts(strings.Repeat("x", 100)), prioInfo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	if err := os.Rename(s.path, s.path+".gz"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.path, []byte("theirs\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write()
+	s.close()
+	data, err := os.ReadFile(s.path)
+	if err != nil || !strings.HasPrefix(string(data), "theirs\n") || strings.Count(string(data), "\n") != 2 {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
 // deadMount mounts a file system whose server does not answer, and returns the server's side: its end is an error for all who wait.
 func deadMount(t *testing.T, dir string) *os.File {
 	t.Helper()
@@ -186,5 +243,5 @@ func TestLogFileThatDoesNotAnswer(t *testing.T) {
 	for _, w := range append(write, of...) {
 		w.Close()
 	}
-	b.until("nothing is left", func() bool { return len(b.k.containers) == 0 && len(b.k.jobs) == 0 })
+	b.until("nothing is left", func() bool { return len(b.k.containers) == 0 && len(b.k.files) == 0 && len(b.k.jobs) == 0 })
 }

@@ -28,6 +28,7 @@ type Keeper struct {
 	scratchCap int
 	null       int
 	journals   map[string]*journal
+	files      map[string]*fileSink  // by their paths
 	containers map[string]*container // by their names in the store
 	shelved    map[string]bool       // names in the store that are taken, too
 	guests     map[uint32]int        // their connections
@@ -80,7 +81,6 @@ type container struct {
 // written these.
 type sink interface {
 	write(lines []line, standard int) (int, error)
-	close()
 }
 
 // stream is the read end of a pipe.
@@ -110,7 +110,7 @@ const (
 func New(listener int) (*Keeper, error) {
 	k := &Keeper{
 		Journal: "/run/systemd", Cgroups: cgroupMount, Proc: "/proc", guests: map[uint32]int{}, Warn: io.Discard, listener: listener,
-		journals: map[string]*journal{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
+		journals: map[string]*journal{}, files: map[string]*fileSink{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
 		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{}, resting: map[*relay]bool{}, shelved: map[string]bool{},
 		buf: make([]byte, window),
 	}
@@ -323,7 +323,6 @@ func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err err
 	if k.containers[name] != nil {
 		return fmt.Errorf("container %s is kept already", name)
 	}
-	c.sink = k.sink(c)
 	if err := c.sort(files); err != nil {
 		return err
 	}
@@ -332,6 +331,7 @@ func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err err
 			return err
 		}
 	}
+	c.sink = k.sink(c)
 	k.containers[name] = c
 	k.follow(c)
 	k.watchHealth(c)
@@ -402,9 +402,7 @@ func (k *Keeper) sink(c *container) sink {
 		return discard{}
 	}
 	if r.Driver == K8sFile {
-		return &fileSink{path: r.Path, maxSize: r.MaxSize, beside: k.beside, later: func() { k.written(c) }, warn: func(f string, a ...any) {
-			k.warn("container %s: %s", r.Name, fmt.Sprintf(f, a...))
-		}}
+		return k.file(r)
 	}
 	j := k.journals[r.Namespace]
 	if j == nil {
@@ -417,6 +415,18 @@ func (k *Keeper) sink(c *container) sink {
 		}
 		return r.PID
 	}}
+}
+
+// file is the sink of a container's file.
+func (k *Keeper) file(r *Record) *fileSink {
+	s := k.files[r.Path]
+	if s == nil {
+		s = &fileSink{path: r.Path, beside: k.beside, warn: k.warn}
+		s.later = func() { k.written(s) }
+		k.files[r.Path] = s
+	}
+	s.maxSize = r.MaxSize // as the newest has it
+	return s
 }
 
 // follow watches the container's PID 1, as long as it is that process and no later one with the same PID.
@@ -536,17 +546,22 @@ func (k *Keeper) read(s *stream) {
 	k.queue(s)
 }
 
-// written goes on when a container's file has taken what took its time.
-func (k *Keeper) written(c *container) {
-	for _, s := range c.streams {
-		if s.late > 0 {
-			if err := k.consume(s, s.late); err != nil {
-				k.warn("container %s: read its output: %v", c.record.Name, err)
-				k.end(s)
-			}
-			s.late = 0
+// written goes on when a file has taken what took its time.
+func (k *Keeper) written(file *fileSink) {
+	for _, c := range k.containers {
+		if c.sink != sink(file) {
+			continue
 		}
-		k.queue(s)
+		for _, s := range c.streams {
+			if s.late > 0 {
+				if err := k.consume(s, s.late); err != nil {
+					k.warn("container %s: read its output: %v", c.record.Name, err)
+					k.end(s)
+				}
+				s.late = 0
+			}
+			k.queue(s)
+		}
 	}
 }
 
@@ -718,10 +733,10 @@ func (k *Keeper) forget(c *container) {
 		c.input.close(k)
 	}
 	k.finish(c)
-	c.sink.close()
 	unix.Close(c.memory)
 	delete(k.containers, c.name)
 	k.leaveJournal(c.record.Namespace)
+	k.leaveFile(c.sink)
 	if err := k.Notify.Forget(c.name); err != nil {
 		k.warn("container %s: %v", c.record.Name, err)
 	}
@@ -743,6 +758,21 @@ func (k *Keeper) leaveJournal(namespace string) {
 		j.fd = -1
 	}
 	delete(k.journals, namespace)
+}
+
+// leaveFile closes a file with its last container.
+func (k *Keeper) leaveFile(s sink) {
+	file, ok := s.(*fileSink)
+	if !ok {
+		return
+	}
+	for _, c := range k.containers {
+		if c.sink == s {
+			return
+		}
+	}
+	file.close()
+	delete(k.files, file.path)
 }
 
 // keep is the request of an engine: the files go into the store before it is answered.

@@ -118,7 +118,6 @@ func (i *input) close(k *Keeper) {
 type discard struct{}
 
 func (discard) write(lines []line, _ int) (int, error) { return len(lines), nil }
-func (discard) close()                                 {}
 
 // withoutReturn takes the carriage return off that a terminal sets before each end of a line.
 func withoutReturn(lines []line) {

@@ -192,4 +192,33 @@ func TestPodInspect(t *testing.T) {
 	if want := "[berth pod create --name=stack --label a=1]\n"; err != nil || out != want {
 		t.Errorf("%q, %v; want %q", out, err, want)
 	}
+	if out, err := call("pod", "ps", "--quiet"); err != nil || len(out) != 65 {
+		t.Errorf("Podman prints the whole ID: %q, %v", out, err)
+	}
+}
+
+// What the JSON of inspect leaves out is there for templates.
+func TestInspectTemplates(t *testing.T) {
+	dirs := emptyRun(t)
+	lay(t, dirs, engine.State{
+		ID: strings.Repeat("ab", 32), Name: "web", Mounts: []engine.VolumeMount{{Source: "/srv", Destination: "/srv"}}, Container: spec.Container{Rootfs: true, Image: "/r"},
+	})
+	for form, want := range map[string]string{
+		"{{range .Mounts}}{{.Name}}|{{.Source}}{{end}}":                         "|/srv",
+		"{{.Config.Timezone}}|{{.Config.Secrets}}|{{.Config.ExposedPorts}}":     "|[]|map[]",
+		"{{.State.Health}}|{{.State.Healthcheck}}|{{.Config.Healthcheck}}":      "||",
+		"{{.SizeRw}}|{{.HostConfig.IDMappings}}|{{.State.Status}}|{{.Name}}":    "||created|web",
+		"{{if .State.Health}}{{.State.Health.Status}}{{else}}no check{{end}}":   "no check",
+		"{{.config.createcommand}}|{{.HostConfig.Cgroups}}|{{.Config.Umask}}|x": "[]|default|0022|x",
+	} {
+		if out, err := call("inspect", "--format="+form, "web"); err != nil || out != want+"\n" {
+			t.Errorf("%s: %q, %v; want %q", form, out, err, want)
+		}
+	}
+	if out, err := call("inspect", "web"); err != nil || strings.Contains(out, `"Timezone"`) || strings.Contains(out, `"Health"`) {
+		t.Errorf("%s, %v", out, err)
+	}
+	if out, err := call("version", "--format={{.Client.APIVersion}} {{.Server.APIVersion}}"); err != nil || out != apiVersion+" "+apiVersion+"\n" {
+		t.Errorf("%q, %v", out, err)
+	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/berth-pods/berth/engine"
@@ -54,6 +55,29 @@ type inspected struct {
 	UseImageHosts           bool
 	UseImageHostname        bool
 	Berth                   inspectedBerth
+}
+
+// Fields are the parts whose JSON leaves out what there is not. Templates find it, and that it is empty, as with Podman.
+func (i inspected) Fields() map[string]any {
+	mounts := []any{}
+	for _, m := range i.Mounts {
+		mounts = append(mounts, whole(m, map[string]any{"Name": ""}))
+	}
+	return map[string]any{
+		"Mounts": mounts, "State": whole(i.State, map[string]any{"Health": nil, "ConmonPid": 0, "CgroupPath": "", "CheckpointPath": ""}),
+		"Config": whole(i.Config, map[string]any{
+			"StartupHealthCheck": nil, "Healthcheck": nil, "Timezone": "", "SystemdMode": false, "Secrets": []string{}, "ChrootDirs": []string{}, "sdNotifyMode": "",
+			"ExposedPorts": map[string]string{},
+		}),
+		"HostConfig": whole(i.HostConfig, map[string]any{"IDMappings": nil}), "SizeRw": i.SizeRw, "SizeRootFs": i.SizeRootFs,
+	}
+}
+
+// whole is a value with what its JSON leaves out. Types and names of ours always have a JSON form.
+func whole(v any, left map[string]any) map[string]any {
+	data, _ := json.Marshal(v)
+	json.Unmarshal(data, &left)
+	return left
 }
 
 // inspectedBerth is what berth knows beside.

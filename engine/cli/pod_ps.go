@@ -120,7 +120,7 @@ func runPodPs(_ context.Context, env *Env, args []string) error {
 	}
 	headings = append(headings, o.more("IDS", "NAMES", "STATUS")...)
 	return printList(env.Out, o.listing, rows, table[podRow]{
-		key: func(r podRow) string { return shortID(r.ID, o.noTrunc) }, cells: o.cells, headings: append(headings, "# OF CONTAINERS"),
+		key: func(r podRow) string { return r.ID }, cells: o.cells, headings: append(headings, "# OF CONTAINERS"),
 		names: map[string]string{"ID": "POD ID", "Id": "POD ID", "NumberOfContainers": "# OF CONTAINERS"},
 	})
 }

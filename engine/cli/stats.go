@@ -35,7 +35,7 @@ func (o *statsOptions) flags(set *pflag.FlagSet) {
 
 // statsText tells of what stats and pod stats show.
 const statsText = `The first look shows the processor time since the start of the container as a share of that time;
-further ones, of the time since the look before. What the kernel does not count is shown as --.`
+further ones, of the time since the look before. What the kernel does not count is shown as --. One that does not run uses nothing.`
 
 func statsVerb() Verb {
 	var o statsOptions
@@ -151,16 +151,7 @@ func (l looks) each(ctx context.Context, env *Env, look func() (func() error, er
 // containers are those that are looked at this time.
 func (o statsOptions) containers(names []string) ([]engine.State, error) {
 	if len(names) > 0 || o.latest {
-		list, err := containers(names, selection{latest: o.latest})
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range list {
-			if !s.Running() && o.noStream {
-				return nil, fmt.Errorf("%w: %q", engine.ErrNotRunning, s.Name)
-			}
-		}
-		return list, nil
+		return containers(names, selection{latest: o.latest})
 	}
 	all, err := runDirs().All()
 	if err != nil || o.all {
@@ -190,12 +181,16 @@ func placesOf(s engine.State) used.Places {
 }
 
 func statsRowOf(s engine.State, before, now used.Sample, whole bool) statsRow {
+	if !s.Running() {
+		const none, nothing = "0.00%", "0B / 0B"
+		return statsRow{
+			ID: shortID(s.ID, whole), Name: s.Name, CPUPerc: none, AvgCPU: none, MemPerc: none, UpTime: "0s", NetIO: nothing, BlockIO: nothing, PIDS: "0",
+			MemUsage: nothing, MemUsageBytes: nothing,
+		}
+	}
 	r := statsRow{
 		ID: shortID(s.ID, whole), Name: s.Name, CPUPerc: "--", AvgCPU: "--", MemPerc: "--", UpTime: "--", NetIO: pair(now.Received, now.Sent), BlockIO: pair(now.Read, now.Written),
 		PIDS: "--", MemUsage: "-- / --", MemUsageBytes: "-- / --", CPUNano: uint64(now.CPU),
-	}
-	if !s.Running() {
-		return r
 	}
 	if s.Cgroup != "" {
 		r.CPUPerc, r.AvgCPU = percent(used.Percent(before, now)), percent(used.Percent(used.Sample{At: s.Started}, now))

@@ -41,7 +41,7 @@ func TestChangedFiles(t *testing.T) {
 func TestStatsRow(t *testing.T) {
 	n := func(v uint64) *uint64 { return &v }
 	r := statsRowOf(engine.State{ID: "0123456789abcdef", Name: "web"}, used.Sample{}, used.Sample{}, false)
-	if r.CPUPerc != "--" || r.NetIO != "-- / --" || r.ID != "0123456789ab" {
+	if r.CPUPerc != "0.00%" || r.MemUsage != "0B / 0B" || r.NetIO != "0B / 0B" || r.PIDS != "0" || r.ID != "0123456789ab" {
 		t.Errorf("%+v", r)
 	}
 	if got := pair(n(1500), n(2_000_000)); got != "1.5kB / 2MB" {

@@ -35,8 +35,11 @@ type versionOf struct {
 	Os          string
 }
 
+// apiVersion is the release of Podman that berth's words and output are compared with. Podman's API has the number of its release.
+const apiVersion = "5.4.2"
+
 func thisVersion() versionOf {
-	return versionOf{Version: installed.Version, GoVersion: runtime.Version(), OsArch: runtime.GOOS + "/" + runtime.GOARCH, Os: runtime.GOOS}
+	return versionOf{APIVersion: apiVersion, Version: installed.Version, GoVersion: runtime.Version(), OsArch: runtime.GOOS + "/" + runtime.GOARCH, Os: runtime.GOOS}
 }
 
 type versions struct{ Client versionOf }

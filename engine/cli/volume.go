@@ -150,6 +150,11 @@ type inspectedVolume struct {
 	Anonymous  bool `json:",omitempty"`
 }
 
+// Fields are what JSON leaves out, for templates.
+func (v inspectedVolume) Fields() map[string]any {
+	return whole(v, map[string]any{"UID": 0, "GID": 0, "Anonymous": false, "MountCount": 0, "StorageID": ""})
+}
+
 func runVolumeInspect(_ context.Context, env *Env, args []string) error {
 	set := newFlagSet("inspect")
 	var form string

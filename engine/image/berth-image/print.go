@@ -44,6 +44,22 @@ type row struct {
 
 	created time.Time
 	size    int64
+	history []string
+}
+
+// MarshalJSON has Podman's names and values of {{json .}}, with those of templates beside.
+func (r row) MarshalJSON() ([]byte, error) {
+	type plain row
+	return json.Marshal(struct {
+		plain
+		Repository string `json:"Repository"`
+		Tag        string `json:"Tag"`
+		Podmans    string `json:"repository"`
+		PodmansTag string `json:"tag"`
+		Created    int64
+		Size       int64
+		History    []string
+	}{plain(r), r.Repository, r.Tag, r.Repository, r.Tag, r.created.Unix(), r.size, r.history})
 }
 
 const none = "<none>"
@@ -81,7 +97,7 @@ func rows(all []image.Summary, full bool) []row {
 			Size: sizeOf(s.Size), History: orNone(strings.Join(s.History, ", ")), Arch: s.Arch, Os: s.OS, VirtualSize: s.Size, CreatedAt: s.Created.UTC().Format("2006-01-02 15:04:05 -0700 MST"),
 			CreatedSince: units.HumanDuration(time.Since(s.Created)) + " ago",
 			Dangling:     s.Dangling, IsDangling: s.Dangling, ReadOnly: s.ReadOnly, IsReadOnly: s.ReadOnly,
-			IsManifestList: s.IsList, created: s.Created, size: s.Size, Repository: none, Tag: none,
+			IsManifestList: s.IsList, created: s.Created, size: s.Size, history: s.History, Repository: none, Tag: none,
 		}
 		r.ID = shortID(s.ID, full)
 		r.Id, r.Created, r.CreatedTime = s.ID, r.CreatedSince, r.CreatedAt

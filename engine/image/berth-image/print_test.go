@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/berth-pods/berth/engine/image"
 )
 
 // What the verbs that need no registry print.
@@ -77,5 +80,15 @@ func TestPodmansForms(t *testing.T) {
 	}
 	if want := "IMAGE ID      REPOSITORY\ne500cddd5270  localhost/two\n"; b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
+	}
+	b.Reset()
+	all := []image.Summary{{ID: "e500cddd5270", Names: []string{"localhost/two:1"}, Size: 1500, Created: time.Unix(7, 0), History: []string{"localhost/one:1"}}}
+	if err := printImages(&b, all, listing{format: "{{json .}}", sort: "created"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"repository":"localhost/two","tag":"1"`, `"Repository":"localhost/two","Tag":"1"`, `"Created":7`, `"Size":1500`, `"History":["localhost/one:1"]`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s is not in %s", want, b.String())
+		}
 	}
 }

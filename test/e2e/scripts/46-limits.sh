@@ -44,8 +44,8 @@ works() {
 	assert_eq "a stream" "$(xargs <"$tmp/stream")" "e2e-u e2e-u"
 	b rm -f -t 0 e2e-n >/dev/null
 	b create --name e2e-c --network none $IMAGE true >/dev/null
-	assert_eq "those that do not run" "$(b stats -a --no-stream --format '{{.Name}} {{.PIDS}}' | sort | xargs)" "e2e-c -- e2e-u 2"
-	assert_eq "one that does not run" "$(exit_code b stats --no-stream e2e-c)" 125
+	assert_eq "those that do not run" "$(b stats -a --no-stream --format '{{.Name}} {{.PIDS}}' | sort | xargs)" "e2e-c 0 e2e-u 2"
+	assert_eq "one that does not run" "$(b stats --no-stream --format '{{.Name}} {{.MemUsage}}' e2e-c)" "e2e-c 0B / 0B"
 	assert_eq "init" "$(b init -a)" e2e-c
 	assert_eq "its state then" "$(b ps -a --filter status=initialized --format '{{.Names}} {{.State}} {{.Status}}') $(b inspect -f '{{.State.Status}}' e2e-c)" "e2e-c initialized Initialized initialized"
 	assert_eq "init of one that runs" "$(exit_code b init e2e-u)" 125

@@ -150,11 +150,21 @@ func (im *Images) commitLayer(file *os.File, b *committed, o CommitOptions) (siz
 	}
 	b.diffID = digester.Digest()
 	b.config.RootFS.DiffIDs = append(b.config.RootFS.DiffIDs, b.diffID)
-	layer, _, err := im.store.PutLayer("", b.top, nil, "", false, &storage.LayerOptions{OriginalDigest: b.diffID, UncompressedDigest: b.diffID}, file)
-	if err != nil {
-		return 0, "", err
+	id = layerID(b.top, b.diffID)
+	if im.store.Exists(id) { // of another image with the same files
+		return size, id, nil
 	}
-	return size, layer.ID, nil
+	_, _, err = im.store.PutLayer(id, b.top, nil, "", false, &storage.LayerOptions{OriginalDigest: b.diffID, UncompressedDigest: b.diffID}, file)
+	return size, id, err
+}
+
+// layerID is the ID that the image library gives to such a layer on such a parent: an image of the same layers that comes from elsewhere, or
+// back, must find them (storage_dest.go there).
+func layerID(parent string, diffID digest.Digest) string {
+	if parent == "" {
+		return diffID.Encoded()
+	}
+	return digest.Canonical.FromString(parent + "+" + diffID.Encoded()).Encoded()
 }
 
 // commitImage makes the image's record.

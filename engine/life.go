@@ -62,6 +62,10 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{IDs: s.fileIDs(), Label: s.Label}); err != nil {
 		return err
 	}
+	// From here on the record tells what there is to know of it: one whose maker is killed is there as a whole.
+	if err := os.Remove(e.Dirs.stateFile(s.ID)); err != nil {
+		return err
+	}
 	if err := e.Dirs.keepNew(*s); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/enginetest"
+	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -102,6 +103,35 @@ func TestLife(t *testing.T) {
 	b.clean()
 	if list, err := b.dirs().All(); err != nil || len(list) != 0 {
 		t.Errorf("removed: %v, %v", list, err)
+	}
+}
+
+// TestCreateKilled: a container whose maker was killed when it was made as a whole can be started, and removed.
+func TestCreateKilled(t *testing.T) {
+	for _, started := range []bool{false, true} {
+		b := newBench(t)
+		err := b.on(func(e *engine.Engine) error {
+			e.Event = func(events.Event) { runtime.Goexit() }
+			_, err := e.Create(t.Context(), keptWeb())
+			return err
+		})
+		if !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		found, err := b.dirs().Find("web")
+		if list, _ := b.dirs().List(); err != nil || found.Startable() != nil || found.OnItsWay() || len(list) > 0 {
+			t.Errorf("%+v, %v; runs: %v", found, err, list)
+		}
+		if err := b.on(func(e *engine.Engine) error { _, err := e.Create(t.Context(), keptWeb()); return err }); !errors.Is(err, engine.ErrNameInUse) {
+			t.Errorf("the name a second time: %v", err)
+		}
+		if started {
+			b.must(func(e *engine.Engine) error { _, err := e.Start(t.Context(), found); return err })
+		}
+		if err := b.remove("web", force); err != nil {
+			t.Error(err)
+		}
+		b.clean()
 	}
 }
 

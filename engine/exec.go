@@ -27,7 +27,11 @@ type Exec struct {
 type Process struct {
 	PID    int
 	Master *os.File // of its terminal, nil without one
+	output outlets
 }
+
+// Written waits, when the process has ended, until what it has written is in the caller's files. Their errors are its own.
+func (p Process) Written() error { return p.output.finish() }
 
 // ErrNotRunning says that something needs a container that runs.
 var ErrNotRunning = errors.New("container does not run")
@@ -71,13 +75,25 @@ func (e *Engine) Exec(ctx context.Context, s State, x Exec) (p Process, err erro
 	if err != nil {
 		return p, err
 	}
+	var output outlets
+	stdout, err := output.forWriting(x.Stdout)
+	if err != nil {
+		return p, err
+	}
+	stderr, err := output.forWriting(x.Stderr)
+	if err != nil {
+		return p, err
+	}
 	b := Bundle{
-		ID: s.ID, Dir: dir, Stdin: stdin, Stdout: x.Stdout, Stderr: x.Stderr, Extra: x.Extra,
+		ID: s.ID, Dir: dir, Stdin: stdin, Stdout: stdout, Stderr: stderr, Extra: x.Extra,
 		Cgroup: s.Cgroup != "", RuntimeRoot: e.Dirs.runtimeRoot(),
 	}
-	if p, err = e.exec(ctx, b, x.Terminal); err != nil {
-		return p, fmt.Errorf("exec in container %q: %w", s.Name, err)
+	p, err = e.exec(ctx, b, x.Terminal)
+	output.handed()
+	if err != nil {
+		return p, errors.Join(fmt.Errorf("exec in container %q: %w", s.Name, err), output.finish())
 	}
+	p.output = output
 	e.tell(s, "exec")
 	return p, nil
 }

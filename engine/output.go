@@ -26,6 +26,16 @@ type output struct {
 	guards         bool // and nothing is to be kept
 	dial           func() (Keeping, error)
 	own            []*os.File // to be closed
+	outlets        outlets    // into the caller's files
+}
+
+// Written waits, when a container that was run in the foreground has ended, until what it has written is in the caller's files. Their
+// errors are its own.
+func (s State) Written() error {
+	if s.output == nil {
+		return nil
+	}
+	return s.output.outlets.finish()
 }
 
 // chooseLog decides where the output is kept. The record says it from the first: nobody may see the container's end.
@@ -236,6 +246,7 @@ func (o *output) close() {
 	for _, f := range o.own {
 		f.Close()
 	}
+	o.outlets.handed()
 	if o.keeping != nil {
 		o.keeping.Close()
 	}

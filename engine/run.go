@@ -54,7 +54,7 @@ func (e *Engine) launch(ctx context.Context, s *State, undo func(context.Context
 	if err != nil {
 		s.terminal.Close()
 		// The caller's context may be what failed; taking away must not depend on it.
-		return errors.Join(err, undo(context.WithoutCancel(ctx), err))
+		return errors.Join(err, undo(context.WithoutCancel(ctx), err), s.Written())
 	}
 	return nil
 }
@@ -522,9 +522,15 @@ func (s State) stdio(b *Bundle) error {
 	if !c.Attached("stderr") && !c.TTY {
 		b.Stderr = null
 	}
-	if !c.Detach {
-		b.Stdin, err = forReading(b.Stdin)
+	if c.Detach {
+		return nil
 	}
+	for _, f := range []**os.File{&b.Stdout, &b.Stderr} {
+		if *f, err = s.output.outlets.forWriting(*f); err != nil {
+			return err
+		}
+	}
+	b.Stdin, err = forReading(b.Stdin)
 	return err
 }
 

@@ -174,12 +174,12 @@ func runExec(ctx context.Context, env *Env, args []string) error {
 	if err := proc.Adopt(); err != nil {
 		return err
 	}
-	defer proc.Owners(os.Stdin, os.Stdout, os.Stderr)()
 	p, err := e.Exec(ctx, s, o.Exec)
 	if err != nil {
 		return startError(err)
 	}
-	return exitWith(superviseChild(p.PID))
+	code, err := superviseChild(p.PID)
+	return exitWith(code, errors.Join(err, p.Written()))
 }
 
 // execTerminal connects the caller with the terminal of the command until either ends.

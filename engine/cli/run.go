@@ -430,7 +430,6 @@ func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) erro
 	if err := proc.Adopt(); err != nil {
 		return err
 	}
-	defer proc.Owners(os.Stdin, os.Stdout, os.Stderr)()
 	s, err := e.Run(ctx, c)
 	if err != nil {
 		return startError(err)

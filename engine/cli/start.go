@@ -311,6 +311,6 @@ func finish(ctx context.Context, e *engine.Engine, s engine.State, sigProxy bool
 	shown()
 	s.Network.NetNS = "" // it has ended with the container
 	ctx = context.WithoutCancel(ctx)
-	err = errors.Join(err, e.Cleanup(ctx, s, engine.Exit{Code: code}), leavePlainPod(ctx, proc.Run, e, s))
+	err = errors.Join(err, s.Written(), e.Cleanup(ctx, s, engine.Exit{Code: code}), leavePlainPod(ctx, proc.Run, e, s))
 	return exitWith(code, err)
 }

@@ -120,13 +120,7 @@ func (r Runtime) command(b engine.Bundle, args []string, stdin, stdout, stderr *
 // call runs the runtime.
 func (r Runtime) call(ctx context.Context, b engine.Bundle, c proc.Command) error {
 	log := logFile(b)
-	var nulls []*os.File // the runtime gives them to the user in the container, and a device is everybody's
-	for _, f := range []*os.File{b.Stdin, b.Stdout, b.Stderr} {
-		if f != nil && f.Name() == os.DevNull {
-			nulls = append(nulls, f)
-		}
-	}
-	giveBack := proc.Owners(nulls...)
+	giveBack := proc.Owners(b.Stdin, b.Stdout, b.Stderr)
 	_, err := r.Run(ctx, c)
 	giveBack()
 	var exit *proc.ExitError

@@ -6,23 +6,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owners remembers whose the files are; the function that it returns gives them back. A runtime gives the standard files of a container to
-// the container's user, so that he can open /dev/stdout: a file or a terminal of the caller's is the caller's again afterwards. Pipes
-// and sockets are left alone: they were made for the container. The null device goes back to root: whose it was may be what another
-// runtime has made of it for a moment.
+// Owners remembers whose the devices among the files are; the function that it returns gives them back. A runtime gives the standard
+// files of a container to the container's user. The null device goes back to root: whose it was may be what another runtime has made of
+// it for a moment.
 func Owners(files ...*os.File) (giveBack func()) {
 	before := make([]unix.Stat_t, len(files))
 	for i, f := range files {
-		unix.Fstat(int(f.Fd()), &before[i])
-		if before[i].Mode&unix.S_IFMT == unix.S_IFCHR && before[i].Rdev == null {
+		if f != nil {
+			unix.Fstat(int(f.Fd()), &before[i])
+		}
+		if before[i].Rdev == null {
 			before[i].Uid, before[i].Gid = 0, 0
 		}
 	}
 	return func() {
 		for i, f := range files {
 			var now unix.Stat_t
-			kind := before[i].Mode & unix.S_IFMT
-			if kind == 0 || kind == unix.S_IFIFO || kind == unix.S_IFSOCK || unix.Fstat(int(f.Fd()), &now) != nil {
+			if before[i].Mode&unix.S_IFMT != unix.S_IFCHR || unix.Fstat(int(f.Fd()), &now) != nil {
 				continue
 			}
 			if now.Uid != before[i].Uid || now.Gid != before[i].Gid {

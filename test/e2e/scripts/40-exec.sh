@@ -86,12 +86,15 @@ code=0
 wait "$exec_pid" || code=$?
 assert_eq "status" "$code" 9
 
-say "a file of the caller's stays his own, and one that is read cannot be written to"
+say "a file of the caller's stays his own, one that is read cannot be written to, and one that is written not be emptied"
 echo 'cat; echo no >/proc/self/fd/0; echo' >"$tmp/script"
 cp "$tmp/script" "$tmp/before"
 berth exec -i -u 1000 e2e-exec sh <"$tmp/script" >"$tmp/out" 2>&1 || true
 berth exec -i e2e-exec sh <"$tmp/script" >/dev/null 2>&1 || true
 cmp "$tmp/script" "$tmp/before"
+echo before >"$tmp/out"
+berth exec -u 1000 e2e-exec sh -c 'echo a; echo b >/dev/stderr; : >/proc/self/fd/1; echo c' >>"$tmp/out" 2>&1
+assert_eq "what is written" "$(paste -sd, "$tmp/out")" before,a,b,c
 assert_eq "owners" "$(stat -c %u "$tmp/script" "$tmp/out" /dev/null | xargs)" "0 0 0"
 rm "$tmp/script" "$tmp/before" "$tmp/out"
 

@@ -666,6 +666,9 @@ func TestNotifySocket(t *testing.T) {
 		want := []string{"notify MAINPID=container"}
 		if tt.keeps != "" {
 			want = []string{tt.keeps, want[0]}
+			if b.Record.Notify != b.Socket {
+				t.Errorf("%+v: the keeper is to tell it to %q", tt, b.Record.Notify)
+			}
 			if got, err := say(filepath.Join(dir, "notify.sock"), b.Handed[0]); got != "STATUS=a" || err != nil {
 				t.Errorf("%+v: the keeper hears %q, %v", tt, got, err)
 			}

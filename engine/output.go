@@ -179,7 +179,7 @@ func (o *output) addTerminal(master *os.File) {
 }
 
 // hand sends the pipes to the keeper. wait must be called before the container's program runs.
-func (o *output) hand(s State, namespace string, rootless bool) error {
+func (o *output) hand(s State, host Host) error {
 	if o.keeping == nil {
 		return nil
 	}
@@ -196,8 +196,8 @@ func (o *output) hand(s State, namespace string, rootless bool) error {
 	}
 	o.record = keeper.Record{
 		ID: s.ID, Name: s.Name, Image: s.Image, PID: s.Init.PID, Start: s.Init.Start, Unit: s.Unit,
-		Driver: s.Log.Driver, Identifier: identifier, Tag: s.Log.Tag, Fields: s.Log.Fields, Namespace: namespace,
-		Path: s.Log.Path, MaxSize: s.Log.MaxSize, Health: s.probing, Userns: rootless, Guard: true,
+		Driver: s.Log.Driver, Identifier: identifier, Tag: s.Log.Tag, Fields: s.Log.Fields, Namespace: host.Journal,
+		Path: s.Log.Path, MaxSize: s.Log.MaxSize, Health: s.probing, Notify: host.Environment["NOTIFY_SOCKET"], Userns: host.Rootless, Guard: true,
 	}
 	o.record.Streams = o.streams
 	if err := o.keeping.Keep(o.record, o.pipes...); err != nil && !errors.Is(err, keeper.ErrLost) {

@@ -268,7 +268,7 @@ func (e *Engine) connect(ctx context.Context, s *State) (err error) {
 // handOver gives the container's PID 1 to systemd and its output to the keeper, side by side. Both must have taken them when
 // the container's program begins.
 func (e *Engine) handOver(ctx context.Context, s State) error {
-	if err := s.output.hand(s, e.Host.Journal, e.Host.Rootless); err != nil {
+	if err := s.output.hand(s, e.Host); err != nil {
 		return fmt.Errorf("output of container %q: %w", s.Name, err)
 	}
 	if err := e.announce(s, s.Init.PID); err != nil {

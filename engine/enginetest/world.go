@@ -53,7 +53,8 @@ type World struct {
 	// Meanwhile is called at each moment: what others do then.
 	Meanwhile func(Moment)
 
-	Handed []int // the files that the keeper was handed, with the last container
+	Handed []int         // the files that the keeper was handed, with the last container
+	Record keeper.Record // and what it was told of that
 
 	mu        sync.Mutex
 	steps     []string
@@ -89,7 +90,7 @@ func (k keeping) Keep(r keeper.Record, files ...*os.File) error {
 		name += " " + s.Name
 	}
 	return k.w.step(name, func() {
-		k.w.Handed = nil
+		k.w.Handed, k.w.Record = nil, r
 		for _, f := range files {
 			fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {

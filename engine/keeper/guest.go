@@ -106,6 +106,7 @@ func (k *Keeper) vet(p peer, r *Record, files []int) error {
 	if !p.guest {
 		return nil
 	}
+	r.Notify = "" // his unit is the system's
 	if !isName(r.Name) {
 		return fmt.Errorf("%q is no name of a container", r.Name)
 	}

@@ -584,16 +584,22 @@ func save(data []byte, paths []string) {
 // tell shows the state in the unit's status. A user's keeper cannot speak in the name of others: a process in the unit's own cgroup
 // says it there.
 func (k *Keeper) tell(h *health) {
-	status := "STATUS=" + h.verdict.Status
+	status, manager := "STATUS="+h.verdict.Status, k.manager(h.c.record)
 	switch {
-	case h.h.Cgroup == "" || k.Notify.Socket == "":
+	case h.h.Cgroup == "" || manager.Socket == "":
 	case !k.User:
-		if err := k.Notify.sendAs(h.c.record.PID, status, 0); err != nil {
-			k.warn("container %s: %v", h.c.record.Name, err)
-		}
+		h.tells.take(func(done func()) {
+			var err error
+			k.beside(func() { err = manager.sendAs(h.c.record.PID, status, 0) }, func() {
+				if err != nil && !errors.Is(err, unix.ESRCH) {
+					k.warn("container %s: %v", h.c.record.Name, err)
+				}
+				done()
+			})
+		})
 	default:
 		h.tells.take(func(done func()) {
-			k.run(h.c, errand{words: []string{k.Self, "--status", h.h.Cgroup, k.Notify.Socket, status}, then: done})
+			k.run(h.c, errand{words: []string{k.Self, "--status", h.h.Cgroup, manager.Socket, status}, then: done})
 		})
 	}
 }

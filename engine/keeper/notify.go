@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +45,11 @@ func (n Notifier) message(state string, control []byte, flags int) error {
 		return fmt.Errorf("notify service manager: %w", err)
 	}
 	return nil
+}
+
+// manager speaks to the manager of a container's unit. It need not be the keeper's: root has one of its own, too (user@0.service).
+func (k *Keeper) manager(r *Record) Notifier {
+	return Notifier{Socket: cmp.Or(r.Notify, k.Notify.Socket)}
 }
 
 // Ready says that the start is over.

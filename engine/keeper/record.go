@@ -70,6 +70,7 @@ type Record struct {
 	MaxSize    int64    `json:"maxSize,omitempty"`   // at which the file is put aside; 0 is never
 
 	Health *Health `json:"health,omitempty"`
+	Notify string  `json:"notify,omitempty"` // the notification socket of its unit's manager; "" is that of the keeper's own
 	Userns bool    `json:"userns,omitempty"` // it was set up in a user namespace
 	Guest  *Guest  `json:"guest,omitempty"`  // whose it is, of one who has no keeper of his own; see guest.go
 

@@ -49,7 +49,7 @@ func (r *relay) event(k *Keeper, _ uint32) {
 		return
 	}
 	if state := ofService(string(k.buf[:n])); state != "" && r.c.pidfd >= 0 {
-		if err := k.Notify.sendAs(r.c.record.PID, state, unix.MSG_DONTWAIT); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := k.manager(r.c.record).sendAs(r.c.record.PID, state, unix.MSG_DONTWAIT); err != nil && !errors.Is(err, unix.ESRCH) {
 			k.rest(r, now.Add(relayPause))
 			return
 		}

@@ -22,7 +22,10 @@ type relayBench struct {
 	told []string // what the manager has been told in the name of its PID 1
 }
 
-func newRelayBench(t *testing.T) *relayBench {
+func newRelayBench(t *testing.T) *relayBench { return newRelayBenchAt(t, "") }
+
+// newRelayBenchAt has one whose unit's manager listens there, in the bench's directory.
+func newRelayBenchAt(t *testing.T, manager string) *relayBench {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root may speak in the name of others")
@@ -49,6 +52,9 @@ func newRelayBench(t *testing.T) *relayBench {
 	defer f.Close()
 	r := record()
 	r.PID, r.Start, r.Driver, r.Streams = b.main.Process.Pid, startTime(b.main.Process.Pid), "passthrough", []Stream{{Name: streamNotify}}
+	if manager != "" {
+		r.Notify = filepath.Join(b.dir, manager)
+	}
 	if err := b.keep(r, []*os.File{f}); err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +157,23 @@ func TestRelayRestored(t *testing.T) {
 		t.Errorf("told %q, want %q", b.told, want)
 	}
 	closeAll(stored)
+}
+
+// TestRelayToAnotherManager: a container speaks to the manager that has started its unit, whoever has started the keeper.
+func TestRelayToAnotherManager(t *testing.T) {
+	b := newRelayBenchAt(t, "other")
+	other := b.listen(filepath.Join(b.dir, "other"))
+	if err := b.say("READY=1"); err != nil {
+		t.Fatal(err)
+	}
+	b.hear()
+	if len(b.told) != 0 {
+		t.Errorf("the keeper's manager is told %q", b.told)
+	}
+	b.manager = other
+	if notes, _ := b.notes(); !slices.Equal(notes, []string{"READY=1"}) {
+		t.Errorf("the unit's manager is told %q", notes)
+	}
 }
 
 // TestFloodOfNotices: a container that says much waits, and nobody else does; nothing of it is lost.

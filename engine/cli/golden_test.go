@@ -289,3 +289,10 @@ func (w *world) tree() string {
 	w.check(err)
 	return b.String()
 }
+
+// The examples are as they should be.
+func TestLintExamples(t *testing.T) {
+	if out, err := call("lint", "../../examples"); err != nil {
+		t.Errorf("%s, %v", out, err)
+	}
+}

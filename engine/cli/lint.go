@@ -42,7 +42,8 @@ func lintVerb() Verb {
 		Name: "lint", Usage: "[OPTION…] [FILE|DIR…]", Summary: "check unit files",
 		Text: `Prints everything that is wrong with unit files as PATH:LINE: MESSAGE; HINT. Without FILE or DIR these are the files
 that the generator reads. A DIR is checked, with the directories below it, as if it were the only unit directory; a FILE
-together with the other files of its directory, of which nothing is reported.
+together with the other files of its directory, of which nothing is reported. Values of options, those in PodmanArgs= too, are looked at
+as the start does, as far as that takes neither the image nor the machine.
 
 Exit status: 0 when there are no errors, 1 when there are (with --strict, warnings count too), 2 when a file or directory
 cannot be read or the command line is wrong.`,
@@ -210,7 +211,7 @@ func (s *lintSet) checked() int {
 // lint returns the findings of the generator, of files that are hidden by others or cannot be run, and those about the target release.
 func (s *lintSet) lint(target release) []units.Finding {
 	all := generator.Findings(s.cfg, s.files)
-	all = append(all, s.hidden(s.files.Files)...)
+	all = append(append(all, s.hidden(s.files.Files)...), wrongValues(s.files)...)
 	all = append(all, unrunnable(s.files)...)
 	if target != (release{}) {
 		all = append(all, newerThan(target, s.files)...)

@@ -140,11 +140,11 @@ demo: machines ## run examples/web on a throw-away machine
 	examples/demo.sh
 
 .PHONY: bench
-bench: machines ## measure berth beside Podman on the same machine
+bench: ## measure berth beside Podman and Docker on a machine of its own
 	$(GO) run ./bench
 
 .PHONY: bench-report
-bench-report: machines ## measure, and draw the figures that README.md shows
+bench-report: ## measure, and draw the figures that README.md shows
 	$(GO) run ./bench -out bench/figures.json
 	$(GO) run ./bench -out bench/figures.json -plot bench/figures.svg
 

@@ -108,9 +108,6 @@ func runInside(ctx context.Context, args []string, out, progress io.Writer) erro
 	if err := b.importImage(); err != nil {
 		return err
 	}
-	if _, err := exec.LookPath("docker"); err != nil {
-		b.note("docker is left out: it is not in the machine, and would need a daemon, a store and firewall rules of its own beside the others'")
-	}
 	for _, s := range chosen {
 		if err := s.run(ctx, b); err != nil {
 			return fmt.Errorf("suite %s: %w", s.name, err)

@@ -1,4 +1,4 @@
-// Bench measures berth beside Podman and the bare OCI runtime, in turns, in
+// Bench measures berth beside Podman, Docker and the bare OCI runtime, in turns, in
 // one throw-away machine, and prints a table with the ratios.
 //
 //	go run ./bench [-rounds 20] [-machine nspawn|vm|local] [-only start,generator] [-out bench/out.json]
@@ -105,7 +105,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if o.plot != "" {
 		return plotFile(within(repo, o.out), within(repo, o.plot))
 	}
-	m, err := hosts.Start(ctx, hosts.Options{Kind: kind, Cache: hosts.RepoCache(repo, errOut), Repo: repo})
+	cache := hosts.RepoCache(repo, errOut)
+	if o.boot == 0 {
+		cache = cache.With("docker.io", "docker-cli")
+	}
+	m, err := hosts.Start(ctx, hosts.Options{Kind: kind, Cache: cache, Repo: repo})
 	if err != nil {
 		return err
 	}

@@ -20,12 +20,38 @@ type verb struct {
 // verbsOf lists what is measured; program is what the side is called at the prompt.
 func verbsOf(program, archive string) []verb {
 	name := "bench-" + program
+	remove := []string{program, "rm", "-f", name}
+	if program != "docker" { // which does not ask before it kills
+		remove = append(remove, "-t", "0")
+	}
+	removed := []string{"sh", "-c", strings.Join(remove, " ") + " || true"}   // there may be none
+	unloaded := []string{"podman", "rmi", "--force", "--ignore", loadedImage} // berth's store is Podman's
+	if program == "docker" {
+		unloaded = []string{"sh", "-c", "docker rmi --force " + loadedImage + " || true"}
+	}
 	return []verb{
 		{
 			what:  "exec in a running container",
 			argv:  []string{program, "exec", name, "true"},
 			ready: []string{program, "run", "-d", "--name", name, "--network", "none", image, "sleep", "1000000"},
-			after: []string{program, "rm", "-f", "-t", "0", name},
+			after: remove,
+		},
+		{
+			what:    "run -d, --network none",
+			prepare: [][]string{removed},
+			argv:    []string{program, "run", "-d", "--name", name, "--network", "none", image, "sleep", "1000000"},
+			after:   remove,
+		},
+		{
+			what:    "run -d with a published port on a bridge",
+			prepare: [][]string{removed},
+			argv:    []string{program, "run", "-d", "--name", name, "-p", "127.0.0.1::80", image, "sleep", "1000000"},
+			after:   remove,
+		},
+		{
+			what:    "rm -f of a running container",
+			prepare: [][]string{{program, "run", "-d", "--name", name, "--network", "none", image, "sleep", "1000000"}},
+			argv:    remove,
 		},
 		{
 			what: "run --rm in the foreground, --network none",
@@ -33,9 +59,9 @@ func verbsOf(program, archive string) []verb {
 		},
 		{
 			what:    "load a docker archive",
-			prepare: [][]string{{"podman", "rmi", "--force", "--ignore", loadedImage}},
+			prepare: [][]string{unloaded},
 			argv:    []string{program, "load", "--input", archive},
-			after:   []string{"podman", "rmi", "--force", "--ignore", loadedImage},
+			after:   unloaded,
 		},
 	}
 }
@@ -47,11 +73,12 @@ const loadedImage = "localhost/busybox:latest"
 func measureVerbs(ctx context.Context, b *bench) error {
 	archive := "/usr/share/berth-test/busybox.tar"
 	programs := []string{"berth", peer}
-	if err := b.readyDocker(ctx); err != nil {
+	stop, err := readyDocker(ctx)
+	defer stop(context.WithoutCancel(ctx))
+	if err != nil {
 		b.note("commands at the prompt: docker is left out: %v", err)
 	} else {
 		programs = append(programs, "docker")
-		defer func() { _, _ = output(context.WithoutCancel(ctx), "docker", "rmi", "--force", image) }()
 	}
 	for i := range verbsOf("", archive) {
 		var ready []verb
@@ -93,13 +120,22 @@ func (b *bench) measureVerb(ctx context.Context, rounds int, sides []string, ver
 	return err
 }
 
-// readyDocker gives Docker the image, if its daemon is there.
-func (b *bench) readyDocker(ctx context.Context) error {
+// readyDocker gives Docker the image, and starts its daemon first unless it runs. Beside Docker only commands at the prompt are measured: its
+// rules for the firewall are in the way of others. What stop leaves goes with the machine.
+func readyDocker(ctx context.Context) (stop func(context.Context), err error) {
+	stop = func(context.Context) {}
 	if _, err := exec.LookPath("docker"); err != nil {
-		return errors.New("it is not installed")
+		return stop, errors.New("it is not installed")
 	}
-	_, err := output(ctx, "sh", "-c", "docker info >/dev/null && podman save --quiet "+image+" | docker load --quiet")
-	return err
+	units := []string{"docker.service", "docker.socket", "containerd.service"}
+	if _, err := output(ctx, "systemctl", "is-active", units[0]); err != nil {
+		stop = func(ctx context.Context) { _, _ = output(ctx, slices.Concat([]string{"systemctl", "stop"}, units)...) }
+		if _, err := output(ctx, "systemctl", "start", units[0]); err != nil {
+			return stop, err
+		}
+	}
+	_, err = output(ctx, "sh", "-c", "podman save --quiet "+image+" | docker load --quiet")
+	return stop, err
 }
 
 func runAll(ctx context.Context, commands ...[]string) error {

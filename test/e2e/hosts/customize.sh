@@ -48,6 +48,7 @@ touch -r "$tree/usr" "$tree/etc/.updated" "$tree/var/.updated"
 # Nothing runs that a test did not start.
 systemctl --root="$tree" -q disable nginx.service redis-server.service docker-registry.service \
 	netavark-dhcp-proxy.service
+[ ! -e "$tree/usr/sbin/dockerd" ] || systemctl --root="$tree" -q disable docker.service docker.socket containerd.service
 systemctl --root="$tree" -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 	e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service console-getty.service \
 	podman-auto-update.timer podman-restart.service podman-clean-transient.service systemd-tmpfiles-clean.timer

@@ -40,7 +40,7 @@ func TestWarmKey(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "etc/unit")
 	key := func() string {
-		k, err := warmKey(dir)
+		k, err := warmKey(Base{}, dir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -41,10 +42,13 @@ var customize string
 // diskSize is the size of the virtual machine's disk; the image is sparse.
 const diskSize = "8G"
 
+// packages are those of the recipe and the cache's own.
+func (c Cache) packages() []string { return slices.Concat(packages, c.Packages) }
+
 // recipeKey names the tree in the cache: any change to the recipe makes another.
-func recipeKey() string {
+func (c Cache) recipeKey() string {
 	h := sha256.New()
-	for _, part := range []string{suite, runtime.GOARCH, strings.Join(packages, " "), customize, diskSize} {
+	for _, part := range []string{suite, runtime.GOARCH, strings.Join(c.packages(), " "), customize, diskSize} {
 		h.Write([]byte(part + "\x00"))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12]

@@ -22,6 +22,13 @@ import (
 type Cache struct {
 	Dir      string    // made when missing
 	Progress io.Writer // lines about what takes time; nil for none
+	Packages []string  // of Debian's, beyond those of every machine
+}
+
+// With is a cache of its own below this one, of machines that have some of Debian's packages more.
+func (c Cache) With(packages ...string) Cache {
+	c.Dir, c.Packages = filepath.Join(c.Dir, "with-"+strings.Join(packages, "-")), slices.Concat(c.Packages, packages)
+	return c
 }
 
 // Base is a finished build: what every machine of one recipe starts from. Nothing may write to it.
@@ -42,7 +49,7 @@ func (b Base) Kernel() string { return filepath.Join(b.Dir, "vmlinuz") }
 // programs with apt-get, makes the tree with mmdebstrap, and the disk image. Others who ask meanwhile wait. A build that
 // is cut off leaves nothing under the base's own name.
 func (c Cache) Setup(ctx context.Context) (Base, error) {
-	base := Base{filepath.Join(c.Dir, recipeKey())}
+	base := Base{filepath.Join(c.Dir, c.recipeKey())}
 	if exists(base.Dir) {
 		return base, nil
 	}
@@ -67,7 +74,7 @@ func (c Cache) Setup(ctx context.Context) (Base, error) {
 }
 
 func (c Cache) build(ctx context.Context, base Base, lock *os.File) error {
-	b := builder{log: c.stopwatch(), dir: base.Dir + ".partial", lock: lock}
+	b := builder{log: c.stopwatch(), dir: base.Dir + ".partial", packages: c.packages(), lock: lock}
 	if err := removeTree(b.dir); err != nil {
 		return fmt.Errorf("remove an unfinished build: %w", err)
 	}
@@ -92,9 +99,10 @@ func (c Cache) build(ctx context.Context, base Base, lock *os.File) error {
 
 // builder makes one base in dir, step by step.
 type builder struct {
-	log  stopwatch
-	dir  string
-	lock *os.File
+	log      stopwatch
+	dir      string
+	packages []string
+	lock     *os.File
 }
 
 func (b builder) installTools(ctx context.Context) error {
@@ -134,8 +142,8 @@ func (b builder) makeTree(ctx context.Context) error {
 		return err
 	}
 	defer os.Remove(hook)
-	b.log.say("building a Debian %s tree of %d packages and what they need", suite, len(packages))
-	args := append(own, "mmdebstrap", "--mode=root", "--variant=minbase", "--include="+strings.Join(packages, ","),
+	b.log.say("building a Debian %s tree of %d packages and what they need", suite, len(b.packages))
+	args := append(own, "mmdebstrap", "--mode=root", "--variant=minbase", "--include="+strings.Join(b.packages, ","),
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
 		"--customize-hook="+hook)
 	options, err := aptOptions(ctx)

@@ -95,7 +95,7 @@ func (m *machine) takePayload(ctx context.Context) error {
 // warmImage returns the disk of a machine that has booted with these settings and was stored running. The first caller
 // makes it.
 func (m *machine) warmImage(ctx context.Context, c Cache, base Base, settings string) (string, error) {
-	key, err := warmKey(settings)
+	key, err := warmKey(base, settings)
 	if err != nil {
 		return "", err
 	}
@@ -153,9 +153,9 @@ func replaceImages(disk, image string) error {
 }
 
 // warmKey changes with everything that a stored machine depends on.
-func warmKey(settings string) (string, error) {
+func warmKey(base Base, settings string) (string, error) {
 	h := sha256.New()
-	fmt.Fprint(h, recipeKey(), launchVM, initScript, accelerator(), payloadSize)
+	fmt.Fprint(h, filepath.Base(base.Dir), launchVM, initScript, accelerator(), payloadSize)
 	err := filepath.WalkDir(settings, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -21,6 +21,8 @@ type relay struct {
 	count int
 	until time.Time // it is not looked at before
 	away  bool      // files that came with a message are being closed
+
+	warned bool // that the manager cannot be told
 }
 
 const (
@@ -34,7 +36,8 @@ const (
 	relaySize = 4096
 )
 
-// event hands one message on. It is taken out of the socket after that: a kill may make it be handed on twice, but none is lost.
+// event hands one message on. It is taken out of the socket after that: a kill may make it be handed on twice, but none is lost as
+// long as there is a manager.
 func (r *relay) event(k *Keeper, _ uint32) {
 	now := time.Now()
 	if now.Sub(r.since) >= relayWindow {
@@ -49,9 +52,14 @@ func (r *relay) event(k *Keeper, _ uint32) {
 		return
 	}
 	if state := ofService(string(k.buf[:n])); state != "" && r.c.pidfd >= 0 {
-		if err := k.manager(r.c.record).sendAs(r.c.record.PID, state, unix.MSG_DONTWAIT); err != nil && !errors.Is(err, unix.ESRCH) {
+		err := k.manager(r.c.record).sendAs(r.c.record.PID, state, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
 			k.rest(r, now.Add(relayPause))
 			return
+		case err != nil && !errors.Is(err, unix.ESRCH) && !r.warned:
+			r.warned = true
+			k.warn("container %s: what it says of itself is lost: %v", r.c.record.Name, err)
 		}
 	}
 	if _, files, _ := receive(r.fd, k.buf); len(files) > 0 {

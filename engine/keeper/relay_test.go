@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -173,6 +174,25 @@ func TestRelayToAnotherManager(t *testing.T) {
 	b.manager = other
 	if notes, _ := b.notes(); !slices.Equal(notes, []string{"READY=1"}) {
 		t.Errorf("the unit's manager is told %q", notes)
+	}
+}
+
+// TestRelayToNobody: a container whose manager cannot be spoken to does not wait for it, and that is said once.
+func TestRelayToNobody(t *testing.T) {
+	b := newRelayBenchAt(t, "nobody")
+	var said bytes.Buffer
+	b.k.Warn = &said
+	for range 3 {
+		if err := b.say("READY=1"); err != nil {
+			t.Fatal(err)
+		}
+		b.steps()
+		if n, err := unix.IoctlGetInt(b.k.containers[testID].relay.fd, unix.TIOCINQ); n != 0 || err != nil {
+			t.Errorf("%d bytes wait, %v", n, err)
+		}
+	}
+	if strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "container web: ") {
+		t.Errorf("said %q", said.String())
 	}
 }
 

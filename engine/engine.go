@@ -51,10 +51,12 @@ type Store interface {
 	Remove(id string) error
 }
 
-// VolumeRequest names a volume. An anonymous one belongs to a container; a volatile one ends with the boot at the latest.
+// VolumeRequest names a volume. An anonymous one belongs to a container; a volatile one ends with the boot at the latest, unless another
+// container has it then.
 type VolumeRequest struct {
 	Name                string
 	Anonymous, Volatile bool
+	Unused              func(name string) error // of other volumes: an error when a container has it
 }
 
 // VolumeSource is where a volume lies. One with a type is a file system that is to be mounted, as mount(8) takes it; a layer

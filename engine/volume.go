@@ -181,7 +181,8 @@ func (e *Engine) volumeSource(ctx context.Context, s *State, i int, v spec.Volum
 		return e.labelNew(*s, dir)
 	}
 	own := s.Mounts[i].Anonymous
-	source, err := e.Volumes.Ensure(VolumeRequest{Name: v.Source, Anonymous: own, Volatile: own && s.Container.Remove}, fill)
+	unused := func(name string) error { return e.Dirs.CheckUnused(name) }
+	source, err := e.Volumes.Ensure(VolumeRequest{Name: v.Source, Anonymous: own, Volatile: own && s.Container.Remove, Unused: unused}, fill)
 	switch {
 	case err != nil:
 		return "", err

@@ -39,7 +39,7 @@ func (v Volumes) Ensure(r engine.VolumeRequest, fill func(dir string, content bo
 		if fresh.Boot, err = bootID(); err != nil {
 			return engine.VolumeSource{}, err
 		}
-		if err := sweepVolumes(root, fresh.Boot); err != nil {
+		if err := sweepVolumes(root, fresh.Boot, r.Unused); err != nil {
 			return engine.VolumeSource{}, fmt.Errorf("remove the volumes of an earlier boot: %w", err)
 		}
 	}

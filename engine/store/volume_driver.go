@@ -84,8 +84,9 @@ func (vol Volume) mountSource() (engine.VolumeSource, bool, error) {
 }
 
 // sweepVolumes removes the anonymous volumes that containers of earlier boots have left: after a power cut nobody else
-// would. Only those with a record of ours are looked at.
-func sweepVolumes(root, boot string) error {
+// would. Only those with a record of ours are looked at. One that unused returns an error for stays: another container has it by
+// --volumes-from, or by its name.
+func sweepVolumes(root, boot string, unused func(name string) error) error {
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -102,7 +103,12 @@ func sweepVolumes(root, boot string) error {
 		if err := json.Unmarshal(data, &vol); err != nil || vol.Boot == "" || vol.Boot == boot {
 			continue
 		}
-		if err := removeVolume(root, e.Name(), anyVolume); err != nil && !errors.Is(err, ErrNoVolume) {
+		var used error
+		err = removeVolume(root, e.Name(), func(Volume) error {
+			used = unused(e.Name())
+			return used
+		})
+		if err != nil && used == nil && !errors.Is(err, ErrNoVolume) {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,12 +59,13 @@ func TestVolumeOptions(t *testing.T) {
 	}
 }
 
-// Anonymous volumes of an earlier boot go; Podman's, those of this boot, and those that were to stay do not.
+// Anonymous volumes of an earlier boot go; Podman's, those of this boot, those that were to stay, and those that a container has do not.
 func TestSweepVolumes(t *testing.T) {
 	root := t.TempDir()
 	name := func(c string) string { return strings.Repeat(c, 64) }
 	for _, vol := range []Volume{
 		{Name: name("a"), Anonymous: true, Boot: "before"}, {Name: name("b"), Anonymous: true, Boot: "now"}, {Name: name("c"), Anonymous: true}, {Name: "named", Boot: "before"},
+		{Name: name("e"), Anonymous: true, Boot: "before"},
 	} {
 		if _, err := ensure(root, vol, func(string) error { return nil }); err != nil {
 			t.Fatal(err)
@@ -72,7 +74,13 @@ func TestSweepVolumes(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, name("d"), "_data"), 0o755); err != nil { // Podman's
 		t.Fatal(err)
 	}
-	if err := sweepVolumes(root, "now"); err != nil {
+	unused := func(volume string) error {
+		if volume == name("e") {
+			return errors.New("a container that outlives its end has it")
+		}
+		return nil
+	}
+	if err := sweepVolumes(root, "now", unused); err != nil {
 		t.Fatal(err)
 	}
 	var left []string
@@ -80,7 +88,7 @@ func TestSweepVolumes(t *testing.T) {
 	for _, e := range entries {
 		left = append(left, e.Name()[:1])
 	}
-	if got := strings.Join(left, ""); got != "bcdn" {
+	if got := strings.Join(left, ""); got != "bcden" {
 		t.Errorf("left: %s", got)
 	}
 }

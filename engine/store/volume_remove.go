@@ -165,6 +165,3 @@ func abandoned(root string) (left []aside, err error) {
 	}
 	return left, err
 }
-
-// anyVolume is removed whatever it is.
-func anyVolume(Volume) error { return nil }

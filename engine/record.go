@@ -192,6 +192,18 @@ func (d Dirs) All() ([]State, error) {
 	return list, err
 }
 
+// Unread are the IDs of the containers of which something cannot be read.
+func (d Dirs) Unread() ([]string, error) {
+	ids, err := d.ids()
+	kept, keptErr := idsIn(d.Keep)
+	ids = append(ids, kept...)
+	slices.Sort(ids)
+	return slices.DeleteFunc(slices.Compact(ids), func(id string) bool {
+		_, err := d.loadNamed(id, "")
+		return err == nil
+	}), errors.Join(err, keptErr)
+}
+
 // Update changes what this boot knows of a container; ErrNoContainer when it is not there. change gets it as it is now, and nobody else
 // writes it meanwhile: a start is waited for.
 func (d Dirs) Update(id string, change func(*State) error) error {

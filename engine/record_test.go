@@ -2,9 +2,11 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -195,6 +197,30 @@ func TestRecordUnknown(t *testing.T) {
 	}
 	if is, err := d.hasRecord(id); is || err == nil {
 		t.Errorf("nobody can know: %t, %v", is, err)
+	}
+}
+
+// TestUnread: what cannot be read of containers is found by their IDs; what others have in the store is not berth's.
+func TestUnread(t *testing.T) {
+	d := Dirs{Run: t.TempDir(), Keep: t.TempDir()}
+	ids := map[string]string{}
+	for _, name := range []string{"record", "state", "newer", "whole", "both", "half", "theirs"} {
+		ids[name] = fmt.Sprintf("%064x", len(ids))
+	}
+	var errs []error
+	for name, text := range map[string]string{"record": "{", "newer": `{"version":9}`, "whole": `{"version":1,"id":"` + ids["whole"] + `"}`, "both": "{"} {
+		errs = append(errs, os.MkdirAll(filepath.Dir(d.record(ids[name])), 0o700), os.WriteFile(d.record(ids[name]), []byte(text), 0o600))
+	}
+	for _, name := range []string{"state", "both"} {
+		errs = append(errs, os.Mkdir(d.Container(ids[name]), 0o700), os.WriteFile(d.stateFile(ids[name]), nil, 0o600))
+	}
+	errs = append(errs, os.Mkdir(d.Container(ids["half"]), 0o700), os.Mkdir(filepath.Join(d.Keep, ids["theirs"]), 0o700))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{ids["record"], ids["state"], ids["newer"], ids["both"]}
+	if got, err := d.Unread(); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
 	}
 }
 

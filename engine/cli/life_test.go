@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,23 @@ func TestExitOfUnit(t *testing.T) {
 		if got := exitOfUnit(func(n string) string { return env[n] }); got != tt.want {
 			t.Errorf("%+v: %+v", tt, got)
 		}
+	}
+}
+
+// TestRemoveAllUnread: --all names what cannot be read as well.
+func TestRemoveAllUnread(t *testing.T) {
+	dir := emptyRun(t).Container(strings.Repeat("0", 64))
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "state.json"), []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := (rmOptions{selection: selection{all: true}}).names(nil); err != nil || !slices.Contains(names, filepath.Base(dir)) {
+		t.Errorf("%v, %v", names, err)
+	}
+	if names, err := (rmOptions{selection: selection{filters: []string{"name=x"}}}).names(nil); err != nil || len(names) > 0 {
+		t.Errorf("those of a name: %v, %v", names, err)
+	}
+	if text, err := call("rm", filepath.Base(dir)); err == nil || !strings.Contains(err.Error(), "state.json is damaged") {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

@@ -111,7 +111,16 @@ func (o rmOptions) names(words []string) ([]string, error) {
 	for _, s := range list {
 		words = append(words, s.ID)
 	}
-	return words, nil
+	if !o.all || len(o.filters) > 0 {
+		return words, nil
+	}
+	unread, err := runDirs().Unread() // some can be removed nevertheless, and of the others the removal tells
+	for _, id := range unread {
+		if !slices.Contains(words, id) { // what is kept of it can be read
+			words = append(words, id)
+		}
+	}
+	return words, err
 }
 
 // byID puts the IDs in the place of names, where there are many: to find one that does not run by its name, all are read.

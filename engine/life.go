@@ -232,15 +232,19 @@ func (e *Engine) removeEnded(ctx context.Context, s State, exit Exit) error {
 	return err
 }
 
-// putAway is Cleanup of a container that is kept, by who has locked it.
+// putAway is Cleanup of a container that is kept, by who has locked it. How it has ended is what the first one says, which may have been
+// killed since.
 func (e *Engine) putAway(ctx context.Context, s State, exit Exit) error {
+	if s.Exit == nil {
+		if !s.Started.IsZero() {
+			e.tellEnd(s, &exit)
+		}
+		s.Exit, s.Finished = &exit, time.Now().UTC()
+		_ = e.Dirs.save(s) // for the next one; the record gets it below
+	}
 	if err := e.loosen(ctx, s); err != nil {
 		return err
 	}
-	if !s.Started.IsZero() {
-		e.tellEnd(s, &exit)
-	}
-	s.Exit, s.Finished = &exit, time.Now().UTC()
 	if err := e.Dirs.keep(s); err != nil {
 		return err
 	}

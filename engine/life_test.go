@@ -620,6 +620,57 @@ func TestRemoveDamaged(t *testing.T) {
 	}
 }
 
+// TestCleanupKilled: how a container has ended is known from then on, however often what cleans up after it is killed.
+func TestCleanupKilled(t *testing.T) {
+	for _, again := range []string{"cleanup", "start", "remove"} {
+		b := newBench(t)
+		var told []string
+		event := func(event events.Event) {
+			if slices.Contains(event.What, "died") {
+				told = append(told, fmt.Sprint(*event.ExitCode))
+			}
+		}
+		s := b.kept()
+		b.must(func(e *engine.Engine) (err error) { s, err = e.Start(t.Context(), s); return err })
+		b.End()
+		b.KillAt = enginetest.Moment{Step: "network.Teardown"}
+		err := b.on(func(e *engine.Engine) error {
+			e.Event = event
+			return e.Cleanup(t.Context(), s, engine.Exit{Code: 7})
+		})
+		if !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		b.KillAt = enginetest.Moment{}
+		if now, err := b.dirs().Find("web"); err != nil || now.Exit == nil || now.Exit.Code != 7 || now.Finished.IsZero() {
+			t.Errorf("%+v, %v", now.Exit, err)
+		}
+		b.must(func(e *engine.Engine) error {
+			e.Event = event
+			switch again {
+			case "cleanup":
+				return e.Cleanup(t.Context(), s, engine.Exit{Code: 255})
+			case "start":
+				_, err := e.Start(t.Context(), s)
+				return err
+			}
+			return nil
+		})
+		now, err := b.dirs().Find("web")
+		if err != nil || (now.Exit == nil) != (again == "start") || now.Exit != nil && now.Exit.Code != 7 {
+			t.Errorf("%s: %+v, %v", again, now.Exit, err)
+		}
+		b.must(func(e *engine.Engine) error {
+			e.Event = nil
+			return e.Remove(t.Context(), "web", force)
+		})
+		if !slices.Equal(told, []string{"7"}) {
+			t.Errorf("%s: told %v", again, told)
+		}
+		b.clean()
+	}
+}
+
 // TestCleanupOfAnEarlierRun: who has seen an earlier run end, and comes late, touches nothing of the one that runs by now.
 func TestCleanupOfAnEarlierRun(t *testing.T) {
 	b := newBench(t)

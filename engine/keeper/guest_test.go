@@ -53,7 +53,7 @@ func (b *guestBench) record() *Record {
 	}
 }
 
-func (b *guestBench) pipe() int {
+func (b *bench) pipe() int {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		b.t.Fatal(err)
@@ -63,7 +63,7 @@ func (b *guestBench) pipe() int {
 }
 
 // given is a pipe that becomes the keeper's.
-func (b *guestBench) given() []int {
+func (b *bench) given() []int {
 	fd, err := unix.FcntlInt(uintptr(b.pipe()), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		b.t.Fatal(err)

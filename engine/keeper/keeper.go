@@ -804,6 +804,7 @@ func (k *Keeper) keep(cl *caller, r *Record, files []int) error {
 		return err
 	}
 	if err := k.store(name, r, memory, files); err != nil {
+		k.forgetAll([]string{name, name + inputSuffix}) // of which one may be there
 		cl.drop(k, append(files, memory))
 		return err
 	}

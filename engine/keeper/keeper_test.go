@@ -831,6 +831,26 @@ func TestForeignRecord(t *testing.T) {
 	}
 }
 
+// TestForeignInput: the standard input of what cannot be served goes from the store with the rest.
+func TestForeignInput(t *testing.T) {
+	for name, stored := range map[string]string{"newer": testID, "no name of ours": "what"} {
+		b := newBench(t)
+		memory, err := unix.MemfdCreate("record", unix.MFD_CLOEXEC)
+		if err == nil {
+			_, err = unix.Pwrite(memory, []byte(`{"version":99}`), 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.k.Restore(map[string][]int{stored: {memory}, stored + inputSuffix: b.given()})
+		b.steps()
+		notes, _ := b.notes()
+		if slices.Sort(notes); !slices.Equal(notes, []string{"FDSTOREREMOVE=1\nFDNAME=" + stored, "FDSTOREREMOVE=1\nFDNAME=" + stored + inputSuffix}) {
+			t.Errorf("%s: %q", name, notes)
+		}
+	}
+}
+
 // FuzzRestore: whatever lies in the manager's store under the name of a container, the keeper goes on, and what it tells the
 // journal and the manager has no more lines than it has fields.
 func FuzzRestore(f *testing.F) {

@@ -22,20 +22,26 @@ func (k *Keeper) Restore(stored map[string][]int) {
 			}
 			continue
 		}
-		if err := k.restore(name, append(fds, stored[name+inputSuffix]...)); err != nil {
+		names := []string{name}
+		if input := stored[name+inputSuffix]; input != nil {
+			names, fds = append(names, name+inputSuffix), append(fds, input...)
+		}
+		if err := k.restore(names, fds); err != nil {
 			k.warn("container %s: %v", name, err)
 		}
 	}
 }
 
-func (k *Keeper) restore(name string, fds []int) error {
+// restore takes up what is stored under the names of one container: its own, and that of its standard input.
+func (k *Keeper) restore(names []string, fds []int) error {
+	name := names[0]
 	id, start, more := strings.Cut(name, ".") // see freeName
 	if _, err := strconv.ParseUint(start, 10, 64); !isID(id) || more && err != nil {
 		closeAll(fds)
-		return k.Notify.Forget(name)
+		return k.forgetAll(names)
 	}
 	memory, terminal, pipes := -1, -1, map[uint64]int{}
-	for _, fd := range fds {
+	fds = slices.DeleteFunc(fds, func(fd int) bool {
 		var st unix.Stat_t
 		err := unix.Fstat(fd, &st)
 		switch {
@@ -47,11 +53,13 @@ func (k *Keeper) restore(name string, fds []int) error {
 			terminal = fd
 		default:
 			unix.Close(fd)
+			return true
 		}
-	}
+		return false
+	})
 	record, err := readRecord(memory)
 	if err != nil {
-		k.shelve(name, &Record{}, fds)
+		k.shelve(names, &Record{}, fds)
 		return fmt.Errorf("%w; its output is lost", err)
 	}
 	var files []int
@@ -79,7 +87,7 @@ func (k *Keeper) restore(name string, fds []int) error {
 		err = errors.New("a terminal needs its pipe")
 	}
 	if err != nil {
-		k.shelve(name, record, append(files, memory))
+		k.shelve(names, record, append(files, memory))
 		return err
 	}
 	return k.adopt(name, record, memory, files)
@@ -88,13 +96,13 @@ func (k *Keeper) restore(name string, fds []int) error {
 // shelved is what lies in the store and cannot be served. A newer keeper may know what to do with it; so it stays until those are
 // gone to whom it belongs: nobody has the other side of its files open, and its PID 1 has ended.
 type shelved struct {
-	name string
-	left int
+	names []string
+	left  int
 }
 
-func (k *Keeper) shelve(name string, r *Record, fds []int) {
-	s := &shelved{name: name, left: 1}
-	k.shelved[name] = true
+func (k *Keeper) shelve(names []string, r *Record, fds []int) {
+	s := &shelved{names: names, left: 1}
+	k.shelved[names[0]] = true
 	if fd, err := unix.PidfdOpen(r.PID, 0); err == nil {
 		if startTime(r.PID) == r.Start {
 			s.await(k, fd, unix.EPOLLIN)
@@ -127,10 +135,18 @@ func (s *shelved) gone(k *Keeper) {
 	if s.left--; s.left > 0 {
 		return
 	}
-	delete(k.shelved, s.name)
-	if err := k.Notify.Forget(s.name); err != nil {
-		k.warn("container %s: %v", s.name, err)
+	delete(k.shelved, s.names[0])
+	if err := k.forgetAll(s.names); err != nil {
+		k.warn("container %s: %v", s.names[0], err)
 	}
+}
+
+// forgetAll takes all that is under these names out of the store.
+func (k *Keeper) forgetAll(names []string) (err error) {
+	for _, name := range names {
+		err = errors.Join(err, k.Notify.Forget(name))
+	}
+	return err
 }
 
 type shelvedFile struct {

@@ -45,6 +45,16 @@ func TestVersion(t *testing.T) {
 		{"version --format {{.Client.Version}}={{.Server.Version}}", installed.Version + "=" + installed.Version + "\n"},
 		{"version x", `version takes no arguments, and "x" is one`},
 		{"info x", `info takes no arguments, and "x" is one`},
+		// One that lists or prunes all is not to be taken for one that does so with one thing.
+		{"volume ls x", `volume ls takes no arguments, and "x" is one`},
+		{"volume prune -f x", `volume prune takes no arguments, and "x" is one`},
+		{"network ls x", `network ls takes no arguments, and "x" is one`},
+		{"network prune -f x", `network prune takes no arguments, and "x" is one`},
+		{"secret ls x", `secret ls takes no arguments, and "x" is one`},
+		{"pod ps x", `pod ps takes no arguments, and "x" is one`},
+		{"pod prune x", `pod prune takes no arguments, and "x" is one`},
+		{"container prune -f x", `container prune takes no arguments, and "x" is one`},
+		{"system df x", `system df takes no arguments, and "x" is one`},
 	} {
 		var out bytes.Buffer
 		if err := dispatch(t.Context(), &Env{Out: &out}, strings.Fields(tt.words)); err != nil {

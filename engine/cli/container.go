@@ -64,7 +64,7 @@ func parseContainerPrune(args []string) (containerPruneOptions, error) {
 	var o containerPruneOptions
 	set := newFlagSet("container prune")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return o, err
 	}
 	return o, checkPruneFilters(o.filters)

@@ -31,9 +31,9 @@ func networkLsVerb() Verb {
 
 func runNetworkLs(_ context.Context, env *Env, args []string) error {
 	var o networkLsOptions
-	set := newFlagSet("ls")
+	set := newFlagSet("network ls")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
 	}
 	r, err := networks()

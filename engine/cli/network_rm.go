@@ -142,9 +142,9 @@ func networkPruneVerb() Verb {
 
 func runNetworkPrune(_ context.Context, env *Env, args []string) error {
 	var o networkPruneOptions
-	set := newFlagSet("prune")
+	set := newFlagSet("network prune")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
 	}
 	if err := checkPruneFilters(o.filters); err != nil {

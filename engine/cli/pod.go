@@ -380,9 +380,9 @@ func podPruneVerb() Verb {
 		Removes: true,
 		Flags:   podPruneFlags,
 		Run: func(ctx context.Context, env *Env, args []string) error {
-			set := newFlagSet("prune")
+			set := newFlagSet("pod prune")
 			podPruneFlags(set)
-			if err := set.Parse(args); err != nil {
+			if err := parseAlone(set, args); err != nil {
 				return err
 			}
 			all, err := runDirs().Pods()

@@ -105,9 +105,9 @@ func stateOf(s engine.State) string {
 
 func runPodPs(_ context.Context, env *Env, args []string) error {
 	var o podPsOptions
-	set := newFlagSet("ps")
+	set := newFlagSet("pod ps")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
 	}
 	rows, err := podRows(o)

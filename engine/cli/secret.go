@@ -264,9 +264,9 @@ func secretLsVerb() Verb {
 
 func runSecretLs(_ context.Context, env *Env, args []string) error {
 	var o secretLsOptions
-	set := newFlagSet("ls")
+	set := newFlagSet("secret ls")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
 	}
 	list, err := secrets(env).List()

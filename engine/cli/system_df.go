@@ -79,9 +79,9 @@ type dfRow struct {
 
 func runSystemDf(ctx context.Context, env *Env, args []string) error {
 	var o dfOptions
-	set := newFlagSet("df")
+	set := newFlagSet("system df")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
 	}
 	u, err := takeUsage(ctx, env)

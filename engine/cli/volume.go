@@ -258,9 +258,9 @@ func volumeFilters() []filter[*store.Volume] {
 
 func runVolumeLs(_ context.Context, env *Env, args []string) error {
 	var o volumeLsOptions
-	set := newFlagSet("ls")
+	set := newFlagSet("volume ls")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
 	}
 	list, err := volumes().List()

@@ -202,9 +202,9 @@ func volumePruneQuestion(args []string) string {
 
 func runVolumePrune(_ context.Context, env *Env, args []string) error {
 	var o volumePruneOptions
-	set := newFlagSet("prune")
+	set := newFlagSet("volume prune")
 	o.flags(set)
-	if err := set.Parse(args); err != nil {
+	if err := parseAlone(set, args); err != nil {
 		return err
 	}
 	p, err := pruneVolumes(o.filters)

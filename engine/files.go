@@ -172,7 +172,7 @@ func (e *Engine) volumesAtRest(s State) ([]VolumeMount, error) {
 				return nil, err
 			}
 			if !v.Named() && v.Source != "" {
-				list = append(list, VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options})
+				list = append(list, VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Overlay: v.Overlay})
 			}
 		}
 	}
@@ -185,13 +185,22 @@ func (e *Engine) volumesAtRest(s State) ([]VolumeMount, error) {
 // showVolume mounts a volume at its place in a root file system. The place is the container's, which may have put a link
 // there: it is resolved inside, and what is mounted on is the handle.
 func showVolume(root inroot.Root, v VolumeMount) error {
-	if v.Source == "" || slices.Contains(v.Options, "O") {
-		return nil // what is written to such a one is forgotten with each end
+	if v.Source == "" || v.Overlay {
+		return nil // what is written to such a one is not the source's
 	}
 	if v.Layer && !IsMounted(v.Source) {
 		return fmt.Errorf("volume %q is a layer of an image, and not mounted: start the container, or `berth volume mount %s`", v.Name, v.Name)
 	}
-	tree, err := unix.OpenTree(unix.AT_FDCWD, v.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	source := v.Source
+	if v.Subpath != "" {
+		handle, err := openSubpath(source, v.Subpath)
+		if err != nil {
+			return fmt.Errorf("volume %s: %w", v.Name, err)
+		}
+		defer handle.Close()
+		source = inroot.ViaProc(handle)
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

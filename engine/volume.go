@@ -25,6 +25,8 @@ type VolumeMount struct {
 	Destination string   `json:"destination"`
 	Options     []string `json:"options,omitempty"`
 	Anonymous   bool     `json:"anonymous,omitempty"` // the volume is this container's own
+	Overlay     bool     `json:"overlay,omitempty"`   // what the container writes is not seen in the source
+	Subpath     string   `json:"subpath,omitempty"`   // only what lies there in the volume is shown
 	Layer       bool     `json:"layer,omitempty"`     // the volume is the layer of an image, mounted on Source while a container has it
 }
 
@@ -44,7 +46,7 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 	fresh := false
 	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
 	for i, v := range volumes {
-		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options}
+		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Overlay: v.Overlay, Subpath: v.Subpath}
 		if v.Named() {
 			m.Name, m.Source = v.Source, ""
 		}
@@ -136,7 +138,7 @@ func (e *Engine) volumesFrom(word string) ([]spec.Volume, error) {
 	}
 	var list []spec.Volume
 	for _, m := range other.Mounts {
-		v := spec.Volume{Source: m.Source, Destination: m.Destination, Options: slices.Clone(m.Options)}
+		v := spec.Volume{Source: m.Source, Destination: m.Destination, Options: slices.Clone(m.Options), Overlay: m.Overlay, Subpath: m.Subpath}
 		if m.Name != "" {
 			v.Source = m.Name
 		}
@@ -431,18 +433,24 @@ func (e *Engine) mapOwners(s *State, i int, source string, v spec.Volume) (strin
 	return source, nil
 }
 
-// stageSubpath mounts what lies at a path of a volume. The path is resolved by the kernel below the volume, and what it
-// led to is mounted by its handle: a container that exchanges parts of the path for links meanwhile changes nothing.
-func (e *Engine) stageSubpath(s *State, i int, volume, subpath string) (string, error) {
+// openSubpath opens what lies at a path of a volume. The path is resolved by the kernel below the volume, and what it led to is
+// known by its handle: a container that exchanges parts of the path for links meanwhile changes nothing.
+func openSubpath(volume, subpath string) (*os.File, error) {
 	root, err := inroot.Open(volume)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer root.Close()
 	handle, err := root.Handle(subpath)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("the volume has no %s; make it first", subpath)
+		err = fmt.Errorf("the volume has no %s; make it first", subpath)
 	}
+	return handle, err
+}
+
+// stageSubpath mounts what lies at a path of a volume.
+func (e *Engine) stageSubpath(s *State, i int, volume, subpath string) (string, error) {
+	handle, err := openSubpath(volume, subpath)
 	if err != nil {
 		return "", err
 	}

@@ -103,6 +103,31 @@ func TestStopOfForgottenUnit(t *testing.T) {
 	}
 }
 
+// TestStopBetweenRestarts: a container that has ended and that systemd starts again is stopped by systemd, and no unit that is not its own.
+func TestStopBetweenRestarts(t *testing.T) {
+	for _, tt := range []struct{ restart, state, description, want string }{
+		{"always", "activating", "web, started by berth", "[stop -- web.service]"},
+		{"on-failure:3", "deactivating", "web, started by berth", "[stop -- web.service]"},
+		{"always", "inactive", "web, started by berth", "[]"},
+		{"always", "failed", "web, started by berth", "[]"},
+		{"always", "active", "A web server", "[]"},
+		{"no", "activating", "web, started by berth", "[]"},
+	} {
+		var called []string
+		env := &Env{Err: t.Output(), Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+			if slices.Contains(c.Args, "show") {
+				return []byte("ActiveState=" + tt.state + "\nDescription=" + tt.description + "\n"), nil
+			}
+			called = c.Args[len(c.Args)-3:]
+			return nil, nil
+		}}
+		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Container: spec.Container{Restart: tt.restart}}
+		if err := stopOne(context.Background(), env, s, nil); err != nil || fmt.Sprint(called) != tt.want {
+			t.Errorf("%+v: called %v, %v", tt, called, err)
+		}
+	}
+}
+
 // TestEndSeen: the end of a unit is not that of a container which is another's.
 func TestEndSeen(t *testing.T) {
 	env := map[string]string{"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "7"}

@@ -71,7 +71,7 @@ func runStop(ctx context.Context, env *Env, args []string) error {
 	}
 	var errs []error
 	for _, s := range list {
-		if o.all && !s.Running() {
+		if o.all && !s.Running() && !comesBack(ctx, env, s) {
 			continue
 		}
 		if err := stopOne(ctx, env, s, timeout); err != nil {
@@ -88,6 +88,9 @@ func runStop(ctx context.Context, env *Env, args []string) error {
 // stopOne stops one container, by systemd where it is systemd's.
 func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
 	if !s.Running() {
+		if comesBack(ctx, env, s) {
+			return controlUnit(ctx, env, "stop", s)
+		}
 		return nil
 	}
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
@@ -106,6 +109,12 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 		_, err = env.Run(ctx, itself("container", "cleanup", s.ID))
 	}
 	return err
+}
+
+// comesBack tells whether systemd is about to start a container that has ended again, as --restart says.
+func comesBack(ctx context.Context, env *Env, s engine.State) bool {
+	return s.Container.Restart != "" && s.Container.Restart != "no" && ruledByUnit(s) &&
+		sd.Transient{Unit: s.Name, User: userManaged()}.Lives(ctx, env.Run, s.Unit)
 }
 
 // isForgotten tells whether systemd has lost a unit's commands with its file, while the unit runs on: it would signal the container,

@@ -98,6 +98,12 @@ func (t Transient) ended(ctx context.Context, run proc.Runner, there map[string]
 	return false
 }
 
+// Lives tells whether the unit of a name is there and is the transient one of the container: also between two runs of its service.
+func (t Transient) Lives(ctx context.Context, run proc.Runner, unit string) bool {
+	there, err := properties(ctx, run, t.User, unit, "ActiveState,Description")
+	return err == nil && there["Description"] == t.description() && there["ActiveState"] != "inactive" && there["ActiveState"] != "failed"
+}
+
 func (t Transient) description() string { return t.Unit + ", started by berth" }
 
 // args are the words of systemd-run(1). Without a description all words would be it, with the passwords that may be among
@@ -108,7 +114,7 @@ func (t Transient) args() []string {
 	if t.StopPost != nil {
 		post = quote(append([]string{t.Program}, t.StopPost...))
 	}
-	args := []string{"--quiet", "--collect", "--unit=" + t.unit(), "--description=" + t.Unit + ", started by berth", "--service-type=notify"}
+	args := []string{"--quiet", "--collect", "--unit=" + t.unit(), "--description=" + t.description(), "--service-type=notify"}
 	for _, p := range append([]string{"NotifyAccess=all", "Delegate=yes", "KillMode=mixed", "SyslogIdentifier=" + t.Unit, "ExecStop=" + stop, "ExecStopPost=-" + post}, t.Properties...) {
 		args = append(args, "--property="+p)
 	}

@@ -176,6 +176,11 @@ wait_for 60 given_up
 assert_eq "rounds, and one more" "$(berth start -a e2e-life || true)" 4
 berth rm e2e-life >/dev/null
 systemctl reset-failed 2>/dev/null || true
+berth run --detach --name e2e-life --restart always --network none $IMAGE false >/dev/null
+wait_for 30 is "Exited (1)"
+berth stop e2e-life >/dev/null
+assert_eq "stopped between two rounds" "$(property e2e-life ActiveState)" inactive
+berth rm e2e-life >/dev/null
 
 say "foreground: exit status, signal, and what stays"
 assert_eq "status" "$(exit_code berth run --name e2e-life --network none $IMAGE sh -c 'exit 4')" 4

@@ -138,7 +138,6 @@ const pollPause = 200 * time.Millisecond
 
 // follow prints new lines until the container has ended.
 func (r *fileLog) follow(ctx context.Context) error {
-	outer := ctx
 	ctx, cancel := untilEnd(ctx, r.s, r.p)
 	defer cancel()
 	tick := time.NewTicker(pollPause)
@@ -156,7 +155,7 @@ func (r *fileLog) follow(ctx context.Context) error {
 			}
 		}
 		if ended {
-			return outer.Err()
+			return nil
 		}
 		select {
 		case <-ctx.Done():

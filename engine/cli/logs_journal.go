@@ -20,7 +20,6 @@ import (
 
 // printJournal prints what the journal has of a container.
 func printJournal(ctx context.Context, env *Env, s engine.State, p *logPrinter) error {
-	outer := ctx
 	if p.o.follow {
 		var cancel context.CancelFunc
 		ctx, cancel = untilEnd(ctx, s, p)
@@ -30,7 +29,7 @@ func printJournal(ctx context.Context, env *Env, s engine.State, p *logPrinter) 
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("journalctl is not there; install systemd")
-	case p.o.follow && ctx.Err() != nil && outer.Err() == nil: // the container has ended
+	case p.o.follow && ctx.Err() != nil: // the container has ended, or the caller has had enough
 		return nil
 	case err != nil && rootless.InService():
 		return fmt.Errorf("what container %q has written is in the system's journal, which root may read and the group systemd-journal: `sudo journalctl -u %s`: %w", s.Name, s.Unit, err)

@@ -184,6 +184,19 @@ func TestPrintJournal(t *testing.T) {
 	}
 }
 
+// Who follows has had enough at some time: that is no error.
+func TestFollowInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) {
+		cancel()
+		return nil, &proc.ExitError{Program: "journalctl", Code: 137}
+	}}
+	list := []engine.State{{ID: "ab", Unit: "web.service", Kept: true}, {ID: "cd", Log: spec.Log{Driver: spec.LogK8sFile, Path: "/does/not/exist"}}}
+	if err := printAll(ctx, env, list, logsOptions{tail: -1, follow: true}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPrintFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "ctr.log")

@@ -73,7 +73,7 @@ func health(s engine.State) *keeper.Verdict {
 	if s.Health == nil {
 		return nil
 	}
-	v, err := keeper.ReadVerdict(runDirs().Container(s.ID))
+	v, err := keeper.ReadVerdict(runDirs().Container(s.ID), keeper.Process(s.Init))
 	if err != nil {
 		v = keeper.Verdict{Status: keeper.Starting}
 	}

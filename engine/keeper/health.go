@@ -76,14 +76,27 @@ type Probe struct {
 
 const verdictVersion = 1
 
-// ReadVerdict reads the verdict from a container's state directory; its zero value when there is none.
-func ReadVerdict(dir string) (Verdict, error) {
-	var v Verdict
+// savedVerdict is what the file says: also of which run it is. A keeper may still write that of one that has ended when the next
+// one has begun.
+type savedVerdict struct {
+	Verdict
+	Process
+}
+
+// ReadVerdict reads the verdict on the run with this PID 1 from a container's state directory. It is an error if there is none.
+func ReadVerdict(dir string, run Process) (Verdict, error) {
+	var v savedVerdict
 	data, err := os.ReadFile(filepath.Join(dir, HealthFile))
 	if err == nil {
 		err = json.Unmarshal(data, &v)
 	}
-	return v, err
+	if err == nil && v.Process != run {
+		err = errors.New("what is known of the container's health is of another run")
+	}
+	if err != nil {
+		return Verdict{}, err
+	}
+	return v.Verdict, nil
 }
 
 // health is the probing of one container.
@@ -134,7 +147,7 @@ func (k *Keeper) watchHealth(c *container) {
 	c.health = &health{c: c, h: h, started: time.Now(), counted: time.Now(), fast: firstLook, startup: h.Startup != nil, pidfd: -1, output: -1, events: -1}
 	v, err := Verdict{}, error(nil)
 	if !c.record.guest() { // whose file is his
-		v, err = ReadVerdict(h.Dir)
+		v, err = ReadVerdict(h.Dir, c.record.process())
 	}
 	if err == nil && v.Version == verdictVersion {
 		c.health.verdict = v // an earlier keeper has seen it
@@ -552,7 +565,7 @@ func (h *health) judge(code int, now time.Time) (action string) {
 
 // saveVerdict writes the verdict beside and renames it; when the container is gone there is no place for it, and no need.
 func (k *Keeper) saveVerdict(h *health) {
-	data, err := json.Marshal(h.verdict)
+	data, err := json.Marshal(savedVerdict{h.verdict, h.c.record.process()})
 	if err != nil {
 		return
 	}

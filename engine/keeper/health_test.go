@@ -317,6 +317,32 @@ func TestVerdictsInOrder(t *testing.T) {
 	}
 }
 
+// TestVerdictOfAnotherRun: what was found out of one run is taken up by the next keeper, and says nothing of another run.
+func TestVerdictOfAnotherRun(t *testing.T) {
+	b := newHealthBench(t, "true", Health{Timeout: 20 * time.Second, Retries: 1})
+	b.probe()
+	b.until("it is written", func() bool { return len(b.k.jobs) == 0 })
+	r := *b.c.record
+	if v, err := ReadVerdict(b.dir, r.process()); err != nil || v.Status != Healthy {
+		t.Errorf("of this run: %+v, %v", v, err)
+	}
+	if v, err := ReadVerdict(b.dir, Process{r.PID, r.Start + 1}); err == nil {
+		t.Errorf("of a later run: %+v", v)
+	}
+	again := &container{record: &r, pidfd: b.c.pidfd}
+	if b.k.watchHealth(again); again.health.verdict.Status != Healthy || len(again.health.verdict.Log) != 1 {
+		t.Errorf("in the next keeper: %+v", again.health.verdict)
+	}
+	r.Start++
+	later := &container{record: &r, pidfd: b.c.pidfd}
+	if b.k.watchHealth(later); later.health.verdict.Status != Starting || len(later.health.verdict.Log) != 0 {
+		t.Errorf("of the later run: %+v", later.health.verdict)
+	}
+	for _, c := range []*container{again, later} {
+		b.k.endHealth(c)
+	}
+}
+
 // TestHealthLogThatDoesNotAnswer: the keeper does not wait for a directory of --health-log-destination.
 func TestHealthLogThatDoesNotAnswer(t *testing.T) {
 	dir := t.TempDir()

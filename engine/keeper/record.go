@@ -106,6 +106,9 @@ type Process struct {
 	Start uint64 `json:"start"`
 }
 
+// process is the container's PID 1.
+func (r *Record) process() Process { return Process{r.PID, r.Start} }
+
 // response answers a request.
 type response struct {
 	Error  string `json:"error,omitempty"`

@@ -173,16 +173,49 @@ func (d Dirs) savePod(p Pod) error {
 	return atomicfile.Write(d.podState(p.ID), append(data, '\n'), 0o600)
 }
 
-// takePodName makes the name the pod's, if it is not already.
-func (d Dirs) takePodName(p Pod) error {
+// reservePod makes the name the pod's and makes its directory, with its state as the last; wake is for one that is kept from an earlier
+// boot. The name comes first: whatever a killed berth leaves is found by it. One at a time does so, and who finds no state waits: see lockPod.
+func (d Dirs) reservePod(p Pod, wake bool) error {
 	link := d.podName(p.Name)
-	err := atomicfile.InDir(filepath.Dir(link), 0o700, func() error { return os.Symlink("../"+p.ID, link) })
-	if target, _ := os.Readlink(link); errors.Is(err, fs.ErrExist) && target != "../"+p.ID {
-		return podNameInUse(p.Name)
-	} else if !errors.Is(err, fs.ErrExist) {
+	names := filepath.Dir(link)
+	return atomicfile.InDir(names, 0o700, func() error {
+		lock, err := atomicfile.LockDir(names)
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+		if wake && !d.asleep(p.ID) {
+			return nil
+		}
+		err = os.Symlink("../"+p.ID, link)
+		if target, _ := os.Readlink(link); errors.Is(err, fs.ErrExist) && target == "../"+p.ID {
+			err = nil
+		} else if errors.Is(err, fs.ErrExist) {
+			return podNameInUse(p.Name)
+		}
+		if err == nil {
+			err = os.MkdirAll(d.Pod(p.ID), 0o700)
+		}
+		if err == nil && !wake {
+			err = d.keepPod(p)
+		}
+		if err == nil {
+			err = d.savePod(p)
+		}
 		return err
+	})
+}
+
+// lockPod lets one at a time start, stop or remove a pod. Who makes it is waited for.
+func (d Dirs) lockPod(id string) (*os.File, error) {
+	if _, err := os.Lstat(d.podState(id)); errors.Is(err, fs.ErrNotExist) {
+		names, err := atomicfile.LockDir(filepath.Dir(d.podName(id)))
+		if err != nil {
+			return nil, err
+		}
+		names.Close()
 	}
-	return nil
+	return atomicfile.LockDir(d.Pod(id))
 }
 
 func podNameInUse(name string) error {
@@ -222,13 +255,7 @@ func (d Dirs) CreatePod(s spec.Pod) (Pod, error) {
 	if other, err := d.FindPod(s.Name); err == nil && other.Name == s.Name {
 		return Pod{}, podNameInUse(s.Name)
 	}
-	if err := d.takePodName(p); err != nil {
-		return Pod{}, err
-	}
-	if err = os.Mkdir(d.Pod(id), 0o700); err == nil {
-		err = errors.Join(d.savePod(p), d.keepPod(p))
-	}
-	if err != nil {
+	if err := d.reservePod(p, false); err != nil {
 		return Pod{}, errors.Join(err, d.releasePod(p))
 	}
 	return p, nil

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -60,28 +58,17 @@ func trimID(name string) (id string, ok bool) {
 
 // wakePod gives a pod that is kept from an earlier boot its name and directory in this one.
 func (d Dirs) wakePod(p Pod) error {
-	if _, err := os.Stat(d.podState(p.ID)); err == nil || d.podRecord(p.ID) == "" {
+	if !d.asleep(p.ID) {
 		return nil
 	}
-	unlock, err := lockDir(d.KeepPods) // two that wake it must not undo each other's
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	return d.reservePod(p, true)
+}
+
+// asleep tells whether a pod is kept and not woken in this boot. One that is gone, or was never kept, is not: what comes next says so.
+func (d Dirs) asleep(id string) bool {
+	if _, err := os.Stat(d.podState(id)); err == nil || d.podRecord(id) == "" {
+		return false
 	}
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if _, err := os.Stat(d.podState(p.ID)); err == nil {
-		return nil
-	}
-	if _, err := os.Stat(d.podRecord(p.ID)); err != nil {
-		return nil // it is gone, or was never kept: what comes next says so
-	}
-	if err := d.takePodName(p); err != nil {
-		return err
-	}
-	if err := os.Mkdir(d.Pod(p.ID), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return d.savePod(p)
+	_, err := os.Stat(d.podRecord(id))
+	return err == nil
 }

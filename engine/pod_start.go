@@ -48,7 +48,7 @@ func (d Dirs) HoldPod(p Pod, holder proc.ID) (Pod, error) {
 	if err := d.wakePod(p); err != nil {
 		return p, err
 	}
-	lock, err := atomicfile.LockDir(d.Pod(p.ID))
+	lock, err := d.lockPod(p.ID)
 	if err != nil {
 		return p, err
 	}
@@ -74,11 +74,11 @@ func (e *Engine) startPod(ctx context.Context, p Pod, unit string) (Pod, error) 
 	if err := e.Dirs.wakePod(p); err != nil {
 		return p, err
 	}
-	unlock, err := lockDir(e.Dirs.Pod(p.ID))
+	lock, err := e.Dirs.lockPod(p.ID)
 	if err != nil {
 		return p, err
 	}
-	defer unlock()
+	defer lock.Close()
 	if p, err = e.Dirs.loadPod(p.ID); err != nil || e.Dirs.Live(p) {
 		return p, err
 	}
@@ -143,14 +143,14 @@ func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) (err error) {
 
 // StopPod takes the pod's namespaces down. Its containers must have ended.
 func (e *Engine) StopPod(ctx context.Context, p Pod) error {
-	unlock, err := lockDir(e.Dirs.Pod(p.ID))
+	lock, err := e.Dirs.lockPod(p.ID)
 	if _, gone := e.Dirs.loadPod(p.ID); errors.Is(err, fs.ErrNotExist) && gone == nil {
 		return nil // kept from an earlier boot, and not started in this one
 	}
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Close()
 	if p, err = e.Dirs.loadPod(p.ID); err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (e *Engine) StopPod(ctx context.Context, p Pod) error {
 
 // RemovePod forgets a pod whose containers are gone. It may be called again and again, also after a kill.
 func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
-	lock, err := atomicfile.LockDir(e.Dirs.Pod(p.ID)) // a container may be about to start it
+	lock, err := e.Dirs.lockPod(p.ID) // a container may be about to start it
 	switch {
 	case err == nil:
 		defer lock.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -104,7 +105,6 @@ func TestPod(t *testing.T) {
 	}
 }
 
-// TestUnfinishedPod: a pod whose maker was killed before its state was written is found by its name, and removed.
 // TestFirstAndLastPod: pods are made while others, and their directories with them, are removed.
 func TestFirstAndLastPod(t *testing.T) {
 	_, e := podWorld(t)
@@ -126,6 +126,32 @@ func TestFirstAndLastPod(t *testing.T) {
 	all.Wait()
 }
 
+// TestRemovePodBesideCreation: a removal that finds no more than the name of a pod which is being made waits for who makes it.
+func TestRemovePodBesideCreation(t *testing.T) {
+	_, e := podWorld(t)
+	for range 300 {
+		made := make(chan error)
+		go func() {
+			_, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Kept: true})
+			made <- err
+		}()
+		p, err := e.Dirs.FindPod("stack")
+		for ; errors.Is(err, engine.ErrNoPod); p, err = e.Dirs.FindPod("stack") {
+			runtime.Gosched()
+		}
+		if err == nil {
+			err = e.RemovePod(t.Context(), p)
+		}
+		if err := errors.Join(err, <-made); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := e.Dirs.FindPod("stack"); !errors.Is(err, engine.ErrNoPod) {
+			t.Fatalf("after its removal: %+v, %v", p, err)
+		}
+	}
+}
+
+// TestUnfinishedPod: a pod whose maker was killed before its state was written is found by its name, and removed.
 func TestUnfinishedPod(t *testing.T) {
 	_, e := podWorld(t)
 	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack"})

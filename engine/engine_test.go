@@ -45,6 +45,55 @@ func newBench(t *testing.T) *bench {
 
 var errKilled = errors.New("killed")
 
+// halting stands for the half of a start that connects the container, and for who makes it.
+type halting struct {
+	engine.Network
+	engine.Runtime
+	setup  func(context.Context) error
+	create func(context.Context) error
+}
+
+func (h halting) Setup(ctx context.Context, _ engine.NetworkRequest) error { return h.setup(ctx) }
+
+func (h halting) Create(ctx context.Context, _ engine.Bundle) (int, error) { return 0, h.create(ctx) }
+
+// TestStartInterrupted: what failed first is told, and not that the rest was broken off then; of a start that was broken off, why it was.
+func TestStartInterrupted(t *testing.T) {
+	terminated, boom := errors.New("terminated"), errors.New("boom")
+	for _, tt := range []struct{ name, want string }{{"create", "boom"}, {"setup", "boom"}, {"", "terminated"}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			failed := make(chan bool, 1)
+			fail := func(context.Context) error { failed <- true; return boom }
+			broken := func(ctx context.Context) error {
+				if tt.name != "" {
+					<-failed
+				}
+				cancel(terminated)
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			h := halting{setup: broken, create: broken}
+			switch tt.name {
+			case "create":
+				h.create = fail
+			case "setup":
+				h.setup = fail
+			}
+			err := b.on(func(e *engine.Engine) error {
+				h.Network, h.Runtime = e.Network, e.Runtime
+				e.Network, e.Runtime = h, h
+				_, err := e.Run(ctx, web())
+				return err
+			})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "canceled") || strings.Count(err.Error(), "terminated") > 1 {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // start calls Run on a thread of its own, as main does, and waits for its end.
 func (b *bench) start(c spec.Container) (s engine.State, err error) {
 	done := make(chan struct{})

@@ -51,7 +51,7 @@ func (e *Engine) launch(ctx context.Context, s *State, undo func(context.Context
 		s.unlock() // it runs: who wants to stop or change it need not wait until it is ready
 		err = e.awaitHealthy(ctx, *s)
 	}
-	if err != nil {
+	if err = breakOff(ctx, err); err != nil {
 		s.terminal.Close()
 		// The caller's context may be what failed; taking away must not depend on it.
 		return errors.Join(err, undo(context.WithoutCancel(ctx), err), s.Written())
@@ -180,7 +180,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	}
 	network := make(chan error, 1)
 	if s.Networked && s.netns != nil {
-		go func() { network <- e.Network.Setup(ctx, s.Network) }()
+		go func() { network <- breakOff(ctx, e.Network.Setup(ctx, s.Network)) }()
 	} else {
 		network <- nil
 	}
@@ -188,7 +188,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 	if err == nil && s.Networked && s.netns == nil {
 		err = e.connect(ctx, s)
 	}
-	if err := errors.Join(err, <-network); err != nil {
+	if err := reason(breakOff(ctx, err), <-network); err != nil {
 		return err
 	}
 	s.Started = time.Now().UTC()
@@ -217,6 +217,27 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		e.tell(*s, "create", "start")
 	}
 	return nil
+}
+
+var errBrokenOff = errors.New("the start was broken off")
+
+// breakOff says why the start was broken off in the place of an error that says no more than that.
+func breakOff(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errBrokenOff, context.Cause(ctx))
+}
+
+// reason is why a start has failed, whose halves have ended so.
+func reason(a, b error) error {
+	switch {
+	case b != nil && errors.Is(a, errBrokenOff):
+		return b
+	case a != nil && errors.Is(b, errBrokenOff):
+		return a
+	}
+	return errors.Join(a, b)
 }
 
 // chooseStop chooses the stop signal that was not asked for.

@@ -56,8 +56,9 @@ func lastLine(s string) string {
 const afterKill = time.Second
 
 // Run is the Runner that starts real processes. It forks from the calling thread, so that a caller who has locked its
-// thread passes that thread's namespaces on. When ctx has a deadline, what the program has started is killed with it when that is
-// over, and nothing that it leaves behind makes Run wait.
+// thread passes that thread's namespaces on. Of a program that was killed because ctx was canceled it says no more than that.
+// When ctx has a deadline, what the program has started is killed with it when that is over, and nothing that it leaves behind
+// makes Run wait.
 func Run(ctx context.Context, c Command) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Env, cmd.Stdin, cmd.ExtraFiles, cmd.SysProcAttr = c.Env, c.Stdin, c.Extra, c.Attr
@@ -79,6 +80,8 @@ func Run(ctx context.Context, c Command) ([]byte, error) {
 	}
 	var exit *exec.ExitError
 	switch {
+	case errors.As(err, &exit) && errors.Is(ctx.Err(), context.Canceled) && exitCode(exit.ProcessState) == 128+int(syscall.SIGKILL):
+		return stdout.Bytes(), fmt.Errorf("%s: %w", base(c.Path), ctx.Err())
 	case errors.As(err, &exit):
 		return stdout.Bytes(), &ExitError{Program: base(c.Path), Code: exitCode(exit.ProcessState), Stderr: stderr.String(), Stdout: stdout.String()}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, exec.ErrNotFound):

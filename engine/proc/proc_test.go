@@ -101,6 +101,29 @@ func dead(pid int) bool {
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
+// callback calls a function at each write.
+type callback func()
+
+func (f callback) Write(p []byte) (int, error) {
+	f()
+	return len(p), nil
+}
+
+// TestRunCanceled: that a program was killed is no failure of its own when the caller had it killed.
+func TestRunCanceled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var exit *ExitError
+	_, err := Run(ctx, Command{Path: "/bin/sh", Args: []string{"-c", "kill -KILL $$"}})
+	if !errors.As(err, &exit) || exit.Code != 137 {
+		t.Errorf("killed by itself: %v", err)
+	}
+	_, err = Run(ctx, Command{Path: "/bin/sh", Args: []string{"-c", "echo; exec sleep 100"}, Stdout: callback(cancel)})
+	if !errors.Is(err, context.Canceled) || errors.As(err, &exit) {
+		t.Errorf("killed by us: %v", err)
+	}
+}
+
 func TestRunPassesFilesOn(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

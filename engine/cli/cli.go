@@ -125,8 +125,9 @@ func dispatch(ctx context.Context, env *Env, args []string) error {
 		return nil
 	}
 	name, rest := args[0], args[1:]
-	if name == "--version" || name == "-v" { // one line, for programs that read it
-		_, err := fmt.Fprintln(env.Out, "berth version", installed.Version)
+	if name == "--version" || name == "-v" {
+		// One line, for programs that read it: they take what stands behind "version" for Podman's, and know by it what they may use.
+		_, err := fmt.Fprintln(env.Out, "berth", installed.Version, "with the commands of podman version", apiVersion)
 		return err
 	}
 	if name == "container" && len(rest) > 0 {

@@ -40,8 +40,8 @@ func TestGroupsAlone(t *testing.T) {
 // What programs ask of a command that they take for Podman or Docker.
 func TestVersion(t *testing.T) {
 	for _, tt := range []struct{ words, want string }{
-		{"--version", "berth version " + installed.Version + "\n"},
-		{"-v", "berth version " + installed.Version + "\n"},
+		{"--version", "berth " + installed.Version + " with the commands of podman version 5.4.2\n"},
+		{"-v", "berth " + installed.Version + " with the commands of podman version 5.4.2\n"},
 		{"version --format {{.Client.Version}}={{.Server.Version}}", installed.Version + "=" + installed.Version + "\n"},
 		{"version x", `version takes no arguments, and "x" is one`},
 		{"info x", `info takes no arguments, and "x" is one`},

@@ -197,6 +197,18 @@ func TestPodInspect(t *testing.T) {
 	}
 }
 
+// Those of one at rest are known too: Ansible adds what is to be added to them, and makes the container anew when that changes them.
+func TestInspectCapabilities(t *testing.T) {
+	for user, want := range map[string]string{"": "CAP_NET_ADMIN CAP_SYS_CHROOT", "0:0": "CAP_NET_ADMIN CAP_SYS_CHROOT", "1000": "CAP_NET_ADMIN"} {
+		out := inspection{env: &Env{}}.inspect(engine.State{ID: strings.Repeat("ab", 32), Container: spec.Container{
+			Rootfs: true, User: user, CapAdd: []string{"net_admin"}, DefaultCapabilities: []string{"SYS_CHROOT"},
+		}})
+		if got := strings.Join(out.EffectiveCaps, " "); got != want || len(out.BoundingCaps) != 2 {
+			t.Errorf("%s: %s, %v", user, got, out.BoundingCaps)
+		}
+	}
+}
+
 // What the JSON of inspect leaves out is there for templates.
 func TestInspectTemplates(t *testing.T) {
 	dirs := emptyRun(t)

@@ -152,6 +152,12 @@ func oldSpelling(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		name = "network"
 	case "dns-opt":
 		name = "dns-option"
+	case "healthcheck-command":
+		name = "health-cmd"
+	case "healthcheck-interval", "healthcheck-retries", "healthcheck-start-period", "healthcheck-timeout":
+		name = "health" + strings.TrimPrefix(name, "healthcheck")
+	case "override-arch", "override-os", "override-variant":
+		name = strings.TrimPrefix(name, "override-")
 	}
 	return pflag.NormalizedName(name)
 }

@@ -141,13 +141,13 @@ func TestMissingRunFlags(t *testing.T) {
 }
 
 func TestParseRun(t *testing.T) {
-	c, err := parseRun(strings.Fields("--name web -d --rm --net none -e A=1 -e B --env=C=x,y -v a:/b --read-only-tmpfs=false --stop-timeout=-1 --dns-opt x image sh -c --name -d"))
+	c, err := parseRun(strings.Fields("--name web -d --rm --net none --healthcheck-command true --healthcheck-start-period=3s -e A=1 -e B --env=C=x,y -v a:/b --read-only-tmpfs=false --stop-timeout=-1 --dns-opt x image sh -c --name -d"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := spec.Container{
 		Name: "web", Detach: true, Remove: true, Networks: []string{"none"}, Environment: []string{"A=1", "B", "C=x,y"}, Volumes: []string{"a:/b"},
-		StopTimeout: -time.Second, HTTPProxy: true, ProcessFlags: spec.ProcessFlags{SigProxy: true}, Accounts: spec.Accounts{Passwd: true}, DNSOptions: []string{"x"}, Image: "image", Command: []string{"sh", "-c", "--name", "-d"},
+		StopTimeout: -time.Second, HTTPProxy: true, ProcessFlags: spec.ProcessFlags{SigProxy: true}, Accounts: spec.Accounts{Passwd: true}, DNSOptions: []string{"x"}, Image: "image", HealthFlags: spec.HealthFlags{HealthCmd: "true", HealthStart: "3s"}, Command: []string{"sh", "-c", "--name", "-d"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

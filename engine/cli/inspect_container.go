@@ -56,7 +56,7 @@ func (i inspection) inspect(s engine.State) inspected {
 	if len(s.Command) > 0 {
 		out.Path, out.Args = s.Command[0], s.Command[1:]
 	}
-	if c := f.config.Process.Capabilities; c != nil {
+	if c := f.capabilities(); c != nil {
 		out.EffectiveCaps, out.BoundingCaps = c.Effective, c.Bounding
 	}
 	if s.Container.Rootfs {
@@ -82,6 +82,22 @@ func (i inspection) inspect(s engine.State) inspected {
 }
 
 func (f facts) running() bool { return f.status == "running" || f.status == "paused" }
+
+// capabilities are those that the container has, or that it will have.
+func (f facts) capabilities() *specs.LinuxCapabilities {
+	if c := f.config.Process.Capabilities; c != nil {
+		return c
+	}
+	uid := uint32(0)
+	if user, _, _ := strings.Cut(first(f.Container.User, f.image.Config.User, "root"), ":"); user != "root" && user != "0" {
+		uid = 1 // which of the others makes no difference
+	}
+	c, err := spec.Capabilities(f.Container, uid)
+	if err != nil {
+		return nil
+	}
+	return c
+}
 
 func (f facts) state() inspectedState {
 	s := inspectedState{

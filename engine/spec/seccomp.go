@@ -86,6 +86,11 @@ func (r rule) applies(goarch string, bounding []string) bool {
 	return !slices.Contains(r.Excludes.Arches, goarch)
 }
 
+// Capabilities are those of a container whose program is that user's.
+func Capabilities(c Container, uid uint32) (*specs.LinuxCapabilities, error) {
+	return capabilities(c, Process{UID: uid})
+}
+
 // BoundingCapabilities are the capabilities that a seccomp profile's conditions ask for.
 func BoundingCapabilities(c Container) ([]string, error) {
 	caps, err := capabilities(c, Process{})

@@ -151,6 +151,9 @@ func Lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
 // LockShared is Lock for those who may hold it at the same time as each other.
 func LockShared(f *os.File) error { return flock(f, unix.LOCK_SH) }
 
+// TryLock is Lock that does not wait: the error is unix.EWOULDBLOCK when another open file holds the lock.
+func TryLock(f *os.File) error { return flock(f, unix.LOCK_EX|unix.LOCK_NB) }
+
 func flock(f *os.File, how int) error {
 	for {
 		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {

@@ -214,3 +214,27 @@ func TestInDir(t *testing.T) {
 		t.Errorf("below a file: %v", err)
 	}
 }
+
+// TestTryLock: it takes the lock when nobody has it, and does not wait for who has.
+func TestTryLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var files [2]*os.File
+	for i := range files {
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	if err := TryLock(files[0]); err != nil {
+		t.Error(err)
+	}
+	if err := TryLock(files[1]); !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("a second time: %v", err)
+	}
+	files[0].Close()
+	if err := TryLock(files[1]); err != nil {
+		t.Error(err)
+	}
+}

@@ -49,7 +49,7 @@ func (im *Images) waitFor(ctx context.Context, f *os.File, name string, announce
 
 // lock locks f, and calls waiting at once and every second as long as it has to wait.
 func lock(ctx context.Context, f *os.File, waiting func()) error {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+	if err := atomicfile.TryLock(f); !errors.Is(err, unix.EWOULDBLOCK) {
 		return err
 	}
 	locked := make(chan error, 1)

@@ -15,6 +15,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/types"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // partials is the directory with the layers that are being fetched, each in a file that is called after its digest and is
@@ -88,7 +90,7 @@ func (p partials) sweep(now time.Time) {
 		if err != nil {
 			continue
 		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		if atomicfile.TryLock(f) == nil {
 			_ = os.Remove(path)
 		}
 		f.Close()

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // copying marks this process as one that stores an image, until leave is called. Any number may do so at once; the lock
@@ -16,7 +16,7 @@ func (im *Images) copying() (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+	if err := atomicfile.LockShared(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
@@ -35,7 +35,7 @@ func (im *Images) sweep(chain []string, before map[string]bool) {
 		return
 	}
 	defer f.Close()
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	if atomicfile.TryLock(f) != nil {
 		return
 	}
 	for i := len(chain) - 1; i >= 0; i-- {

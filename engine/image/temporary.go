@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // temporaryPattern names the directories in which processes of ours keep their large temporary files.
@@ -64,7 +66,7 @@ func lockedDir(dir string) (*os.File, error) {
 		return nil, err
 	}
 	var st unix.Stat_t
-	err = errors.Join(unix.Fstat(int(f.Fd()), &st), unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	err = errors.Join(unix.Fstat(int(f.Fd()), &st), atomicfile.TryLock(f))
 	switch {
 	case err == nil && int(st.Uid) != os.Geteuid():
 		err = os.ErrPermission

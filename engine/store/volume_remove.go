@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -157,7 +155,7 @@ func abandoned(root string) (left []aside, err error) {
 		if a.lock, _ = os.Open(a.dir); a.lock == nil {
 			continue // gone meanwhile
 		}
-		if unix.Flock(int(a.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		if atomicfile.TryLock(a.lock) != nil {
 			a.lock.Close()
 			continue
 		}

@@ -47,7 +47,11 @@ for s in engine/keeper/berth-keeper/$(1)/*.socket; do ln -sf ../$${s##*/} $(2)/s
 endef
 
 .PHONY: install
-install: build man install-support ## install into $(DESTDIR)$(PREFIX)
+install: ## install into $(DESTDIR)$(PREFIX); one at a time does so, as each makes bin anew
+	@flock Makefile $(MAKE) --no-print-directory install-alone
+
+.PHONY: install-alone
+install-alone: build man install-support
 	install -D -m 0755 bin/berth $(DESTDIR)$(BINDIR)/berth
 	for p in image fetch keeper net; do install -D -m 0755 bin/berth-$$p $(DESTDIR)$(LIBEXECDIR)/berth-$$p || exit 1; done
 	install -D -m 0755 bin/berth-generator $(DESTDIR)$(SYSTEM_GENERATORS)/berth-system-generator

@@ -144,8 +144,7 @@ func (e *Engine) filesAtRest(s State, f Files) (Files, error) {
 	if f.Root, err = inroot.Open(path); err != nil {
 		return fail(err)
 	}
-	volumes, err := e.volumesAtRest(s)
-	for _, v := range volumes {
+	for _, v := range volumesAtRest(s) {
 		err = errors.Join(err, showVolume(f.Root, v))
 	}
 	if err != nil {
@@ -163,23 +162,12 @@ func (e *Engine) filesAtRest(s State, f Files) (Files, error) {
 
 // volumesAtRest are the volumes of a container that does not run, outer ones first. One that has never run has those only
 // that are paths of the host: its named volumes are filled from its files when it starts.
-func (e *Engine) volumesAtRest(s State) ([]VolumeMount, error) {
+func volumesAtRest(s State) []VolumeMount {
 	list := slices.Clone(s.Mounts)
-	if s.Started.IsZero() {
-		for _, word := range s.Container.Volumes {
-			v, err := spec.ParseVolume(word)
-			if err != nil {
-				return nil, err
-			}
-			if !v.Named() && v.Source != "" {
-				list = append(list, VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Overlay: v.Overlay})
-			}
-		}
-	}
 	sort.SliceStable(list, func(a, b int) bool {
 		return len(filepath.Clean(list[a].Destination)) < len(filepath.Clean(list[b].Destination))
 	})
-	return list, nil
+	return list
 }
 
 // showVolume mounts a volume at its place in a root file system. The place is the container's, which may have put a link

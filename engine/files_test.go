@@ -77,7 +77,7 @@ func TestVolumesFrom(t *testing.T) {
 	if err := d.keepNew(s); err != nil {
 		t.Fatal(err)
 	}
-	list, err := (&Engine{Dirs: d}).volumesFrom("web:ro")
+	list, err := (&Engine{Dirs: d}).volumesFrom(t.Context(), "", "web:ro")
 	if err != nil || len(list) != 2 {
 		t.Fatal(list, err)
 	}

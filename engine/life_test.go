@@ -570,6 +570,84 @@ func TestVolumesFromIsWrittenDown(t *testing.T) {
 	}
 }
 
+// TestVolumesFromCreated: the volumes of a container that was made and has never run are known, and it has them itself when it does.
+func TestVolumesFromCreated(t *testing.T) {
+	b := newBench(t)
+	host := t.TempDir()
+	c := keptWeb()
+	c.Volumes = []string{"/data", "named:/n", host + ":/h"}
+	b.must(func(e *engine.Engine) error { _, err := e.Create(t.Context(), c); return err })
+	other := keptWeb()
+	other.Name, other.VolumesFrom = "other", []string{"web"}
+	s, err := b.start(other)
+	if err != nil || len(s.Mounts) != 3 {
+		t.Fatal(s.Mounts, err)
+	}
+	web, err := b.dirs().Find("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.must(func(e *engine.Engine) error { web, err = e.Start(t.Context(), web); return err })
+	for i, m := range web.Mounts {
+		if o := s.Mounts[i]; m.Source == "" || o.Source != m.Source || o.Name != m.Name || o.Anonymous || m.Anonymous != (i == 0) {
+			t.Errorf("%+v, and the other one has %+v", m, o)
+		}
+	}
+}
+
+// TestVolumesFromOneThatStarts: who wants the volumes of a container that is being made waits until it is known which those are.
+func TestVolumesFromOneThatStarts(t *testing.T) {
+	b := newBench(t)
+	c := web()
+	c.Volumes = []string{"/data"}
+	var s engine.State
+	started := make(chan error, 1)
+	b.Meanwhile = func(m enginetest.Moment) {
+		if m != (enginetest.Moment{Step: "network.Plan"}) {
+			return
+		}
+		b.Meanwhile = nil
+		other := keptWeb()
+		other.Name, other.VolumesFrom, other.Networks = "other", []string{"web"}, []string{"none"}
+		e := b.Engine(b.run)
+		go func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with its mount namespace
+			var err error
+			s, err = e.Run(t.Context(), other)
+			started <- err
+		}()
+		web, err := b.dirs().Find("web")
+		if err != nil {
+			t.Error(err)
+		}
+		for len(started) == 0 && opened(b.dirs().Container(web.ID)) < 2 { // by its maker, and by who waits
+			runtime.Gosched()
+		}
+	}
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-started; err != nil || len(s.Mounts) != 1 {
+		t.Error(s.Mounts, err)
+	}
+	own := keptWeb()
+	own.Name, own.VolumesFrom = "own", []string{"own"}
+	if _, err := b.start(own); err != nil {
+		t.Error(err)
+	}
+}
+
+// opened is how often a file is open in this process.
+func opened(path string) (n int) {
+	files, _ := filepath.Glob("/proc/self/fd/*")
+	for _, f := range files {
+		if target, _ := os.Readlink(f); target == path {
+			n++
+		}
+	}
+	return n
+}
+
 // TestLogAfterPowerCut: the log of a container whose end nobody has seen is found.
 func TestLogAfterPowerCut(t *testing.T) {
 	b := newBench(t)

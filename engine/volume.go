@@ -39,33 +39,12 @@ type volumeInput struct {
 
 // volumes resolves the volumes given, those of other containers, and those of the image that none was given for.
 func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.Mount, error) {
-	volumes, err := e.wantedVolumes(s.Container, in.image)
+	volumes, fresh, err := e.chooseVolumes(ctx, s, in.image)
+	if err == nil && fresh { // known before they are used, also after a kill or a power cut: who removes a volume asks who has it
+		err = errors.Join(e.Dirs.save(*s), e.Dirs.keep(*s))
+	}
 	if err != nil {
 		return nil, err
-	}
-	fresh := false
-	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
-	for i, v := range volumes {
-		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Overlay: v.Overlay, Subpath: v.Subpath}
-		if v.Named() {
-			m.Name, m.Source = v.Source, ""
-		}
-		if v.Source == "" {
-			if m.Name = s.anonymousName(v.Destination); m.Name == "" {
-				if m.Name, err = NewID(); err != nil {
-					return nil, err
-				}
-			}
-			m.Anonymous, volumes[i].Source = true, m.Name
-		}
-		fresh = fresh || m.Name != "" && !s.hasVolume(m.Name)
-		mounts = append(mounts, m)
-	}
-	s.Mounts = mounts
-	if fresh { // known before they are used, also after a kill or a power cut: who removes a volume asks who has it
-		if err := errors.Join(e.Dirs.save(*s), e.Dirs.keep(*s)); err != nil {
-			return nil, err
-		}
 	}
 	var list []spec.Mount
 	for i, v := range volumes {
@@ -84,9 +63,36 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 	return list, nil
 }
 
+// chooseVolumes decides which volumes a container has, and writes nothing: fresh tells that there are some that its record does not have.
+func (e *Engine) chooseVolumes(ctx context.Context, s *State, image spec.ImageConfig) (volumes []spec.Volume, fresh bool, err error) {
+	if volumes, err = e.wantedVolumes(ctx, *s, image); err != nil {
+		return nil, false, err
+	}
+	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
+	for i, v := range volumes {
+		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Overlay: v.Overlay, Subpath: v.Subpath}
+		if v.Named() {
+			m.Name, m.Source = v.Source, ""
+		}
+		if v.Source == "" {
+			if m.Name = s.anonymousName(v.Destination); m.Name == "" {
+				if m.Name, err = NewID(); err != nil {
+					return nil, false, err
+				}
+			}
+			m.Anonymous, volumes[i].Source = true, m.Name
+		}
+		fresh = fresh || m.Name != "" && !s.hasVolume(m.Name)
+		mounts = append(mounts, m)
+	}
+	s.Mounts = mounts
+	return volumes, fresh, nil
+}
+
 // wantedVolumes lists volumes by the places where they are shown: what was asked for comes first, then other containers',
 // then the image's.
-func (e *Engine) wantedVolumes(c spec.Container, image spec.ImageConfig) ([]spec.Volume, error) {
+func (e *Engine) wantedVolumes(ctx context.Context, s State, image spec.ImageConfig) ([]spec.Volume, error) {
+	c := s.Container
 	var list []spec.Volume
 	taken := map[string]bool{}
 	for _, word := range c.Volumes {
@@ -102,7 +108,7 @@ func (e *Engine) wantedVolumes(c spec.Container, image spec.ImageConfig) ([]spec
 		taken[path.Clean(place)] = true
 	}
 	for _, from := range c.VolumesFrom {
-		others, err := e.volumesFrom(from)
+		others, err := e.volumesFrom(ctx, s.ID, from)
 		if err != nil {
 			return nil, err
 		}
@@ -129,10 +135,16 @@ func (e *Engine) wantedVolumes(c spec.Container, image spec.ImageConfig) ([]spec
 	return list, nil
 }
 
-// volumesFrom lists what another container sees, CONTAINER[:OPTION,…].
-func (e *Engine) volumesFrom(word string) ([]spec.Volume, error) {
+// volumesFrom lists what another container sees, CONTAINER[:OPTION,…]; self is who asks.
+func (e *Engine) volumesFrom(ctx context.Context, self, word string) ([]spec.Volume, error) {
 	name, opts, _ := strings.Cut(word, ":")
 	other, err := e.Dirs.Find(name)
+	if err == nil && other.ID == self { // of a pod, say, that has the option
+		return nil, nil
+	}
+	if err == nil && other.OnItsWay() && other.Mounts == nil { // it may not have chosen them yet
+		other, err = e.Dirs.Await(ctx, other.ID, e.Warn)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("volumes from %q: %w", name, err)
 	}

@@ -27,6 +27,10 @@ systemctl start e2e-anon
 assert_eq "volumes of the container" "$(berth volume ls -q --filter dangling=false | grep -c '^[0-9a-f]\{64\}$')" 2
 assert_match "filled from the image" "$(cat /proc/$(property e2e-anon MainPID)/root/etc/passwd)" '^root:'
 assert_eq "of another container" "$($B --volumes-from systemd-e2e-anon:ro $IMAGE sh -c 'touch /anon/f 2>/dev/null || echo read-only')" read-only
+berth create --name e2e-data --network none -v /data $IMAGE true >/dev/null
+$B --volumes-from e2e-data $IMAGE touch /data/x
+assert_eq "of one that has never run" "$($B --volumes-from e2e-data $IMAGE ls /data/x)" /data/x
+berth rm -v e2e-data >/dev/null
 systemctl stop e2e-anon
 assert_eq "volumes left" "$(berth volume ls -q | grep -v theirs || true)" ""
 must_fail $B -v /anon -v /nonexistent/dir:/x $IMAGE true >/dev/null

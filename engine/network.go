@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,11 @@ func networkRequest(id string, c spec.Container) (r NetworkRequest, note string,
 		if err != nil {
 			return r, "", err
 		}
-		r.Publish = append(r.Publish, mappings...)
+		for _, m := range mappings {
+			if m.HostPort == 0 || !slices.Contains(r.Publish, m) {
+				r.Publish = append(r.Publish, m)
+			}
+		}
 	}
 	if !r.connected() && len(r.Publish) > 0 { // as in Podman, files that work there have it
 		r.Publish = nil

@@ -221,6 +221,9 @@ func (a Adapter) leasePort(r engine.NetworkRequest, p *plan, m spec.PortMapping,
 	if !ok {
 		holder, _ = os.Readlink(filepath.Join(a.Leases, portLease(m, port)))
 	}
+	if holder == r.ID {
+		return fmt.Errorf("port %d/%s is published twice; leave one of the two out", port, m.Protocol)
+	}
 	if holder != "" || !ok {
 		return fmt.Errorf("port %d/%s is published by another container (%.12s); choose another one", port, m.Protocol, holder)
 	}

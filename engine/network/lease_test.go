@@ -205,6 +205,9 @@ func TestPorts(t *testing.T) {
 			t.Errorf("on %q: %v", ip, err)
 		}
 	}
+	if _, err := publish("c1", "127.0.0.1", "tcp", port, 1); err == nil || !strings.Contains(err.Error(), "published twice") {
+		t.Errorf("by the same one: %v", err)
+	}
 	if _, err := publish("c3", "127.0.0.1", "udp", port, 1); err != nil {
 		t.Errorf("another protocol: %v", err)
 	}

@@ -25,10 +25,13 @@ func (e *Engine) Rename(s State, name string, inStore func(id, name string) erro
 	var old State
 	err := e.Dirs.Change(s.ID, func(now *State) error {
 		old = *now
-		if now.Renamed = !now.atRest; now.Renamed {
-			if err := e.Dirs.save(*now); err != nil {
-				return err
-			}
+		now.Renamed = !now.atRest
+		begin := e.Dirs.save
+		if now.atRest { // a name that it may have had in this boot was not given back by who was killed
+			begin = e.Dirs.clear
+		}
+		if err := begin(*now); err != nil {
+			return err
 		}
 		if err := e.takeName(old, name, inStore); err != nil {
 			return err

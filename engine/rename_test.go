@@ -103,3 +103,21 @@ func TestRename(t *testing.T) {
 		t.Errorf("%+v, %v, %d calls", found, err, calls)
 	}
 }
+
+// TestRenameAfterHalfAnEnd: what a start has left that was killed while it took the name, or an end while it gave it back, is not a second
+// name of the container.
+func TestRenameAfterHalfAnEnd(t *testing.T) {
+	b := newBench(t)
+	s := b.kept()
+	names := filepath.Join(b.run, "names")
+	if err := errors.Join(os.MkdirAll(names, 0o700), os.Symlink("../"+s.ID, filepath.Join(names, "web")), os.Mkdir(b.dirs().Container(s.ID), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	b.must(func(e *engine.Engine) error { return e.Rename(s, "new", func(string, string) error { return nil }) })
+	if found, err := b.dirs().Find("new"); err != nil || found.ID != s.ID {
+		t.Errorf("the new name: %+v, %v", found, err)
+	}
+	if found, err := b.dirs().Find("web"); !errors.Is(err, engine.ErrNoContainer) || len(b.files()) > 0 {
+		t.Errorf("the old name: %+v, %v; %v", found, err, b.files())
+	}
+}

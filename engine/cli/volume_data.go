@@ -79,10 +79,9 @@ func runVolumeImport(_ context.Context, env *Env, args []string) error {
 		defer f.Close()
 		from = f
 	}
-	if err := shown(env, vol, func() error { return store.Import(vol.Path, from) }); err != nil {
-		return err
-	}
-	return volumes().Used(vol.Name)
+	return shown(env, vol, func() error {
+		return volumes().Fill(vol, func() error { return store.Import(vol.Path, from) })
+	})
 }
 
 // plainVolume finds a volume whose files can be seen: a directory, or a file system that is mounted.

@@ -154,13 +154,22 @@ func own(path string, vol Volume) error {
 	return os.Chown(path, id(vol.UID), id(vol.GID))
 }
 
-// Used notes that something was put into a volume: no container fills it any more.
-func (v Volumes) Used(name string) error {
-	root, err := v.Root()
+// Fill calls f, which puts something into a volume: no container fills it any more. The first one that has it waits, for it would put
+// what the image has in the place of the directory.
+func (v Volumes) Fill(vol Volume, f func() error) error {
+	if vol.Driver == ImageDriver { // it is locked while it is shown, and filled
+		return f()
+	}
+	dir := filepath.Dir(vol.Path)
+	lock, err := atomicfile.LockDir(dir)
 	if err != nil {
+		return fmt.Errorf("volume %q: %w", vol.Name, err)
+	}
+	defer lock.Close()
+	if err := f(); err != nil {
 		return err
 	}
-	return touch(filepath.Join(root, name))
+	return touch(dir)
 }
 
 func untouched(dir string) bool {

@@ -198,3 +198,40 @@ func FuzzVolumeRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestFillBesideStart: the first container that has a volume waits while something is put into it, and leaves that there.
+func TestFillBesideStart(t *testing.T) {
+	root := t.TempDir()
+	vol, err := createVolume(root, Volume{Name: "data"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	err = Volumes{}.Fill(vol, func() error {
+		inside, err := os.OpenRoot(vol.Path) // as who unpacks an archive
+		if err != nil {
+			return err
+		}
+		defer inside.Close()
+		go func() {
+			_, err := ensure(root, Volume{Name: "data"}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "image"), nil, 0o600) })
+			started <- err
+		}()
+		for opened := 0; opened < 2 && len(started) == 0; { // by both
+			opened = 0
+			files, _ := filepath.Glob("/proc/self/fd/*")
+			for _, f := range files {
+				if target, _ := os.Readlink(f); target == filepath.Join(root, "data") {
+					opened++
+				}
+			}
+		}
+		return inside.WriteFile("mine", nil, 0o600)
+	})
+	if err := errors.Join(err, <-started); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := filepath.Glob(filepath.Join(vol.Path, "*")); err != nil || len(list) != 1 || filepath.Base(list[0]) != "mine" {
+		t.Errorf("%v, %v", list, err)
+	}
+}

@@ -23,8 +23,12 @@ file. There is one for the system and one for each user who runs containers; sys
 
 A line goes to the journal with the priority 6 (info) when it comes from standard output and 3 (err) from standard error, or with
 the one that the program sets before it as <N>, see sd-daemon(3). Its fields are CONTAINER_NAME, CONTAINER_ID, CONTAINER_ID_FULL,
-CONTAINER_TAG, IMAGE_NAME and those of the option label of --log-opt; a line longer than 48 KiB comes in parts, all but the last with
-CONTAINER_PARTIAL_MESSAGE. The limits of the container's unit, LogRateLimitIntervalSec= and LogRateLimitBurst=, hold for its lines.
+CONTAINER_TAG, IMAGE_NAME and those of the option label of --log-opt. The limits of the container's unit, LogRateLimitIntervalSec= and
+LogRateLimitBurst=, hold for its lines.
+
+A line is handed on when it has ended. One that is longer than 48 KiB, or fills its pipe before it ends, comes in parts, and all but the
+last have CONTAINER_PARTIAL_MESSAGE; so has what a program wrote last without an end of line. In a file such a part is marked P, and
+all else F. Who is attached sees what is written at once.
 
 It may be killed, restarted and replaced by a newer one at any moment: ` + "`systemctl restart berth-keeper`" + `. The pipes lie in
 systemd's file-descriptor store too. A line is taken out of its pipe only after it has been handed on, so that none is lost or

@@ -26,8 +26,7 @@ import (
 // where no signal reaches them: tee(2), splice(2), read(2), FIONREAD, also with SPLICE_F_NONBLOCK. Then the keeper stands
 // still, and with it, once their pipes are full, the containers that it reads; nothing can be done without a process for each
 // of them. The manager notices (WatchdogSec=) and starts another keeper, which gets as far as that pipe. The end of the writer, or
-// of its file system's server, lets all go on, and no line is lost; but what a container says of its service (relay.go) waits as long,
-// and the manager may take it for dead.
+// of its file system's server, lets all go on, and no line is lost. What containers say of their services goes on meanwhile (relay.go).
 
 const (
 	guestContainers  = 512         // that one guest may have looked after

@@ -45,11 +45,11 @@ type Keeper struct {
 	tried      time.Time          // when they were tried the last time
 	held       []*stream          // have a line that has not ended
 	pause      int                // between looks at these, in milliseconds
-	resting    map[*relay]bool    // whose messages are left where they are for a while
-	jobs       []*job             // that have not ended at once
-	wake       int                // ends the wait for events when one of these has ended
-	looked     time.Time          // last
-	told       time.Time          // when the manager has heard of us last
+	relays     *relays
+	jobs       []*job    // that have not ended at once
+	wake       int       // ends the wait for events when one of these has ended
+	looked     time.Time // last
+	told       time.Time // when the manager has heard of us last
 	buf        []byte
 	lines      []line
 }
@@ -111,10 +111,13 @@ func New(listener int) (*Keeper, error) {
 	k := &Keeper{
 		Journal: "/run/systemd", Cgroups: cgroupMount, Proc: "/proc", guests: map[uint32]int{}, Warn: io.Discard, listener: listener,
 		journals: map[string]*journal{}, files: map[string]*fileSink{}, containers: map[string]*container{}, watched: map[int32]watched{}, probed: map[*container]bool{},
-		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{}, resting: map[*relay]bool{}, shelved: map[string]bool{},
+		attached: map[*attacher]bool{}, slow: map[*attacher]bool{}, hungry: map[*attacher]bool{}, shelved: map[string]bool{},
 		buf: make([]byte, window),
 	}
 	var err error
+	if k.relays, err = newRelays(k.warn); err != nil {
+		return nil, err
+	}
 	if k.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
 	}
@@ -186,6 +189,7 @@ func (k *Keeper) Prepare() {
 
 // Run works until an error that a new process would not have.
 func (k *Keeper) Run() error {
+	go k.relays.run()
 	for {
 		if err := k.Step(k.live()); err != nil {
 			return err
@@ -224,9 +228,6 @@ func (k *Keeper) Step(timeout int) error {
 	if pause := k.attachPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
 		timeout = pause
 	}
-	if pause := k.restPause(); pause >= 0 && (timeout < 0 || pause < timeout) {
-		timeout = pause
-	}
 	var events [64]unix.EpollEvent
 	n, err := unix.EpollWait(k.epoll, events[:], timeout)
 	if err != nil && !errors.Is(err, unix.EINTR) {
@@ -244,9 +245,6 @@ func (k *Keeper) Step(timeout int) error {
 	}
 	if len(k.slow) > 0 || len(k.hungry) > 0 {
 		k.lookAtAttached()
-	}
-	if len(k.resting) > 0 {
-		k.lookAtResting()
 	}
 	if len(k.jobs) > 0 {
 		k.lookAtJobs()
@@ -341,11 +339,11 @@ func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err err
 		}
 	}
 	if c.relay != nil {
-		if err := k.watch(c.relay.fd, c.relay, unix.EPOLLIN); err != nil {
-			k.warn("container %s: %v", r.Name, err)
-		}
-		if c.pidfd < 0 {
-			c.relay.close(k)
+		if err := k.relays.add(c.relay, k.manager(r), c.pidfd); err != nil {
+			if c.pidfd >= 0 {
+				k.warn("container %s: what it says of itself is lost: %v", r.Name, err)
+			}
+			k.relays.close(c.relay)
 		}
 	}
 	k.bindWaiting(c)
@@ -377,7 +375,7 @@ func (c *container) sort(files []int) error {
 		case streamStdin:
 			c.input = &input{c: c, fd: files[i]}
 		case streamNotify:
-			c.relay = &relay{c: c, fd: files[i]}
+			c.relay = &relay{c: c, fd: files[i], pidfd: -1}
 		case streamScreen:
 			screen = &stream{c: c, fd: files[i], standard: prioInfo}
 			c.streams = append(c.streams, screen)
@@ -452,7 +450,7 @@ func (l leader) event(k *Keeper, _ uint32) {
 	k.closeWatched(l.c.pidfd)
 	l.c.pidfd = -1
 	k.endHealth(l.c)
-	l.c.relay.close(k)
+	k.relays.close(l.c.relay)
 	if t := l.c.terminal; t != nil {
 		k.queue(t.screen)
 	}
@@ -728,7 +726,7 @@ func (k *Keeper) forget(c *container) {
 		k.closeWatched(c.pidfd)
 	}
 	k.endHealth(c)
-	c.relay.close(k)
+	k.relays.close(c.relay)
 	if c.input != nil {
 		c.input.close(k)
 	}

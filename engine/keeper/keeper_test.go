@@ -69,7 +69,7 @@ func (b *bench) keeper() *Keeper {
 			runtime.Gosched()
 			k.lookAtJobs()
 		}
-		closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null, k.wake})
+		closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null, k.wake, k.relays.epoll})
 	})
 	return k
 }
@@ -94,7 +94,7 @@ func listenAt(t *testing.T, path string) int {
 func (b *bench) steps() {
 	b.t.Helper()
 	for range 50 {
-		if err := b.k.Step(0); err != nil {
+		if err := errors.Join(b.k.Step(0), b.k.relays.step(0)); err != nil {
 			b.t.Fatal(err)
 		}
 	}

@@ -177,6 +177,20 @@ func TestRelayToAnotherManager(t *testing.T) {
 	}
 }
 
+// TestRelayHasItsOwnLoop: what a container says reaches the manager also while the keeper's loop stands still.
+func TestRelayHasItsOwnLoop(t *testing.T) {
+	b := newRelayBench(t)
+	if err := b.say("WATCHDOG=1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.k.relays.step(10_000); err != nil {
+		t.Fatal(err)
+	}
+	if b.listening(); !slices.Equal(b.told, []string{"WATCHDOG=1"}) {
+		t.Errorf("told %q", b.told)
+	}
+}
+
 // TestRelayToNobody: a container whose manager cannot be spoken to does not wait for it, and that is said once.
 func TestRelayToNobody(t *testing.T) {
 	b := newRelayBenchAt(t, "nobody")
@@ -205,11 +219,11 @@ func TestFloodOfNotices(t *testing.T) {
 		if b.say(fmt.Sprint("STATUS=", sent)) == nil {
 			sent++
 		}
-		b.k.Step(0)
+		b.k.relays.step(0)
 		b.listening()
 	}
 	for len(b.told) < sent {
-		b.k.Step(100)
+		b.k.relays.step(100)
 		b.listening()
 	}
 	if took := time.Since(begun); took < 2*relayWindow {

@@ -98,7 +98,7 @@ assert_eq "mount" "$(shown '{{range .Mounts}}{{.Type}} {{.Name}} {{.Source}} {{.
 	"volume e2e-look-vol /var/lib/containers/storage/volumes/e2e-look-vol/_data /data true"
 assert_eq "configuration" "$(shown '{{index .Config.Labels "tier"}} {{.Config.Image}} {{.HostConfig.NetworkMode}} {{.HostConfig.RestartPolicy.Name}} {{slice (join .Config.Cmd ",") 0 5}}')" \
 	"front $IMAGE bridge no sh,-c"
-assert_eq "as typed" "$(shown '{{slice (join .Config.CreateCommand " ") 0 31}}')" "berth run -d --name e2e-one --lab"
+assert_eq "as typed" "$(shown '{{slice (join .Config.CreateCommand " ") 0 27}}')" "berth run -d --name e2e-one"
 assert_match "environment" "$(shown '{{json .Config.Env}}')" '"PATH=.*"HOSTNAME=|"HOSTNAME=.*"PATH='
 assert_match "layers" "$(shown '{{.GraphDriver.Data.UpperDir}}')" "/overlay/$(berth ps -q --no-trunc --filter name=one)/diff\$"
 assert_match "size" "$(berth inspect -s -f '{{.SizeRootFs}}' e2e-one)" '^[0-9]{6,}$'
@@ -223,7 +223,7 @@ for b in podman berth; do
 	as_set() { CONTAINERS_CONF=$tmp/containers.conf $b "$@"; }
 	as_set run --rm --network none -e GIVEN=1 --ulimit nproc=50 $IMAGE sh -c '
 		sysctl -n net.ipv4.ping_group_range kernel.msgmax; ulimit -n; ulimit -Hn; grep CapEff /proc/self/status; test -c /dev/mine || echo missing
-		echo $FROM_CONF $GIVEN $PATH $http_proxy; grep " /mnt " /proc/mounts | grep -o size=[0-9]*k; touch /x; umask; test -e /vol/containers.conf || echo missing
+		echo $FROM_CONF $GIVEN $PATH $http_proxy; grep " /mnt " /proc/mounts | grep -o size=[0-9]*k; touch /x 2>&1; umask; test -e /vol/containers.conf || echo missing
 		sed "s/.*podman.*//;s/.*e2e.*//" /etc/hosts | grep -c localhost; grep containers.internal /etc/hosts' >"$tmp/$b.said" 2>&1
 	as_set network create e2e-pool >/dev/null
 	$b network inspect e2e-pool | jq -r '.[0].subnets[0].subnet' >>"$tmp/$b.said"

@@ -216,8 +216,9 @@ func TestInspectTemplates(t *testing.T) {
 		ID: strings.Repeat("ab", 32), Name: "web", Mounts: []engine.VolumeMount{{Source: "/srv", Destination: "/srv"}}, Container: spec.Container{Rootfs: true, Image: "/r"},
 	})
 	for form, want := range map[string]string{
-		"{{range .Mounts}}{{.Name}}|{{.Source}}{{end}}":                         "|/srv",
-		"{{.Config.Timezone}}|{{.Config.Secrets}}|{{.Config.ExposedPorts}}":     "|[]|map[]",
+		"{{range .Mounts}}{{.Name}}|{{.Source}}{{end}}":                     "|/srv",
+		"{{.Config.Timezone}}|{{.Config.Secrets}}|{{.Config.ExposedPorts}}": "|[]|map[]",
+		"{{.Config.Env}}": "[HOSTNAME=abababababab PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin container=berth]",
 		"{{.State.Health}}|{{.State.Healthcheck}}|{{.Config.Healthcheck}}":      "||",
 		"{{.SizeRw}}|{{.HostConfig.IDMappings}}|{{.State.Status}}|{{.Name}}":    "||created|web",
 		"{{if .State.Health}}{{.State.Health.Status}}{{else}}no check{{end}}":   "no check",

@@ -261,7 +261,7 @@ func (f facts) environment() []string {
 	list := f.config.Process.Env
 	if list == nil {
 		var err error
-		if list, err = spec.Environment(spec.Input{Container: f.Container, Image: f.image.Config}); err != nil {
+		if list, err = spec.Environment(spec.Input{ID: f.ID, Container: f.Container, Image: f.image.Config}); err != nil {
 			list = f.Container.Environment
 		}
 	}

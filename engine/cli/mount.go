@@ -155,7 +155,7 @@ func runUnmount(_ context.Context, env *Env, args []string) error {
 		return err
 	}
 	var errs []error
-	for _, s := range list {
+	for i, s := range list {
 		images := &store.Store{}
 		place, err := images.MountPoint(s.ID)
 		if err != nil || place == "" || !engine.IsMounted(place) {
@@ -170,7 +170,11 @@ func runUnmount(_ context.Context, env *Env, args []string) error {
 			continue
 		}
 		s.Tell("unmount")
-		fmt.Fprintln(env.Out, s.ID)
+		word := s.ID
+		if i < set.NArg() {
+			word = set.Arg(i)
+		}
+		fmt.Fprintln(env.Out, word)
 	}
 	return errors.Join(errs...)
 }

@@ -185,12 +185,15 @@ func inspectSecret(s store.Secret) inspectedSecret {
 }
 
 // secretRow is a secret in a list: templates may name its parts as Podman's do.
-type secretRow struct{ inspectedSecret }
+type secretRow struct {
+	inspectedSecret
+	Name, Driver string
+}
 
 // Fields are the columns.
 func (r secretRow) Fields() map[string]any {
 	return map[string]any{
-		"Name": r.Spec.Name, "Driver": r.Spec.Driver.Name, "Labels": r.Spec.Labels,
+		"Labels":    r.Spec.Labels,
 		"CreatedAt": age(time.Since(r.CreatedAt)) + " ago", "UpdatedAt": age(time.Since(r.UpdatedAt)) + " ago",
 	}
 }
@@ -275,7 +278,7 @@ func runSecretLs(_ context.Context, env *Env, args []string) error {
 	}
 	rows := make([]secretRow, 0, len(list))
 	for _, s := range list {
-		rows = append(rows, secretRow{inspectSecret(s)})
+		rows = append(rows, secretRow{inspectSecret(s), s.Name, s.Driver})
 	}
 	if rows, err = filtered(rows, o.filters, secretFilters()); err != nil {
 		return err

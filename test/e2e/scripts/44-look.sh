@@ -149,7 +149,7 @@ wait_for 60 judged
 berth exec e2e-event true
 berth export e2e-event >/dev/null
 berth mount e2e-event >/dev/null
-berth unmount e2e-event >/dev/null
+assert_eq "unmounted" "$(berth unmount e2e-event)" e2e-event
 berth update --restart=no e2e-event >/dev/null 2>&1
 berth commit -q e2e-event localhost/e2e-committed >/dev/null
 berth rename e2e-event e2e-event2

@@ -595,6 +595,42 @@ func TestVolumesFromCreated(t *testing.T) {
 	}
 }
 
+// TestVolumesFromOneThatIsGone: a container keeps the volumes that it has by another one when that one is removed.
+func TestVolumesFromOneThatIsGone(t *testing.T) {
+	b := newBench(t)
+	c := keptWeb()
+	c.Volumes = []string{"/data"}
+	b.must(func(e *engine.Engine) error { _, err := e.Create(t.Context(), c); return err })
+	other := keptWeb()
+	other.Name, other.VolumesFrom = "other", []string{"web:ro"}
+	s, err := b.start(other)
+	if err != nil || len(s.Mounts) != 1 {
+		t.Fatal(s.Mounts, err)
+	}
+	b.End()
+	b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+	o := force
+	o.Volumes = true
+	if err := b.remove("web", o); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		now, err := b.dirs().Find("other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.must(func(e *engine.Engine) error { now, err = e.Start(t.Context(), now); return err })
+		if fmt.Sprint(now.Mounts) != fmt.Sprint(s.Mounts) {
+			t.Errorf("%+v, had %+v", now.Mounts, s.Mounts)
+		}
+		b.End()
+		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), now, engine.Exit{}) })
+	}
+	if _, err := b.start(func() spec.Container { other.Name = "third"; return other }()); !errors.Is(err, engine.ErrNoContainer) {
+		t.Errorf("one that has had nothing: %v", err)
+	}
+}
+
 // TestVolumesFromOneThatStarts: who wants the volumes of a container that is being made waits until it is known which those are.
 func TestVolumesFromOneThatStarts(t *testing.T) {
 	b := newBench(t)

@@ -27,6 +27,7 @@ type VolumeMount struct {
 	Anonymous   bool     `json:"anonymous,omitempty"` // the volume is this container's own
 	Overlay     bool     `json:"overlay,omitempty"`   // what the container writes is not seen in the source
 	Subpath     string   `json:"subpath,omitempty"`   // only what lies there in the volume is shown
+	From        string   `json:"from,omitempty"`      // the word of --volumes-from that it comes by
 	Layer       bool     `json:"layer,omitempty"`     // the volume is the layer of an image, mounted on Source while a container has it
 }
 
@@ -70,7 +71,7 @@ func (e *Engine) chooseVolumes(ctx context.Context, s *State, image spec.ImageCo
 	}
 	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
 	for i, v := range volumes {
-		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Overlay: v.Overlay, Subpath: v.Subpath}
+		m := VolumeMount{Source: v.Source, Destination: v.Destination, Options: v.Options, Overlay: v.Overlay, Subpath: v.Subpath, From: v.From}
 		if v.Named() {
 			m.Name, m.Source = v.Source, ""
 		}
@@ -109,6 +110,9 @@ func (e *Engine) wantedVolumes(ctx context.Context, s State, image spec.ImageCon
 	}
 	for _, from := range c.VolumesFrom {
 		others, err := e.volumesFrom(ctx, s.ID, from)
+		if had := s.had(from); errors.Is(err, ErrNoContainer) && had != nil {
+			others, err = had, nil // that one may go, what it had is this one's too
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -150,10 +154,7 @@ func (e *Engine) volumesFrom(ctx context.Context, self, word string) ([]spec.Vol
 	}
 	var list []spec.Volume
 	for _, m := range other.Mounts {
-		v := spec.Volume{Source: m.Source, Destination: m.Destination, Options: slices.Clone(m.Options), Overlay: m.Overlay, Subpath: m.Subpath}
-		if m.Name != "" {
-			v.Source = m.Name
-		}
+		v := m.volume(word)
 		for _, o := range strings.Split(opts, ",") {
 			switch o {
 			case "ro", "rw":
@@ -166,6 +167,25 @@ func (e *Engine) volumesFrom(ctx context.Context, self, word string) ([]spec.Vol
 		list = append(list, v)
 	}
 	return list, nil
+}
+
+// volume is what is mounted, for a container that has it by this word of --volumes-from.
+func (m VolumeMount) volume(from string) spec.Volume {
+	v := spec.Volume{Source: m.Source, Destination: m.Destination, Options: slices.Clone(m.Options), Overlay: m.Overlay, Subpath: m.Subpath, From: from}
+	if m.Name != "" {
+		v.Source = m.Name
+	}
+	return v
+}
+
+// had lists what a container has had by a word of --volumes-from.
+func (s State) had(from string) (list []spec.Volume) {
+	for _, m := range s.Mounts {
+		if m.From == from {
+			list = append(list, m.volume(from))
+		}
+	}
+	return list
 }
 
 // volumeSource is the directory or file of the host that a volume shows. A path must exist: to make one on a mount

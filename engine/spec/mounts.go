@@ -240,6 +240,7 @@ type Volume struct {
 	Upper, Work string   // of the overlay, where it is to be kept
 	IDMap       *string  // idmap: owners are mapped, by the container's own map where it is ""
 	Subpath     string   // of a volume: only what lies there is shown
+	From        string   // the word of --volumes-from that it comes by
 }
 
 // Named reports whether the source is a volume and not a path of the host.

@@ -70,13 +70,21 @@ func (im *Images) Commit(ctx context.Context, container string, o CommitOptions)
 	if err != nil {
 		return "", err
 	}
-	size, layer, err := im.commitLayer(file, &base, o)
+	before, err := im.layers()
 	if err != nil {
 		return "", err
 	}
-	id, err = im.commitImage(base, o, imgspecv1.Descriptor{Digest: base.diffID, Size: size, MediaType: imgspecv1.MediaTypeImageLayer}, layer)
+	leave, err := im.copying()
 	if err != nil {
-		im.store.DeleteLayer(layer) // fails when something uses it
+		return "", err
+	}
+	size, layer, err := im.commitLayer(file, &base, o)
+	if err == nil {
+		id, err = im.commitImage(base, o, imgspecv1.Descriptor{Digest: base.diffID, Size: size, MediaType: imgspecv1.MediaTypeImageLayer}, layer)
+	}
+	leave()
+	if err != nil {
+		im.sweep([]string{layer}, before)
 		return "", err
 	}
 	if len(names) > 0 { // away from the image that has it
@@ -155,6 +163,9 @@ func (im *Images) commitLayer(file *os.File, b *committed, o CommitOptions) (siz
 		return size, id, nil
 	}
 	_, _, err = im.store.PutLayer(id, b.top, nil, "", false, &storage.LayerOptions{OriginalDigest: b.diffID, UncompressedDigest: b.diffID}, file)
+	if errors.Is(err, storage.ErrDuplicateID) { // another commit of the same files was faster
+		err = nil
+	}
 	return size, id, err
 }
 

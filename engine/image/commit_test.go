@@ -2,7 +2,10 @@
 
 package image
 
-import "testing"
+import (
+	"sync"
+	"testing"
+)
 
 // TestCommit: an image made of a container is the one that comes back from where it was saved to, or pushed. The same files once more are the
 // same layer.
@@ -33,5 +36,40 @@ func TestCommit(t *testing.T) {
 		if loaded, err := im.Load(t.Context(), file); err != nil || len(loaded) != 1 || loaded[0].ID != id {
 			t.Errorf("loaded %+v, %v; want the image %s", loaded, err, id)
 		}
+	}
+}
+
+// TestCommitAtOnce: several commits of the same files at once make one layer.
+func TestCommitAtOnce(t *testing.T) {
+	im := openStore(t)
+	c, err := im.store.CreateContainer("", nil, loadAs(t, im, "a", "web"), "", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := im.layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := make(chan struct{})
+	var all sync.WaitGroup
+	for range 8 {
+		one, err := Open(Options{Root: im.store.GraphRoot(), RunRoot: im.store.RunRoot(), Driver: "overlay", DriverOptions: []string{"overlay.sync=none"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			<-begin
+			if _, err := one.Commit(t.Context(), c.ID, CommitOptions{Name: "made"}); err != nil {
+				t.Error(err)
+			}
+			if err := one.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(begin)
+	all.Wait()
+	if after, err := im.layers(); err != nil || len(after) != len(before)+1 {
+		t.Errorf("%d layers, %v; there were %d", len(after), err, len(before))
 	}
 }

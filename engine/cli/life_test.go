@@ -105,18 +105,18 @@ func TestStopOfForgottenUnit(t *testing.T) {
 
 // TestStopBetweenRestarts: a container that has ended and that systemd starts again is stopped by systemd, and no unit that is not its own.
 func TestStopBetweenRestarts(t *testing.T) {
-	for _, tt := range []struct{ restart, state, description, want string }{
-		{"always", "activating", "web, started by berth", "[stop -- web.service]"},
-		{"on-failure:3", "deactivating", "web, started by berth", "[stop -- web.service]"},
-		{"always", "inactive", "web, started by berth", "[]"},
-		{"always", "failed", "web, started by berth", "[]"},
-		{"always", "active", "A web server", "[]"},
-		{"no", "activating", "web, started by berth", "[]"},
+	for _, tt := range []struct{ restart, state, stop, want string }{
+		{"always", "activating", "stop c1", "[stop -- web.service]"},
+		{"on-failure:3", "deactivating", "stop c1", "[stop -- web.service]"},
+		{"always", "inactive", "stop c1", "[]"},
+		{"always", "failed", "stop c1", "[]"},
+		{"always", "active", "stop web", "[]"},
+		{"no", "activating", "stop c1", "[]"},
 	} {
 		var called []string
 		env := &Env{Err: t.Output(), Run: func(_ context.Context, c proc.Command) ([]byte, error) {
 			if slices.Contains(c.Args, "show") {
-				return []byte("ActiveState=" + tt.state + "\nDescription=" + tt.description + "\n"), nil
+				return []byte("ActiveState=" + tt.state + "\nExecStop={ path=/usr/bin/berth ; argv[]=/usr/bin/berth " + tt.stop + " ; }\n"), nil
 			}
 			called = c.Args[len(c.Args)-3:]
 			return nil, nil
@@ -124,6 +124,10 @@ func TestStopBetweenRestarts(t *testing.T) {
 		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Container: spec.Container{Restart: tt.restart}}
 		if err := stopOne(context.Background(), env, s, nil); err != nil || fmt.Sprint(called) != tt.want {
 			t.Errorf("%+v: called %v, %v", tt, called, err)
+		}
+		called = nil
+		if err := stopMember(context.Background(), env, nil, s, nil); err != nil || fmt.Sprint(called) != tt.want {
+			t.Errorf("%+v, in a pod: called %v, %v", tt, called, err)
 		}
 	}
 }

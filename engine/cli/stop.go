@@ -88,10 +88,7 @@ func runStop(ctx context.Context, env *Env, args []string) error {
 // stopOne stops one container, by systemd where it is systemd's.
 func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
 	if !s.Running() {
-		if comesBack(ctx, env, s) {
-			return controlUnit(ctx, env, "stop", s)
-		}
-		return nil
+		return stopReturning(ctx, env, s)
 	}
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
 	ruled := ruledByUnit(s)
@@ -111,10 +108,18 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 	return err
 }
 
+// stopReturning stops the unit of a container that has ended and would come back.
+func stopReturning(ctx context.Context, env *Env, s engine.State) error {
+	if !comesBack(ctx, env, s) {
+		return nil
+	}
+	return controlUnit(ctx, env, "stop", s)
+}
+
 // comesBack tells whether systemd is about to start a container that has ended again, as --restart says.
 func comesBack(ctx context.Context, env *Env, s engine.State) bool {
 	return s.Container.Restart != "" && s.Container.Restart != "no" && ruledByUnit(s) &&
-		sd.Transient{Unit: s.Name, User: userManaged()}.Lives(ctx, env.Run, s.Unit)
+		sd.Lives(ctx, env.Run, userManaged(), s.Unit, s.ID)
 }
 
 // isForgotten tells whether systemd has lost a unit's commands with its file, while the unit runs on: it would signal the container,

@@ -98,10 +98,10 @@ func (t Transient) ended(ctx context.Context, run proc.Runner, there map[string]
 	return false
 }
 
-// Lives tells whether the unit of a name is there and is the transient one of the container: also between two runs of its service.
-func (t Transient) Lives(ctx context.Context, run proc.Runner, unit string) bool {
-	there, err := properties(ctx, run, t.User, unit, "ActiveState,Description")
-	return err == nil && there["Description"] == t.description() && there["ActiveState"] != "inactive" && there["ActiveState"] != "failed"
+// Lives tells whether a unit is there, also between two runs of its service, whose commands are for the container of an ID.
+func Lives(ctx context.Context, run proc.Runner, user bool, unit, id string) bool {
+	there, err := properties(ctx, run, user, unit, "ActiveState,ExecStop")
+	return err == nil && strings.Contains(there["ExecStop"], id) && there["ActiveState"] != "inactive" && there["ActiveState"] != "failed"
 }
 
 func (t Transient) description() string { return t.Unit + ", started by berth" }

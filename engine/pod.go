@@ -70,6 +70,11 @@ func (d Dirs) FindPod(nameOrID string) (Pod, error) {
 		}
 		return p, err
 	}
+	if len(nameOrID) == wholeID { // the others need not be read
+		if p, err := d.loadPod(nameOrID); !errors.Is(err, ErrNoPod) {
+			return p, err
+		}
+	}
 	ids, err := d.podIDs()
 	if err != nil {
 		return Pod{}, err

@@ -31,6 +31,8 @@ import (
 const (
 	guestContainers  = 512         // that one guest may have looked after
 	guestConnections = 64          // at the same time
+	maxForeign       = 16384       // descriptors that all guests together can make the keeper hold: one user may be many (subuid(5))
+	maxDropping      = 256         // threads that close them
 	guestProbe       = time.Second // between the beginnings of probes that he asks for
 )
 
@@ -83,10 +85,11 @@ func (k *Keeper) admit(p peer) bool {
 	if !p.guest {
 		return true
 	}
-	if k.guests[p.uid] >= guestConnections {
+	if k.guests[p.uid] >= guestConnections || k.foreign >= maxForeign {
 		return false // without a word: he could fill the journal with it
 	}
 	k.guests[p.uid]++
+	k.foreign++
 	return true
 }
 
@@ -94,9 +97,37 @@ func (k *Keeper) leave(p peer) {
 	if !p.guest {
 		return
 	}
+	k.foreign--
 	if k.guests[p.uid]--; k.guests[p.uid] <= 0 {
 		delete(k.guests, p.uid)
 	}
+}
+
+// letGoOf is letGo for files that a guest has sent, or his connection.
+func (k *Keeper) letGoOf(p peer, files []int, then func()) {
+	if !p.guest {
+		k.letGo(files, then)
+		return
+	}
+	k.foreign += len(files)
+	drop := func() {
+		k.dropping++
+		k.letGo(files, func() {
+			k.dropping--
+			k.foreign -= len(files)
+			if len(k.undropped) > 0 {
+				next := k.undropped[0]
+				k.undropped = k.undropped[1:]
+				next()
+			}
+			then()
+		})
+	}
+	if k.dropping >= maxDropping {
+		k.undropped = append(k.undropped, drop)
+		return
+	}
+	drop()
 }
 
 // vet refuses what a guest may not ask for, and says itself what the kernel knows better than he.
@@ -117,18 +148,18 @@ func (k *Keeper) vet(p peer, r *Record, files []int) error {
 			return err
 		}
 	}
+	at, alive, err := k.ofUnit(p, r.PID, r.Start)
+	if err != nil {
+		return err
+	}
 	count := 0
 	for _, c := range k.containers {
-		if c.record.guest() && c.record.Guest.UID == p.uid {
+		if c.record.guest() && (c.record.Guest.UID == p.uid || c.record.Unit == at.unit) {
 			count++
 		}
 	}
 	if count >= guestContainers {
 		return fmt.Errorf("user %d has %d containers already", p.uid, count)
-	}
-	at, alive, err := k.ofUnit(p, r.PID, r.Start)
-	if err != nil {
-		return err
 	}
 	// One that has ended meanwhile is nobody any more. Its number and time are forgotten, or another process that fits them later
 	// would be taken for the container: followed, spoken for, killed.

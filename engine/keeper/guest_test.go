@@ -162,6 +162,13 @@ func TestGuestIsRefused(t *testing.T) {
 	if err := b.k.vet(b.peer, b.record(), []int{b.pipe()}); err == nil || !strings.Contains(err.Error(), "containers already") {
 		t.Errorf("one too many: %v", err)
 	}
+	for _, c := range b.k.containers { // the unit's group can be another's: he is several users
+		c.record.Guest.UID++
+		c.record.Unit = "web.service"
+	}
+	if err := b.k.vet(b.peer, b.record(), []int{b.pipe()}); err == nil || !strings.Contains(err.Error(), "containers already") {
+		t.Errorf("one too many of a unit: %v", err)
+	}
 }
 
 // What only root, or a user's own keeper, does is not done for a guest; the same is done for the others.
@@ -602,5 +609,42 @@ func TestGuestCountsUntilAllIsClosed(t *testing.T) {
 	end()
 	for len(b.k.guests) > 0 {
 		b.k.Step(100)
+	}
+	if b.k.foreign != 0 || b.k.dropping != 0 {
+		t.Errorf("left: %d files, %d that close them", b.k.foreign, b.k.dropping)
+	}
+}
+
+// TestGuestsTogether: all guests together cannot use up the keeper's threads, or its descriptors.
+func TestGuestsTogether(t *testing.T) {
+	b := newGuestBench(t)
+	guest := func(n uint32, fd int) *caller {
+		c := &caller{fd: fd, peer: peer{guest: true, uid: 1000 + n}}
+		if !b.k.admit(c.peer) {
+			t.Fatal("not let in")
+		}
+		return c
+	}
+	slow, end := lingeringUntil(t)
+	b.k.dropping = maxDropping - 1
+	guest(1, -1).drop(b.k, []int{slow})
+	guest(2, -1).drop(b.k, b.given())
+	if len(b.k.undropped) != 1 || len(b.k.guests) != 2 || b.k.foreign != 4 {
+		t.Errorf("%d wait to be closed, %d guests, %d files", len(b.k.undropped), len(b.k.guests), b.k.foreign)
+	}
+	end()
+	for len(b.k.guests) > 0 {
+		b.k.Step(100)
+	}
+	if len(b.k.undropped) != 0 || b.k.foreign != 0 || b.k.dropping != maxDropping-1 {
+		t.Errorf("left: %d wait to be closed, %d files", len(b.k.undropped), b.k.foreign)
+	}
+	late := guest(3, b.given()[0])
+	b.k.foreign = maxForeign
+	if b.k.admit(b.peer) {
+		t.Error("one too many is let in")
+	}
+	if late.event(b.k, unix.EPOLLIN); late.fd != -1 {
+		t.Error("more is read")
 	}
 }

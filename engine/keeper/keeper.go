@@ -32,6 +32,9 @@ type Keeper struct {
 	containers map[string]*container // by their names in the store
 	shelved    map[string]bool       // names in the store that are taken, too
 	guests     map[uint32]int        // their connections
+	foreign    int                   // these, and files of theirs that are being closed
+	dropping   int                   // how many close such files
+	undropped  []func()              // what is closed when one of those has done it
 	watched    map[int32]watched
 	handing    bool     // events that have been fetched
 	closing    []func() // after that

@@ -85,6 +85,10 @@ func (c *caller) event(k *Keeper, events uint32) {
 		c.attacher.event(k, events)
 		return
 	}
+	if c.peer.guest && k.foreign >= maxForeign {
+		c.close(k)
+		return
+	}
 	data, files, err := receive(c.fd, k.buf)
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
@@ -123,7 +127,7 @@ func (c *caller) drop(k *Keeper, files []int) {
 	}
 	c.dropping++
 	k.unwatch(c.fd)
-	k.letGo(files, func() {
+	k.letGoOf(c.peer, files, func() {
 		c.dropping--
 		switch {
 		case c.dropping > 0:

@@ -180,7 +180,7 @@ func TestCreateCommand(t *testing.T) {
 }
 
 func TestPodInspect(t *testing.T) {
-	emptyRun(t)
+	dirs := emptyRun(t)
 	t.Setenv("PODMAN_SYSTEMD_UNIT", "stack-pod.service") // it need not outlive a boot
 	if out, err := call("pod", "inspect", "none"); out != "[]\n" || !errors.Is(err, engine.ErrNoPod) {
 		t.Errorf("%q, %v", out, err)
@@ -191,6 +191,16 @@ func TestPodInspect(t *testing.T) {
 	out, err := call("pod", "inspect", "--format={{.CreateCommand}}", "stack")
 	if want := "[berth pod create --name=stack --label a=1]\n"; err != nil || out != want {
 		t.Errorf("%q, %v; want %q", out, err, want)
+	}
+	damaged := strings.Repeat("ab", 32)
+	if err := errors.Join(os.Mkdir(dirs.Pod(damaged), 0o700), os.WriteFile(filepath.Join(dirs.Pod(damaged), "state.json"), []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := call("pod", "inspect", "--format={{.Name}}", "stack", damaged); out != "stack\n" || err == nil {
+		t.Errorf("beside a damaged one: %q, %v", out, err)
+	}
+	if out, err := call("pod", "inspect", damaged); out != "" || err == nil {
+		t.Errorf("a damaged one: %q, %v", out, err)
 	}
 	if out, err := call("pod", "ps", "--quiet"); err != nil || len(out) != 65 {
 		t.Errorf("Podman prints the whole ID: %q, %v", out, err)

@@ -277,7 +277,7 @@ func runPodInspect(_ context.Context, env *Env, args []string) error {
 	}
 	latest, _ := set.GetBool("latest")
 	pods, err := (&podTargets{latest: latest}).find(set.Args())
-	if err != nil && !errors.Is(err, engine.ErrNoPod) {
+	if err != nil && len(pods) == 0 && !errors.Is(err, engine.ErrNoPod) {
 		return err
 	}
 	list := []inspectedPod{}

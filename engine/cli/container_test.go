@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -223,7 +224,9 @@ func TestInspectCapabilities(t *testing.T) {
 func TestInspectTemplates(t *testing.T) {
 	dirs := emptyRun(t)
 	lay(t, dirs, engine.State{
-		ID: strings.Repeat("ab", 32), Name: "web", Mounts: []engine.VolumeMount{{Source: "/srv", Destination: "/srv"}}, Container: spec.Container{Rootfs: true, Image: "/r"},
+		ID: strings.Repeat("ab", 32), Name: "web", Mounts: []engine.VolumeMount{{Source: "/srv", Destination: "/srv"}}, Container: spec.Container{
+			Rootfs: true, Image: "/r", Limits: spec.Limits{Memory: "9007199254740993"},
+		},
 	})
 	for form, want := range map[string]string{
 		"{{range .Mounts}}{{.Name}}|{{.Source}}{{end}}":                     "|/srv",
@@ -233,13 +236,17 @@ func TestInspectTemplates(t *testing.T) {
 		"{{.SizeRw}}|{{.HostConfig.IDMappings}}|{{.State.Status}}|{{.Name}}":    "||created|web",
 		"{{if .State.Health}}{{.State.Health.Status}}{{else}}no check{{end}}":   "no check",
 		"{{.config.createcommand}}|{{.HostConfig.Cgroups}}|{{.Config.Umask}}|x": "[]|default|0022|x",
+		"{{.Config.SdNotifyMode}}|{{.Config.timezone}}|{{.HostConfig.Memory}}":  "||9007199254740993",
 	} {
 		if out, err := call("inspect", "--format="+form, "web"); err != nil || out != want+"\n" {
 			t.Errorf("%s: %q, %v; want %q", form, out, err, want)
 		}
 	}
-	if out, err := call("inspect", "web"); err != nil || strings.Contains(out, `"Timezone"`) || strings.Contains(out, `"Health"`) {
-		t.Errorf("%s, %v", out, err)
+	left := regexp.MustCompile(`"(Timezone|Health|CheckpointPath|ConmonPid|IDMappings)"|\bCheckpointPath:|"Name":""`)
+	for _, form := range []string{"json", "{{json .State}}{{json .Config}}{{json .HostConfig}}", "{{json .Mounts}}", "{{println .State}}"} {
+		if out, err := call("inspect", "--format="+form, "web"); err != nil || left.MatchString(out) {
+			t.Errorf("%s: %s, %v", form, out, err)
+		}
 	}
 	if out, err := call("version", "--format={{.Client.APIVersion}} {{.Server.APIVersion}}"); err != nil || out != apiVersion+" "+apiVersion+"\n" {
 		t.Errorf("%q, %v", out, err)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -61,23 +62,33 @@ type inspected struct {
 func (i inspected) Fields() map[string]any {
 	mounts := []any{}
 	for _, m := range i.Mounts {
-		mounts = append(mounts, whole(m, map[string]any{"Name": ""}))
+		mounts = append(mounts, whole{m, map[string]any{"Name": ""}})
 	}
 	return map[string]any{
-		"Mounts": mounts, "State": whole(i.State, map[string]any{"Health": nil, "ConmonPid": 0, "CgroupPath": "", "CheckpointPath": ""}),
-		"Config": whole(i.Config, map[string]any{
+		"Mounts": mounts, "State": whole{i.State, map[string]any{"Health": nil, "ConmonPid": 0, "CgroupPath": "", "CheckpointPath": ""}},
+		"Config": whole{i.Config, map[string]any{
 			"StartupHealthCheck": nil, "Healthcheck": nil, "Timezone": "", "SystemdMode": false, "Secrets": []string{}, "ChrootDirs": []string{}, "sdNotifyMode": "",
 			"ExposedPorts": map[string]string{},
-		}),
-		"HostConfig": whole(i.HostConfig, map[string]any{"IDMappings": nil}), "SizeRw": i.SizeRw, "SizeRootFs": i.SizeRootFs,
+		}},
+		"HostConfig": whole{i.HostConfig, map[string]any{"IDMappings": nil}}, "SizeRw": i.SizeRw, "SizeRootFs": i.SizeRootFs,
 	}
 }
 
-// whole is a value with what its JSON leaves out. Types and names of ours always have a JSON form.
-func whole(v any, left map[string]any) map[string]any {
-	data, _ := json.Marshal(v)
-	json.Unmarshal(data, &left)
-	return left
+// whole is a value whose JSON leaves something out. Types and names of ours always have a JSON form.
+type whole struct {
+	value any
+	left  map[string]any
+}
+
+func (w whole) MarshalJSON() ([]byte, error) { return json.Marshal(w.value) }
+
+// Fields are those of the value's JSON, and what that leaves out.
+func (w whole) Fields() map[string]any {
+	data, _ := json.Marshal(w.value)
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	d.Decode(&w.left)
+	return w.left
 }
 
 // inspectedBerth is what berth knows beside.

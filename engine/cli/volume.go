@@ -152,7 +152,7 @@ type inspectedVolume struct {
 
 // Fields are what JSON leaves out, for templates.
 func (v inspectedVolume) Fields() map[string]any {
-	return whole(v, map[string]any{"UID": 0, "GID": 0, "Anonymous": false, "MountCount": 0, "StorageID": ""})
+	return whole{v, map[string]any{"UID": 0, "GID": 0, "Anonymous": false, "MountCount": 0, "StorageID": ""}}.Fields()
 }
 
 func runVolumeInspect(_ context.Context, env *Env, args []string) error {

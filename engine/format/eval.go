@@ -223,12 +223,7 @@ func (s *scope) operand(o operand) (any, error) {
 func find(v any, path []string) (any, error) {
 	for i, name := range path {
 		if r, ok := v.(row); ok {
-			field, there := r.fields[name]
-			if there {
-				v = field
-				continue
-			}
-			v = r.plain
+			v = r.fields
 		}
 		if text, ok := v.(string); ok && name == "Unix" {
 			t, err := timeOf(text)

@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"text/tabwriter"
 	"unicode"
 )
 
 // Named is a row that has other fields for templates than in its JSON form: Podman's {{.ID}} of a container is short, for
-// one. A field that it does not have is looked for in the JSON form.
+// one. A field that it does not have is looked for in the JSON form. Fields may be Named, too, and lists of such.
 type Named interface{ Fields() map[string]any }
 
 // Rows writes one line for each row by the template, such as "{{.Name}}\t{{json .Labels}}". A word "table" before it asks
@@ -77,21 +78,37 @@ func cutTable(template string) (string, bool) {
 	return template, false
 }
 
-// row is a value with fields of two kinds.
+// row is a value with other fields than in its JSON form.
 type row struct {
 	fields map[string]any
 	plain  any
 }
 
+// MarshalJSON is the JSON form alone.
+func (r row) MarshalJSON() ([]byte, error) { return encode(r.plain) }
+
 func rowOf(v any) (any, error) {
+	if list, ok := v.([]any); ok {
+		rows := make([]any, len(list))
+		for i, item := range list {
+			var err error
+			if rows[i], err = rowOf(item); err != nil {
+				return nil, err
+			}
+		}
+		return rows, nil
+	}
 	out, err := plain(v)
 	named, ok := v.(Named)
 	if !ok || err != nil {
 		return out, err
 	}
-	fields := named.Fields()
-	for name, f := range fields {
-		if fields[name], err = plain(f); err != nil {
+	fields := map[string]any{}
+	if own, ok := out.(map[string]any); ok {
+		maps.Copy(fields, own)
+	}
+	for name, f := range named.Fields() {
+		if fields[name], err = rowOf(f); err != nil {
 			return nil, err
 		}
 	}

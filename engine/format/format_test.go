@@ -85,12 +85,21 @@ type named struct {
 	State string
 }
 
-func (n named) Fields() map[string]any { return map[string]any{"ID": n.ID[:2], "RunningFor": 3} }
+func (n named) Fields() map[string]any {
+	fields := map[string]any{"ID": n.ID[:2], "RunningFor": 3}
+	if part := (named{"efgh", "<"}); n != part {
+		fields["Part"], fields["List"] = part, []any{part}
+	}
+	return fields
+}
 
 func TestNamed(t *testing.T) {
 	for _, tt := range []struct{ template, want string }{
 		{"{{.ID}} {{.Id}} {{.State}} {{.RunningFor}}", "ab abcd up 3\n"},
 		{"{{json .}}", "{\"Id\":\"abcd\",\"State\":\"up\"}\n"},
+		{"{{.Part.ID}} {{.Part.Id}} {{.Part.runningfor}} {{range .List}}{{.RunningFor}}{{end}}", "ef efgh 3 3\n"},
+		{"{{json .Part}} {{json .List}}", "{\"Id\":\"efgh\",\"State\":\"<\"} [{\"Id\":\"efgh\",\"State\":\"<\"}]\n"},
+		{"{{.Part}} {{println .List}}", "map[Id:efgh State:<] [map[Id:efgh State:<]]\n\n"},
 		{"table {{.ID}}\t{{.RunningFor}}", "THE ID  RUNNING FOR\nab      3\n"},
 	} {
 		var b bytes.Buffer

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,17 +49,20 @@ func number(word string) (json.Number, error) {
 
 func asJSON(args []any) (any, error) {
 	v, err := one(args)
-	if r, ok := v.(row); ok {
-		v = r.plain
-	}
 	if err != nil {
 		return nil, err
 	}
-	var b strings.Builder
+	text, err := encode(v)
+	return string(text), err
+}
+
+// encode leaves <, > and & as they are.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	err = e.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n"), err
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 func one(args []any) (any, error) {

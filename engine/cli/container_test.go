@@ -164,19 +164,30 @@ func TestModeAsNetwork(t *testing.T) {
 
 // What berth says to itself is left out of the command line: Ansible's modules look for each option in it.
 func TestCreateCommand(t *testing.T) {
-	for words, want := range map[string]string{
-		"run -d --name web i:1": "berth run -d --name web i:1",
-		"run --cgroups=split --sdnotify=conmon --detach -d --rm i:1": "berth run -d --rm i:1",
-		"run --cgroups=split --rm i:1":                               "berth run --rm i:1",
-		"create --cgroups=split -d i:1":                              "berth run -d i:1",
-		"create --cgroups=enabled i:1":                               "berth create --cgroups=enabled i:1",
-		"run --creds u:p --decryption-key=k:p i:1 u:p":               "berth run --creds *** --decryption-key=*** i:1 ***",
+	for _, tt := range []struct{ told, words, want string }{
+		{"", "run -d --name web i:1", "berth run -d --name web i:1"},
+		{"run 3", "run --cgroups=split --sdnotify=conmon --detach --name x -d --rm i:1", "berth run -d --rm i:1"},
+		{"run 2", "create --cgroups=split --name x -d i:1", "berth run -d i:1"},
+		{"run 9", "run --rm i:1", "berth run --rm i:1"},
+		{"", "run --cgroups=split --rm i:1", "berth run --cgroups=split --rm i:1"},
+		{"", "create --cgroups=split i:1", "berth create --cgroups=split i:1"},
+		{"", "run --creds u:p --decryption-key=k:p i:1 --creds u:p", "berth run --creds *** --decryption-key=*** i:1 --creds u:p"},
+		{"", "run --creds=a:b --creds c:d --rm i:1", "berth run --creds=*** --creds *** --rm i:1"},
 	} {
-		list := strings.Fields(words)
-		c := spec.Container{PullFlags: spec.PullFlags{Creds: "u:p", DecryptionKeys: []string{"k:p"}}}
-		if got := strings.Join(createCommand(list[0], list[1:], c), " "); got != want {
-			t.Errorf("%s: %s, want %s", words, got, want)
+		t.Setenv(typedVariable, tt.told)
+		list := strings.Fields(tt.words)
+		c, err := parseRun(list[1:])
+		if err != nil {
+			t.Fatal(err)
 		}
+		verb, args := typed(list[0], list[1:])
+		if got := strings.Join(createCommand(verb, args, c), " "); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.words, got, tt.want)
+		}
+	}
+	t.Setenv(typedVariable, "run 2")
+	if got := tellTyped("create", strings.Fields("--cgroups=split -d i:1")); got != typedVariable+"=run 2" {
+		t.Errorf("told by one that was told: %s", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -48,7 +49,8 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	c.CreateCommand = createCommand("create", args, c)
+	verb, words := typed("create", args)
+	c.CreateCommand = createCommand(verb, words, c)
 	e, err := newEngine(env)
 	if err != nil {
 		return err
@@ -68,10 +70,10 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 }
 
 // createOutside makes a container by another berth, which is in the user's namespace where this one must not be, and
-// returns its ID.
-func createOutside(ctx context.Context, env *Env, args []string) (string, error) {
+// returns its ID. What that is told is tellTyped of the run.
+func createOutside(ctx context.Context, env *Env, told string, args []string) (string, error) {
 	c := itself(slices.Concat([]string{"create"}, scopeWords, args)...)
-	c.Stderr = env.Err
+	c.Env, c.Stderr = append(os.Environ(), told), env.Err
 	out, err := env.Run(ctx, c)
 	if err != nil {
 		return "", &ExitError{Code: statusFailed}

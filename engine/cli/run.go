@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -141,7 +142,8 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 	if transient(c) {
 		return runTransient(ctx, env, c, args)
 	}
-	c.CreateCommand = createCommand("run", args, c)
+	verb, words := typed("run", args)
+	c.CreateCommand = createCommand(verb, words, c)
 	e, err := newEngine(env)
 	if err != nil {
 		return err
@@ -192,22 +194,37 @@ var (
 	unitWords  = []string{"--sdnotify=conmon", "--detach"}
 )
 
-// createCommand is the command line as it was typed, without credentials. A `create` that a run has called is that run.
-func createCommand(verb string, args []string, c spec.Container) []string {
-	for i, own := range [][]string{scopeWords, unitWords} {
-		if len(args) < len(own) || !slices.Equal(args[:len(own)], own) {
-			break
-		}
-		if args = args[len(own):]; i == 0 {
-			verb = "run"
-		}
+// typedVariable tells the berth that a run calls to do the work which verb was typed, and how many of its last words were.
+const typedVariable = "BERTH_TYPED"
+
+// typed is the verb that was typed, and the words behind it.
+func typed(verb string, args []string) (string, []string) {
+	first, count, _ := strings.Cut(os.Getenv(typedVariable), " ")
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 0 || n > len(args) {
+		return verb, args
 	}
+	return first, args[len(args)-n:]
+}
+
+// tellTyped is typedVariable for a berth that gets these words, and others before them.
+func tellTyped(verb string, args []string) string {
+	verb, args = typed(verb, args)
+	return fmt.Sprintf("%s=%s %d", typedVariable, verb, len(args))
+}
+
+// createCommand is the command line that was typed, without the credentials among the words before the image.
+func createCommand(verb string, args []string, c spec.Container) []string {
 	words := append([]string{"berth"}, ownWords(append(strings.Fields(verb), args...)...)...)
-	for _, secret := range append(c.DecryptionKeys, c.Creds) {
-		for i, w := range words {
-			if secret != "" && (w == secret || strings.HasSuffix(w, "="+secret)) {
-				words[i] = strings.TrimSuffix(w, secret) + "***"
-			}
+	options := words[:max(0, len(words)-1-len(c.Command))]
+	for i, w := range options {
+		name, _, joined := strings.Cut(w, "=")
+		switch {
+		case name != "--creds" && name != "--decryption-key":
+		case joined:
+			options[i] = name + "=***"
+		case i+1 < len(options):
+			options[i+1] = "***"
 		}
 	}
 	return words
@@ -215,7 +232,7 @@ func createCommand(verb string, args []string, c spec.Container) []string {
 
 // runTransient asks systemd to run the same command line as a unit.
 func runTransient(ctx context.Context, env *Env, c spec.Container, args []string) error {
-	name := c.Name
+	told, name := tellTyped("run", args), c.Name
 	if name == "" {
 		var err error
 		if name, err = engine.NewName(); err != nil {
@@ -236,7 +253,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 		return errors.New("run -d needs a manager of the user's to look after the container, who has none here; write a unit file with User=, see berth.unit(5), or leave -d out")
 	}
 	if !c.Remove && engine.Outlives(c) {
-		return runKept(ctx, env, c, args)
+		return runKept(ctx, env, c, told, args)
 	}
 	c, err := inSlice(c)
 	if err != nil {
@@ -254,7 +271,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 		return sd.StartTransient(ctx, env.Run, sd.Transient{
 			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
 			Start: ownWords(slices.Concat([]string{"run"}, scopeWords, unitWords, args)...),
-			Stop:  ownWords("rm", "-v", "-f", "-i", id), Setenv: append(copied(c), engine.IDVariable+"="+id),
+			Stop:  ownWords("rm", "-v", "-f", "-i", id), Setenv: append(copied(c), engine.IDVariable+"="+id, told),
 		})
 	}
 	return startOrConnect(ctx, env, c, id, start)
@@ -275,11 +292,11 @@ func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, 
 
 // runKept makes a container that outlives its end, and then lets systemd start it: a unit that starts again starts the
 // container that is there.
-func runKept(ctx context.Context, env *Env, c spec.Container, args []string) error {
+func runKept(ctx context.Context, env *Env, c spec.Container, told string, args []string) error {
 	if _, err := unitProperties(c); err != nil {
 		return err
 	}
-	id, err := createOutside(ctx, env, args)
+	id, err := createOutside(ctx, env, told, args)
 	if err != nil {
 		return err
 	}
@@ -394,7 +411,8 @@ func startNamed(verb string, args []string) error {
 		return err
 	}
 	self := selfPath()
-	return fmt.Errorf("%s: %w", self, syscall.Exec(self, append(append([]string{self}, ownWords(verb, "--name", name)...), args...), os.Environ()))
+	words := append(append([]string{self}, ownWords(verb, "--name", name)...), args...)
+	return fmt.Errorf("%s: %w", self, syscall.Exec(self, words, append(os.Environ(), tellTyped(verb, args))))
 }
 
 // awakeKeeper lets the service manager listen for the keeper where it does not: berth has just been installed, or somebody
@@ -417,6 +435,10 @@ func enterScope(c spec.Container, args []string) error {
 	}
 	slice, err := spec.Slice(c.CgroupParent)
 	if err != nil {
+		return err
+	}
+	name, told, _ := strings.Cut(tellTyped("run", args), "=")
+	if err := os.Setenv(name, told); err != nil {
 		return err
 	}
 	return sd.ExecScope(sd.Scope{

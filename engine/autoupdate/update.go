@@ -153,7 +153,18 @@ func (u *Updater) group(ctx context.Context, group []Container) []Result {
 	case u.DryRun:
 		return append(done, every(stale, Pending, nil)...)
 	}
-	return append(done, u.update(ctx, stale, next)...)
+	id, err := u.bring(ctx, stale, next)
+	if err != nil {
+		return append(done, every(stale, Failed, err)...)
+	}
+	// What the registry has may be the image that runs, packed in another way.
+	runs := func(c Container) bool { return c.ImageID == id }
+	others := slices.DeleteFunc(slices.Clone(stale), runs)
+	done = append(done, every(slices.DeleteFunc(stale, func(c Container) bool { return !runs(c) }), No, nil)...)
+	if len(others) == 0 {
+		return done
+	}
+	return append(done, u.update(ctx, others, change{others[0].Image, others[0].ImageID, id, next.mark})...)
 }
 
 // candidate is what a container could be updated to.
@@ -196,27 +207,27 @@ func (u *Updater) bad(image, mark string) bool {
 	return false
 }
 
-// update brings the image in and restarts the units. When one does not work all of them go back, as they share the name.
-func (u *Updater) update(ctx context.Context, stale []Container, next candidate) []Result {
-	image, old := stale[0].Image, stale[0].ImageID
+// bring keeps the images that work and brings the other one in.
+func (u *Updater) bring(ctx context.Context, stale []Container, next candidate) (id string, err error) {
 	for _, c := range stale {
 		if err := u.Host.Tag(ctx, c.ImageID, lastGood(c.Unit)); err != nil {
-			return every(stale, Failed, fmt.Errorf("keep the image that works: %w", err))
+			return "", fmt.Errorf("keep the image that works: %w", err)
 		}
 	}
-	ch := change{image: image, old: old, id: next.local.ID, mark: next.mark}
-	if next.fresh {
-		var err error
-		if ch.id, err = u.Host.Pull(ctx, stale[0]); err != nil {
-			return every(stale, Failed, err)
-		}
+	if !next.fresh {
+		return next.local.ID, nil
 	}
+	return u.Host.Pull(ctx, stale[0])
+}
+
+// update restarts the units. When one does not work all of them go back, as they share the name.
+func (u *Updater) update(ctx context.Context, stale []Container, ch change) []Result {
 	var results []Result
 	for i, c := range stale {
 		if err := ctx.Err(); err != nil {
 			return u.interrupted(ctx, stale, i, ch, err)
 		}
-		u.Log(fmt.Sprintf("%s: %s is now %s, was %s: restarting", c.Unit, image, short(ch.id), short(c.ImageID)))
+		u.Log(fmt.Sprintf("%s: %s is now %s, was %s: restarting", c.Unit, ch.image, short(ch.id), short(c.ImageID)))
 		err := u.Host.Restart(ctx, c.Unit, false)
 		switch {
 		case err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnseen)):

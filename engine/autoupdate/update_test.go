@@ -20,6 +20,7 @@ type host struct {
 	images   map[string]string // unit → image
 	bad      map[string]bool   // IDs with which no unit works
 	during   map[string]func() // what else happens
+	repacked bool              // the registry has other digests of the same images
 	unseen   int               // restarts that nobody sees the end of
 	offline  bool
 	did      []string
@@ -28,6 +29,9 @@ type host struct {
 func (h *host) Remote(_ context.Context, c Container) (string, error) {
 	if h.offline {
 		return "", errors.New("no link")
+	}
+	if h.repacked {
+		return "other-" + h.registry[c.Image], nil
 	}
 	return "d-" + h.registry[c.Image], nil
 }
@@ -110,6 +114,8 @@ func TestRun(t *testing.T) {
 			h.registry["web"], u.Past = "3", []Event{{Image: "web", Mark: "d-2", Result: RolledBack}}
 		}, "a true, b true", "3", "pull web, restart a, restart b", 2},
 		{"no link", "registry", func(h *host, _ *Updater) { h.offline = true }, "a failed, b failed", "1", "", 0},
+		{"the same, packed in another way", "registry", func(h *host, _ *Updater) { h.repacked = true }, "a false, b false", "1", "pull web", 0},
+		{"the same, and one unit behind", "registry", func(h *host, _ *Updater) { h.repacked, h.runs["b"] = true, "0" }, "a false, b true", "1", "pull web, restart b", 1},
 		{"pulled by somebody", "registry", func(h *host, _ *Updater) { h.registry["web"], h.store["web"] = "2", "2" }, "a true, b true", "2", "restart a, restart b", 2},
 		{"local, nothing new", "local", func(h *host, _ *Updater) { h.offline = true }, "a false, b false", "1", "", 0},
 		{"local, built anew", "local", func(h *host, _ *Updater) { h.offline, h.store["web"] = true, "2" }, "a true, b true", "2", "restart a, restart b", 2},

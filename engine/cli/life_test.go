@@ -112,6 +112,7 @@ func TestStopBetweenRestarts(t *testing.T) {
 		{"always", "failed", "stop c1", "[]"},
 		{"always", "active", "stop web", "[]"},
 		{"no", "activating", "stop c1", "[]"},
+		{"never", "activating", "stop c1", "[]"},
 	} {
 		var called []string
 		env := &Env{Err: t.Output(), Run: func(_ context.Context, c proc.Command) ([]byte, error) {

@@ -118,8 +118,8 @@ func stopReturning(ctx context.Context, env *Env, s engine.State) error {
 
 // comesBack tells whether systemd is about to start a container that has ended again, as --restart says.
 func comesBack(ctx context.Context, env *Env, s engine.State) bool {
-	return s.Container.Restart != "" && s.Container.Restart != "no" && ruledByUnit(s) &&
-		sd.Lives(ctx, env.Run, userManaged(), s.Unit, s.ID)
+	restarts, err := restartProperties(s.Container.Restart)
+	return err == nil && restarts != nil && ruledByUnit(s) && sd.Lives(ctx, env.Run, userManaged(), s.Unit, s.ID)
 }
 
 // isForgotten tells whether systemd has lost a unit's commands with its file, while the unit runs on: it would signal the container,

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func (vol Volume) mountSource() (engine.VolumeSource, bool, error) {
 
 // sweepVolumes removes the anonymous volumes that containers of earlier boots have left: after a power cut nobody else
 // would. Only those with a record of ours are looked at. One that unused returns an error for stays: another container has it by
-// --volumes-from, or by its name.
+// --volumes-from, or by its name. It is asked for again in the next boot.
 func sweepVolumes(root, boot string, unused func(name string) error) error {
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -103,12 +104,15 @@ func sweepVolumes(root, boot string, unused func(name string) error) error {
 		if err := json.Unmarshal(data, &vol); err != nil || vol.Boot == "" || vol.Boot == boot {
 			continue
 		}
-		var used error
-		err = removeVolume(root, e.Name(), func(Volume) error {
-			used = unused(e.Name())
-			return used
+		errUsed := errors.New("a container has it")
+		err = removeVolume(root, e.Name(), func(vol Volume) error {
+			if unused(e.Name()) == nil {
+				return nil
+			}
+			vol.Boot = boot
+			return cmp.Or(writeRecord(filepath.Join(root, e.Name()), vol), errUsed)
 		})
-		if err != nil && used == nil && !errors.Is(err, ErrNoVolume) {
+		if err != nil && !errors.Is(err, errUsed) && !errors.Is(err, ErrNoVolume) {
 			return err
 		}
 	}

@@ -182,6 +182,9 @@ func showVolume(root inroot.Root, v VolumeMount) error {
 	source := v.Source
 	if v.Subpath != "" {
 		handle, err := openSubpath(source, v.Subpath)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("volume %s: %w", v.Name, err)
 		}

@@ -11,6 +11,7 @@ import (
 
 // A container gets a pipe in the place of a file of the caller's. By the file itself, opened anew as /proc/self/fd/0 or 1, root of the
 // container could read and change all of it, and the runtime gives it to the container's user.
+// One that is started to run by itself, with --log-driver=passthrough, has the file: nobody stays to carry what it writes.
 
 // callers tells whether f is a file of the caller's, or a disk. Terminals and the like are what they are.
 func callers(f *os.File) (os.FileInfo, bool) {

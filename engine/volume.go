@@ -473,16 +473,15 @@ func openSubpath(volume, subpath string) (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	handle, err := root.Handle(subpath)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("the volume has no %s; make it first", subpath)
-	}
-	return handle, err
+	return root.Handle(subpath)
 }
 
 // stageSubpath mounts what lies at a path of a volume.
 func (e *Engine) stageSubpath(s *State, i int, volume, subpath string) (string, error) {
 	handle, err := openSubpath(volume, subpath)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("the volume has no %s; make it first", subpath)
+	}
 	if err != nil {
 		return "", err
 	}

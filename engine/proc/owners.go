@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owners remembers whose the devices among the files are; the function that it returns gives them back. A runtime gives the standard
-// files of a container to the container's user. The null device goes back to root: whose it was may be what another runtime has made of
+// Owners remembers whose the files are that are no pipes or sockets; the function that it returns gives them back. A runtime gives the
+// standard files of a container to the container's user. The null device goes back to root: whose it was may be what another runtime has made of
 // it for a moment.
 func Owners(files ...*os.File) (giveBack func()) {
 	before := make([]unix.Stat_t, len(files))
@@ -22,7 +22,8 @@ func Owners(files ...*os.File) (giveBack func()) {
 	return func() {
 		for i, f := range files {
 			var now unix.Stat_t
-			if before[i].Mode&unix.S_IFMT != unix.S_IFCHR || unix.Fstat(int(f.Fd()), &now) != nil {
+			kind := before[i].Mode & unix.S_IFMT
+			if kind != unix.S_IFCHR && kind != unix.S_IFBLK && kind != unix.S_IFREG || unix.Fstat(int(f.Fd()), &now) != nil {
 				continue
 			}
 			if now.Uid != before[i].Uid || now.Gid != before[i].Gid {

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestOwners: devices are the caller's again, and the null device is root's, whose ever it was for a moment.
+// TestOwners: files and devices are the caller's again, and the null device is root's, whose ever it was for a moment.
 func TestOwners(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root gives files away")
 	}
 	const zero = 1<<8 | 5 // null(4)
 	var files []*os.File
-	for i, kind := range []struct{ mode, device int }{{unix.S_IFCHR, int(null)}, {unix.S_IFCHR, zero}, {unix.S_IFREG, 0}} {
+	for i, kind := range []struct{ mode, device int }{{unix.S_IFCHR, int(null)}, {unix.S_IFCHR, zero}, {unix.S_IFREG, 0}, {unix.S_IFIFO, 0}} {
 		node := filepath.Join(t.TempDir(), fmt.Sprint(i))
 		if err := errors.Join(unix.Mknod(node, uint32(kind.mode|0o666), kind.device), os.Chown(node, 5, 6)); err != nil {
 			t.Fatal(err)
@@ -37,7 +37,7 @@ func TestOwners(t *testing.T) {
 		}
 	}
 	giveBack()
-	for i, want := range []string{"0:0", "5:6", "7:8"} {
+	for i, want := range []string{"0:0", "5:6", "5:6", "7:8"} {
 		info, err := files[i].Stat()
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -343,7 +344,7 @@ func TestGuestIsFollowedInHisUnit(t *testing.T) {
 
 // TestMain lets this program be the keeper that does an errand.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "--guest" || os.Args[1] == "--probe") {
+	if len(os.Args) > 1 && slices.Contains([]string{"--guest", "--probe", "--last"}, os.Args[1]) {
 		fmt.Println(Errand(os.Args[1:]))
 		os.Exit(1)
 	}
@@ -647,4 +648,85 @@ func TestGuestsTogether(t *testing.T) {
 	if late.event(b.k, unix.EPOLLIN); late.fd != -1 {
 		t.Error("more is read")
 	}
+}
+
+// connectAs connects in a user's name, from a thread that ends with that.
+func connectAs(t *testing.T, uid int, path string) *Conn {
+	t.Helper()
+	var c *Conn
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
+			done <- errno
+			return
+		}
+		var err error
+		c, err = Dial(path)
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestRefusedGuestLingers: one who is not let in, and whose connection takes its time to end, keeps nobody else out.
+func TestRefusedGuestLingers(t *testing.T) {
+	b := newGuestBench(t)
+	if os.Getuid() != 0 {
+		t.Skip("being two users needs root")
+	}
+	var err error
+	if b.k.Self, err = os.Executable(); err != nil {
+		t.Fatal(err)
+	}
+	path := "@" + b.dir // others do not get into the directory
+	listener := listenAt(t, path)
+	if err := b.k.Admit(listener); err != nil {
+		t.Fatal(err)
+	}
+	b.k.guests[65533] = guestConnections
+	first := connectAs(t, 65533, path)
+	slow := lingering(t)
+	if err := unix.Sendmsg(first.fd, []byte("x"), unix.UnixRights(slow), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(slow)
+	first.Close()
+	b.steps()
+	second := connectAs(t, 65534, path)
+	if err := second.send(request{Ended: &Ended{}}); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for n := 0; n == 0; n, _ = unix.Poll([]unix.PollFd{{Fd: int32(second.fd), Events: unix.POLLIN}}, 0) {
+		if err := b.k.Step(100); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("a guest has to wait for another one")
+		}
+	}
+	if _, err := second.receive(t.Context(), time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDoorThatStaysShut: a keeper that can let in nobody any more makes room for the next one.
+func TestDoorThatStaysShut(t *testing.T) {
+	b := newGuestBench(t)
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // which cannot be watched
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(null)
+	door{fd: null, guests: true}.refuse(b.k, b.given())
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; {
+		if b.k.Step(100) != nil {
+			return
+		}
+	}
+	t.Error("it goes on with a shut door")
 }

@@ -325,7 +325,7 @@ func (k *Keeper) start(c *container, args []string, output int) (pid, pidfd int,
 			return 0, -1, err
 		}
 		defer namespace.Close()
-		e.namespace = int(namespace.Fd())
+		e.files = []int{int(namespace.Fd())}
 		enter := []string{"/usr/bin/nsenter", "--preserve-credentials", "--user=/proc/self/fd/" + strconv.Itoa(namespaceFile), "--"}
 		e.words = append(enter, e.words...)
 	}
@@ -341,8 +341,8 @@ const (
 // errand is a program that the keeper starts: as it runs itself, or in the name of a guest, if the record is one's.
 type errand struct {
 	words         []string
-	input, output int // 0 for none
-	namespace     int // for namespaceFile; 0 for none
+	input, output int   // 0 for none
+	files         []int // from namespaceFile on
 	guest         *Record
 	then          func() // what is to be done when it has ended, or could not be started
 }
@@ -367,8 +367,8 @@ func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 		defer unix.Close(group)
 		e.words = words
 	}
-	if e.namespace > 0 {
-		attr.Files = append(attr.Files, uintptr(e.namespace)) // namespaceFile
+	for _, fd := range e.files {
+		attr.Files = append(attr.Files, uintptr(fd))
 	}
 	pid, err = syscall.ForkExec(e.words[0], e.words, attr)
 	if err != nil {
@@ -651,7 +651,7 @@ func (k *Keeper) run(c *container, e errand) {
 		e.then()
 		return
 	}
-	if err := k.watch(pidfd, child{c, pid, pidfd, e.then}, unix.EPOLLIN); err != nil {
+	if err := k.watch(pidfd, child{pid, pidfd, func() { c.errands--; e.then() }}, unix.EPOLLIN); err != nil {
 		unix.Close(pidfd)
 		e.then()
 		return
@@ -660,7 +660,6 @@ func (k *Keeper) run(c *container, e errand) {
 }
 
 type child struct {
-	c          *container
 	pid, pidfd int
 	then       func()
 }
@@ -668,7 +667,6 @@ type child struct {
 func (c child) event(k *Keeper, _ uint32) {
 	unix.Wait4(c.pid, nil, 0, nil)
 	k.closeWatched(c.pidfd)
-	c.c.errands--
 	c.then()
 }
 
@@ -707,7 +705,7 @@ func (k *Keeper) endHealth(c *container) {
 	}
 	if h.pid > 0 {
 		h.kill(k)
-		k.watched[int32(h.pidfd)] = child{c, h.pid, h.pidfd, func() {}} // it may take its time: a file system may not answer it
+		k.watched[int32(h.pidfd)] = child{h.pid, h.pidfd, func() { c.errands-- }} // it may take its time: a file system may not answer it
 		c.errands++
 		h.closeOutput(k)
 		k.endWatch(h)

@@ -52,6 +52,7 @@ type Keeper struct {
 	jobs       []*job    // that have not ended at once
 	wake       int       // ends the wait for events when one of these has ended
 	looked     time.Time // last
+	failed     error     // ends Run
 	told       time.Time // when the manager has heard of us last
 	buf        []byte
 	lines      []line
@@ -261,7 +262,7 @@ func (k *Keeper) Step(timeout int) error {
 	if k.ready == nil {
 		k.ready = list[:0]
 	}
-	return nil
+	return k.failed
 }
 
 // hand hands events on.

@@ -20,7 +20,12 @@ const cgroupMount = "/sys/fs/cgroup"
 //	--save CGROUP FILE…            write what is on the standard input into the files
 //	--kill CGROUP FILE             kill the process whose number is in the file
 //	--guest UID GID WORD…          become a program of that user's, in the control group that is open
+//	--last                         have files open until the standard input ends
 func Errand(args []string) error {
+	if len(args) == 1 && args[0] == "--last" {
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
+	}
 	if len(args) < 3 {
 		return errors.New("this program is started by systemd")
 	}

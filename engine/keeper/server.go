@@ -22,15 +22,16 @@ type door struct {
 const doorTurn = 16
 
 func (d door) event(k *Keeper, _ uint32) {
+	var refused []int
 	for range doorTurn {
 		fd, _, err := unix.Accept4(d.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		if err != nil {
-			return
+			break
 		}
 		p, ok := k.whose(fd, d.guests)
 		if !ok || !k.admit(p) {
-			d.refuse(k, fd)
-			return
+			refused = append(refused, fd)
+			continue
 		}
 		c := &caller{fd: fd, peer: p}
 		if err := k.watch(fd, c, unix.EPOLLIN); err != nil {
@@ -39,16 +40,41 @@ func (d door) event(k *Keeper, _ uint32) {
 		}
 		c.event(k, unix.EPOLLIN) // it has sent its request by now, more often than not
 	}
+	if len(refused) > 0 {
+		d.refuse(k, refused)
+	}
 }
 
-// refuse closes a connection. Nobody is let in until that is done: there is no other bound for how many can be refused.
-func (d door) refuse(k *Keeper, fd int) {
+// refuse closes connections. Nobody is let in until that is done: there is no other bound for how many can be refused.
+func (d door) refuse(k *Keeper, fds []int) {
 	k.unwatch(d.fd)
-	k.letGo([]int{fd}, func() {
+	reopen := func() {
 		if err := k.watch(d.fd, d, unix.EPOLLIN); err != nil {
-			k.warn("nobody is let in any more: %v", err)
+			k.failed = fmt.Errorf("let others in again: %w", err)
 		}
-	})
+	}
+	if k.bequeath(fds, reopen) != nil { // without a word, as they were refused
+		k.letGo(fds, reopen)
+	}
+}
+
+// bequeath closes files by the end of a process, for which nothing lingers (inet_release looks at PF_EXITING): who has sent them could
+// make it last for days. An error says that they are open still.
+func (k *Keeper) bequeath(files []int, then func()) error {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	defer closeAll(ends[:]) // for which the process waits: it is the last that has the files
+	pid, pidfd, err := k.fork(errand{words: []string{k.Self, "--last"}, input: ends[0], files: files})
+	if err != nil {
+		return err
+	}
+	closeAll(files)
+	if err := k.watch(pidfd, child{pid, pidfd, then}, unix.EPOLLIN); err != nil {
+		k.failed = fmt.Errorf("wait for a process: %w", err)
+	}
+	return nil
 }
 
 // whose tells who connects: root or the user whose keeper this is, or at the other door a guest. The socket lies where nobody

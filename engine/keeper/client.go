@@ -24,13 +24,16 @@ type Conn struct {
 	frames []byte // of one who is attached
 }
 
-// Dial connects; ErrNone when nobody listens. The service manager listens in the keeper's place and starts it.
-func Dial(socket string) (*Conn, error) {
+// Dial connects; ErrNone when nobody listens. The service manager listens in the keeper's place and starts it. When too many wait already
+// to be let in, it waits as long as for an answer.
+func Dial(socket string) (*Conn, error) { return dial(socket, waitLimit) }
+
+func dial(socket string, limit time.Duration) (*Conn, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: socket})
+	err = connectWithin(fd, socket, limit)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EACCES) {
 		err = fmt.Errorf("%w at %s: %w", ErrNone, socket, err)
 	} else if err != nil {
@@ -41,6 +44,29 @@ func Dial(socket string) (*Conn, error) {
 		return nil, err
 	}
 	return &Conn{fd: fd}, nil
+}
+
+// connectWithin bounds how long connect(2) waits for room in the queue of a socket; what is sent later is not bound.
+func connectWithin(fd int, socket string, limit time.Duration) error {
+	bound := func(d time.Duration) error {
+		tv := unix.NsecToTimeval(int64(d))
+		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
+	}
+	if err := bound(limit); err != nil {
+		return err
+	}
+	for {
+		err := unix.Connect(fd, &unix.SockaddrUnix{Name: socket})
+		switch {
+		case errors.Is(err, unix.EINTR): // with a bound it is not restarted (signal(7))
+		case errors.Is(err, unix.EAGAIN):
+			return fmt.Errorf("not let in within %s", limit)
+		case err != nil:
+			return err
+		default:
+			return bound(0)
+		}
+	}
 }
 
 // Close ends the connection; what has been kept stays kept.

@@ -746,6 +746,35 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestFullQueue: whoever comes when too many wait to be let in does not wait for ever.
+func TestFullQueue(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	defer unix.Close(listenAt(t, path))
+	result := make(chan error, 1)
+	go func() {
+		for {
+			c, err := dial(path, 100*time.Millisecond)
+			if err != nil {
+				result <- err
+				return
+			}
+			defer c.Close()
+			if tv, err := unix.GetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO); err != nil || *tv != (unix.Timeval{}) {
+				result <- fmt.Errorf("what is sent later is bound: %v, %w", tv, err)
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-result:
+		if !strings.Contains(err.Error(), "not let in within 100ms") {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for ever")
+	}
+}
+
 func TestStrangeStore(t *testing.T) {
 	b := newBench(t)
 	read, _ := pipes(t)

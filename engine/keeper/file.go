@@ -129,28 +129,32 @@ func (s *fileSink) append(limit int64) error {
 
 // ready opens the file, and puts a full one aside first.
 func (s *fileSink) ready(limit, more int64) error {
-	if s.file == nil {
-		if err := s.open(); err != nil {
-			return err
-		}
-	}
-	info, err := s.file.Stat()
-	if err != nil {
+	if err := s.follow(); err != nil {
 		return err
 	}
-	s.size = info.Size()
 	if limit <= 0 || s.size == 0 || s.size+more <= limit {
 		return nil
 	}
-	there, err := os.Lstat(s.path)
-	if err == nil && os.SameFile(info, there) { // or another one has put it aside
-		err = os.Rename(s.path, s.path+oldSuffix)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(s.path, s.path+oldSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	s.file.Close()
-	s.file = nil
+	return s.follow()
+}
+
+// follow has the file open that is at the path, and no one that somebody has renamed or removed meanwhile (logrotate(8)).
+func (s *fileSink) follow() error {
+	if s.file != nil {
+		info, err := s.file.Stat()
+		if err != nil {
+			return err
+		}
+		if there, err := os.Lstat(s.path); err == nil && os.SameFile(info, there) {
+			s.size = info.Size()
+			return nil
+		}
+		s.file.Close()
+		s.file = nil
+	}
 	return s.open()
 }
 

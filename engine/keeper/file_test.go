@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -156,6 +157,41 @@ func TestFileOfTwoContainers(t *testing.T) {
 		w.Close()
 	}
 	b.until("nothing is left", func() bool { return len(b.k.containers) == 0 && len(b.k.files) == 0 && len(b.k.jobs) == 0 })
+}
+
+// TestFileThatIsGone: where somebody has renamed the file, or removed it, the next line goes into a new one.
+func TestFileThatIsGone(t *testing.T) {
+	for name, take := range map[string]func(path string) error{
+		"renamed": func(path string) error { return os.Rename(path, path+".gz") },
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", nil, 0o600), os.Rename(path+".new", path))
+		},
+	} {
+		for _, limit := range []int64{0, 1000} {
+			s := &fileSink{beside: now, path: filepath.Join(t.TempDir(), "ctr.log"), maxSize: limit, warn: func(f string, a ...any) { t.Errorf(f, a...) }}
+			s.write(texts("one"), prioInfo)
+			if err := take(s.path); err != nil {
+				t.Fatal(err)
+			}
+			s.write(texts("two"), prioInfo)
+			s.write(texts("three"), prioInfo)
+			s.close()
+			data, err := os.ReadFile(s.path)
+			if got := stamp.ReplaceAllString(string(data), ""); err != nil || got != "stdout F two\nstdout F three\n" {
+				t.Errorf("%s, limit %d: %q, %v", name, limit, data, err)
+			}
+		}
+	}
+}
+
+// BenchmarkFile is what a line costs.
+func BenchmarkFile(b *testing.B) {
+	s := &fileSink{beside: now, path: filepath.Join(b.TempDir(), "ctr.log"), warn: b.Errorf}
+	for b.Loop() {
+		s.write(texts("one"), prioInfo)
+	}
+	s.close()
 }
 
 // TestFilePutAsideByAnother: what another one has put in the place of a full file is not put aside in its name.

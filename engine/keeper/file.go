@@ -16,6 +16,7 @@ import (
 // written last is still to be read.
 type fileSink struct {
 	path    string
+	own     bool  // it lies in a directory of the container's, which is removed with it
 	maxSize int64 // at which it is put aside; 0 is never
 	file    *os.File
 	size    int64
@@ -135,10 +136,16 @@ func (s *fileSink) ready(limit, more int64) error {
 	if limit <= 0 || s.size == 0 || s.size+more <= limit {
 		return nil
 	}
-	if err := os.Rename(s.path, s.path+oldSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Rename(s.path, s.path+oldSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody was faster, or it is gone
+	}
+	if err != nil {
 		return err
 	}
-	return s.follow()
+	s.file.Close()
+	s.file = nil
+	return s.open()
 }
 
 // follow has the file open that is at the path, and no one that somebody has renamed or removed meanwhile (logrotate(8)).
@@ -148,7 +155,8 @@ func (s *fileSink) follow() error {
 		if err != nil {
 			return err
 		}
-		if there, err := os.Lstat(s.path); err == nil && os.SameFile(info, there) {
+		there, err := os.Lstat(s.path)
+		if err == nil && os.SameFile(info, there) || errors.Is(err, fs.ErrNotExist) && s.own {
 			s.size = info.Size()
 			return nil
 		}

@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -181,6 +182,27 @@ func TestFileThatIsGone(t *testing.T) {
 			if got := stamp.ReplaceAllString(string(data), ""); err != nil || got != "stdout F two\nstdout F three\n" {
 				t.Errorf("%s, limit %d: %q, %v", name, limit, data, err)
 			}
+		}
+	}
+}
+
+// TestOwnFileThatIsGone: a line that comes when the container's directory is being removed does not hinder that.
+func TestOwnFileThatIsGone(t *testing.T) {
+	for _, limit := range []int64{0, 100} {
+		s := &fileSink{beside: now, own: true, path: filepath.Join(t.TempDir(), "ctr.log"), maxSize: limit, warn: func(f string, a ...any) { t.Errorf(f, a...) }}
+		for range 2 {
+			s.write(texts(strings.Repeat("x", 100)), prioInfo)
+		}
+		if _, err := os.Stat(s.path + oldSuffix); (err == nil) != (limit > 0) {
+			t.Errorf("limit %d: put aside: %v", limit, err)
+		}
+		if err := os.Remove(s.path); err != nil {
+			t.Fatal(err)
+		}
+		s.write(texts("last"), prioInfo)
+		s.close()
+		if _, err := os.Stat(s.path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("limit %d: it is there again: %v", limit, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -423,7 +424,7 @@ func (k *Keeper) sink(c *container) sink {
 func (k *Keeper) file(r *Record) *fileSink {
 	s := k.files[r.Path]
 	if s == nil {
-		s = &fileSink{path: r.Path, beside: k.beside, warn: k.warn}
+		s = &fileSink{path: r.Path, own: strings.Contains(r.Path, "/"+r.ID+"/"), beside: k.beside, warn: k.warn}
 		s.later = func() { k.written(s) }
 		k.files[r.Path] = s
 	}

@@ -201,6 +201,12 @@ func (d Dirs) reservePod(p Pod, wake bool) error {
 		if err == nil {
 			err = os.MkdirAll(d.Pod(p.ID), 0o700)
 		}
+		if err == nil { // who sees the state may remove it all while it is still being synced
+			var own *os.File
+			if own, err = atomicfile.LockDir(d.Pod(p.ID)); err == nil {
+				defer own.Close()
+			}
+		}
 		if err == nil && !wake {
 			err = d.keepPod(p)
 		}

@@ -384,7 +384,7 @@ func (k *Keeper) join(p peer, j *Process) error {
 		return fmt.Errorf("process %d has ended", p.pid)
 	}
 	// Had it ended between the two, it would have, now: then the number has not been another's meanwhile.
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); n != 0 || err != nil {
+	if state, err := look(fd, unix.POLLIN, 0); state != 0 || err != nil {
 		return fmt.Errorf("process %d has ended", p.pid)
 	}
 	to := filepath.Join(k.Cgroups, at.top, cgroup.OwnGroup, "cgroup.procs")

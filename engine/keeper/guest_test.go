@@ -425,7 +425,7 @@ func TestFrozenGuest(t *testing.T) {
 			break
 		}
 	}
-	if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(out[0]), Events: unix.POLLIN}}, 0); n != 0 {
+	if state, err := look(out[0], unix.POLLIN, 0); state != 0 || err != nil {
 		t.Error("it works in a frozen group")
 	}
 	freeze("0")
@@ -701,7 +701,12 @@ func TestRefusedGuestLingers(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	for n := 0; n == 0; n, _ = unix.Poll([]unix.PollFd{{Fd: int32(second.fd), Events: unix.POLLIN}}, 0) {
+	for {
+		if state, err := look(second.fd, unix.POLLIN, 0); err != nil {
+			t.Fatal(err)
+		} else if state != 0 {
+			break
+		}
 		if err := b.k.Step(100); err != nil {
 			t.Fatal(err)
 		}

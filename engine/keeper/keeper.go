@@ -623,9 +623,19 @@ func (k *Keeper) small(s *stream, content int) bool {
 
 // writable reports whether a pipe has room for more.
 func writable(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	n, err := unix.Poll(fds, 0)
-	return err != nil || n > 0 && fds[0].Revents&unix.POLLOUT != 0
+	state, err := look(fd, unix.POLLOUT, 0)
+	return err != nil || state&unix.POLLOUT != 0
+}
+
+// look tells which of the events a file has, at the latest after so many milliseconds (poll(2)). A signal is none: the runtime sends
+// them to its own threads at any time.
+func look(fd int, events int16, timeout int) (state int16, err error) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		if _, err := unix.Poll(fds, timeout); !errors.Is(err, unix.EINTR) {
+			return fds[0].Revents, err
+		}
+	}
 }
 
 // consume takes bytes out of a pipe that have been handed on.

@@ -69,6 +69,11 @@ func (b *bench) keeper() *Keeper {
 			runtime.Gosched()
 			k.lookAtJobs()
 		}
+		k.relays.mu.Lock() // what they wait for may end after the test
+		for _, r := range k.relays.list {
+			r.fd = -1
+		}
+		k.relays.mu.Unlock()
 		closeAll([]int{k.epoll, k.listener, k.scratch[0], k.scratch[1], k.null, k.wake, k.relays.epoll})
 	})
 	return k

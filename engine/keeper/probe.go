@@ -90,6 +90,6 @@ func tellStatus(socket, text string) error {
 		return err
 	}
 	unix.Close(fds[1])
-	_, err := unix.Poll([]unix.PollFd{{Fd: int32(fds[0])}}, 5000)
+	_, err := look(fds[0], 0, 5000)
 	return err
 }

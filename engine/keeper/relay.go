@@ -151,8 +151,8 @@ func (l *relays) event(r *relay) {
 
 // alive tells whether PID 1 is there: its number may be another one's later, and the keeper's loop may be behind.
 func (r *relay) alive() bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(r.pidfd), Events: unix.POLLIN}}, 0)
-	return n == 0 && err == nil
+	state, err := look(r.pidfd, unix.POLLIN, 0)
+	return state == 0 && err == nil
 }
 
 // drop closes files that the container has sent, as sd_notify_barrier(3) does. The end of one may take its time (socket(7),

@@ -2,11 +2,14 @@ package keeper
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -271,6 +274,43 @@ func TestBarrier(t *testing.T) {
 	}
 }
 
+// TestLookInterrupted: a signal does not make a process look as if it had ended. The runtime sends them for its own purposes; here
+// they come without end.
+func TestLookInterrupted(t *testing.T) {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	thread, done := unix.Gettid(), make(chan struct{})
+	var interrupted int // the control
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				unix.Tgkill(os.Getpid(), thread, unix.SIGURG)
+			}
+		}
+	}()
+	for end := time.Now().Add(30 * time.Second); interrupted < 100 && time.Now().Before(end); {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); errors.Is(err, unix.EINTR) {
+			interrupted++
+		}
+		if state, err := look(fd, unix.POLLIN, 0); state != 0 || err != nil {
+			t.Errorf("%#x, %v", state, err)
+			break
+		}
+	}
+	close(done)
+	if interrupted < 100 && !t.Failed() {
+		t.Error("no call was interrupted: this shows nothing")
+	}
+}
+
 // lingering is a connection whose end takes its time: what was sent last has not been read by the other side.
 func lingering(t *testing.T) int {
 	fd, _ := lingeringUntil(t)
@@ -279,6 +319,10 @@ func lingering(t *testing.T) int {
 
 func lingeringUntil(t *testing.T) (fd int, end func()) {
 	t.Helper()
+	// A signal ends the wait of close(2), and the collector sends them.
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	runtime.GC()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -289,10 +333,6 @@ func lingeringUntil(t *testing.T) (fd int, end func()) {
 		t.Fatal(err)
 	}
 	c.(*net.TCPConn).SetLinger(30)
-	c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
-	for err == nil {
-		_, err = c.Write(make([]byte, 1<<20))
-	}
 	f, err := c.(*net.TCPConn).File()
 	if err != nil {
 		t.Fatal(err)
@@ -301,6 +341,18 @@ func lingeringUntil(t *testing.T) (fd int, end func()) {
 	c.Close() // not the last
 	if fd, err = unix.Dup(int(f.Fd())); err != nil {
 		t.Fatal(err)
+	}
+	data := make([]byte, 1<<20)
+	for full := false; !full; { // until the other side's kernel takes no more
+		if _, err := unix.SendmsgN(fd, data, nil, nil, unix.MSG_DONTWAIT); err != nil && !errors.Is(err, unix.EAGAIN) {
+			t.Fatal(err)
+		}
+		state, err := look(fd, unix.POLLOUT, 300)
+		unsent, err2 := unix.IoctlGetInt(fd, unix.TIOCOUTQ)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		full = state&unix.POLLOUT == 0 && unsent > 0
 	}
 	peer, err := l.Accept()
 	if err != nil {

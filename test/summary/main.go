@@ -87,8 +87,20 @@ func (s *summary) add(e event) {
 		s.result[key{e.ImportPath, ""}] = "fail"
 	case "pass", "fail", "skip":
 		s.result[k] = e.Action
+		if e.Test == "" && e.Action == "fail" {
+			s.cutOff(e.Package)
+		}
 		if s.verbose && e.Test != "" {
 			fmt.Fprintf(s.out, "%-4s %s (%.1fs)\n", e.Action, e.Test, e.Elapsed)
+		}
+	}
+}
+
+// cutOff marks as failed those tests of a package that were running when its program ended: what it said last is in their output.
+func (s *summary) cutOff(pkg string) {
+	for k := range s.output {
+		if k.pkg == pkg && s.result[k] == "" {
+			s.result[k] = "fail"
 		}
 	}
 }

@@ -23,6 +23,11 @@ func TestSummary(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"D"}`, "skip p C: needs root\n1 passed, 0 failed, 1 skipped\n", true},
 		{"a package that does not build has failed", `{"Action":"build-output","ImportPath":"p","Output":"x.go:1: no\n"}
 {"Action":"build-fail","ImportPath":"p"}`, "FAIL p\nx.go:1: no\n0 passed, 1 failed, 0 skipped\n", false},
+		{"a program that ends in the middle shows its last words", `{"Action":"pass","Package":"p","Test":"G"}
+{"Action":"output","Package":"p","Test":"H","Output":"=== RUN H\n"}
+{"Action":"output","Package":"p","Test":"H","Output":"panic: no\n"}
+{"Action":"output","Package":"p","Output":"FAIL p 1s\n"}
+{"Action":"fail","Package":"p"}`, "FAIL p H\n=== RUN H\npanic: no\n1 passed, 1 failed, 0 skipped\n", false},
 		{"a parent that fails by itself", `{"Action":"pass","Package":"p","Test":"E/x"}
 {"Action":"fail","Package":"p","Test":"E"}`, "FAIL p E\n1 passed, 1 failed, 0 skipped\n", false},
 		{"a table is passed on", `{"Action":"pass","Package":"p","Test":"F"}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -52,9 +53,9 @@ func TestMakeRaw(t *testing.T) {
 	if _, err := slave.WriteString("a\n"); err != nil {
 		t.Fatal(err)
 	}
-	buf := make([]byte, 8)
-	if n, err := master.Read(buf); err != nil || string(buf[:n]) != "a\n" {
-		t.Errorf("raw: %q, %v", buf[:n], err)
+	raw, restored := make([]byte, len("a\n")), make([]byte, len("a\r\n"))
+	if _, err := io.ReadFull(master, raw); err != nil || string(raw) != "a\n" {
+		t.Errorf("raw: %q, %v", raw, err)
 	}
 	if err := errors.Join(restore(), restore()); err != nil {
 		t.Fatal(err)
@@ -62,8 +63,8 @@ func TestMakeRaw(t *testing.T) {
 	if _, err := slave.WriteString("a\n"); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := master.Read(buf); err != nil || string(buf[:n]) != "a\r\n" {
-		t.Errorf("restored: %q, %v", buf[:n], err)
+	if _, err := io.ReadFull(master, restored); err != nil || string(restored) != "a\r\n" {
+		t.Errorf("restored: %q, %v", restored, err)
 	}
 }
 

@@ -80,19 +80,11 @@ func removeDirectories(dir string, containers []storage.Container, booted time.T
 	for _, c := range containers {
 		known[c.ID] = true
 	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	lost, err := unknownIn(dir, known, booted)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !e.IsDir() || !isID(e.Name()) || known[e.Name()] || !info.ModTime().Before(booted) {
-			continue
-		}
-		path := filepath.Join(dir, e.Name())
+	for _, path := range lost {
 		if _, err := os.Lstat(filepath.Join(path, engine.RecordFile)); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -101,6 +93,25 @@ func removeDirectories(dir string, containers []storage.Container, booted time.T
 		}
 	}
 	return nil
+}
+
+// unknownIn gives the directories below dir that have the name of a layer or container, are not known, and are older than this boot: those
+// of this boot may be in the making.
+func unknownIn(dir string, known map[string]bool, booted time.Time) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var lost []string
+	for _, e := range entries {
+		if !e.IsDir() || !isID(e.Name()) || known[e.Name()] {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.ModTime().Before(booted) {
+			lost = append(lost, filepath.Join(dir, e.Name()))
+		}
+	}
+	return lost, nil
 }
 
 // isID tells whether a name is one that the library gives to layers and containers.
@@ -139,25 +150,13 @@ func deleteUnused(st storage.Store, layers []storage.Layer, containers []storage
 }
 
 // removeLost removes the layers below dir that are not known, have been mounted for writing, and are older than this
-// boot: those of this boot may be in the making.
+// boot.
 func removeLost(dir string, known map[string]bool, booted time.Time) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	lost, err := unknownIn(dir, known, booted)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		id := e.Name()
-		if !isID(id) || known[id] {
-			continue
-		}
-		layer := filepath.Join(dir, id)
-		info, err := e.Info()
-		if err != nil || !info.ModTime().Before(booted) {
-			continue
-		}
+	for _, layer := range lost {
 		if _, err := os.Stat(filepath.Join(layer, "work", "work")); err != nil {
 			continue
 		}

@@ -47,6 +47,13 @@ func keptWeb() spec.Container {
 	return c
 }
 
+// keptWithData is one that has an anonymous volume.
+func keptWithData() spec.Container {
+	c := keptWeb()
+	c.Volumes = []string{"/data"}
+	return c
+}
+
 // TestLife: create, start, end, start again, remove; after each step it is found by its name, and only the last leaves
 // nothing.
 func TestLife(t *testing.T) {
@@ -454,9 +461,7 @@ func countOf(list []string, word string) (n int) {
 func TestRemoveAtRestKilled(t *testing.T) {
 	for _, m := range moments("store.Remove") {
 		b := newBench(t)
-		c := keptWeb()
-		c.Volumes = []string{"/data"}
-		s, err := b.start(c)
+		s, err := b.start(keptWithData())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -485,9 +490,7 @@ func TestRemoveAtRestKilled(t *testing.T) {
 func TestAnonymousAfterKilledStart(t *testing.T) {
 	for _, m := range moments("network.Plan", "store.Mount", "runtime.Create") {
 		b := newBench(t)
-		c := keptWeb()
-		c.Volumes = []string{"/data"}
-		s, err := b.start(c)
+		s, err := b.start(keptWithData())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -522,9 +525,7 @@ func TestAnonymousAfterKilledStart(t *testing.T) {
 // TestAnonymousAfterPowerCut: a container whose end nobody has seen, for the machine lost its power, has its anonymous volumes.
 func TestAnonymousAfterPowerCut(t *testing.T) {
 	b := newBench(t)
-	c := keptWeb()
-	c.Volumes = []string{"/data"}
-	s, err := b.start(c)
+	s, err := b.start(keptWithData())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -544,9 +545,7 @@ func TestAnonymousAfterPowerCut(t *testing.T) {
 // TestVolumesFromIsWrittenDown: before a container uses another one's volume it is known to have it, in this boot and after a power cut.
 func TestVolumesFromIsWrittenDown(t *testing.T) {
 	b := newBench(t)
-	c := keptWeb()
-	c.Volumes = []string{"/data"}
-	s, err := b.start(c)
+	s, err := b.start(keptWithData())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -598,9 +597,7 @@ func TestVolumesFromCreated(t *testing.T) {
 // TestVolumesFromOneThatIsGone: a container keeps the volumes that it has by another one when that one is removed.
 func TestVolumesFromOneThatIsGone(t *testing.T) {
 	b := newBench(t)
-	c := keptWeb()
-	c.Volumes = []string{"/data"}
-	b.must(func(e *engine.Engine) error { _, err := e.Create(t.Context(), c); return err })
+	b.must(func(e *engine.Engine) error { _, err := e.Create(t.Context(), keptWithData()); return err })
 	other := keptWeb()
 	other.Name, other.VolumesFrom = "other", []string{"web:ro"}
 	s, err := b.start(other)

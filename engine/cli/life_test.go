@@ -97,7 +97,7 @@ func TestStopOfForgottenUnit(t *testing.T) {
 		}}
 		go cmd.Wait()
 		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Init: init, StopTime: time.Minute}
-		if err := stopOne(context.Background(), env, s, nil); err != nil && !errors.Is(err, os.ErrProcessDone) || fmt.Sprint(called) != want {
+		if _, err := stopOne(context.Background(), env, s, nil); err != nil && !errors.Is(err, os.ErrProcessDone) || fmt.Sprint(called) != want {
 			t.Errorf("%s: called %v, %v; want %s", load, called, err, want)
 		}
 	}
@@ -115,16 +115,18 @@ func TestStopBetweenRestarts(t *testing.T) {
 		{"never", "activating", "stop c1", "[]"},
 	} {
 		var called []string
+		asked := 0
 		env := &Env{Err: t.Output(), Run: func(_ context.Context, c proc.Command) ([]byte, error) {
 			if slices.Contains(c.Args, "show") {
+				asked++
 				return []byte("ActiveState=" + tt.state + "\nExecStop={ path=/usr/bin/berth ; argv[]=/usr/bin/berth " + tt.stop + " ; }\n"), nil
 			}
 			called = c.Args[len(c.Args)-3:]
 			return nil, nil
 		}}
 		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Container: spec.Container{Restart: tt.restart}}
-		if err := stopOne(context.Background(), env, s, nil); err != nil || fmt.Sprint(called) != tt.want {
-			t.Errorf("%+v: called %v, %v", tt, called, err)
+		if stopped, err := stopOne(context.Background(), env, s, nil); err != nil || fmt.Sprint(called) != tt.want || stopped != (called != nil) || asked > 1 {
+			t.Errorf("%+v: called %v, asked %d times, %v, %v", tt, called, asked, stopped, err)
 		}
 		called = nil
 		if err := stopMember(context.Background(), env, nil, s, nil); err != nil || fmt.Sprint(called) != tt.want {

@@ -228,7 +228,8 @@ func stopMembers(ctx context.Context, env *Env, e *engine.Engine, p engine.Pod, 
 
 func stopMember(ctx context.Context, env *Env, e *engine.Engine, s engine.State, timeout *time.Duration) error {
 	if !s.Running() {
-		return stopReturning(ctx, env, s)
+		_, err := stopReturning(ctx, env, s)
+		return err
 	}
 	if strings.HasSuffix(s.Unit, ".service") && timeout == nil {
 		return sd.Stop(ctx, env.Run, userManaged(), s.Unit)

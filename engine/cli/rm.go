@@ -170,7 +170,7 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		if err != nil || !ruledByUnit(s) || options.Spares(s) {
 			continue
 		}
-		if err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
+		if _, err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
 			return err
 		}
 		if _, err := runDirs().Find(s.ID); errors.Is(err, engine.ErrNoContainer) {

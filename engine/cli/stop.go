@@ -71,25 +71,27 @@ func runStop(ctx context.Context, env *Env, args []string) error {
 	}
 	var errs []error
 	for _, s := range list {
-		if o.all && !s.Running() && !comesBack(ctx, env, s) {
-			continue
-		}
-		if err := stopOne(ctx, env, s, timeout); err != nil {
+		stopped, err := stopOne(ctx, env, s, timeout)
+		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if !sd.InJournal(os.Stdout) {
+		if (stopped || !o.all) && !sd.InJournal(os.Stdout) {
 			fmt.Fprintln(env.Out, s.Name)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// stopOne stops one container, by systemd where it is systemd's.
-func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
+// stopOne stops one container, by systemd where it is systemd's. It tells whether there was anything to stop.
+func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) (bool, error) {
 	if !s.Running() {
 		return stopReturning(ctx, env, s)
 	}
+	return true, stopRunning(ctx, env, s, timeout)
+}
+
+func stopRunning(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
 	ruled := ruledByUnit(s)
 	forgotten := ruled && isForgotten(ctx, env, s.Unit)
@@ -108,12 +110,12 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 	return err
 }
 
-// stopReturning stops the unit of a container that has ended and would come back.
-func stopReturning(ctx context.Context, env *Env, s engine.State) error {
+// stopReturning stops the unit of a container that has ended and would come back, and tells whether it would.
+func stopReturning(ctx context.Context, env *Env, s engine.State) (bool, error) {
 	if !comesBack(ctx, env, s) {
-		return nil
+		return false, nil
 	}
-	return controlUnit(ctx, env, "stop", s)
+	return true, controlUnit(ctx, env, "stop", s)
 }
 
 // comesBack tells whether systemd is about to start a container that has ended again, as --restart says.
@@ -145,7 +147,7 @@ func stopAll(ctx context.Context, env *Env, names []string, timeout *time.Durati
 		if err != nil {
 			continue // whoever needs it says so
 		}
-		if err := stopOne(ctx, env, s, timeout); err != nil {
+		if _, err := stopOne(ctx, env, s, timeout); err != nil {
 			return err
 		}
 	}

@@ -193,7 +193,6 @@ func TestCreateCommand(t *testing.T) {
 
 func TestPodInspect(t *testing.T) {
 	dirs := emptyRun(t)
-	t.Setenv("PODMAN_SYSTEMD_UNIT", "stack-pod.service") // it need not outlive a boot
 	if out, err := call("pod", "inspect", "none"); out != "[]\n" || !errors.Is(err, engine.ErrNoPod) {
 		t.Errorf("%q, %v", out, err)
 	}

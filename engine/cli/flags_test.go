@@ -255,7 +255,18 @@ func emptyRun(t *testing.T) engine.Dirs {
 	t.Helper()
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	t.Setenv("_CONTAINERS_USERNS_CONFIGURED", "done")
-	return runDirs()
+	dirs := runDirs()
+	for _, dir := range []string{dirs.Run, dirs.Keep, dirs.KeepPods} {
+		if !strings.HasPrefix(dir, os.TempDir()+"/") {
+			t.Fatalf("%s is the machine's", dir)
+		}
+	}
+	t.Cleanup(func() { // the library reads its configuration once
+		if err := errors.Join(os.RemoveAll(dirs.Keep), os.RemoveAll(dirs.KeepPods)); err != nil {
+			t.Error(err)
+		}
+	})
+	return dirs
 }
 
 // sayNothing takes the flags before the verb back.

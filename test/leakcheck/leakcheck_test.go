@@ -90,6 +90,7 @@ func furnish(t *testing.T) {
 	}
 	mounts := []struct{ kind, target string }{
 		{"proc", "/proc"}, {"cgroup2", cgroupRoot}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"}, {"tmpfs", "/var/tmp"}, {"tmpfs", "/var/lib"},
+		{"tmpfs", "/dev/shm"},
 	}
 	for _, m := range mounts {
 		err := unix.Mount(m.kind, m.target, m.kind, 0, "")

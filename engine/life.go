@@ -21,6 +21,8 @@ type Exit struct {
 	Code  int    `json:"code"`
 	OOM   bool   `json:"oom,omitempty"`
 	Error string `json:"error,omitempty"` // why it could not start
+
+	Restarts int `json:"restarts,omitempty"` // how often systemd had started it again by itself
 }
 
 // Create makes a container that Start can start: its writable layer and its record. Variables that are to be copied from

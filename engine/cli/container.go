@@ -100,19 +100,41 @@ func runPrune(ctx context.Context, env *Env, args []string) error {
 
 // enterForCleanup ends a user's processes that are left where that can be done.
 func enterForCleanup(ctx context.Context, env *Env, args []string) error {
-	if os.Getenv("SERVICE_RESULT") == "" { // then args are IDs
+	if os.Getenv("SERVICE_RESULT") == "" || rootless.Inside() { // then args are IDs
 		return nil
 	}
 	args = slices.DeleteFunc(slices.Clone(args), func(id string) bool {
 		s, err := runDirs().Find(id)
 		return err == nil && startedElsewhere(s)
 	})
+	if err := countRestarts(ctx, env, args); err != nil {
+		return err
+	}
 	leavePods(ctx, env, args)
 	if !rootless.Needed() {
 		return nil
 	}
 	var at time.Duration
 	return stopOutside(ctx, env, args, engine.RemoveOptions{Force: true, Ignore: true, Timeout: &at, Spare: startedElsewhere})
+}
+
+// restartsVariable has how often systemd had started the container of this unit again: within the user's namespace it cannot be asked.
+const restartsVariable = "BERTH_RESTARTS"
+
+func countRestarts(ctx context.Context, env *Env, ids []string) error {
+	for _, id := range ids {
+		s, err := runDirs().Find(id)
+		if err != nil || !sd.IsService(s.Unit) {
+			continue
+		}
+		if restart, err := restartProperties(s.Container.Restart); err != nil || restart == nil {
+			continue
+		}
+		if err := os.Setenv(restartsVariable, strconv.Itoa(sd.Restarts(ctx, env.Run, userManaged(), s.Unit))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type cleanupOptions struct {
@@ -219,6 +241,7 @@ func startedElsewhere(s engine.State) bool {
 // exitOfUnit is how systemd says that a unit's main process ended (systemd.exec(5), $EXIT_CODE).
 func exitOfUnit(getenv func(string) string) engine.Exit {
 	x := engine.Exit{Code: 255, OOM: getenv("SERVICE_RESULT") == "oom-kill"}
+	x.Restarts, _ = strconv.Atoi(getenv(restartsVariable))
 	switch getenv("EXIT_CODE") {
 	case "exited":
 		if n, err := strconv.Atoi(getenv("EXIT_STATUS")); err == nil {

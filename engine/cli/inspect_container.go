@@ -70,7 +70,9 @@ func (i inspection) inspect(s engine.State) inspected {
 		out.ResolvConfPath, out.HostsPath = filepath.Join(files, "resolv.conf"), filepath.Join(files, "hosts")
 		out.HostnamePath, out.OCIConfigPath = filepath.Join(dir, "hostname"), filepath.Join(dir, "config.json")
 	}
-	if sd.IsService(s.Unit) {
+	if s.Exit != nil { // systemd forgets a unit that has given up
+		out.RestartCount = s.Exit.Restarts
+	} else if sd.IsService(s.Unit) {
 		out.RestartCount = sd.Restarts(i.ctx, i.env.Run, userManaged(), s.Unit)
 	}
 	if i.o.size {

@@ -40,6 +40,29 @@ func TestExitOfUnit(t *testing.T) {
 	}
 }
 
+// TestRestartCount: how often systemd had started a container again is known when it has forgotten the unit.
+func TestRestartCount(t *testing.T) {
+	for restart, want := range map[string]int{"on-failure:2": 2, "always": 2, "no": 0} {
+		dirs := emptyRun(t)
+		t.Setenv(restartsVariable, "")
+		s := engine.State{ID: strings.Repeat("ab", 32), Name: "web", Unit: "web.service", Container: spec.Container{Restart: restart, Rootfs: true}}
+		lay(t, dirs, s)
+		said := "2\n"
+		env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) { return []byte(said), nil }}
+		if err := countRestarts(t.Context(), env, []string{s.ID}); err != nil {
+			t.Fatal(err)
+		}
+		if got := (inspection{ctx: t.Context(), env: env}).inspect(s).RestartCount; got != 2 {
+			t.Errorf("%s: %d while it runs", restart, got)
+		}
+		exit := exitOfUnit(os.Getenv)
+		s.Exit, said = &exit, "0\n"
+		if got := (inspection{ctx: t.Context(), env: env}).inspect(s).RestartCount; got != want {
+			t.Errorf("%s: %d, want %d", restart, got, want)
+		}
+	}
+}
+
 // TestRemoveAllUnread: --all names what cannot be read as well.
 func TestRemoveAllUnread(t *testing.T) {
 	dir := emptyRun(t).Container(strings.Repeat("0", 64))

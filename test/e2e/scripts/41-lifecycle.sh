@@ -173,6 +173,7 @@ say "--restart"
 berth run --detach --name e2e-life --restart on-failure:2 --network none $IMAGE sh -c 'echo >>/rounds; wc -l </rounds; exit 3' >/dev/null
 given_up() { has_property e2e-life ActiveState inactive && is "Exited (3)"; }
 wait_for 60 given_up
+assert_eq "what inspect says of them" "$(berth inspect -f '{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}' e2e-life)" "2 exited 3"
 assert_eq "rounds, and one more" "$(berth start -a e2e-life || true)" 4
 berth rm e2e-life >/dev/null
 systemctl reset-failed 2>/dev/null || true

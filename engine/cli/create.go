@@ -63,6 +63,7 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 	}
 	s, err := e.Create(ctx, c)
 	if err != nil {
+		dropNewPod(ctx, env)
 		return err
 	}
 	_, err = fmt.Fprintln(env.Out, s.ID)
@@ -70,10 +71,10 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 }
 
 // createOutside makes a container by another berth, which is in the user's namespace where this one must not be, and
-// returns its ID. What that is told is tellTyped of the run.
+// returns its ID. What that is told is tellTyped of the run, whose pod it leaves to it.
 func createOutside(ctx context.Context, env *Env, told string, args []string) (string, error) {
 	c := itself(slices.Concat([]string{"create"}, scopeWords, args)...)
-	c.Env, c.Stderr = append(os.Environ(), told), env.Err
+	c.Env, c.Stderr = append(os.Environ(), told, newPodVariable+"="), env.Err
 	out, err := env.Run(ctx, c)
 	if err != nil {
 		return "", &ExitError{Code: statusFailed}

@@ -215,8 +215,31 @@ func newPod(c spec.Container, args []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = runDirs().CreatePod(made)
-	return err
+	if p, err = runDirs().CreatePod(made); err != nil {
+		return err
+	}
+	return os.Setenv(newPodVariable, p.ID)
+}
+
+// newPodVariable has the ID of the pod that this command has made for its container.
+const newPodVariable = "BERTH_NEW_POD"
+
+// dropNewPod removes the pod that was made for a container which was refused.
+func dropNewPod(ctx context.Context, env *Env) {
+	p, err := runDirs().FindPod(os.Getenv(newPodVariable))
+	if errors.Is(err, engine.ErrNoPod) {
+		return
+	}
+	var members []engine.State
+	if err == nil {
+		members, err = runDirs().Members(p)
+	}
+	if err == nil && len(members) == 0 { // else it is not the container's alone
+		err = removePod(context.WithoutCancel(ctx), env, p, podRmOptions{})
+	}
+	if err != nil {
+		fmt.Fprintf(env.Err, "pod %q stays: %v\n", p.Name, err)
+	}
 }
 
 // madePod is the pod that the words of a run make: what they say of it, and else what pod create gives to one.

@@ -298,6 +298,7 @@ func runKept(ctx context.Context, env *Env, c spec.Container, told string, args 
 	}
 	id, err := createOutside(ctx, env, told, args)
 	if err != nil {
+		dropNewPod(ctx, env)
 		return err
 	}
 	s, err := runDirs().Find(id)

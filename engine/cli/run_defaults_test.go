@@ -2,12 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -223,6 +225,41 @@ func TestMadePod(t *testing.T) {
 	readAnew()
 	if p, err := madePod([]string{"--pod", "new:p", "image"}); err != nil || p.ExitPolicy != "stop" {
 		t.Errorf("exit policy %q, %v", p.ExitPolicy, err)
+	}
+}
+
+// TestRefusedInNewPod: a container that is refused leaves no pod that was made for it; one that was there before, or has others by then, stays.
+func TestRefusedInNewPod(t *testing.T) {
+	dirs := emptyRun(t)
+	t.Setenv(newPodVariable, "")
+	words := []string{"--pod", "new:stack", "--name", "web", "--pull", "never", "localhost/none"}
+	c, err := parseRun(words)
+	if err == nil {
+		err = newPod(c, words)
+	}
+	if _, findErr := dirs.FindPod("stack"); err != nil || findErr != nil {
+		t.Fatal(err, findErr)
+	}
+	refuse := func() {
+		t.Helper()
+		if out, err := call(append([]string{"create"}, words...)...); err == nil || out != "" {
+			t.Fatalf("%q, %v", out, err)
+		}
+	}
+	refuse()
+	if p, err := dirs.FindPod("stack"); !errors.Is(err, engine.ErrNoPod) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	p, err := dirs.CreatePod(spec.Pod{Name: "stack", Maker: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse()
+	t.Setenv(newPodVariable, p.ID)
+	lay(t, dirs, engine.State{ID: strings.Repeat("ab", 32), Name: "other", Pod: p.ID, Container: spec.Container{Rootfs: true}})
+	refuse()
+	if _, err := dirs.FindPod("stack"); err != nil {
+		t.Error(err)
 	}
 }
 

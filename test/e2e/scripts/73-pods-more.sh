@@ -29,6 +29,11 @@ berth pod rm -f e2e-new >/dev/null
 as_tester berth run --rm --pod new:e2e-mine $IMAGE hostname | grep -qx e2e-mine || die "a user's container is not in the pod"
 as_tester berth pod rm -f e2e-mine >/dev/null
 
+for who in "" as_tester; do
+	must_fail $who berth run -d --pod new:e2e-none --pull never localhost/none true >/dev/null 2>&1
+	assert_eq "pods after a refused container" "$($who berth pod ps -q)" ""
+done
+
 say "what a pod cannot have is said, and nothing is left"
 for flag in --userns=container:x --userns=own --userns=nomap --uidmap=0 "--userns=auto --gidmap=0:100000:10" "--userns=keep-id --subuidname=tester" "--subgidname=tester --uidmap=0:1:1"; do
 	assert_match "$flag" "$(must_fail berth pod create $flag e2e-none)" 'userns|map'

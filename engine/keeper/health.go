@@ -344,7 +344,8 @@ type errand struct {
 	input, output int   // 0 for none
 	files         []int // from namespaceFile on
 	guest         *Record
-	then          func() // what is to be done when it has ended, or could not be started
+	env           []string // nil for the keeper's
+	then          func()   // what is to be done when it has ended, or could not be started
 }
 
 // closed stands for a file that is none (syscall.ProcAttr).
@@ -358,7 +359,10 @@ func (k *Keeper) fork(e errand) (pid, pidfd int, err error) {
 	defer unix.Close(null)
 	in, out := uintptr(cmp.Or(e.input, null)), uintptr(cmp.Or(e.output, null))
 	pidfd = -1
-	attr := &syscall.ProcAttr{Env: environment(), Files: []uintptr{0: in, 1: out, 2: out, groupFile: closed}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+	if e.env == nil {
+		e.env = environment()
+	}
+	attr := &syscall.ProcAttr{Env: e.env, Files: []uintptr{0: in, 1: out, 2: out, groupFile: closed}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
 	if e.guest != nil && e.guest.guest() {
 		group, words, err := k.forGuest(attr, e.guest, e.words)
 		if err != nil {
@@ -628,12 +632,21 @@ func (k *Keeper) act(h *health, action string) {
 		}
 	case "restart", "stop":
 		k.warn("container %s is unhealthy: %s of %s", r.Name, action, r.Unit)
-		words := []string{"/usr/bin/systemctl", "--no-block", "--no-ask-password", action, r.Unit}
-		if k.User {
-			words = append(words, "--user")
-		}
-		k.run(h.c, errand{words: words})
+		k.run(h.c, k.control(r, action))
 	}
+}
+
+// control asks the manager of a container's unit to do something with it: see manager.
+func (k *Keeper) control(r *Record, action string) errand {
+	e := errand{words: []string{"/usr/bin/systemctl", "--no-block", "--no-ask-password", action, r.Unit}, env: environment()}
+	dir, found := strings.CutSuffix(r.Notify, "/systemd/notify")
+	if found = found && dir != "/run"; found { // a user's: root has one, too
+		e.env = append(e.env, "XDG_RUNTIME_DIR="+dir)
+	}
+	if k.User || found {
+		e.words = append(e.words, "--user")
+	}
+	return e
 }
 
 // run starts a program that nobody waits for; it is reaped when it has ended.

@@ -45,6 +45,33 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestUnitOfAnotherManager: what is done about an unhealthy container is asked of the manager of its unit, whoever has started the keeper.
+func TestUnitOfAnotherManager(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/x")
+	for _, tt := range []struct {
+		user         bool
+		notify, want string
+	}{
+		{false, "", "restart web.service in /x"},
+		{false, "/run/systemd/notify", "restart web.service in /x"},
+		{false, "/run/user/0/systemd/notify", "restart web.service --user in /run/user/0"},
+		{true, "", "restart web.service --user in /x"},
+		{true, "/run/user/7/systemd/notify", "restart web.service --user in /run/user/7"},
+	} {
+		e := (&Keeper{User: tt.user}).control(&Record{Unit: "web.service", Notify: tt.notify}, "restart")
+		words := strings.TrimPrefix(strings.Join(e.words, " "), "/usr/bin/systemctl --no-block --no-ask-password ")
+		at := ""
+		for _, v := range e.env { // the last one counts
+			if dir, ok := strings.CutPrefix(v, "XDG_RUNTIME_DIR="); ok {
+				at = dir
+			}
+		}
+		if got := words + " in " + at; got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}
+
 func TestStartupProbe(t *testing.T) {
 	h := &health{h: &Health{Startup: &Startup{Retries: 2, Success: 2}}, startup: true, verdict: Verdict{Status: Starting}}
 	for i, step := range []struct {

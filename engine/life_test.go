@@ -853,6 +853,37 @@ func TestRewireAtRest(t *testing.T) {
 	}
 }
 
+// TestRewireOnFullDisk: where the change cannot be written down the networks stay as they are.
+func TestRewireOnFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: it mounts a small file system")
+	}
+	b := newBench(t)
+	if err := errors.Join(os.MkdirAll(b.run, 0o700), unix.Mount("tmpfs", b.run, "tmpfs", 0, "size=128k")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(b.run, unix.MNT_DETACH) })
+	if _, err := b.start(web()); err != nil {
+		t.Fatal(err)
+	}
+	full := filepath.Join(b.run, "full")
+	if err := os.WriteFile(full, make([]byte, 128<<10), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	asked := false
+	b.Meanwhile = func(m enginetest.Moment) { asked = asked || strings.HasPrefix(m.Step, "network.") }
+	err := b.Engine(b.run).Disconnect(t.Context(), "web", "podman")
+	if !errors.Is(err, unix.ENOSPC) || strings.Contains(err.Error(), "\n") || asked {
+		t.Errorf("%v; the network was changed: %t", err, asked)
+	}
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Engine(b.run).Disconnect(t.Context(), "web", "podman"); err != nil || !asked {
+		t.Errorf("with room: %v; the network was changed: %t", err, asked)
+	}
+}
+
 // TestChangesAtOnce: of what several change of one container nothing is lost, and nobody writes back what was read earlier.
 func TestChangesAtOnce(t *testing.T) {
 	b := newBench(t)

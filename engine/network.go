@@ -175,6 +175,9 @@ func (e *Engine) rewire(nameOrID string, change func([]spec.Attachment) ([]spec.
 		if !s.Networked {
 			return errors.New("it is on no bridge network")
 		}
+		if err := e.Dirs.save(*s); err != nil { // as it is: where there is no room for that, there is none for the change
+			return err
+		}
 		s.Network.NetNS = handlePath(ns)
 		status, err := live(s)
 		if err != nil {

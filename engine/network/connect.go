@@ -70,6 +70,9 @@ func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, networ
 	if !there {
 		return engine.NetworkStatus{}, fmt.Errorf("container %q is not on network %q", r.Name, network)
 	}
+	if err := a.record(r, p); err != nil { // as it is: where there is no room for that, there is none for the change
+		return engine.NetworkStatus{}, err
+	}
 	options, order := p.Options.only(network), slices.Clone(p.Order)
 	p.drop(network)
 	err = a.publish(r, p) // first, since it can be taken back

@@ -456,6 +456,44 @@ func TestPublishFails(t *testing.T) {
 	}
 }
 
+// TestDisconnectOnFullDisk: where the change cannot be written down nothing is changed.
+func TestDisconnectOnFullDisk(t *testing.T) {
+	requireRoot(t)
+	a, calls := machine(t)
+	addNetwork(t, a, frontFile)
+	addNetwork(t, a, backFile)
+	r := request(t, a, "c1")
+	if err := unix.Mount("tmpfs", r.Dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(r.Dir, unix.MNT_DETACH) })
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front", "back"}
+	_, err := a.Plan(t.Context(), r)
+	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
+		t.Fatal(err)
+	}
+	full := filepath.Join(r.Dir, "full")
+	if err := os.WriteFile(full, make([]byte, 64<<10), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	calls.calls = nil
+	if _, err := a.Disconnect(t.Context(), r, "front"); !errors.Is(err, unix.ENOSPC) || strings.Contains(err.Error(), "\n") || len(calls.calls) > 0 {
+		t.Errorf("%v; %v", err, calls.calls)
+	}
+	if p, err := a.recorded(r); err != nil || len(p.Options.Networks) != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := a.Disconnect(t.Context(), r, "front"); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("again: %v", err)
+	}
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := a.Disconnect(t.Context(), r, "front"); err != nil || fmt.Sprint(status.Attached) == "" {
+		t.Errorf("with room: %+v, %v", status, err)
+	}
+}
+
 // TestNetavarkHangs: it is killed when its time is over, with what it has started, and others get their turn.
 func TestNetavarkHangs(t *testing.T) {
 	a, _ := machine(t)

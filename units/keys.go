@@ -254,7 +254,7 @@ var Keys = [...]Row{
 	{"HealthInterval", inContainer, "--health-interval", Health, "4.5", "Time between two health checks; disable for none.", 0, container(func(c *Container) Value { return &c.HealthInterval })},
 	{"HealthOnFailure", inContainer, "--health-on-failure", Health, "4.5", "What an unhealthy container leads to: none, kill, restart, stop.", 0, container(func(c *Container) Value { return &c.HealthOnFailure })},
 	{"HealthLogDestination", inContainer, "--health-log-destination", Health, "5.3", "Where the results of checks are kept: local, events_logger or a directory.", 0, container(func(c *Container) Value { return &c.HealthLogDestination })},
-	{"HealthMaxLogCount", inContainer, "--health-max-log-count", Health, "5.3", "How many results of checks are kept; 0 for all.", 0, container(func(c *Container) Value { return &c.HealthMaxLogCount })},
+	{"HealthMaxLogCount", inContainer, "--health-max-log-count", Health, "5.3", "How many results of checks are kept; 0 for all that 1 MB holds.", 0, container(func(c *Container) Value { return &c.HealthMaxLogCount })},
 	{"HealthMaxLogSize", inContainer, "--health-max-log-size", Health, "5.3", "Most characters of a kept result; 0 for all.", 0, container(func(c *Container) Value { return &c.HealthMaxLogSize })},
 	{"HealthRetries", inContainer, "--health-retries", Health, "4.5", "Failed checks in a row that make the container unhealthy.", 0, container(func(c *Container) Value { return &c.HealthRetries })},
 	{"HealthStartPeriod", inContainer, "--health-start-period", Health, "4.5", "Time after the start in which failed checks do not count.", 0, container(func(c *Container) Value { return &c.HealthStartPeriod })},

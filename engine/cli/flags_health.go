@@ -7,7 +7,7 @@ var healthFlags = []runFlag{
 	{"health-cmd", "", "COMMAND", "find out with this whether the container is well: a line for its shell, a JSON array of words, or none", text(func(c *spec.Container) *string { return &c.HealthCmd })},
 	{"health-interval", "", "TIME", "time between two probes (default 30s); disable", text(func(c *spec.Container) *string { return &c.HealthInterval })},
 	{"health-log-destination", "", "DIR", "keep the results in this directory too; local", callersFile(func(c *spec.Container) *string { return &c.HealthLogDir }, "local", "events_logger")},
-	{"health-max-log-count", "", "N", "how many results are kept (default 5); 0 for all", text(func(c *spec.Container) *string { return &c.HealthLogCount })},
+	{"health-max-log-count", "", "N", "how many results are kept (default 5); 0 for all that 1 MB holds", text(func(c *spec.Container) *string { return &c.HealthLogCount })},
 	{"health-max-log-size", "", "N", "how many characters of a probe's output are kept (default 500); 0 for all", text(func(c *spec.Container) *string { return &c.HealthLogSize })},
 	{"health-on-failure", "", "ACTION", "what is done with an unhealthy container: none, kill, restart or stop", text(func(c *spec.Container) *string { return &c.HealthOnFailure })},
 	{"health-retries", "", "N", "failures in a row that make the container unhealthy (default 3)", text(func(c *spec.Container) *string { return &c.HealthRetries })},

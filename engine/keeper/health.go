@@ -482,10 +482,20 @@ func (h *health) closeOutput(k *Keeper) {
 	}
 }
 
-// last are the n newest probes; all of them when n is 0.
+// maxLog bounds what is kept of a container's results, whatever it has asked for: all of it is written anew with each.
+const maxLog = 1 << 20
+
+// last are the n newest probes, or all when n is 0, as far as maxLog goes.
 func last(log []Probe, n int) []Probe {
 	if n > 0 && len(log) > n {
-		return log[len(log)-n:]
+		log = log[len(log)-n:]
+	}
+	size := 0
+	for i := len(log) - 1; i >= 0; i-- {
+		const rest = 100 // times and status, as they are written
+		if size += rest + len(log[i].Output); size > maxLog {
+			return log[i+1:]
+		}
 	}
 	return log
 }

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -195,6 +196,22 @@ func TestHealthLogIsBounded(t *testing.T) {
 	}
 	if got := last(log, 0); len(got) != 3 {
 		t.Errorf("without a limit: %+v", got)
+	}
+	size := 0
+	for range 100_000 {
+		if log = last(append(log, Probe{Output: strings.Repeat("x", 50)}), 0); len(log) < 1000 && size > 1000 {
+			t.Fatalf("%d results are left", len(log))
+		}
+		size = len(log)
+	}
+	if data, err := json.Marshal(log); err != nil || len(log) < 1000 || len(data) > 2*maxLog {
+		t.Errorf("%d results in %d bytes, %v", len(log), len(data), err)
+	}
+	for range 100 {
+		log = last(append(log, Probe{Output: strings.Repeat("x", outputRead)}), 50)
+	}
+	if len(log) != maxLog/outputRead-1 {
+		t.Errorf("%d of the largest", len(log))
 	}
 }
 

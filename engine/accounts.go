@@ -29,7 +29,7 @@ func resolveUser(root inroot.Root, c spec.Container, imageUser string) (spec.Pro
 	}
 	u, err := user.GetExecUser(who, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
 	if err != nil {
-		return spec.Process{}, fmt.Errorf("user %q: %w; give numbers, or names of the image's /etc/passwd and /etc/group", who, err)
+		return spec.Process{}, fmt.Errorf("user %q: %w; %w", who, err, ErrNoUser)
 	}
 	p := spec.Process{UID: uint32(u.Uid), GID: uint32(u.Gid), Home: u.Home}
 	if c.KeepGroups() {
@@ -37,7 +37,7 @@ func resolveUser(root inroot.Root, c spec.Container, imageUser string) (spec.Pro
 	}
 	extra, err := user.GetAdditionalGroups(c.Groups, bytes.NewReader(group))
 	if err != nil {
-		return spec.Process{}, fmt.Errorf("group-add: %w", err)
+		return spec.Process{}, fmt.Errorf("group-add: %w; %w", err, ErrNoUser)
 	}
 	for _, g := range append(u.Sgids, extra...) {
 		p.Groups = append(p.Groups, uint32(g))

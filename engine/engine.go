@@ -124,10 +124,11 @@ type Runtime interface {
 	Exec(ctx context.Context, b Bundle) (pid int, err error)
 }
 
-// ErrCommandNotFound and ErrCommandNotRunnable say why a runtime could not start a container's program.
+// ErrCommandNotFound, ErrCommandNotRunnable and ErrNoUser say why a container's program could not be started.
 var (
 	ErrCommandNotFound    = errors.New("there is no such command in the container")
 	ErrCommandNotRunnable = errors.New("the container cannot run this command")
+	ErrNoUser             = errors.New("give numbers, or names of the image's /etc/passwd and /etc/group")
 )
 
 // Cgroups divides the unit's control group.

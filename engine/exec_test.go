@@ -55,6 +55,9 @@ func TestExec(t *testing.T) {
 	if process.User.GID != 7 || !slices.Contains(process.Env, "A=1") || !slices.Contains(process.Env, "B=file") || !slices.Equal(process.Args, x.Command) {
 		t.Errorf("%s", b.Process)
 	}
+	if _, err := b.exec(s, engine.Exec{ExecOptions: spec.ExecOptions{Command: []string{"id"}, User: "nobody-knows"}}); !errors.Is(err, engine.ErrNoUser) {
+		t.Errorf("a user that is not there: %v", err)
+	}
 	b.FailAt = enginetest.Moment{Step: "runtime.Exec", After: true}
 	if _, err := b.exec(s, x); !errors.Is(err, enginetest.ErrInjected) {
 		t.Errorf("a runtime that fails: %v", err)

@@ -122,7 +122,7 @@ func (e *Engine) Start(ctx context.Context, s State) (State, error) {
 	}
 	now.locks = append(now.locks, lock)
 	err = e.launch(ctx, &now, func(ctx context.Context, err error) error {
-		exit := Exit{Code: startCode(err), Error: err.Error()}
+		exit := Exit{Code: StartCode(err), Error: err.Error()}
 		if now.locks != nil {
 			return e.putAway(ctx, now, exit)
 		}
@@ -180,11 +180,13 @@ func (e *Engine) settle(ctx context.Context, id string) (State, error) {
 // unknownExit stands for the end of a container that nobody has seen: the machine lost its power, say.
 const unknownExit = 255
 
-func startCode(err error) int {
+// StartCode is the exit status of a container that could not start: those that shells use for a command that cannot be run, and
+// Podman's for other reasons.
+func StartCode(err error) int {
 	switch {
 	case errors.Is(err, ErrCommandNotFound):
 		return 127
-	case errors.Is(err, ErrCommandNotRunnable):
+	case errors.Is(err, ErrCommandNotRunnable), errors.Is(err, ErrNoUser):
 		return 126
 	}
 	return 125

@@ -66,6 +66,9 @@ func (e *ExitError) Unwrap() error { return e.Err }
 // statusFailed is the exit status of a command that could not do its work, as Podman's.
 const statusFailed = 125
 
+// statusNoExec is that of an exec in a container where there can be none, as Podman's.
+const statusNoExec = 255
+
 // Main runs one command line and returns the exit status.
 func Main(args []string) int {
 	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Run: proc.Run}

@@ -56,7 +56,8 @@ func execVerb() Verb {
 by its unit.
 
 Exit status: the command's own, 128+N when signal N ended it; 125 when berth could not do its work, 126 when the
-command cannot be run, 127 when there is no such command.`,
+command cannot be run, 127 when there is no such command, 255 when the container does not run or has no such user; 125 for that with
+-d.`,
 		Flags: o.flags, Program: true, Before: beforeExec, Run: runExec,
 	}
 }
@@ -176,10 +177,19 @@ func runExec(ctx context.Context, env *Env, args []string) error {
 	}
 	p, err := e.Exec(ctx, s, o.Exec)
 	if err != nil {
-		return startError(err)
+		return execError(err)
 	}
 	code, err := superviseChild(p.PID)
 	return exitWith(code, errors.Join(err, p.Written()))
+}
+
+// execError gives an exec that comes to nothing Podman's exit status, which is another one than that of a start.
+func execError(err error) error {
+	code := engine.StartCode(err)
+	if errors.Is(err, engine.ErrNotRunning) || errors.Is(err, engine.ErrNoUser) {
+		code = statusNoExec
+	}
+	return &ExitError{Code: code, Err: err}
 }
 
 // execTerminal connects the caller with the terminal of the command until either ends.
@@ -200,7 +210,7 @@ func execTerminal(ctx context.Context, e *engine.Engine, s engine.State, o execO
 	}
 	p, err := e.Exec(ctx, s, o.Exec)
 	if err != nil {
-		return startError(err)
+		return execError(err)
 	}
 	defer p.Master.Close()
 	session.Master = p.Master

@@ -1,12 +1,39 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/spec"
 )
+
+// TestStartStatus: run and exec that come to nothing have Podman's exit statuses.
+func TestStartStatus(t *testing.T) {
+	for _, tt := range []struct {
+		err       error
+		run, exec int
+	}{
+		{engine.ErrCommandNotFound, 127, 127},
+		{engine.ErrCommandNotRunnable, 126, 126},
+		{engine.ErrNoUser, 126, 255},
+		{engine.ErrNotRunning, 125, 255},
+		{spec.ErrNoCommand, 125, 125},
+	} {
+		for status, err := range map[int]error{tt.run: startError(tt.err), tt.exec: execError(tt.err)} {
+			var exit *ExitError
+			got := statusFailed
+			if errors.As(err, &exit) {
+				got = exit.Code
+			}
+			if got != status || !errors.Is(err, tt.err) {
+				t.Errorf("%v: %d, want %d", tt.err, got, status)
+			}
+		}
+	}
+}
 
 func TestCommonPath(t *testing.T) {
 	for _, tt := range []struct{ a, b, want string }{

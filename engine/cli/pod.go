@@ -263,7 +263,7 @@ func podRmVerb() Verb {
 		Name: "pod rm", Usage: "[OPTION…] POD…", Summary: "remove pods and their containers",
 		Text: `It may be called at any moment and again and again: what an interrupted start or removal has left is taken away too.
 
-Exit status: 1 when there is no such pod, 2 when a container of it runs.`,
+Exit status: 1 when there is no such pod, 125 when a container of it runs.`,
 		Removes: true,
 		Flags:   o.flags, Run: runPodRm,
 	}
@@ -286,7 +286,7 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 	}
 	for _, s := range members {
 		if s.Running() && !o.force {
-			return fmt.Errorf("pod %q has a container that runs: %w: %q; --force stops it", p.Name, engine.ErrRunning, s.Name)
+			return fmt.Errorf("pod %q has a container that runs, %q; --force stops it", p.Name, s.Name)
 		}
 	}
 	for _, s := range members {

@@ -32,8 +32,8 @@ stays in the foreground, hands signals on, and ends with the container's exit st
 What is not given is as containers.conf(5) says; settings there that do not go together with a given option are passed over. A
 working directory that the image does not have is made, as Docker does.
 
-Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, 127 when
-there is no such command.`,
+Exit status: the container's own; 125 when berth could not do its work, 126 when the command cannot be run, or not as that
+user, 127 when there is no such command.`,
 		Flags:   func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
 		Program: true,
 		Before:  beforeRun,
@@ -461,13 +461,10 @@ func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) erro
 	return finish(ctx, e, s, c.SigProxy)
 }
 
-// startError gives the exit statuses that shells use to a command that cannot be run.
+// startError gives a container that cannot be started its exit status.
 func startError(err error) error {
-	switch {
-	case errors.Is(err, engine.ErrCommandNotFound):
-		return &ExitError{Code: 127, Err: err}
-	case errors.Is(err, engine.ErrCommandNotRunnable):
-		return &ExitError{Code: 126, Err: err}
+	if code := engine.StartCode(err); code != statusFailed {
+		return &ExitError{Code: code, Err: err}
 	}
 	return err
 }

@@ -33,7 +33,7 @@ statuses() {
 	assert_eq "no such file" "$(exit_code "${as[@]}" berth exec e2e-exec /no/such)" 127
 	assert_eq "a directory" "$(exit_code "${as[@]}" berth exec e2e-exec /etc)" 126
 	assert_eq "not executable" "$(exit_code "${as[@]}" berth exec e2e-exec /etc/passwd)" 126
-	assert_eq "no such user" "$(exit_code "${as[@]}" berth exec -u nobody-knows e2e-exec true)" 125
+	assert_eq "no such user" "$(exit_code "${as[@]}" berth exec -u nobody-knows e2e-exec true)" 255
 	assert_eq "no such container" "$(exit_code "${as[@]}" berth exec e2e-none true)" 125
 }
 

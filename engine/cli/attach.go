@@ -174,6 +174,8 @@ func (l *link) run(ctx context.Context, env *Env, s engine.State) error {
 	}
 	if l.proxy {
 		defer proxySignals(s.Init)()
+	} else {
+		defer context.AfterFunc(ctx, func() { l.use((*keeper.Conn).Hangup) })()
 	}
 	session := tty.Session{Remote: &remote{l: l, ctx: ctx}, Out: io.Discard}
 	if l.input && l.begun.Input {
@@ -191,6 +193,8 @@ func (l *link) run(ctx context.Context, env *Env, s engine.State) error {
 	switch {
 	case errors.Is(err, tty.ErrDetached):
 		return nil
+	case err != nil && ctx.Err() != nil && !l.proxy: // the caller has had enough
+		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("container %q: %w", l.name, err)
 	}

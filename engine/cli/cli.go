@@ -72,21 +72,43 @@ const statusNoExec = 255
 // Main runs one command line and returns the exit status.
 func Main(args []string) int {
 	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Run: proc.Run}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	err := attempt(func() error { return dispatch(ctx, env, args) })
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() { cancel(interruption((<-signals).(syscall.Signal))) }()
+	return tellEnding(ctx, env.Err, attempt(func() error { return dispatch(ctx, env, args) }))
+}
+
+// interruption is the signal that has ended a command.
+type interruption syscall.Signal
+
+func (interruption) Error() string { return "interrupted" }
+
+// tellEnding prints why a command has failed, and returns its exit status: that of shells where a signal has ended it, which needs no
+// telling where there is nothing else to say.
+func tellEnding(ctx context.Context, w io.Writer, err error) int {
+	by, interrupted := context.Cause(ctx).(interruption)
 	var exit *ExitError
 	switch {
 	case err == nil, errors.Is(err, pflag.ErrHelp):
 		return 0
+	case err == context.Canceled && interrupted:
+		return 128 + int(by)
+	case interrupted && (errors.Is(err, context.Canceled) || errors.Is(err, by)):
+		printError(w, strings.ReplaceAll(err.Error(), context.Canceled.Error(), by.Error()))
+		return 128 + int(by)
 	case errors.As(err, &exit):
 		if exit.Err != nil {
-			fmt.Fprintf(env.Err, "Error: %v\n", exit.Err)
+			printError(w, exit.Err.Error())
 		}
 		return exit.Code
 	}
-	fmt.Fprintf(env.Err, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
+	printError(w, err.Error())
 	return statusFailed
+}
+
+func printError(w io.Writer, text string) {
+	fmt.Fprintf(w, "Error: %s\n", strings.ReplaceAll(text, "\n", "\nError: "))
 }
 
 // AnyThread tells of the commands that are called most and make no mounts of their own, so that they need not stay on one thread. Where

@@ -3,8 +3,11 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/berth-pods/berth/engine/proc"
@@ -62,6 +65,35 @@ func TestVersion(t *testing.T) {
 		}
 		if out.String() != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.words, out.String(), tt.want)
+		}
+	}
+}
+
+// TestTellEnding: a command that is interrupted says nothing of contexts, and has the status of shells.
+func TestTellEnding(t *testing.T) {
+	for _, tt := range []struct {
+		cause, err error
+		code       int
+		said       string
+	}{
+		{nil, nil, 0, ""},
+		{nil, errors.New("a\nb"), 125, "Error: a\nError: b\n"},
+		{nil, &ExitError{Code: 7}, 7, ""},
+		{nil, &ExitError{Code: 1, Err: errors.New("a\nb")}, 1, "Error: a\nError: b\n"},
+		{interruption(syscall.SIGINT), nil, 0, ""},
+		{interruption(syscall.SIGINT), context.Canceled, 130, ""},
+		{interruption(syscall.SIGTERM), context.Canceled, 143, ""},
+		{interruption(syscall.SIGTERM), fmt.Errorf("wait for x: %w", context.Canceled), 143, "Error: wait for x: interrupted\n"},
+		{interruption(syscall.SIGINT), &ExitError{Code: 1, Err: fmt.Errorf("a: %w", interruption(syscall.SIGINT))}, 130, "Error: a: interrupted\n"},
+		{interruption(syscall.SIGINT), &ExitError{Code: 3}, 3, ""},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		if tt.cause != nil {
+			cancel(tt.cause)
+		}
+		var said strings.Builder
+		if code := tellEnding(ctx, &said, tt.err); code != tt.code || said.String() != tt.said {
+			t.Errorf("%v, %v: %d, %q", tt.cause, tt.err, code, said.String())
 		}
 	}
 }

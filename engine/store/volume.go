@@ -161,12 +161,15 @@ func removeUnfinished(dir string) error {
 	if err != nil {
 		return err
 	}
+	var names []string
 	for _, e := range entries {
 		if unfinished(e.Name()) {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
+			names = append(names, e.Name())
 		}
 	}
-	return nil
+	err = freeProjects(filepath.Dir(dir), dir, names)
+	for _, name := range names {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, name)))
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -93,9 +94,6 @@ func limit(volumes, dir, name string, l limits) (err error) {
 
 // unlimit takes the limits of a removed volume's project away.
 func unlimit(volumes string, project uint32) error {
-	if project == 0 {
-		return nil
-	}
 	all, err := os.Open(volumes)
 	if err != nil {
 		return err
@@ -105,6 +103,32 @@ func unlimit(volumes string, project uint32) error {
 		return err
 	}
 	return nil
+}
+
+// freeProjects gives back what limit gave to directories in that of a volume, which are to be removed.
+func freeProjects(volumes, dir string, names []string) (err error) {
+	for _, project := range ownProjects(dir, names, projectOf) {
+		err = errors.Join(err, unlimit(volumes, project))
+	}
+	return err
+}
+
+// ownProjects are the projects of those directories that nobody else has: the machine may have given one to all volumes, and a killed start
+// has made a directory of the project of the data that it was to replace.
+func ownProjects(dir string, names []string, of func(path string) (uint32, error)) (list []uint32) {
+	kept := map[uint32]bool{0: true}
+	for _, name := range []string{".", "_data"} {
+		if project, err := of(filepath.Join(dir, name)); err == nil && !slices.Contains(names, name) {
+			kept[project] = true
+		}
+	}
+	for _, name := range names {
+		if project, err := of(filepath.Join(dir, name)); err == nil && !kept[project] {
+			list = append(list, project)
+			kept[project] = true
+		}
+	}
+	return list
 }
 
 // noQuota says what a file system lacks.
@@ -193,7 +217,7 @@ func makeLimited(dir string, vol Volume, l limits) error {
 			err = unix.Rename(fresh, vol.Path)
 		}
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(fresh))
+			err = errors.Join(err, freeProjects(filepath.Dir(dir), dir, []string{filepath.Base(fresh)}), os.RemoveAll(fresh))
 		}
 	}
 	return err

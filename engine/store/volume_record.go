@@ -101,7 +101,11 @@ func createVolume(root string, vol Volume, prepare func() error) (Volume, error)
 	if _, err := os.Stat(vol.Path); err == nil {
 		return vol, fmt.Errorf("%w: %q", ErrVolumeExists, vol.Name)
 	}
-	if err := writeVolume(dir, vol, prepare); err != nil {
+	err = removeUnfinished(dir)
+	if err == nil {
+		err = writeVolume(dir, vol, prepare)
+	}
+	if err != nil {
 		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
 	}
 	return vol, errors.Join(lock.Sync(), atomicfile.SyncDir(root))

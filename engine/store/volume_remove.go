@@ -31,13 +31,35 @@ func (v Volumes) Remove(name string, unused func() error) error {
 	})
 }
 
-// Sweep removes what removals that were killed, or cut off by a power cut, have left of volumes.
+// Sweep removes what removals that were killed, or cut off by a power cut, have left of volumes, and what those who made some have left in them.
 func (v Volumes) Sweep() error {
 	root, err := v.Root()
 	if err != nil {
 		return err
 	}
-	return sweepRemoved(root)
+	return errors.Join(sweepRemoved(root), sweepUnfinished(root))
+}
+
+// sweepUnfinished removes what nobody is filling any more from all volumes.
+func sweepUnfinished(root string) (err error) {
+	entries, readErr := os.ReadDir(root)
+	if readErr != nil && !errors.Is(readErr, fs.ErrNotExist) {
+		return readErr
+	}
+	for _, e := range entries {
+		dir := filepath.Join(root, e.Name())
+		lock, openErr := os.Open(dir)
+		if openErr != nil {
+			continue // gone meanwhile
+		}
+		if e.IsDir() && atomicfile.TryLock(lock) == nil {
+			if e := removeUnfinished(dir); !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+		lock.Close()
+	}
+	return err
 }
 
 // removeVolume removes a volume. first is called before it is touched, while no container can take it.
@@ -116,10 +138,10 @@ func (a aside) remove(root string) error {
 		return nil // its remover has come to the end
 	}
 	for _, name := range names { // while it is known that there are limits
-		vol, readErr := readVolume(filepath.Join(a.dir, name.Name()))
+		dir := filepath.Join(a.dir, name.Name())
+		vol, readErr := readVolume(dir)
 		if l, limitErr := vol.limits(); readErr == nil && limitErr == nil && l != (limits{}) {
-			project, _ := projectOf(vol.Path)
-			err = errors.Join(err, unlimit(root, project))
+			err = errors.Join(err, removeUnfinished(dir), freeProjects(root, dir, []string{"_data"}))
 		}
 	}
 	return errors.Join(err, os.RemoveAll(a.dir), atomicfile.SyncDir(root))

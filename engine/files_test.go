@@ -74,7 +74,7 @@ func TestVolumesFrom(t *testing.T) {
 	if err := d.keepNew(s); err != nil {
 		t.Fatal(err)
 	}
-	list, err := (&Engine{Dirs: d}).volumesFrom(t.Context(), "", "web:ro")
+	list, err := (&Engine{Dirs: d}).volumesFrom("", "web:ro")
 	if err != nil || len(list) != 2 {
 		t.Fatal(list, err)
 	}

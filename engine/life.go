@@ -61,7 +61,12 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	if err := errors.Join(e.label(s), e.memberIDs(ctx, s)); err != nil {
 		return err
 	}
-	if _, _, err := e.chooseVolumes(ctx, s, image.Config); err != nil { // others may take them before it runs
+	peers, err := e.lockPeers(ctx, *s)
+	if err != nil {
+		return err
+	}
+	defer peers.unlock()
+	if _, _, err := e.chooseVolumes(s, image.Config); err != nil { // others may take them before it runs
 		return err
 	}
 	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{IDs: s.fileIDs(), Label: s.Label}); err != nil {

@@ -670,6 +670,54 @@ func TestVolumesFromOneThatStarts(t *testing.T) {
 	}
 }
 
+// TestVolumesFromOneThatGoes: who wants the volumes of a container whose removal has seen that nobody else has them waits for that, and is
+// refused: it would have new ones, with nothing in them.
+func TestVolumesFromOneThatGoes(t *testing.T) {
+	for _, verb := range []string{"run", "create"} {
+		b := newBench(t)
+		s, err := b.start(keptWithData())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.End()
+		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+		other := keptWeb()
+		other.Name, other.VolumesFrom = "other", []string{"web"}
+		e := b.Engine(b.run)
+		done := make(chan error, 1)
+		b.Meanwhile = func(m enginetest.Moment) {
+			if m != (enginetest.Moment{Step: "volumes.Remove"}) {
+				return
+			}
+			b.Meanwhile = nil
+			go func() {
+				runtime.LockOSThread() // never unlocked: the thread ends with its mount namespace
+				var err error
+				if verb == "run" {
+					_, err = e.Run(t.Context(), other)
+				} else {
+					_, err = e.Create(t.Context(), other)
+				}
+				done <- err
+			}()
+			for len(done) == 0 && opened(filepath.Join(b.Kept(), s.ID, "userdata")) < 2 { // by the removal, and by who waits
+				runtime.Gosched()
+			}
+		}
+		o := force
+		o.Volumes = true
+		if err := b.remove("web", o); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, engine.ErrNoContainer) {
+			t.Errorf("%s: %v", verb, err)
+		}
+		if left := b.Left(); len(left) > 0 {
+			t.Errorf("%s: %v", verb, left)
+		}
+	}
+}
+
 // opened is how often a file is open in this process.
 func opened(path string) (n int) {
 	files, _ := filepath.Glob("/proc/self/fd/*")

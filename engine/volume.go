@@ -40,10 +40,15 @@ type volumeInput struct {
 
 // volumes resolves the volumes given, those of other containers, and those of the image that none was given for.
 func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.Mount, error) {
-	volumes, fresh, err := e.chooseVolumes(ctx, s, in.image)
+	peers, err := e.lockPeers(ctx, *s)
+	if err != nil {
+		return nil, err
+	}
+	volumes, fresh, err := e.chooseVolumes(s, in.image)
 	if err == nil && fresh { // known before they are used, also after a kill or a power cut: who removes a volume asks who has it
 		err = errors.Join(e.Dirs.save(*s), e.Dirs.keep(*s))
 	}
+	peers.unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +69,30 @@ func (e *Engine) volumes(ctx context.Context, s *State, in volumeInput) ([]spec.
 	return list, nil
 }
 
+// lockPeers waits for those whose volumes a container takes over for the first time, and keeps them from being removed, with those volumes,
+// until it is written down that it has them. Who is being made may not have chosen them yet.
+func (e *Engine) lockPeers(ctx context.Context, s State) (peers State, err error) {
+	seen := []string{s.ID} // its pod may have the option
+	for _, word := range s.Container.VolumesFrom {
+		name, _, _ := strings.Cut(word, ":")
+		other, err := e.Dirs.Find(name)
+		if err != nil || slices.Contains(seen, other.ID) || s.had(word) != nil && !(other.OnItsWay() && other.Mounts == nil) {
+			continue // wantedVolumes says what is wrong
+		}
+		seen = append(seen, other.ID)
+		lock, err := e.Dirs.lock(ctx, other.ID, e.Warn)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			peers.unlock()
+			return peers, fmt.Errorf("volumes from %q: %w", name, err)
+		}
+		peers.locks = append(peers.locks, lock)
+	}
+	return peers, nil
+}
+
 // chooseVolumes decides which volumes a container has, and writes nothing: fresh tells that there are some that its record does not have.
-func (e *Engine) chooseVolumes(ctx context.Context, s *State, image spec.ImageConfig) (volumes []spec.Volume, fresh bool, err error) {
-	if volumes, err = e.wantedVolumes(ctx, *s, image); err != nil {
+func (e *Engine) chooseVolumes(s *State, image spec.ImageConfig) (volumes []spec.Volume, fresh bool, err error) {
+	if volumes, err = e.wantedVolumes(*s, image); err != nil {
 		return nil, false, err
 	}
 	mounts := make([]VolumeMount, 0, len(volumes)) // until all are known those of an earlier run are still the container's own
@@ -92,7 +118,7 @@ func (e *Engine) chooseVolumes(ctx context.Context, s *State, image spec.ImageCo
 
 // wantedVolumes lists volumes by the places where they are shown: what was asked for comes first, then other containers',
 // then the image's.
-func (e *Engine) wantedVolumes(ctx context.Context, s State, image spec.ImageConfig) ([]spec.Volume, error) {
+func (e *Engine) wantedVolumes(s State, image spec.ImageConfig) ([]spec.Volume, error) {
 	c := s.Container
 	var list []spec.Volume
 	taken := map[string]bool{}
@@ -109,7 +135,7 @@ func (e *Engine) wantedVolumes(ctx context.Context, s State, image spec.ImageCon
 		taken[path.Clean(place)] = true
 	}
 	for _, from := range c.VolumesFrom {
-		others, err := e.volumesFrom(ctx, s.ID, from)
+		others, err := e.volumesFrom(s.ID, from)
 		if had := s.had(from); errors.Is(err, ErrNoContainer) && had != nil {
 			others, err = had, nil // that one may go, what it had is this one's too
 		}
@@ -140,14 +166,11 @@ func (e *Engine) wantedVolumes(ctx context.Context, s State, image spec.ImageCon
 }
 
 // volumesFrom lists what another container sees, CONTAINER[:OPTION,…]; self is who asks.
-func (e *Engine) volumesFrom(ctx context.Context, self, word string) ([]spec.Volume, error) {
+func (e *Engine) volumesFrom(self, word string) ([]spec.Volume, error) {
 	name, opts, _ := strings.Cut(word, ":")
 	other, err := e.Dirs.Find(name)
 	if err == nil && other.ID == self { // of a pod, say, that has the option
 		return nil, nil
-	}
-	if err == nil && other.OnItsWay() && other.Mounts == nil { // it may not have chosen them yet
-		other, err = e.Dirs.Await(ctx, other.ID, e.Warn)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("volumes from %q: %w", name, err)

@@ -289,7 +289,9 @@ func (v volumes) Remove(name string, unused func() error) error {
 	if err := unused(); err != nil {
 		return err
 	}
-	v.w.drop("anonymous volume")
+	if err := v.w.step("volumes.Remove", func() { v.w.drop("anonymous volume") }); err != nil {
+		return err
+	}
 	return os.RemoveAll(v.dir(name))
 }
 

@@ -64,6 +64,13 @@ func (s *Store) open() (storage.Store, error) {
 	return store, nil
 }
 
+// reopen forgets what the library has in memory. After a write that has failed, that is not what it reads from the disk.
+func (s *Store) reopen() (storage.Store, error) {
+	s.store.Free()
+	s.store = nil
+	return s.open()
+}
+
 // Root is the directory that the store lies in.
 func (s *Store) Root() (string, error) {
 	options, err := storage.DefaultStoreOptions()
@@ -346,7 +353,13 @@ func (s *Store) Remove(id string) error {
 	}
 	err = st.DeleteContainer(id)
 	if full(err) { // The library writes down what goes before it takes it away. What fills the disk may be the container's own files.
-		err = errors.Join(empty(filepath.Join(st.GraphRoot(), "overlay", id, "diff")), st.DeleteContainer(id))
+		if err := empty(filepath.Join(st.GraphRoot(), "overlay", id, "diff")); err != nil {
+			return err
+		}
+		if st, err = s.reopen(); err != nil {
+			return err
+		}
+		err = st.DeleteContainer(id)
 	}
 	if !unknown(err) {
 		return err
@@ -360,9 +373,12 @@ func (s *Store) Remove(id string) error {
 // full reports whether there was no room to write.
 func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
-// empty removes what is in a directory, which stays.
+// empty removes what is in a directory, which stays, if it is there.
 func empty(dir string) error {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	errs := []error{err}
 	for _, e := range entries {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))

@@ -26,9 +26,24 @@ down() {
 	systemctl reset-failed e2e22 2>/dev/null || true
 }
 up && down
+journalctl --sync # leaves a file
 leak_snapshot
 interrupt start 7 7
 interrupt stop 3 2
+
+say "the storage library cannot write down what has gone"
+plan stop count -v
+up
+down
+journalctl --sync
+for n in $(journalctl --no-pager -q -b -o cat -t e2e22 | sed -nE 's/^([0-9]+) berth fchmod$/\1/p'); do
+	plan stop fail "$n" ENOSPC
+	up
+	down
+	nothing_left "stop fail $n ENOSPC"
+	points=$((points + 1))
+done
+plan none
 
 say "the next start works"
 up

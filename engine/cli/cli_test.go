@@ -88,6 +88,7 @@ func TestTellEnding(t *testing.T) {
 		{interruption(syscall.SIGINT), &ExitError{Code: 3}, 3, ""},
 	} {
 		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
 		if tt.cause != nil {
 			cancel(tt.cause)
 		}

@@ -193,13 +193,16 @@ func (l *link) run(ctx context.Context, env *Env, s engine.State) error {
 	switch {
 	case errors.Is(err, tty.ErrDetached):
 		return nil
-	case err != nil && ctx.Err() != nil && !l.proxy: // the caller has had enough
+	case err != nil && l.left(ctx):
 		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("container %q: %w", l.name, err)
 	}
 	return l.exit(ctx, env, s)
 }
+
+// left tells whether the caller has had enough. A signal that is handed on does not say so.
+func (l *link) left(ctx context.Context) bool { return !l.proxy && ctx.Err() != nil }
 
 // endLimit is how long the unit's last command may take to tell how the container has ended.
 const endLimit = 10 * time.Second
@@ -288,7 +291,7 @@ func (r *remote) Show() error {
 	defer out.close()
 	for {
 		e, err := r.l.conn.Next()
-		if errors.Is(err, keeper.ErrLost) {
+		if errors.Is(err, keeper.ErrLost) && !r.l.left(r.ctx) {
 			r.l.waits = false
 			err = r.l.open(r.ctx)
 			if errors.Is(err, keeper.ErrUnknown) {

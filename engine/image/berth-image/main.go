@@ -30,6 +30,8 @@ const (
 	exitMissing = 1   // the image does not exist
 	exitInUse   = 2   // it exists, and a container uses it
 	exitFailed  = 125 // everything else
+
+	exitInterrupted = 130 // as shells have it
 )
 
 func main() {
@@ -92,6 +94,8 @@ func exitCode(err error) int {
 		return exitMissing
 	case errors.Is(err, image.ErrInUse):
 		return exitInUse
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
 	}
 	return exitFailed
 }

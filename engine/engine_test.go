@@ -602,6 +602,14 @@ func TestPull(t *testing.T) {
 	if got := b.Steps()[:2]; !slices.Equal(got, []string{"pull", "store.Image"}) {
 		t.Errorf("always: %v", got)
 	}
+	b.Forget()
+	c.Name, c.Pull, c.Platform = "third", "never", "linux/other" // the helper fetches nothing, but knows what the image is for
+	if _, err := b.start(c); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Steps()[:2]; !slices.Equal(got, []string{"pull", "store.Image"}) {
+		t.Errorf("never, for another platform: %v", got)
+	}
 }
 
 // TestStopKills: a container that does not heed its stop signal is killed when its time is over.

@@ -315,8 +315,8 @@ func (e *Engine) image(ctx context.Context, c spec.Container) (Image, error) {
 		return Image{Name: c.Image}, nil
 	}
 	// What platform an image of the store is for, the helper knows.
-	platform := c.Pull != "never" && c.Platform+c.OS+c.Arch+c.Variant != ""
-	if c.Pull == "always" || c.Pull == "newer" || platform {
+	platform := c.Platform + c.OS + c.Arch + c.Variant
+	if c.Pull == "always" || c.Pull == "newer" || platform != "" {
 		if err := e.Pull(ctx, c); err != nil {
 			return Image{}, err
 		}

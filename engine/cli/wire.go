@@ -417,6 +417,9 @@ func pull(ctx context.Context, env *Env, c spec.Container) error {
 	var exit *proc.ExitError
 	if errors.As(err, &exit) {
 		said := strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(exit.Stderr), "Error: "), "berth: ")
+		if policy == "never" {
+			return errors.New(said)
+		}
 		return fmt.Errorf("image %q is not in the store and cannot be fetched: %s; `berth load -i FILE` brings one in from an archive", c.Image, said)
 	}
 	return err

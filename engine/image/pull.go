@@ -151,7 +151,7 @@ func (im *Images) pullName(ctx context.Context, s string, sys *types.SystemConte
 		return "", err
 	}
 	if o.Policy == Never && local == nil {
-		return "", fmt.Errorf("image %q: %w, and the pull policy is never: load or pull it first", s, ErrMissing)
+		return "", fmt.Errorf("image %q%s: %w, and the pull policy is never: load or pull it first", s, o.forPlatform(), ErrMissing)
 	}
 	if local != nil && (o.Policy == Never || o.Policy == Missing) {
 		return local.ID, nil
@@ -207,6 +207,14 @@ func (im *Images) present(s string, o PullOptions) (*storage.Image, error) {
 		return nil, nil
 	}
 	return img, nil
+}
+
+// forPlatform says which platform the image is to be for, when that was asked for.
+func (o PullOptions) forPlatform() string {
+	if o.OS+o.Arch+o.Variant == "" {
+		return ""
+	}
+	return " for " + strings.Trim(o.OS+"/"+o.Arch+"/"+o.Variant, "/")
 }
 
 func (im *Images) pullFirst(ctx context.Context, asked string, candidates []name.Name, local *storage.Image, sys *types.SystemContext, o PullOptions) (string, error) {

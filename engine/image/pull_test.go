@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"runtime"
@@ -103,6 +104,10 @@ func TestPullPolicy(t *testing.T) {
 	}
 	if id := pullOne(t, im, name, PullOptions{Policy: Newer}); id != first || r.count("manifests") == asked || r.count("blobs") != blobs {
 		t.Errorf("newer: %d manifests and %d blobs asked for, want a look at the manifest alone", r.count("manifests")-asked, r.count("blobs")-blobs)
+	}
+	_, err = im.Pull(t.Context(), name, plain(PullOptions{Policy: Never, OS: "linux", Arch: "other"}))
+	if want := fmt.Sprintf("image %q for linux/other: ", name); !errors.Is(err, ErrMissing) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("never, for another platform: %v", err)
 	}
 	changed := twoLayers(t)
 	changed.Config.User = "changed"

@@ -262,3 +262,15 @@ func TestInspectTemplates(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 }
+
+// TestPruneDamaged: a container that cannot be read is not passed over.
+func TestPruneDamaged(t *testing.T) {
+	file := filepath.Join(emptyRun(t).Container(strings.Repeat("a", 64)), "state.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := pruneContainers(t.Context(), &Env{}, nil)
+	if len(p.names) != 0 || err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("%v, %v", p.names, err)
+	}
+}

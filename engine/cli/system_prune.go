@@ -109,7 +109,7 @@ func pruneContainers(ctx context.Context, env *Env, filters []string) (p pruned,
 	if err != nil {
 		return p, err
 	}
-	list, err := runDirs().All()
+	list, unread, err := runDirs().Listed(true)
 	if err != nil {
 		return p, err
 	}
@@ -118,7 +118,7 @@ func pruneContainers(ctx context.Context, env *Env, filters []string) (p pruned,
 		return p, err
 	}
 	images := &store.Store{}
-	var errs []error
+	errs := []error{unread} // whether they run, and what a filter would say of them, is not known
 	for _, s := range list {
 		if s.Running() || s.OnItsWay() || !passes(&psRow{State: &s, status: status(s)}) {
 			continue // it runs, or is being made, or is not meant

@@ -108,8 +108,12 @@ func makeVolume(dir string, vol Volume, fill func(dir string) error) error {
 	if err := atomicfile.Lock(lock); err != nil {
 		return err
 	}
-	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) && (err != nil || !untouched(dir)) {
+	_, err = os.Stat(data)
+	if !errors.Is(err, fs.ErrNotExist) && (err != nil || !untouched(dir)) {
 		return err
+	}
+	if target, linkErr := os.Readlink(data); err != nil && linkErr == nil {
+		return fmt.Errorf("%s is a link to %s, which is not there: mount it, or remove the link", data, target)
 	}
 	if err := removeUnfinished(dir); err != nil {
 		return err

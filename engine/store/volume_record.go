@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/spec"
@@ -98,10 +100,12 @@ func createVolume(root string, vol Volume, prepare func() error) (Volume, error)
 	if err := atomicfile.Lock(lock); err != nil {
 		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
 	}
-	if _, err := os.Stat(vol.Path); err == nil {
+	if _, err = os.Lstat(vol.Path); err == nil { // a link to a disk that is not mounted yet, too
 		return vol, fmt.Errorf("%w: %q", ErrVolumeExists, vol.Name)
 	}
-	err = removeUnfinished(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = removeUnfinished(dir)
+	}
 	if err == nil {
 		err = writeVolume(dir, vol, prepare)
 	}
@@ -113,27 +117,34 @@ func createVolume(root string, vol Volume, prepare func() error) (Volume, error)
 
 // writeVolume writes the record first and the data's directory last: it is what makes a volume.
 func writeVolume(dir string, vol Volume, prepare func() error) error {
-	if err := writeRecord(dir, vol); err != nil {
-		return err
+	err := writeRecord(dir, vol)
+	if err == nil && prepare != nil {
+		err = prepare()
 	}
-	if prepare != nil {
-		if err := prepare(); err != nil {
-			return errors.Join(err, os.Remove(filepath.Join(dir, recordFile)), os.Remove(dir))
+	if err == nil {
+		err = atomicfile.Write(filepath.Join(dir, untouchedFile), nil, 0o644)
+	}
+	if err == nil {
+		err = makeData(dir, vol)
+	}
+	if err != nil { // only what was made here goes: the data may be Podman's by now
+		for _, name := range []string{untouchedFile, recordFile, ""} {
+			os.Remove(filepath.Join(dir, name))
 		}
-	}
-	if err := atomicfile.Write(filepath.Join(dir, untouchedFile), nil, 0o644); err != nil {
 		return err
-	}
-	l, err := vol.limits()
-	if err == nil && l != (limits{}) {
-		err = makeLimited(dir, vol, l)
-	} else if err == nil {
-		err = os.Mkdir(vol.Path, 0o755)
-	}
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
 	}
 	return own(vol.Path, vol)
+}
+
+func makeData(dir string, vol Volume) error {
+	l, err := vol.limits()
+	if err != nil {
+		return err
+	}
+	if l != (limits{}) {
+		return makeLimited(dir, vol, l)
+	}
+	return os.Mkdir(vol.Path, 0o755)
 }
 
 func writeRecord(dir string, vol Volume) error {
@@ -252,7 +263,8 @@ func findVolume(root, name string) (Volume, error) {
 		return Volume{}, fmt.Errorf("%w: %q", ErrNoVolume, name)
 	}
 	dir := filepath.Join(root, name)
-	if _, err := os.Stat(filepath.Join(dir, "_data")); err != nil {
+	// A link to what is not there, or what cannot be looked at, as a dead mount, is a volume that is there.
+	if _, err := os.Lstat(filepath.Join(dir, "_data")); errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return Volume{}, fmt.Errorf("%w: %q", ErrNoVolume, name)
 	}
 	return readVolume(dir)

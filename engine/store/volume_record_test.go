@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -27,6 +28,38 @@ func TestCreateVolume(t *testing.T) {
 		if _, err := createVolume(root, Volume{Name: name}, nil); err == nil {
 			t.Errorf("the name %q is taken", name)
 		}
+	}
+}
+
+// TestVolumeElsewhere: a volume whose data is a link to a disk that is not mounted is there, stays as it is, and cannot be used.
+func TestVolumeElsewhere(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "data")
+	link, record := filepath.Join(dir, "_data"), filepath.Join(dir, recordFile)
+	if err := errors.Join(os.Mkdir(dir, 0o755), writeRecord(dir, Volume{Name: "data"}), os.Symlink("/nowhere", link)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := createVolume(root, Volume{Name: "data"}, func() error { return errors.New("its layer was made anew") }); !errors.Is(err, ErrVolumeExists) {
+		t.Errorf("made anew: %v", err)
+	}
+	if err := writeVolume(dir, Volume{Name: "data", Path: link}, nil); !errors.Is(err, os.ErrExist) {
+		t.Errorf("made by two at once: %v", err)
+	}
+	if target, err := os.Readlink(link); target != "/nowhere" {
+		t.Fatalf("the link: %q, %v", target, err)
+	}
+	if err := writeRecord(dir, Volume{Name: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	if vol, err := findVolume(root, "data"); err != nil || !vol.Ours {
+		t.Errorf("found %+v, %v", vol, err)
+	}
+	_, err := ensure(root, Volume{Name: "data"}, func(string) error { return errors.New("it was filled") })
+	if err == nil || !strings.Contains(err.Error(), "_data is a link to /nowhere, which is not there: mount it") {
+		t.Errorf("used: %v", err)
+	}
+	if _, err := os.Lstat(record); err != nil {
+		t.Error(err)
 	}
 }
 

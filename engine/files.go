@@ -56,8 +56,8 @@ func (e *Engine) Files(s State) (Files, error) {
 	if f.Root, err = inroot.Open(fmt.Sprintf("/proc/%d/root", s.Init.PID)); err != nil {
 		return f, fmt.Errorf("files of container %q: %w", s.Name, err)
 	}
-	if !s.Running() { // asked afterwards: the number may have become another process's
-		return f, errors.Join(fmt.Errorf("%w any more: %q", ErrNotRunning, s.Name), f.Root.Close())
+	if err := s.Init.Check(); err != nil { // asked afterwards: the number may have become another process's
+		return f, errors.Join(fmt.Errorf("files of container %q: %w", s.Name, err), f.Root.Close())
 	}
 	if config, err := e.config(s); err == nil {
 		f.UID, f.GID = config.Process.User.UID, config.Process.User.GID
@@ -70,8 +70,10 @@ func (e *Engine) Rootfs(s State) (Files, error) {
 	f := Files{IDs: s.IDs}
 	if s.Running() {
 		tree, err := cloneTree(s.Init.PID, "/")
-		if err == nil && !s.Running() { // asked afterwards, as in Files
-			err = errors.Join(ErrNotRunning, unix.Close(tree))
+		if err == nil {
+			if err = s.Init.Check(); err != nil { // asked afterwards, as in Files
+				err = errors.Join(err, unix.Close(tree))
+			}
 		}
 		if err != nil {
 			return f, fmt.Errorf("root file system of container %q: %w", s.Name, err)

@@ -157,10 +157,10 @@ func stopPasta(r engine.NetworkRequest) error {
 // belong to another process by now, which may be another container's pasta.
 func endPasta(pid int, pidFile string) error {
 	id, err := proc.Identify(pid)
-	if err != nil {
-		return nil
+	var pidfd *os.File
+	if err == nil {
+		pidfd, err = id.Open()
 	}
-	pidfd, err := id.Open()
 	if errors.Is(err, proc.ErrGone) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ type ID struct {
 // ErrGone says that the process has ended, whether or not its PID is in use again.
 var ErrGone = errors.New("process has ended")
 
-// Identify reads the ID of a running process.
+// Identify reads the ID of a running process. ErrGone says that there is none; another error, as of a lack of file descriptors, does not.
 func Identify(pid int) (ID, error) {
 	state, start, err := stat(pid)
 	if err != nil {
@@ -35,8 +36,11 @@ func Identify(pid int) (ID, error) {
 
 func stat(pid int) (state byte, start uint64, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return 0, 0, ErrGone
+	}
+	if err != nil {
+		return 0, 0, err
 	}
 	// The name stands in parentheses and may hold any character, these too.
 	rest := string(data[strings.LastIndexByte(string(data), ')')+1:])
@@ -48,11 +52,17 @@ func stat(pid int) (state byte, start uint64, err error) {
 	return fields[0][0], start, err
 }
 
-// Running reports whether the process is there and no zombie.
-func (id ID) Running() bool {
+// Check returns nil when the process is there and no zombie, ErrGone when it has ended, and another error when that cannot be known.
+func (id ID) Check() error {
 	now, err := Identify(id.PID)
-	return err == nil && now == id
+	if err == nil && now != id {
+		return ErrGone
+	}
+	return err
 }
+
+// Running reports whether the process is there and no zombie, or may be: what belongs to it is not to be taken away.
+func (id ID) Running() bool { return !errors.Is(id.Check(), ErrGone) }
 
 // Open returns a pidfd of the process, or ErrGone.
 func (id ID) Open() (*os.File, error) {
@@ -68,9 +78,9 @@ func (id ID) Open() (*os.File, error) {
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	// The PID may have gone to another process between the state file and here; the pidfd pins whichever it is.
-	if now, err := Identify(id.PID); err != nil || now != id {
+	if err := id.Check(); err != nil {
 		f.Close()
-		return nil, ErrGone
+		return nil, err
 	}
 	return f, nil
 }
@@ -82,9 +92,9 @@ func (id ID) OpenNamespace(name string) (*os.File, error) {
 	}
 	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", id.PID, name))
 	// Looked at afterwards: the number may have become another process's meanwhile.
-	if !id.Running() {
+	if gone := id.Check(); gone != nil {
 		f.Close() // nil is no error
-		return nil, ErrGone
+		return nil, gone
 	}
 	return f, err
 }

@@ -201,6 +201,36 @@ func TestNoSuchProcess(t *testing.T) {
 	}
 }
 
+// TestUnknown: where no file can be opened, nobody knows whether a process has ended.
+func TestUnknown(t *testing.T) {
+	id, err := Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	_, identified := Identify(id.PID)
+	running := id.Running()
+	_, opened := id.Open()
+	_, namespace := id.OpenNamespace("net")
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !running {
+		t.Error("it counts as ended")
+	}
+	for doing, err := range map[string]error{"identify": identified, "open": opened, "open a namespace": namespace} {
+		if !errors.Is(err, unix.EMFILE) || errors.Is(err, ErrGone) {
+			t.Errorf("%s: %v", doing, err)
+		}
+	}
+}
+
 // TestReusedPID: another process that got the same PID has another start time, and is not touched.
 func TestReusedPID(t *testing.T) {
 	cmd, _ := child(t)

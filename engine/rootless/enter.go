@@ -60,8 +60,8 @@ func namespaceOf(process proc.ID) (int, error) {
 		return -1, err
 	}
 	defer f.Close()
-	if !process.Running() { // the PID may have gone to another process before the file was opened
-		return -1, proc.ErrGone
+	if err := process.Check(); err != nil { // the PID may have gone to another process before the file was opened
+		return -1, err
 	}
 	// A number that is not between those that the caller hands on.
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD, 100)

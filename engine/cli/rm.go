@@ -237,7 +237,11 @@ func stopsWith(ctx context.Context, run proc.Runner, p engine.Pod, s engine.Stat
 	if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.OnItsWay()) }) {
 		return false
 	}
-	return !sd.IsService(s.Unit) || !sd.Returns(ctx, run, userManaged(), s.Unit)
+	if !sd.IsService(s.Unit) {
+		return true
+	}
+	returns, err := sd.Returns(ctx, run, userManaged(), s.Unit)
+	return err == nil && !returns
 }
 
 // leavePlainPod is leavePods for a pod that root has made by hand: files hold what is shared, and no unit is there to be stopped. It comes

@@ -112,17 +112,18 @@ func control(ctx context.Context, run proc.Runner, user bool, words ...string) e
 }
 
 // Returns tells whether systemd is about to start a unit again whose service is ending: because somebody has asked for it,
-// or because of what the unit says about the way in which it ended ($SERVICE_RESULT, systemd.exec(5)).
-func Returns(ctx context.Context, run proc.Runner, user bool, unit string) bool {
-	show := func(words ...string) string {
-		out, _ := call(ctx, run, user, words...)
-		return strings.TrimSpace(string(out))
+// or because of what the unit says about the way in which it ended ($SERVICE_RESULT, systemd.exec(5)). An error says that the
+// manager has not told.
+func Returns(ctx context.Context, run proc.Runner, user bool, unit string) (bool, error) {
+	out, err := call(ctx, run, user, "list-jobs", "--plain", "--no-legend", unit) // ID UNIT TYPE STATE
+	if err != nil {
+		return false, err
 	}
-	job := strings.Fields(show("list-jobs", "--plain", "--no-legend", unit)) // ID UNIT TYPE STATE
-	if len(job) > 2 {
-		return job[2] != "stop"
+	if job := strings.Fields(string(out)); len(job) > 2 {
+		return job[2] != "stop", nil
 	}
-	return restarts(show("show", "-P", "Restart", unit), os.Getenv("SERVICE_RESULT"))
+	policy, err := property(ctx, run, user, unit, "Restart")
+	return restarts(policy, os.Getenv("SERVICE_RESULT")), err
 }
 
 // restarts is the table of systemd.service(5), Restart=.

@@ -128,10 +128,11 @@ func (n Net) Serve(ctx context.Context, run proc.Runner) error {
 	return control.Close()
 }
 
-// Clean takes the files away when the unit has ended, unless the manager starts it again: it has kept the namespaces then.
+// Clean takes the files away when the unit has ended, unless the manager starts it again: it has kept the namespaces then. They stay,
+// too, when it does not say so: Hold removes them if nothing was kept.
 func (n Net) Clean(ctx context.Context, run proc.Runner) error {
-	if sd.Returns(ctx, run, true, HolderUnit) {
-		return nil
+	if returns, err := sd.Returns(ctx, run, true, HolderUnit); returns || err != nil {
+		return err
 	}
 	return os.RemoveAll(n.Dir)
 }

@@ -2,6 +2,7 @@ package usernet
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +84,42 @@ func TestLoad(t *testing.T) {
 	}
 	if _, err := n.Holder(); !errors.Is(err, ErrNone) {
 		t.Errorf("of a process that has ended: %v", err)
+	}
+}
+
+// TestCleanUntold: the files stay when the manager does not say whether it starts the program again.
+func TestCleanUntold(t *testing.T) {
+	t.Setenv("SERVICE_RESULT", "signal")
+	for _, fails := range []string{"list-jobs", "show"} {
+		n := Net{Dir: t.TempDir()}
+		if err := n.save(holder{ID: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		run := func(_ context.Context, c proc.Command) ([]byte, error) {
+			if slices.Contains(c.Args, fails) {
+				return nil, unix.EAGAIN
+			}
+			return nil, nil
+		}
+		if err := n.Clean(t.Context(), run); !errors.Is(err, unix.EAGAIN) {
+			t.Errorf("%s fails: %v", fails, err)
+		}
+		if _, err := n.told(); err != nil {
+			t.Errorf("%s fails: %v", fails, err)
+		}
+	}
+	for policy, stays := range map[string]bool{"on-failure": true, "no": false} {
+		run := func(_ context.Context, c proc.Command) ([]byte, error) {
+			if slices.Contains(c.Args, "show") {
+				return []byte(policy + "\n"), nil
+			}
+			return nil, nil
+		}
+		n := Net{Dir: t.TempDir()}
+		err := errors.Join(n.save(holder{ID: "one"}), n.Clean(t.Context(), run))
+		if _, none := n.told(); err != nil || (none == nil) != stays {
+			t.Errorf("Restart=%s: %v; %v", policy, err, none)
+		}
 	}
 }
 

@@ -110,6 +110,22 @@ func (u *Unit) add(f Finding) {
 	}
 }
 
+// splitArgs splits a value like a command line of systemd, and tells what is wrong with it; false when it cannot be read. A quote that
+// is left open is read as Podman's generator reads it; systemd would refuse the line.
+func (u *Unit) splitArgs(severity Severity, e *unitfile.Entry) ([]unitfile.Word, bool) {
+	words, err := unitfile.SplitArgs(e.Value)
+	q, ok := err.(*unitfile.QuoteError)
+	switch {
+	case err == nil:
+		return words, true
+	case ok && q.Open:
+		u.add(Finding{At: e.PosAt(q.Off), Severity: Warning, Message: q.Message + " in " + e.Key + "=", Hint: "it ends with the value; write the other quote"})
+		return words, true
+	}
+	u.badQuoting(severity, e, err)
+	return nil, false
+}
+
 func (u *Unit) badQuoting(severity Severity, e *unitfile.Entry, err error) {
 	at, message := e.At, err.Error()
 	if q, ok := err.(*unitfile.QuoteError); ok {

@@ -100,12 +100,9 @@ func (v *Args) Assign(e *unitfile.Entry, u *Unit) {
 		*v = nil
 		return
 	}
-	words, err := unitfile.SplitArgs(e.Value)
-	if err != nil {
-		u.badQuoting(Error, e, err)
-		return
+	if words, ok := u.splitArgs(Error, e); ok {
+		*v = appendWords(*v, e, words)
 	}
-	*v = appendWords(*v, e, words)
 }
 
 // Grammar implements Value.
@@ -128,13 +125,10 @@ func (v *Pairs) Assign(e *unitfile.Entry, u *Unit) {
 		*v = nil
 		return
 	}
-	words, err := unitfile.SplitArgs(e.Value)
-	if err != nil {
-		// Podman drops the assignment and generates the unit; existing files rely on that.
-		u.badQuoting(Warning, e, err)
-		return
+	// Podman drops the assignment and generates the unit; existing files rely on that.
+	if words, ok := u.splitArgs(Warning, e); ok {
+		*v = appendWords(*v, e, words)
 	}
-	*v = appendWords(*v, e, words)
 }
 
 // Grammar implements Value.
@@ -171,14 +165,9 @@ type Command struct {
 // Assign implements Value.
 func (v *Command) Assign(e *unitfile.Entry, u *Unit) {
 	*v = Command{At: e.At, Given: true}
-	words, err := unitfile.SplitArgs(e.Value)
-	if err != nil {
-		// A warning only: the file must go on to work as it does with Podman, which starts it without the command.
-		u.badQuoting(Warning, e, err)
-		v.Broken = true
-		return
-	}
-	v.Words = appendWords(nil, e, words)
+	// A warning only: the file must go on to work as it does with Podman, which starts it without the command.
+	words, ok := u.splitArgs(Warning, e)
+	v.Words, v.Broken = appendWords(nil, e, words), !ok
 }
 
 // Grammar implements Value.

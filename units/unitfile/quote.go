@@ -16,6 +16,7 @@ type Word struct {
 type QuoteError struct {
 	Off     int
 	Message string
+	Open    bool // it is a quote that ends with the value; the words are there nevertheless
 }
 
 func (e *QuoteError) Error() string { return e.Message }
@@ -26,9 +27,9 @@ func SplitWords(value string) ([]Word, error) {
 	return split(value, false)
 }
 
-// SplitArgs splits as systemd splits a command line: like SplitWords, but escapes are decoded, and a quote that is left
-// open ends with the value. An unknown escape is an error. As in systemd, \xHH and \OOO stand for one byte and \; for a
-// semicolon.
+// SplitArgs splits as systemd splits a command line: like SplitWords, but escapes are decoded. An unknown escape is an error. As in
+// systemd, \xHH and \OOO stand for one byte and \; for a semicolon. A quote that is left open ends with the value, as in Podman's
+// generator; systemd refuses it, so the words come with an error that is Open.
 func SplitArgs(value string) ([]Word, error) {
 	return split(value, true)
 }
@@ -51,10 +52,13 @@ func split(value string, escapes bool) ([]Word, error) {
 			words = make([]Word, 0, 1+strings.Count(value[i:], " ")/2)
 		}
 		text, next, err := oneWord(value, i, escapes)
-		if err != nil {
+		if err != nil && !err.Open {
 			return nil, err
 		}
 		words = append(words, Word{text, i})
+		if err != nil {
+			return words, err
+		}
 		i = next
 	}
 }
@@ -76,7 +80,7 @@ func splitPlain(value string) []Word {
 }
 
 // oneWord reads the word at i and returns the index after it.
-func oneWord(value string, i int, escapes bool) (string, int, error) {
+func oneWord(value string, i int, escapes bool) (string, int, *QuoteError) {
 	start := i
 	for i < len(value) && !isSpace(value[i]) && value[i] != '"' && value[i] != '\'' && value[i] != '\\' {
 		i++
@@ -109,8 +113,8 @@ func oneWord(value string, i int, escapes bool) (string, int, error) {
 			text = append(text, c)
 		}
 	}
-	if quote != 0 && !escapes {
-		return "", 0, &QuoteError{opened, "unbalanced quote " + string(rune(quote))}
+	if quote != 0 {
+		return string(text), i, &QuoteError{Off: opened, Message: "unbalanced quote " + string(rune(quote)), Open: escapes}
 	}
 	return string(text), i, nil
 }
@@ -120,7 +124,7 @@ const BadEscape = "unsupported escape char"
 
 // unescape decodes the escape at value[i] (a backslash) and returns how many bytes it took. A backslash at the very end
 // stands for itself.
-func unescape(value string, i int) (decoded []byte, n int, err error) {
+func unescape(value string, i int) (decoded []byte, n int, err *QuoteError) {
 	if i+1 >= len(value) {
 		return []byte{'\\'}, 1, nil
 	}
@@ -139,11 +143,11 @@ func unescape(value string, i int) (decoded []byte, n int, err error) {
 		return numeric(value, i, i+1, 3, 8)
 	}
 	r, _ := utf8.DecodeRuneInString(value[i+1:])
-	return nil, 0, &QuoteError{i, BadEscape + ` \` + string(r)}
+	return nil, 0, &QuoteError{Off: i, Message: BadEscape + ` \` + string(r)}
 }
 
 // numeric decodes count digits at start; the escape itself begins at from.
-func numeric(value string, from, start, count int, base uint32) ([]byte, int, error) {
+func numeric(value string, from, start, count int, base uint32) ([]byte, int, *QuoteError) {
 	var v uint32
 	for j := start; j < start+count; j++ {
 		d := uint32(99)
@@ -151,7 +155,7 @@ func numeric(value string, from, start, count int, base uint32) ([]byte, int, er
 			d = digit(value[j])
 		}
 		if d >= base {
-			return nil, 0, &QuoteError{from, BadEscape + " sequence " + clip(value[from:min(j+1, len(value))])}
+			return nil, 0, &QuoteError{Off: from, Message: BadEscape + " sequence " + clip(value[from:min(j+1, len(value))])}
 		}
 		v = v*base + d
 	}
@@ -159,9 +163,9 @@ func numeric(value string, from, start, count int, base uint32) ([]byte, int, er
 	wide := count > 3
 	switch {
 	case v == 0:
-		return nil, 0, &QuoteError{from, BadEscape + ": a NUL byte cannot be in a word"}
+		return nil, 0, &QuoteError{Off: from, Message: BadEscape + ": a NUL byte cannot be in a word"}
 	case !wide && v > 255, wide && (v > utf8.MaxRune || !utf8.ValidRune(rune(v))):
-		return nil, 0, &QuoteError{from, BadEscape + ": " + value[from:from+n] + " is no character"}
+		return nil, 0, &QuoteError{Off: from, Message: BadEscape + ": " + value[from:from+n] + " is no character"}
 	case wide:
 		return utf8.AppendRune(nil, rune(v)), n, nil
 	}

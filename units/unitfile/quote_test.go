@@ -1,6 +1,7 @@
 package unitfile
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -47,7 +48,8 @@ func TestSplitArgs(t *testing.T) {
 		`'\n'`:                     "<\n>",
 		`\u00e9 \U0001f600`:        "<é><😀>",
 		`\xc3\xa9`:                 "<é>",
-		`"open end`:                "<open end>",
+		`a "open end`:              `<a><open end> error unbalanced quote " at 2`,
+		`it's`:                     `<its> error unbalanced quote ' at 2`,
 		`a "" b`:                   "<a><><b>",
 		`end\`:                     `<end\>`,
 		`; \; ";"`:                 "<;><;><;>",
@@ -63,7 +65,9 @@ func TestSplitArgs(t *testing.T) {
 	} {
 		got, err := SplitArgs(value)
 		text := words(got)
-		if err != nil {
+		if q, ok := err.(*QuoteError); ok && q.Open {
+			text += fmt.Sprintf(" error %v at %d", err, q.Off)
+		} else if err != nil {
 			text = "error " + err.Error()
 		}
 		if text != want {

@@ -31,7 +31,7 @@ type forwarder struct {
 // serve answers those who publish and withdraw.
 func (w *forwarder) serve(control net.Listener) {
 	for {
-		conn, err := control.Accept()
+		conn, err := accept(control)
 		if err != nil {
 			return
 		}
@@ -51,6 +51,17 @@ func (w *forwarder) serve(control net.Listener) {
 			}
 			io.WriteString(conn, "ok\n")
 		}()
+	}
+}
+
+// accept waits for the next who comes, as long as the listener is not closed.
+func accept(l net.Listener) (net.Conn, error) {
+	for {
+		conn, err := l.Accept()
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return conn, err
+		}
+		time.Sleep(50 * time.Millisecond) // no file is free, for one
 	}
 }
 
@@ -130,13 +141,9 @@ func reason(err error) error {
 
 func (w *forwarder) serveTCP(l net.Listener, f Forward) {
 	for {
-		conn, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		conn, err := accept(l)
+		if err != nil {
 			return
-		}
-		if err != nil { // no file is free, for one
-			time.Sleep(50 * time.Millisecond)
-			continue
 		}
 		go w.connect(conn.(*net.TCPConn), f)
 	}

@@ -228,6 +228,40 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// busyOnce is a listener that has no file for the first who comes.
+type busyOnce struct {
+	net.Listener
+	called bool
+}
+
+func (l *busyOnce) Accept() (net.Conn, error) {
+	if !l.called {
+		l.called = true
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", unix.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+// TestControlWithoutFiles: the program answers again when it has a file for it.
+func TestControlWithoutFiles(t *testing.T) {
+	n := Net{Dir: t.TempDir()}
+	control, err := net.Listen("unix", n.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &forwarder{net: n, open: map[string][]io.Closer{}, warn: t.Errorf}
+	ended := make(chan bool)
+	go func() {
+		w.serve(&busyOnce{Listener: control})
+		close(ended)
+	}()
+	if err := n.tell("c1", time.Second); err != nil {
+		t.Error(err)
+	}
+	control.Close()
+	<-ended
+}
+
 func TestWithdrawWithoutProgram(t *testing.T) {
 	n := Net{Dir: t.TempDir()}
 	if err := n.Withdraw("c1"); err != nil {

@@ -1122,3 +1122,37 @@ func TestRemoveInterrupted(t *testing.T) {
 		t.Error("it waits on")
 	}
 }
+
+// TestRemoveBetweenRounds: of a container that goes with its end and whose unit runs it again the state stays, and nothing else; the next round
+// takes its place, and a removal takes it away.
+func TestRemoveBetweenRounds(t *testing.T) {
+	b := newBench(t)
+	c := web()
+	c.Remove, c.Rootfs, c.Image, c.Command = false, true, b.Root, []string{"/bin/true"}
+	for range 2 {
+		b.must(func(e *engine.Engine) error {
+			e.Host.Environment[engine.IDVariable] = strings.Repeat("ab", 32)
+			_, err := e.Run(t.Context(), c)
+			return err
+		})
+		b.End()
+		for range 2 { // ExecStop= and ExecStopPost=
+			if err := b.remove("web", engine.RemoveOptions{Force: true, Returns: true, Exit: &engine.Exit{Code: 3, Restarts: 1}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := b.dirs().Find("web")
+		if err != nil || s.Running() || s.OnItsWay() || s.Exit == nil || *s.Exit != (engine.Exit{Code: 3, Restarts: 1}) || s.Finished.IsZero() {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		if left := b.Left(); len(left) > 0 {
+			t.Errorf("beside its state there are %v", left)
+		}
+	}
+	if err := b.remove("web", engine.RemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.dirs().Find("web"); !errors.Is(err, engine.ErrNoContainer) || len(b.files()) > 0 {
+		t.Errorf("%v, %v", err, b.files())
+	}
+}

@@ -22,6 +22,7 @@ type RemoveOptions struct {
 	Volumes bool           // remove its anonymous volumes too; those of a container with --rm go in any case
 	Timeout *time.Duration // instead of the container's own; negative waits without limit
 	Exit    *Exit          // how it has ended, when that is known
+	Returns bool           // its unit runs it again: its state stays until then, without anything that it had
 	// Spare tells that the container is not the one that was meant, and stays. It is asked whenever the container was waited for: more
 	// is known of it then. nil spares none.
 	Spare func(State) bool
@@ -48,8 +49,18 @@ func (e *Engine) Remove(ctx context.Context, nameOrID string, o RemoveOptions) e
 	}
 	defer s.unlock()
 	defer s.netns.Close() // nil is no error
+	if s.stays = o.Returns; s.stays && s.Exit != nil {
+		return nil // it has been put away
+	}
 	if err := e.remove(ctx, s, o.Volumes || s.Container.Remove); err != nil {
 		return err
+	}
+	if s.stays {
+		exit := s
+		exit.Exit, exit.Finished = o.Exit, time.Now().UTC()
+		if err := e.Dirs.save(exit); err != nil {
+			return err
+		}
 	}
 	if s.Started.IsZero() || s.Exit != nil { // there was no end, or it has been told
 		e.tell(s, "remove")
@@ -203,6 +214,9 @@ func (e *Engine) remove(ctx context.Context, s State, volumes bool) error {
 	}
 	if err := removeID(s); err != nil {
 		fmt.Fprintf(e.Warn, "the file with the ID of container %q stays: %v\n", s.Name, err)
+	}
+	if s.stays {
+		return nil
 	}
 	if err := e.Dirs.release(s); err != nil {
 		return err

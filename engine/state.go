@@ -61,6 +61,7 @@ type State struct {
 	StopTime  time.Duration  `json:"stopTimeout"`
 	StopSig   string         `json:"stopSignal"`
 
+	stays        bool       // when it is removed: see RemoveOptions.Returns
 	locks        []*os.File // of who makes or starts it
 	notify       *os.File   // the socket at which the container tells its state, if that is not systemd's own
 	output       *output    // handle of Run on the container's output

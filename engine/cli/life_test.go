@@ -158,6 +158,34 @@ func TestStopBetweenRestarts(t *testing.T) {
 	}
 }
 
+// TestReturns: a container that goes with its end and whose unit is about to run it again is known in between.
+func TestReturns(t *testing.T) {
+	for _, tt := range []struct {
+		container spec.Container
+		job, exit string
+		want      bool
+	}{
+		{spec.Container{Restart: "always", Rootfs: true}, "", "exited", true},
+		{spec.Container{Restart: "on-failure:2", UserNS: "auto"}, "", "exited", true},
+		{spec.Container{Restart: "always", Rootfs: true}, "7 web.service stop running", "exited", false},
+		{spec.Container{Restart: "always", Rootfs: true}, "", "", false}, // not asked by its unit
+		{spec.Container{Restart: "always"}, "", "exited", false},
+		{spec.Container{Rootfs: true}, "", "exited", false},
+	} {
+		t.Setenv("EXIT_CODE", tt.exit)
+		t.Setenv("SERVICE_RESULT", "exit-code")
+		env := &Env{Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+			if slices.Contains(c.Args, "list-jobs") {
+				return []byte(tt.job), nil
+			}
+			return []byte("on-failure\n"), nil
+		}}
+		if got := returns(t.Context(), env, engine.State{Unit: unitOfSelf(), ImageID: "i", Container: tt.container}); got != tt.want {
+			t.Errorf("%+v %q: %t", tt, tt.job, got)
+		}
+	}
+}
+
 // TestEndSeen: the end of a unit is not that of a container which is another's.
 func TestEndSeen(t *testing.T) {
 	env := map[string]string{"SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "7"}

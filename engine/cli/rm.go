@@ -160,6 +160,9 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	var found []string
 	for i, name := range names {
 		s, err := runDirs().Find(ids[i])
+		if err == nil && returns(ctx, env, s) {
+			err = errors.Join(os.Setenv(returnsVariable, s.ID), countRestarts(ctx, env, []string{s.ID}))
+		}
 		if err != nil || !options.Force || options.Spares(s) {
 			continue
 		}
@@ -196,6 +199,21 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 // foundVariable has the names of what was there before it was stopped: who sees it end, its unit or a `berth run --rm`, may be the first
 // to remove it.
 const foundVariable = "BERTH_RM_FOUND"
+
+// returnsVariable has the ID of the container that this unit, whose service ends, starts again: within the user's namespace it cannot be asked.
+const returnsVariable = "BERTH_RETURNS"
+
+// returns tells whether systemd is about to run a container of this unit again that does not outlive its end, as --restart says.
+func returns(ctx context.Context, env *Env, s engine.State) bool {
+	if endSeen(s, unitOfSelf(), os.Getenv) == nil || s.Lasting() {
+		return false
+	}
+	if restart, err := restartProperties(s.Container.Restart); err != nil || restart == nil {
+		return false
+	}
+	again, err := sd.Returns(ctx, env.Run, userManaged(), s.Unit)
+	return again || err != nil // it has not said that the unit stays down
+}
 
 // noMatter tells whether it is no error that there is no container of this name.
 func noMatter(name string, ignore bool, getenv func(string) string) bool {
@@ -301,7 +319,7 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 			e, err = newEngine(env)
 		}
 		if err == nil {
-			options.Exit = endSeen(s, unitOfSelf(), os.Getenv)
+			options.Exit, options.Returns = endSeen(s, unitOfSelf(), os.Getenv), s.ID == os.Getenv(returnsVariable)
 			err = e.Remove(ctx, s.ID, options)
 		}
 		if err == nil {

@@ -8,6 +8,7 @@ load_image
 load_user_image
 warm_up_prompt
 systemctl start network-online.target
+as_tester berth run --rm --network none --userns=keep-id $IMAGE true # a copy of the image stays
 leak_snapshot
 
 b() { "${as[@]}" berth "$@"; }
@@ -182,6 +183,13 @@ wait_for 30 is "Exited (1)"
 berth stop e2e-life >/dev/null
 assert_eq "stopped between two rounds" "$(property e2e-life ActiveState)" inactive
 berth rm e2e-life >/dev/null
+as=(as_tester) manager=--user
+b run --detach --name e2e-life --userns=keep-id --restart always --network none $IMAGE false >/dev/null # does not outlive its end
+wait_for 30 is "Exited (1)"
+b stop e2e-life >/dev/null
+assert_eq "stopped between two rounds, with users of its own" "$(ctl is-active e2e-life || true)" inactive
+b rm -f -i e2e-life >/dev/null
+as=() manager=
 
 say "foreground: exit status, signal, and what stays"
 assert_eq "status" "$(exit_code berth run --name e2e-life --network none $IMAGE sh -c 'exit 4')" 4

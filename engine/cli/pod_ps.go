@@ -118,9 +118,9 @@ func runPodPs(_ context.Context, env *Env, args []string) error {
 	if o.namespaces {
 		headings = append(headings, "CGROUP", "NAMESPACES")
 	}
-	headings = append(headings, o.more("IDS", "NAMES", "STATUS")...)
+	headings = append(headings, o.more("IDS", "NAMES", "STATUS", "# OF CONTAINERS")...)
 	return printList(env.Out, o.listing, rows, table[podRow]{
-		key: func(r podRow) string { return r.ID }, cells: o.cells, headings: append(headings, "# OF CONTAINERS"),
+		key: func(r podRow) string { return r.ID }, cells: o.cells, headings: headings,
 		names: map[string]string{"ID": "POD ID", "Id": "POD ID", "NumberOfContainers": "# OF CONTAINERS"},
 	})
 }
@@ -130,11 +130,12 @@ func (o podPsOptions) cells(r podRow) []string {
 	if o.namespaces {
 		cells = append(cells, r.Cgroup, r.share)
 	}
-	return append(append(cells, o.more(r.members())...), fmt.Sprint(r.NumberOfContainers))
+	ids, names, states := r.members()
+	return append(cells, o.more(ids, names, states, fmt.Sprint(r.NumberOfContainers))...)
 }
 
-// more picks the columns that were asked for.
-func (o podPsOptions) more(ids, names, states string) (list []string) {
+// more picks the columns on containers that were asked for; without one it is their number, as with Podman.
+func (o podPsOptions) more(ids, names, states, number string) (list []string) {
 	for _, c := range []struct {
 		wanted bool
 		text   string
@@ -142,6 +143,9 @@ func (o podPsOptions) more(ids, names, states string) (list []string) {
 		if c.wanted {
 			list = append(list, c.text)
 		}
+	}
+	if list == nil {
+		return []string{number}
 	}
 	return list
 }

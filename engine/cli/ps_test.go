@@ -31,6 +31,22 @@ func psSample() []psRow {
 	}
 }
 
+// TestPodColumns: `pod ps` has what was asked for of the containers in the place of their number.
+func TestPodColumns(t *testing.T) {
+	for want, o := range map[string]podPsOptions{
+		"2":       {},
+		"a,b":     {ids: true},
+		"x,y":     {names: true},
+		"a,b x,y": {ids: true, names: true},
+		"up,done": {status: true},
+	} {
+		r := podRow{NumberOfContainers: 2, Containers: []podRowMember{{"a", "x", "up"}, {"b", "y", "done"}}, o: o}
+		if got := strings.Join(o.cells(r)[5:], " "); got != want {
+			t.Errorf("%+v: %q, want %q", o, got, want)
+		}
+	}
+}
+
 func TestPsFilters(t *testing.T) {
 	emptyRun(t)
 	for words, want := range map[string]string{

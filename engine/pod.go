@@ -157,16 +157,20 @@ func (d Dirs) Pods() ([]Pod, error) {
 // Members are the containers of a pod, oldest first, with those that have ended and are kept.
 func (d Dirs) Members(p Pod) ([]State, error) {
 	all, err := d.All()
+	return p.membersOf(all), err
+}
+
+// MembersSurely is Members, with an error when a container cannot be read: that one may be of the pod, and run.
+func (d Dirs) MembersSurely(p Pod) ([]State, error) {
+	all, err := d.AllSurely()
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("which containers the pod %q has: %w", p.Name, err)
 	}
-	var list []State
-	for _, s := range all {
-		if s.Pod == p.ID {
-			list = append(list, s)
-		}
-	}
-	return list, nil
+	return p.membersOf(all), err
+}
+
+func (p Pod) membersOf(all []State) []State {
+	return slices.DeleteFunc(all, func(s State) bool { return s.Pod != p.ID })
 }
 
 func (d Dirs) savePod(p Pod) error {

@@ -192,6 +192,12 @@ func (d Dirs) All() ([]State, error) {
 	return list, err
 }
 
+// AllSurely is All, with an error when a container cannot be read: that one may have what the caller looks for.
+func (d Dirs) AllSurely() ([]State, error) {
+	list, unread, err := d.Listed(true)
+	return list, errors.Join(err, unread)
+}
+
 // Unread are the IDs of the containers of which something cannot be read.
 func (d Dirs) Unread() ([]string, error) {
 	ids, err := d.ids()

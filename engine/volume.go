@@ -636,8 +636,8 @@ func (d Dirs) CheckUnused(volume string, but ...string) error {
 
 // VolumeUsers lists the names of the containers that have a volume. It fails when a container cannot be read: that one may have it.
 func (d Dirs) VolumeUsers(volume string) ([]string, error) {
-	containers, unread, err := d.Listed(true)
-	if err = errors.Join(err, unread); err != nil {
+	containers, err := d.AllSurely()
+	if err != nil {
 		return nil, fmt.Errorf("which containers have the volume %q: %w", volume, err)
 	}
 	var users []string

@@ -49,15 +49,19 @@ func LayerInUse(name string, users []string) error {
 	return fmt.Errorf("volume %q is a layer of an image, which %s has mounted for itself; a user's containers have it one after the other: stop that one first, or take a volume of the driver local", name, strings.Join(users, ", "))
 }
 
-// layerUsers lists the names of the containers that have a volume's layer mounted, or are about to; except is an ID.
+// layerUsers lists the names of the containers that have a volume's layer mounted, or are about to; except is an ID. It fails when a
+// container cannot be read: that one may have it.
 func (d Dirs) layerUsers(volume, except string) (users []string, err error) {
-	containers, err := d.List()
+	containers, unread, err := d.Listed(false)
+	if err = errors.Join(err, unread); err != nil {
+		return nil, fmt.Errorf("which containers have the volume %q mounted: %w", volume, err)
+	}
 	for _, c := range containers {
 		if c.ID != except && (c.Running() || c.OnItsWay()) && c.hasVolume(volume) {
 			users = append(users, c.Name)
 		}
 	}
-	return users, err
+	return users, nil
 }
 
 // releaseLayers unmounts the layers that no other container has.

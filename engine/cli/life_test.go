@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/sd"
 	"github.com/berth-pods/berth/engine/spec"
@@ -77,6 +79,36 @@ func TestRemoveAllUnread(t *testing.T) {
 	}
 	if text, err := call("rm", filepath.Base(dir)); err == nil || !strings.Contains(err.Error(), "state.json is damaged") {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestUnreadContainer: a container that cannot be read may be of any pod and on any network; neither is taken from under it.
+func TestUnreadContainer(t *testing.T) {
+	dirs := emptyRun(t)
+	p, err := dirs.CreatePod(spec.Pod{Name: "stack", ExitPolicy: "stop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dirs.Container(strings.Repeat("0", 64)), "state.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	env := &Env{Out: io.Discard, Err: io.Discard, Run: proc.Run}
+	_, ends := stopsWith(t.Context(), env.Run, p, engine.State{ID: "1"})
+	_, prunes := filteredNetworks(network.Registry{}, []string{"dangling=true"})
+	for doing, err := range map[string]error{
+		"pod rm": removePod(t.Context(), env, p, podRmOptions{}), "pod stop": stopMembers(t.Context(), env, &engine.Engine{Dirs: dirs}, p, nil), "end of a member": ends,
+		"network rm": removeNetwork(t.Context(), env, "podman", networkRmOptions{force: true}), "network prune": prunes,
+	} {
+		if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "or reboot") {
+			t.Errorf("%s: %v", doing, err)
+		}
+	}
+	if _, err := filteredNetworks(network.Registry{}, nil); err != nil {
+		t.Errorf("network ls: %v", err)
+	}
+	if members, err := dirs.Members(p); err != nil || len(members) > 0 {
+		t.Errorf("pod ps: %v, %v", members, err)
 	}
 }
 

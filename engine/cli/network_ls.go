@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -77,17 +78,23 @@ func filteredNetworks(r network.Registry, words []string) ([]network.Network, er
 	if err != nil {
 		return nil, err
 	}
-	containers, err := runDirs().All()
-	if err != nil {
-		return nil, err
-	}
 	return filtered(all, words, append([]filter[*network.Network]{
 		nameFilter((*network.Network).Name),
 		textFilter("id", strings.HasPrefix, func(n *network.Network) string { return n.ID }),
 		textFilter("driver", same, (*network.Network).Driver),
-		boolFilter("dangling", func(n *network.Network) bool { return len(networkUsers(n.Name(), containers)) == 0 }),
+		{key: "dangling", read: dangling},
 		untilFilter(func(n *network.Network) time.Time { return networkMade(*n) }),
 	}, labelFilters(func(n *network.Network) map[string]string { return n.Labels })...))
+}
+
+// dangling picks the networks that no container is on.
+func dangling(value string) (func(*network.Network) bool, error) {
+	containers, err := runDirs().AllSurely()
+	if err != nil {
+		return nil, fmt.Errorf("which networks have containers: %w", err)
+	}
+	unused := func(n *network.Network) bool { return len(networkUsers(n.Name(), containers)) == 0 }
+	return boolFilter("dangling", unused).read(value)
 }
 
 // networkMade is when a network was made; a network that does not say is never older than anything.

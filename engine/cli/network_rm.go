@@ -78,9 +78,9 @@ func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOption
 	if err != nil {
 		return err
 	}
-	containers, err := runDirs().All()
+	containers, err := runDirs().AllSurely()
 	if err != nil {
-		return err
+		return fmt.Errorf("which containers are on the network %q: %w", n.Name(), err)
 	}
 	users := networkUsers(n.Name(), containers)
 	if pods := networkPods(n.Name()); len(users) > 0 && (!o.force || len(pods) > 0) {

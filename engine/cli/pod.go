@@ -209,17 +209,15 @@ func stopPod(ctx context.Context, env *Env, p engine.Pod, timeout *time.Duration
 	return e.StopPod(ctx, p)
 }
 
-// stopMembers stops the containers of a pod side by side: by their units, which would start them again otherwise.
+// stopMembers stops the containers of a pod side by side: by their units, which would start them again otherwise. It fails when one cannot
+// be read.
 func stopMembers(ctx context.Context, env *Env, e *engine.Engine, p engine.Pod, timeout *time.Duration) error {
-	members, err := e.Dirs.Members(p)
-	if err != nil {
-		return err
-	}
+	members, err := e.Dirs.MembersSurely(p)
 	done := make(chan error)
 	for _, s := range members {
 		go func() { done <- stopMember(ctx, env, e, s, timeout) }()
 	}
-	var errs []error
+	errs := []error{err}
 	for range members {
 		errs = append(errs, <-done)
 	}
@@ -280,7 +278,11 @@ func runPodRm(ctx context.Context, env *Env, args []string) error {
 
 // removePod takes the pod's containers away, by the command that knows how to do so for each kind of user, and the pod.
 func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) error {
-	members, err := runDirs().Members(p)
+	find := runDirs().MembersSurely
+	if o.force {
+		find = runDirs().Members
+	}
+	members, err := find(p)
 	if err != nil {
 		return err
 	}

@@ -236,30 +236,34 @@ func leavePods(ctx context.Context, env *Env, names []string) {
 			continue
 		}
 		p, err := dirs.FindPod(s.Pod)
-		if err != nil || p.Unit == "" || !stopsWith(ctx, env.Run, p, s) {
+		if err != nil || p.Unit == "" {
 			continue
 		}
-		if err := sd.StopLater(ctx, env.Run, userManaged(), p.Unit); err != nil {
-			fmt.Fprintf(env.Err, "pod %q has lost its last container, but: %v\n", p.Name, err)
+		stops, err := stopsWith(ctx, env.Run, p, s)
+		if stops {
+			err = sd.StopLater(ctx, env.Run, userManaged(), p.Unit)
+		}
+		if err != nil {
+			fmt.Fprintf(env.Err, "pod %q is not stopped: %v\n", p.Name, err)
 		}
 	}
 }
 
 // stopsWith tells whether a pod is to stop because this container of it ends: it is the last, will not be started again, and the
 // pod's exit policy is so.
-func stopsWith(ctx context.Context, run proc.Runner, p engine.Pod, s engine.State) bool {
+func stopsWith(ctx context.Context, run proc.Runner, p engine.Pod, s engine.State) (bool, error) {
 	if p.Spec.ExitPolicy != "stop" {
-		return false
+		return false, nil
 	}
-	members, err := runDirs().Members(p)
+	members, err := runDirs().MembersSurely(p)
 	if err != nil || slices.ContainsFunc(members, func(m engine.State) bool { return m.ID != s.ID && (m.Running() || m.OnItsWay()) }) {
-		return false
+		return false, err
 	}
 	if !sd.IsService(s.Unit) {
-		return true
+		return true, nil
 	}
 	returns, err := sd.Returns(ctx, run, userManaged(), s.Unit)
-	return err == nil && !returns
+	return err == nil && !returns, err
 }
 
 // leavePlainPod is leavePods for a pod that root has made by hand: files hold what is shared, and no unit is there to be stopped. It comes
@@ -270,8 +274,15 @@ func leavePlainPod(ctx context.Context, run proc.Runner, e *engine.Engine, s eng
 	}
 	dirs := runDirs()
 	p, err := dirs.FindPod(s.Pod)
-	if err != nil || p.Unit != "" || !dirs.Live(p) || !stopsWith(ctx, run, p, s) {
+	if err != nil || p.Unit != "" || !dirs.Live(p) {
 		return nil // without the pod there is nothing to stop
+	}
+	stops, err := stopsWith(ctx, run, p, s)
+	if err != nil { // no fault of the container, whose removal goes on
+		fmt.Fprintf(e.Warn, "pod %q is not stopped: %v\n", p.Name, err)
+	}
+	if !stops {
+		return nil
 	}
 	return e.StopPod(ctx, p)
 }

@@ -14,7 +14,7 @@ import (
 // Connect puts a running container on one more network. The published ports come along: they stay reachable when the
 // container is taken off the network that had them.
 func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.Attachment) (engine.NetworkStatus, error) {
-	p, unlock, err := a.change(r)
+	p, unlock, err := a.change(ctx, r)
 	if err != nil {
 		return engine.NetworkStatus{}, err
 	}
@@ -41,8 +41,7 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 	if err := a.readyForDHCP(ctx, options); err != nil {
 		return undo(err)
 	}
-	p.begin(a)
-	if err := a.record(r, p); err != nil {
+	if err := a.begin(ctx, r, p); err != nil {
 		return undo(err)
 	}
 	if err := a.setUp(ctx, r.NetNS, options); err != nil {
@@ -61,7 +60,7 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 
 // Disconnect takes a running container off a network.
 func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, network string) (engine.NetworkStatus, error) {
-	p, unlock, err := a.change(r)
+	p, unlock, err := a.change(ctx, r)
 	if err != nil {
 		return engine.NetworkStatus{}, err
 	}
@@ -96,7 +95,7 @@ func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, networ
 }
 
 // change takes netavark's turn and reads the plan of a container that is on bridges.
-func (a Adapter) change(r engine.NetworkRequest) (*plan, func(), error) {
+func (a Adapter) change(ctx context.Context, r engine.NetworkRequest) (*plan, func(), error) {
 	unlock, err := a.lock()
 	if err != nil {
 		return nil, nil, err
@@ -105,7 +104,11 @@ func (a Adapter) change(r engine.NetworkRequest) (*plan, func(), error) {
 	if err == nil && (p == nil || p.Options == nil) {
 		err = fmt.Errorf("container %q is on no bridge network: its networks cannot be changed while it runs", r.Name)
 	}
-	if err == nil && a.left(p) {
+	home := ""
+	if err == nil {
+		home, err = a.home(ctx)
+	}
+	if err == nil && p.Home != home {
 		err = fmt.Errorf("container %q was started in a network that is gone since %s was stopped; restart it", r.Name, usernet.HolderUnit)
 	}
 	if err != nil {

@@ -27,12 +27,16 @@ type Rule struct {
 // Rules compares the rules that the containers and pods need with those that are there.
 func (a Adapter) Rules(ctx context.Context, list []engine.NetworkRequest) ([]Rule, error) {
 	var wanted []Rule
+	home, err := a.home(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range list {
 		p, err := a.recorded(r)
 		if err != nil {
 			return nil, err
 		}
-		if p != nil && p.Options != nil && p.Begun && !a.left(p) {
+		if p != nil && p.Options != nil && p.Begun && p.Home == home {
 			wanted = append(wanted, p.rules(r.Name)...)
 		}
 	}

@@ -253,7 +253,11 @@ const linkPatience = 500 * time.Millisecond
 // container's interface off, makes the bridge anew when it is missing, and puts a place holder for the others on it, who
 // may have died too. release takes the place holder away.
 func (a Adapter) matchBridge(ctx context.Context, r engine.NetworkRequest, network, bridge string) (release func(), err error) {
-	others := a.others(r, network)
+	home, err := a.home(ctx)
+	if err != nil {
+		return nil, err
+	}
+	others := a.others(r, network, home)
 	deadline := time.Now().Add(linkPatience)
 	there, ports, err := bridgePorts(bridge)
 	for err == nil && r.NetNS == "" && ports > others && ctx.Err() == nil && time.Now().Before(deadline) {
@@ -279,8 +283,8 @@ func (a Adapter) matchBridge(ctx context.Context, r engine.NetworkRequest, netwo
 	return func() { tap.Close() }, nil
 }
 
-// others counts the containers that netavark has connected to the network, less this one.
-func (a Adapter) others(r engine.NetworkRequest, network string) int {
+// others counts the containers that netavark has connected to the network at home, less this one.
+func (a Adapter) others(r engine.NetworkRequest, network, home string) int {
 	dir := filepath.Join(a.Leases, "net", network)
 	list, _ := os.ReadDir(dir)
 	seen := map[string]bool{}
@@ -291,7 +295,7 @@ func (a Adapter) others(r engine.NetworkRequest, network string) int {
 		}
 		run := filepath.Dir(a.Leases)
 		for _, dir := range []string{filepath.Join(run, holder), filepath.Join(run, "pods", holder)} {
-			if p, err := a.recorded(engine.NetworkRequest{Dir: dir}); err == nil && p != nil && p.Begun && !a.left(p) {
+			if p, err := a.recorded(engine.NetworkRequest{Dir: dir}); err == nil && p != nil && p.Begun && p.Home == home {
 				seen[holder] = true
 			}
 		}

@@ -55,8 +55,8 @@ type Adapter struct {
 
 // Place is a network namespace of a user's own, with a program that forwards ports to it.
 type Place interface {
-	// ID tells the namespace from all others; "" when it is not there.
-	ID() string
+	// ID tells the namespace from all others; usernet.ErrNone when it is not there.
+	ID(ctx context.Context) (string, error)
 	// Do calls f in a thread that is in the namespace.
 	Do(f func() error) error
 	// Publish opens the ports of a container, in place of those that it had; Withdraw closes them.
@@ -84,7 +84,7 @@ var firewalls = []string{"firewalld", "iptables", "nftables", "none"}
 func planFile(dir string) string { return filepath.Join(dir, "network.json") }
 
 // Plan picks addresses and ports and leases them.
-func (a Adapter) Plan(_ context.Context, r engine.NetworkRequest) (engine.NetworkStatus, error) {
+func (a Adapter) Plan(ctx context.Context, r engine.NetworkRequest) (engine.NetworkStatus, error) {
 	n, err := spec.ParseNetworks(r.Networks, r.IP, r.IP6, r.MAC, r.Aliases)
 	switch {
 	case err != nil:
@@ -96,7 +96,7 @@ func (a Adapter) Plan(_ context.Context, r engine.NetworkRequest) (engine.Networ
 	case a.Rootless && n.Default:
 		return a.planPasta(r, "")
 	}
-	if err := a.checkPlace(r, n.Attach); err != nil {
+	if err := a.checkPlace(ctx, r, n.Attach); err != nil {
 		return engine.NetworkStatus{}, err
 	}
 	return a.planBridges(r, n.Attach)
@@ -260,8 +260,7 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 		return err
 	}
 	defer unlock()
-	p.begin(a)
-	if err := a.record(r, p); err != nil {
+	if err := a.begin(ctx, r, p); err != nil {
 		return err
 	}
 	if err := a.setUp(ctx, r.NetNS, p.Options); err != nil {
@@ -270,12 +269,17 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 	return a.publish(r, p)
 }
 
-// begin notes that netavark is called, and where.
-func (p *plan) begin(a Adapter) {
-	p.Begun = true
+// begin records that netavark is called, and where.
+func (a Adapter) begin(ctx context.Context, r engine.NetworkRequest, p *plan) error {
 	if a.Place != nil {
-		p.Home = a.Place.ID()
+		home, err := a.Place.ID(ctx)
+		if err != nil {
+			return err
+		}
+		p.Home = home
 	}
+	p.Begun = true
+	return a.record(r, p)
 }
 
 // Teardown undoes what Plan and Setup did. r.NetNS names the container's namespace, or is empty when that is gone.
@@ -298,7 +302,11 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 				return err
 			}
 		}
-		if p.Begun && len(p.Options.Networks) > 0 && !a.left(p) {
+		home, err := a.home(ctx)
+		if err != nil {
+			return err
+		}
+		if p.Begun && len(p.Options.Networks) > 0 && p.Home == home {
 			if err := a.readyForDHCP(ctx, p.Options); err != nil { // netavark gives the lease back through it
 				return err
 			}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/usernet"
@@ -417,12 +418,64 @@ type place struct {
 	published int   // how many ports are
 }
 
-func (*place) ID() string              { return "1" }
-func (*place) Do(f func() error) error { return f() }
-func (p *place) Withdraw(string) error { p.published = 0; return nil }
+func (*place) ID(context.Context) (string, error) { return "1", nil }
+func (*place) Do(f func() error) error            { return f() }
+func (p *place) Withdraw(string) error            { p.published = 0; return nil }
 func (p *place) Publish(_ string, list []usernet.Forward) error {
 	p.published = len(list)
 	return p.err
+}
+
+// waitedFor calls a function when somebody begins to wait for the context's end.
+type waitedFor struct {
+	context.Context
+	call func()
+}
+
+func (w waitedFor) Done() <-chan struct{} {
+	w.call()
+	return w.Context.Done()
+}
+
+// TestTeardownAwaitsHolder: the rules and names of a container go also when the program that holds the user's network is being
+// started again just then.
+func TestTeardownAwaitsHolder(t *testing.T) {
+	requireRoot(t)
+	a, calls := machine(t)
+	addNetwork(t, a, frontFile)
+	self, err := proc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(ns.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	n := usernet.Net{Dir: t.TempDir()}
+	hold := func(start uint64) {
+		text, _ := json.Marshal(map[string]any{"version": 1, "process": proc.ID{PID: self.PID, Start: start}, "netFD": ns.Fd(), "inode": st.Ino, "id": "one"})
+		if err := atomicfile.Write(filepath.Join(n.Dir, "holder.json"), text, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	hold(self.Start)
+	a.Place = n
+	r := request(t, a, "c1")
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
+	_, err = a.Plan(t.Context(), r)
+	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
+		t.Fatal(err)
+	}
+	calls.calls, r.NetNS = nil, ""
+	hold(self.Start + 1)
+	if err := a.Teardown(waitedFor{t.Context(), func() { hold(self.Start) }}, r); err != nil || len(calls.calls) != 1 {
+		t.Errorf("%v; %d calls of netavark", err, len(calls.calls))
+	}
 }
 
 // TestPublishFails: when the ports cannot be published a container is neither connected nor taken off.

@@ -1,6 +1,8 @@
 package network
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,11 +14,13 @@ import (
 )
 
 // checkPlace refuses bridges that a user cannot have.
-func (a Adapter) checkPlace(r engine.NetworkRequest, list []spec.Attachment) error {
+func (a Adapter) checkPlace(ctx context.Context, r engine.NetworkRequest, list []spec.Attachment) error {
 	if !a.Rootless {
 		return nil
 	}
-	if a.Place == nil || a.Place.ID() == "" {
+	if home, err := a.home(ctx); err != nil {
+		return err
+	} else if home == "" {
 		return fmt.Errorf("network %q: the bridges of a user are looked after by the user's service manager (systemd --user), and %s does not run: "+
 			"`systemctl --user start %[2]s` tells why; Network=pasta needs no manager", list[0].Network, usernet.PastaUnit)
 	}
@@ -45,8 +49,18 @@ func (a Adapter) inPlace(f func() error) error {
 	return a.Place.Do(f)
 }
 
-// left reports whether the place where the plan was carried out is gone: all that was made there has gone with it.
-func (a Adapter) left(p *plan) bool { return a.Place != nil && p.Home != a.Place.ID() }
+// home is the ID of the place where the bridges are; "" when it is not there, and for the host's. When a plan has another one, all
+// that was made for it has gone with its place.
+func (a Adapter) home(ctx context.Context) (string, error) {
+	if a.Place == nil {
+		return "", nil
+	}
+	id, err := a.Place.ID(ctx)
+	if errors.Is(err, usernet.ErrNone) {
+		return "", nil
+	}
+	return id, err
+}
 
 // publish opens the ports of a user's container. The rules of root's are made by netavark.
 func (a Adapter) publish(r engine.NetworkRequest, p *plan) error {

@@ -23,7 +23,10 @@ func (a Adapter) Reload(ctx context.Context, r engine.NetworkRequest) error {
 	}
 	defer unlock()
 	p, err := a.recorded(r)
-	if err != nil || p == nil || p.Options == nil || !p.Begun || a.left(p) {
+	if err != nil || p == nil || p.Options == nil || !p.Begun {
+		return err
+	}
+	if home, err := a.home(ctx); err != nil || p.Home != home {
 		return err
 	}
 	o := p.Options.bridges()

@@ -4,6 +4,7 @@
 package usernet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -111,13 +113,29 @@ func (n Net) Ready() bool {
 	return err == nil && pasta == nil
 }
 
-// ID tells one network namespace of this boot from all others; "" when there is none.
-func (n Net) ID() string {
-	h, err := n.load()
-	if err != nil {
-		return ""
+// returnPatience is how long a program may take that the manager starts again.
+const returnPatience = 2 * time.Second
+
+// ID tells one network namespace of this boot from all others; ErrNone when there is none. A program that has ended is waited for:
+// the next one goes on in the same namespace, unless the manager takes the files away.
+func (n Net) ID(ctx context.Context) (string, error) {
+	over := time.After(returnPatience)
+	for {
+		h, err := n.told()
+		if err == nil {
+			err = h.Process.Check()
+		}
+		if !errors.Is(err, proc.ErrGone) {
+			return h.ID, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-over:
+			return "", ErrNone
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	return h.ID
 }
 
 // Do calls f in a thread that is in the network namespace. The caller must be root of the user namespace that it is of.

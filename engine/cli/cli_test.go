@@ -96,6 +96,5 @@ func TestTellEnding(t *testing.T) {
 		if code := tellEnding(ctx, &said, tt.err); code != tt.code || said.String() != tt.said {
 			t.Errorf("%v, %v: %d, %q", tt.cause, tt.err, code, said.String())
 		}
-		cancel(nil)
 	}
 }

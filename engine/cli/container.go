@@ -235,8 +235,11 @@ func cleanup(ctx context.Context, env *Env, s engine.State, o cleanupOptions) er
 
 // startedElsewhere tells a unit that cleans up after its end that the container is another unit's by now.
 func startedElsewhere(s engine.State) bool {
-	return os.Getenv("SERVICE_RESULT") != "" && s.Unit != "" && s.Unit != unitOfSelf()
+	return os.Getenv("SERVICE_RESULT") != "" && ofAnother(unitOfSelf(), s)
 }
+
+// ofAnother tells whether a container is of another unit than this process, which may not know its own.
+func ofAnother(self string, s engine.State) bool { return self != "" && s.Unit != "" && s.Unit != self }
 
 // exitOfUnit is how systemd says that a unit's main process ended (systemd.exec(5), $EXIT_CODE).
 func exitOfUnit(getenv func(string) string) engine.Exit {

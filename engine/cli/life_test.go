@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/proc"
@@ -79,6 +81,25 @@ func TestRemoveAllUnread(t *testing.T) {
 	}
 	if text, err := call("rm", filepath.Base(dir)); err == nil || !strings.Contains(err.Error(), "state.json is damaged") {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestStartedElsewhereUnknown: who cannot tell which unit it is of does not take the container for another one's, and cleans up.
+func TestStartedElsewhereUnknown(t *testing.T) {
+	t.Setenv("SERVICE_RESULT", "success")
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := startedElsewhere(engine.State{Unit: "web.service"})
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if elsewhere {
+		t.Error("its unit cannot be read, and it counts as another one's")
 	}
 }
 

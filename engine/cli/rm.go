@@ -348,7 +348,7 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 // takenOver tells the command that stops a generated unit, and knows its container by name, that a container of another unit, or of
 // somebody at a prompt, has taken the name over (--replace): the unit's own one has gone.
 func (o rmOptions) takenOver(self string, s engine.State) bool {
-	return o.own && self != "" && s.Unit != "" && s.Unit != self
+	return o.own && ofAnother(self, s)
 }
 
 // endSeen is how the container has ended, when this is ExecStopPost= of its own unit; nil otherwise.

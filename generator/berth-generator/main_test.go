@@ -312,6 +312,20 @@ func TestRelativeUnitDirs(t *testing.T) {
 	assertNames(t, out, "a.service", "multi-user.target.wants")
 }
 
+// TestUnreadableUnitDir: a directory that cannot be found out about is told of, and does not keep the others from being read.
+func TestUnreadableUnitDir(t *testing.T) {
+	loop, good := t.TempDir()+"/loop", tree(t, map[string]string{"a.container": good})
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	got := runIn(t, loop+":"+loop+".none:"+good, "-no-kmsg-log", out)
+	if got.status != 1 || !strings.Contains(got.stderr, "read unit directory "+loop+": ") || strings.Contains(got.stderr, ".none") {
+		t.Errorf("status %d, stderr %q", got.status, got.stderr)
+	}
+	assertNames(t, out, "a.service", "multi-user.target.wants")
+}
+
 func TestFlags(t *testing.T) {
 	tests := []struct {
 		args string

@@ -59,8 +59,8 @@ func wrap(doing string, err error) error { return errors.New(doing + ": " + err.
 const maxDepth = 64
 
 func (r *reader) directory(path string) {
-	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil || r.seen[resolved] || r.search.LeaveOut(resolved) || strings.Count(resolved, "/") > maxDepth {
+	resolved := r.resolve(path)
+	if resolved == "" || r.seen[resolved] || r.search.LeaveOut(resolved) || strings.Count(resolved, "/") > maxDepth {
 		return
 	}
 	r.seen[resolved] = true
@@ -79,10 +79,19 @@ func (r *reader) directory(path string) {
 	}
 	for _, dir := range below {
 		// A link may lead to a directory of drop-ins.
-		if target, err := filepath.EvalSymlinks(dir); err == nil && !strings.HasSuffix(target, ".d") {
+		if target := r.resolve(dir); target != "" && !strings.HasSuffix(target, ".d") {
 			r.directory(target)
 		}
 	}
+}
+
+// resolve follows the links to a directory; "" when it is not there, or when that cannot be known, which is an error.
+func (r *reader) resolve(path string) string {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil && !os.IsNotExist(err) {
+		r.errs = append(r.errs, wrap("read unit directory "+path, err))
+	}
+	return resolved
 }
 
 // entry takes a unit file or a drop-in directory in; it reports whether it is a directory to read as well.

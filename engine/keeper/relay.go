@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,9 @@ const (
 	// relaySize is how long a message may be: the manager's own bound (PIPE_BUF).
 	relaySize = 4096
 )
+
+// passing are the errors that go by: the manager takes nothing, or there is no file or memory for it just now.
+var passing = []error{unix.EAGAIN, unix.ENOBUFS, unix.EMFILE, unix.ENFILE, unix.ENOMEM}
 
 // newRelays makes the loop.
 func newRelays(warn func(string, ...any)) (*relays, error) {
@@ -136,7 +140,7 @@ func (l *relays) event(r *relay) {
 	if state := ofService(string(l.buf[:n])); state != "" && r.alive() {
 		err := r.manager.sendAs(r.c.record.PID, state, unix.MSG_DONTWAIT)
 		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
+		case slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }):
 			l.rest(r, now.Add(relayPause))
 			return
 		case err != nil && !errors.Is(err, unix.ESRCH) && !r.warned:

@@ -213,6 +213,35 @@ func TestRelayToNobody(t *testing.T) {
 	}
 }
 
+// TestRelayWithoutFiles: what a container says waits until the keeper has a file for it.
+func TestRelayWithoutFiles(t *testing.T) {
+	b := newRelayBench(t)
+	var said bytes.Buffer
+	b.k.Warn = &said
+	if err := b.say("READY=1"); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}); err != nil { // the standard ones
+		t.Fatal(err)
+	}
+	err := b.k.relays.step(0)
+	if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); len(b.k.relays.resting) > 0 && time.Now().Before(end); {
+		if err := b.k.relays.step(1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.hear(); !slices.Contains(b.told, "READY=1") || said.Len() > 0 {
+		t.Errorf("told %q; said %q", b.told, said.String())
+	}
+}
+
 // TestFloodOfNotices: a container that says much waits, and nobody else does; nothing of it is lost.
 func TestFloodOfNotices(t *testing.T) {
 	b := newRelayBench(t)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,6 +123,7 @@ type health struct {
 	late   bool
 	saves  turns
 	tells  turns
+	warned bool // that a verdict cannot be written
 	events int  // cgroup.events of the container while a probe runs; -1 for none
 	frozen bool // the container was while the probe ran
 }
@@ -595,17 +597,31 @@ func (k *Keeper) saveVerdict(h *health) {
 		case h.c.record.guest():
 			k.saveForGuest(h.c, data, paths, done)
 		default:
-			k.beside(func() { save(data, paths) }, done)
+			var err error
+			k.beside(func() { err = save(data, paths) }, func() {
+				if err != nil && !h.warned {
+					k.warn("container %s: what was found of its health cannot be written: %v", h.c.record.Name, err)
+				}
+				h.warned = err != nil
+				done()
+			})
 		}
 	})
 }
 
-func save(data []byte, paths []string) {
+func save(data []byte, paths []string) error {
+	var errs []error
 	for _, path := range paths {
-		if os.WriteFile(path+".new", data, 0o600) == nil {
-			os.Rename(path+".new", path)
+		err := os.WriteFile(path+".new", data, 0o600)
+		if err == nil {
+			err = os.Rename(path+".new", path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			os.Remove(path + ".new")
+			errs = append(errs, err)
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // tell shows the state in the unit's status. A user's keeper cannot speak in the name of others: a process in the unit's own cgroup

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -384,6 +385,25 @@ func TestVerdictOfAnotherRun(t *testing.T) {
 	}
 	for _, c := range []*container{again, later} {
 		b.k.endHealth(c)
+	}
+}
+
+// TestVerdictThatCannotBeWritten: it is said once.
+func TestVerdictThatCannotBeWritten(t *testing.T) {
+	b := newBench(t)
+	var said bytes.Buffer
+	b.k.Warn = &said
+	if err := os.MkdirAll(filepath.Join(b.dir, HealthFile+".new", "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := &container{record: &Record{ID: testID, Name: "web"}}
+	c.health = &health{c: c, h: &Health{Dir: b.dir}}
+	for range 2 {
+		b.k.saveVerdict(c.health)
+		b.until("it has ended", func() bool { return len(b.k.jobs) == 0 })
+	}
+	if strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "container web: ") {
+		t.Errorf("said %q", said.String())
 	}
 }
 

@@ -43,7 +43,7 @@ func Errand(args []string) error {
 	case "--save":
 		data, err := io.ReadAll(os.Stdin)
 		if err == nil {
-			save(data, args[2:])
+			err = save(data, args[2:])
 		}
 		return err
 	case "--kill":

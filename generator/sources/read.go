@@ -88,7 +88,7 @@ func (r *reader) directory(path string) {
 // resolve follows the links to a directory; "" when it is not there, or when that cannot be known, which is an error.
 func (r *reader) resolve(path string) string {
 	resolved, err := filepath.EvalSymlinks(path)
-	if err != nil && !os.IsNotExist(err) {
+	if closed := r.search.User && os.IsPermission(err); err != nil && !closed && !os.IsNotExist(err) {
 		r.errs = append(r.errs, wrap("read unit directory "+path, err))
 	}
 	return resolved

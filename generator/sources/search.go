@@ -17,6 +17,9 @@ type Search struct {
 	// LeaveOut tells of a directory below one of the paths that it is not for this manager.
 	LeaveOut func(path string) bool
 
+	// User: it is a user's, to whom the system's directories may be closed.
+	User bool
+
 	// Warnings say what is missing from the paths, and why.
 	Warnings []string
 }
@@ -59,7 +62,7 @@ func listed(list string) Search {
 }
 
 func forUser(getenv func(string) string, uid string) Search {
-	s := Search{LeaveOut: func(path string) bool { return othersDir(path, uid) }}
+	s := Search{User: true, LeaveOut: func(path string) bool { return othersDir(path, uid) }}
 	if run := getenv("XDG_RUNTIME_DIR"); run != "" {
 		s.Paths = append(s.Paths, run+subDir)
 	}

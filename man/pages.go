@@ -45,7 +45,7 @@ func overviewPage(commands []cli.Command) Page {
 		r.item(name, sentence(f.Text))
 	}
 	r.section("EXIT STATUS")
-	r.paragraphs("0 when the work was done; 125 when it could not be done. `berth run` also ends with the status of the container, " +
+	r.paragraphs("0 when the work was done; 125 when it could not be done; 130 or 143 when SIGINT or SIGTERM has ended it. `berth run` also ends with the status of the container, " +
 		"`berth lint` and `berth generate` have their own: see there.")
 	r.section("FILES")
 	for _, f := range overviewFiles {

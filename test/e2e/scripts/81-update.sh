@@ -64,7 +64,7 @@ wait_for 90 is_two
 kill -INT $update
 status=0
 wait $update || status=$?
-assert_eq "exit status" $status 125
+assert_eq "exit status" $status 130
 assert_match "what it says" "$(cat "$tmp/update.err")" 'the update to .* was interrupted'
 assert_eq "afterwards" "$(runs)" one
 

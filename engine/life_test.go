@@ -54,6 +54,18 @@ func keptWithData() spec.Container {
 	return c
 }
 
+// atRest runs a container until it has ended and is put away.
+func (b *bench) atRest(c spec.Container) engine.State {
+	b.t.Helper()
+	s, err := b.start(c)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.End()
+	b.must(func(e *engine.Engine) error { return e.Cleanup(b.t.Context(), s, engine.Exit{}) })
+	return s
+}
+
 // TestLife: create, start, end, start again, remove; after each step it is found by its name, and only the last leaves
 // nothing.
 func TestLife(t *testing.T) {
@@ -461,12 +473,7 @@ func countOf(list []string, word string) (n int) {
 func TestRemoveAtRestKilled(t *testing.T) {
 	for _, m := range moments("store.Remove") {
 		b := newBench(t)
-		s, err := b.start(keptWithData())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.End()
-		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+		b.atRest(keptWithData())
 		if left := b.Left(); !slices.Contains(left, "anonymous volume") {
 			t.Fatal(left)
 		}
@@ -490,12 +497,7 @@ func TestRemoveAtRestKilled(t *testing.T) {
 func TestAnonymousAfterKilledStart(t *testing.T) {
 	for _, m := range moments("network.Plan", "store.Mount", "runtime.Create") {
 		b := newBench(t)
-		s, err := b.start(keptWithData())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.End()
-		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+		s := b.atRest(keptWithData())
 		for range 2 {
 			found, err := b.dirs().Find("web")
 			if err != nil {
@@ -675,12 +677,7 @@ func TestVolumesFromOneThatStarts(t *testing.T) {
 func TestVolumesFromOneThatGoes(t *testing.T) {
 	for _, verb := range []string{"run", "create"} {
 		b := newBench(t)
-		s, err := b.start(keptWithData())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.End()
-		b.must(func(e *engine.Engine) error { return e.Cleanup(t.Context(), s, engine.Exit{}) })
+		s := b.atRest(keptWithData())
 		other := keptWeb()
 		other.Name, other.VolumesFrom = "other", []string{"web"}
 		e := b.Engine(b.run)

@@ -124,10 +124,7 @@ const restartsVariable = "BERTH_RESTARTS"
 func countRestarts(ctx context.Context, env *Env, ids []string) error {
 	for _, id := range ids {
 		s, err := runDirs().Find(id)
-		if err != nil || !sd.IsService(s.Unit) {
-			continue
-		}
-		if restart, err := restartProperties(s.Container.Restart); err != nil || restart == nil {
+		if err != nil || !sd.IsService(s.Unit) || !startsAgain(s) {
 			continue
 		}
 		if err := os.Setenv(restartsVariable, strconv.Itoa(sd.Restarts(ctx, env.Run, userManaged(), s.Unit))); err != nil {

@@ -205,10 +205,7 @@ const returnsVariable = "BERTH_RETURNS"
 
 // returns tells whether systemd is about to run a container of this unit again that does not outlive its end, as --restart says.
 func returns(ctx context.Context, env *Env, s engine.State) bool {
-	if endSeen(s, unitOfSelf(), os.Getenv) == nil || s.Lasting() {
-		return false
-	}
-	if restart, err := restartProperties(s.Container.Restart); err != nil || restart == nil {
+	if endSeen(s, unitOfSelf(), os.Getenv) == nil || s.Lasting() || !startsAgain(s) {
 		return false
 	}
 	again, err := sd.Returns(ctx, env.Run, userManaged(), s.Unit)

@@ -263,6 +263,12 @@ func unitProperties(c spec.Container) ([]string, error) {
 	return append(list, restart...), err
 }
 
+// startsAgain tells whether systemd starts a container again, as --restart says, when it has ended.
+func startsAgain(s engine.State) bool {
+	properties, err := restartProperties(s.Container.Restart)
+	return err == nil && properties != nil
+}
+
 // restartProperties turn a restart policy into systemd's (systemd.service(5), Restart=).
 func restartProperties(policy string) ([]string, error) {
 	name, count, counted := strings.Cut(policy, ":")

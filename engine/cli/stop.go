@@ -120,8 +120,7 @@ func stopReturning(ctx context.Context, env *Env, s engine.State) (bool, error) 
 
 // comesBack tells whether systemd is about to start a container that has ended again, as --restart says.
 func comesBack(ctx context.Context, env *Env, s engine.State) bool {
-	restarts, err := restartProperties(s.Container.Restart)
-	return err == nil && restarts != nil && ruledByUnit(s) && sd.Lives(ctx, env.Run, userManaged(), s.Unit, s.ID)
+	return startsAgain(s) && ruledByUnit(s) && sd.Lives(ctx, env.Run, userManaged(), s.Unit, s.ID)
 }
 
 // isForgotten tells whether systemd has lost a unit's commands with its file, while the unit runs on: it would signal the container,

@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/enginetest/nofiles"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/sd"
@@ -87,17 +86,8 @@ func TestRemoveAllUnread(t *testing.T) {
 // TestStartedElsewhereUnknown: who cannot tell which unit it is of does not take the container for another one's, and cleans up.
 func TestStartedElsewhereUnknown(t *testing.T) {
 	t.Setenv("SERVICE_RESULT", "success")
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
-	elsewhere := startedElsewhere(engine.State{Unit: "web.service"})
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	var elsewhere bool
+	nofiles.During(t, func() { elsewhere = startedElsewhere(engine.State{Unit: "web.service"}) })
 	if elsewhere {
 		t.Error("its unit cannot be read, and it counts as another one's")
 	}

@@ -541,7 +541,7 @@ func TestGuestAsks(t *testing.T) {
 		t.Errorf("a guest does not have to wait: %d, %v", h.pid, time.Until(h.due))
 	}
 	h.waiting, guest.asked, h.begin = nil, nil, time.Now().Add(-2*guestProbe)
-	if ask(guest, false); len(h.verdict.Log) != 3 {
+	if ask(guest, false); !h.unable {
 		t.Error("a guest has to wait for no reason")
 	}
 	for _, c := range []*caller{root, guest} {

@@ -124,6 +124,7 @@ type health struct {
 	saves  turns
 	tells  turns
 	warned bool // that a verdict cannot be written
+	unable bool // to start a probe, and has said so
 	events int  // cgroup.events of the container while a probe runs; -1 for none
 	frozen bool // the container was while the probe ran
 }
@@ -269,20 +270,32 @@ func (f freezer) event(k *Keeper, _ uint32) {
 	f.h.frozen = f.h.frozen || k.frozen(f.h.c)
 }
 
-// skip lets a container be that is frozen. It is looked at again soon, for it may be thawed at any time.
-func (k *Keeper) skip(h *health) {
+// skip lets a container be of which nothing can be found out just now. It is looked at again soon: it may be thawed at any time.
+func (k *Keeper) skip(h *health, why string) {
 	h.next(min(h.interval(), slowLook))
-	h.tellAll(k, response{Error: "the container is paused"}, func(w waiter) bool { return !w.first })
+	h.tellAll(k, response{Error: why}, func(w waiter) bool { return !w.first })
 }
 
-// probe starts one.
+// probe starts one. That it cannot be started says nothing of the container.
 func (k *Keeper) probe(h *health) {
 	if k.frozen(h.c) {
-		k.skip(h)
+		k.skip(h, "the container is paused")
 		return
 	}
 	h.due, h.begin, h.late = time.Time{}, time.Now(), false
 	h.limit = h.begin.Add(h.timeout())
+	err := k.startProbe(h)
+	if err != nil {
+		err = fmt.Errorf("its health cannot be looked at: %w", err)
+		if !h.unable {
+			k.warn("container %s: %v", h.c.record.Name, err)
+		}
+		k.skip(h, err.Error())
+	}
+	h.unable = err != nil
+}
+
+func (k *Keeper) startProbe(h *health) error {
 	process := HealthProcess
 	if h.startup {
 		process = StartupProcess
@@ -291,8 +304,7 @@ func (k *Keeper) probe(h *health) {
 	args = append(args, "exec", "--process", filepath.Join(h.h.Dir, process), "--pid-file", h.pidFile(), h.c.record.ID)
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		k.result(h, -1, err.Error())
-		return
+		return err
 	}
 	if !h.c.record.guest() {
 		os.Remove(h.pidFile())
@@ -301,8 +313,7 @@ func (k *Keeper) probe(h *health) {
 	unix.Close(fds[1])
 	if err != nil {
 		unix.Close(fds[0])
-		k.result(h, -1, err.Error())
-		return
+		return err
 	}
 	unix.SetNonblock(fds[0], true)
 	h.pid, h.pidfd, h.output = pid, pidfd, fds[0]
@@ -314,6 +325,7 @@ func (k *Keeper) probe(h *health) {
 	if err := k.watch(pidfd, h, unix.EPOLLIN); err != nil {
 		k.warn("container %s: %v", h.c.record.Name, err)
 	}
+	return nil
 }
 
 func (h *health) pidFile() string { return filepath.Join(h.h.Dir, "probe.pid") }
@@ -436,7 +448,7 @@ func (h *health) event(k *Keeper, _ uint32) {
 		code, text = -1, fmt.Sprintf("no answer within %s", h.timeout())
 	}
 	if code != 0 && (h.frozen || k.frozen(h.c)) {
-		k.skip(h)
+		k.skip(h, "the container is paused")
 		return
 	}
 	k.result(h, code, text)

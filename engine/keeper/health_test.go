@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/enginetest/nofiles"
 )
 
 func TestJudge(t *testing.T) {
@@ -405,6 +407,30 @@ func TestVerdictThatCannotBeWritten(t *testing.T) {
 	if strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "container web: ") {
 		t.Errorf("said %q", said.String())
 	}
+}
+
+// TestProbeThatCannotBeStarted: it says nothing of the container; that is said once, and it is tried again.
+func TestProbeThatCannotBeStarted(t *testing.T) {
+	b := newHealthBench(t, "true", Health{Interval: time.Millisecond, Timeout: 20 * time.Second, Retries: 1, OnFailure: "kill"})
+	var said bytes.Buffer
+	b.k.Warn = &said
+	h := b.c.health
+	waits := &caller{fd: -1}
+	h.waiting = []waiter{{caller: waits}}
+	nofiles.During(t, func() {
+		b.k.probe(h)
+		b.k.probe(h)
+	})
+	if h.verdict.Status != Starting || h.verdict.FailingStreak != 0 || len(h.verdict.Log) != 0 || h.pid != 0 {
+		t.Errorf("%+v", h.verdict)
+	}
+	if strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "container web: its health cannot be looked at: ") {
+		t.Errorf("said %q", said.String())
+	}
+	if len(h.waiting) != 0 {
+		t.Error("one waits for what does not come")
+	}
+	b.until("it is tried again", func() bool { return h.verdict.Status == Healthy })
 }
 
 // TestHealthLogThatDoesNotAnswer: the keeper does not wait for a directory of --health-log-destination.

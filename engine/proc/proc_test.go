@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/enginetest/nofiles"
 )
 
 func TestRun(t *testing.T) {
@@ -207,20 +209,14 @@ func TestUnknown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
-	_, identified := Identify(id.PID)
-	running := id.Running()
-	_, opened := id.Open()
-	_, namespace := id.OpenNamespace("net")
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	var running bool
+	var identified, opened, namespace error
+	nofiles.During(t, func() {
+		_, identified = Identify(id.PID)
+		running = id.Running()
+		_, opened = id.Open()
+		_, namespace = id.OpenNamespace("net")
+	})
 	if !running {
 		t.Error("it counts as ended")
 	}

@@ -133,9 +133,9 @@ func builtin(own string) (definition, error) {
 	}, nil
 }
 
-// bounds are the first and last address that may be leased: the lease range, else all between network and broadcast. A
-// subnet of one or two addresses has neither of these (RFC 3021).
-func (s subnet) bounds() (first, last netip.Addr, err error) {
+// hosts are the first and last address that a container may ask for: all between network and broadcast. A subnet of one or two
+// addresses has neither of these (RFC 3021).
+func (s subnet) hosts() (first, last netip.Addr, err error) {
 	prefix, err := netip.ParsePrefix(s.Subnet)
 	if err != nil {
 		return first, last, fmt.Errorf("subnet %q: %w", s.Subnet, err)
@@ -148,8 +148,14 @@ func (s subnet) bounds() (first, last netip.Addr, err error) {
 			last = last.Prev()
 		}
 	}
-	if s.LeaseRange == nil {
-		return first, last, nil
+	return first, last, nil
+}
+
+// bounds are the first and last address that may be handed out to whom asks for none: the lease range, else all that the subnet has.
+func (s subnet) bounds() (first, last netip.Addr, err error) {
+	first, last, err = s.hosts()
+	if err != nil || s.LeaseRange == nil {
+		return first, last, err
 	}
 	if s.LeaseRange.StartIP != "" {
 		if first, err = netip.ParseAddr(s.LeaseRange.StartIP); err != nil {
@@ -161,7 +167,7 @@ func (s subnet) bounds() (first, last netip.Addr, err error) {
 			return first, last, err
 		}
 	}
-	if !prefix.Contains(first) || !prefix.Contains(last) || last.Less(first) {
+	if prefix := netip.MustParsePrefix(s.Subnet); !prefix.Contains(first) || !prefix.Contains(last) || last.Less(first) {
 		return first, last, fmt.Errorf("subnet %q has no addresses from %s to %s, as its lease range says", s.Subnet, first, last)
 	}
 	return first, last, nil

@@ -81,21 +81,25 @@ func subnets(d definition) string {
 // leaseAddress leases the address that was asked for, or a free one. The search begins at a place that the container's
 // name decides, so that a container gets the same address again whenever it can.
 func (a Adapter) leaseAddress(r engine.NetworkRequest, p *plan, network string, s subnet) (netip.Addr, error) {
-	first, last, err := s.bounds()
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("network %q: %w", network, err)
-	}
 	name := func(ip netip.Addr) string { return addressLease(network, ip.String()) }
 	if r.IP != "" {
+		first, last, err := s.hosts()
+		if err != nil {
+			return netip.Addr{}, fmt.Errorf("network %q: %w", network, err)
+		}
 		ip, err := netip.ParseAddr(r.IP)
 		if err != nil || ip.Less(first) || last.Less(ip) {
-			return netip.Addr{}, fmt.Errorf("address %q is none of network %q, which leases %s to %s", r.IP, network, first, last)
+			return netip.Addr{}, fmt.Errorf("address %q is none of network %q, which has %s to %s", r.IP, network, first, last)
 		}
 		ok, err := a.try(r, p, name(ip))
 		if err == nil && !ok {
 			err = fmt.Errorf("address %s of network %q is in use by another container", ip, network)
 		}
 		return ip, err
+	}
+	first, last, err := s.bounds()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("network %q: %w", network, err)
 	}
 	size := distance(first, last) + 1
 	start := spread(r.Name, size)

@@ -118,7 +118,10 @@ func TestAskedForAddress(t *testing.T) {
 	a := leasing(t)
 	s := subnet{Subnet: "10.9.0.0/24", LeaseRange: &leaseRange{StartIP: "10.9.0.10", EndIP: "10.9.0.20"}}
 	r := request(t, a, "c1")
-	for ip, want := range map[string]string{"10.9.0.9": "is none of network", "10.9.0.21": "is none of", "x": "is none of", "::1": "is none of", "10.9.0.15": ""} {
+	for ip, want := range map[string]string{
+		"10.9.0.15": "", "10.9.0.9": "", "10.9.0.254": "", // what is not handed out can be asked for
+		"10.9.0.0": "which has 10.9.0.1 to 10.9.0.254", "10.9.0.255": "is none of network", "10.9.1.1": "is none of", "x": "is none of", "::1": "is none of",
+	} {
 		r.IP = ip
 		got, err := a.leaseAddress(r, &plan{}, "n", s)
 		if want == "" && (err != nil || got.String() != ip) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -130,6 +130,18 @@ func (im *Images) commitBase(id string) (committed, error) {
 	return b, nil
 }
 
+// historyIsWhole reports whether the history tells of every layer but the new one. An image need not have one (the OCI's config.md, "history"),
+// and one that tells of some layers only is refused by what builds on it.
+func (b *committed) historyIsWhole() bool {
+	layers := 0
+	for _, h := range b.config.History {
+		if !h.EmptyLayer {
+			layers++
+		}
+	}
+	return layers == len(b.config.RootFS.DiffIDs)-1
+}
+
 // commitDiff writes the new layer into a file: the store is locked while it is read, and would be while it is written.
 func (im *Images) commitDiff(ctx context.Context, b *bundle, c *storage.Container, o CommitOptions) (*os.File, error) {
 	if o.All != nil {
@@ -185,7 +197,9 @@ func (im *Images) commitImage(b committed, o CommitOptions, layer imgspecv1.Desc
 	if o.Author != "" {
 		b.config.Author = o.Author
 	}
-	b.config.History = append(b.config.History, imgspecv1.History{Created: &now, CreatedBy: o.Command, Author: o.Author, Comment: o.Message})
+	if b.historyIsWhole() {
+		b.config.History = append(b.config.History, imgspecv1.History{Created: &now, CreatedBy: o.Command, Author: o.Author, Comment: o.Message})
+	}
 	configText, err := b.text()
 	if err != nil {
 		return "", err

@@ -3,8 +3,11 @@
 package image
 
 import (
+	"bytes"
 	"sync"
 	"testing"
+
+	"github.com/berth-pods/berth/examples/mkimage/archive"
 )
 
 // TestCommit: an image made of a container is the one that comes back from where it was saved to, or pushed. The same files once more are the
@@ -35,6 +38,32 @@ func TestCommit(t *testing.T) {
 		}
 		if loaded, err := im.Load(t.Context(), file); err != nil || len(loaded) != 1 || loaded[0].ID != id {
 			t.Errorf("loaded %+v, %v; want the image %s", loaded, err, id)
+		}
+	}
+}
+
+// TestCommitHistory: the history of an image tells of all of its layers, or of none, as that of an image made without one.
+func TestCommitHistory(t *testing.T) {
+	im := openStore(t)
+	base := loadAs(t, im, "a", "web")
+	for want, whole := range []bool{false, true, false} { // the last one is made of the one before
+		c, err := im.store.CreateContainer("", nil, base, "", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var o CommitOptions
+		if whole {
+			o.All = bytes.NewReader(imageFiles(t, archive.OCI, twoLayers(t)).tar(t))
+		}
+		if base, err = im.Commit(t.Context(), c.ID, o); err != nil {
+			t.Fatal(err)
+		}
+		b, err := im.commitBase(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.config.History) != want {
+			t.Errorf("%d layers, %d of them in the history; want %d", len(b.layers), len(b.config.History), want)
 		}
 	}
 }

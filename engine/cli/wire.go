@@ -192,7 +192,7 @@ func subIDs(file, name string) ([]spec.IDRange, error) {
 	list, err := rootless.Ranges(file, name)
 	ranges := make([]spec.IDRange, 0, len(list))
 	for _, r := range list {
-		ranges = append(ranges, spec.IDRange{Start: uint32(r.SubID), Count: uint32(r.Count)})
+		ranges = append(ranges, spec.IDRange{Start: uint32(r.Start), Count: uint32(r.Count)})
 	}
 	return ranges, err
 }

@@ -66,11 +66,11 @@ func wrong(name, mend, found string, args ...any) Check {
 // subIDs looks at the user's ranges in /etc/subuid or /etc/subgid.
 func (m *Machine) subIDs(name string) Check {
 	file := "/etc/" + name
-	all, err := sysuser.ParseSubIDFile(m.path(file))
-	if err != nil && !os.IsNotExist(err) {
+	all, err := readSubIDs(m.path(file), func(string) bool { return true })
+	if err != nil {
 		return wrong(name, "correct "+file+", which has lines like "+m.User.Name+":100000:65536", "%s cannot be read: %v", file, err)
 	}
-	mine := func(s sysuser.SubID) bool { return s.Name == m.User.Name || s.Name == strconv.Itoa(m.User.Uid) }
+	mine := func(s SubID) bool { return s.Name == m.User.Name || s.Name == strconv.Itoa(m.User.Uid) }
 	var count int64
 	var texts []string
 	for _, s := range all {
@@ -78,11 +78,11 @@ func (m *Machine) subIDs(name string) Check {
 			continue
 		}
 		count += s.Count
-		texts = append(texts, fmt.Sprintf("%d:%d", s.SubID, s.Count))
+		texts = append(texts, fmt.Sprintf("%d:%d", s.Start, s.Count))
 		for _, o := range all {
-			if !mine(o) && o.SubID < s.SubID+s.Count && s.SubID < o.SubID+o.Count {
+			if !mine(o) && o.Start < s.Start+s.Count && s.Start < o.Start+o.Count {
 				return wrong(name, "change one of the two lines in "+file+", and then the owners of the files that have these IDs",
-					"the range %d:%d is that of %q too, who can change the files of %s's containers", s.SubID, s.Count, o.Name, m.User.Name)
+					"the range %d:%d is that of %q too, who can change the files of %s's containers", s.Start, s.Count, o.Name, m.User.Name)
 			}
 		}
 	}

@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"syscall"
 
-	sysuser "github.com/moby/sys/user"
-
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless/gate"
 )
@@ -47,12 +45,8 @@ func GID() int {
 }
 
 // Ranges reads the subordinate IDs that a file gives to a name (subuid(5)).
-func Ranges(file, name string) ([]sysuser.SubID, error) {
-	list, err := sysuser.ParseSubIDFileFilter(file, func(s sysuser.SubID) bool { return s.Name == name })
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("subordinate IDs: %w", err)
-	}
-	return list, nil
+func Ranges(file, name string) ([]SubID, error) {
+	return readSubIDs(file, func(s string) bool { return s == name })
 }
 
 // Needed reports whether the work must be done in a user namespace that is not there yet.
@@ -177,22 +171,16 @@ func ownMaps() (idMaps, error) {
 }
 
 // ranges reads the subordinate IDs given to the user by name or number (subuid(5)).
-func ranges(file, name string) ([]sysuser.SubID, error) {
+func ranges(file, name string) ([]SubID, error) {
 	number := strconv.Itoa(os.Getuid())
-	list, err := sysuser.ParseSubIDFileFilter(file, func(s sysuser.SubID) bool {
-		return s.Name == number || name != "" && s.Name == name
-	})
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("subordinate IDs: %w", err)
-	}
-	return list, nil
+	return readSubIDs(file, func(s string) bool { return s == number || name != "" && s == name })
 }
 
-func mapOf(own int, subs []sysuser.SubID) []idMap {
+func mapOf(own int, subs []SubID) []idMap {
 	list := []idMap{{0, int64(own), 1}}
 	next := int64(1)
 	for _, s := range subs {
-		list = append(list, idMap{next, s.SubID, s.Count})
+		list = append(list, idMap{next, s.Start, s.Count})
 		next += s.Count
 	}
 	return list

@@ -9,19 +9,17 @@ import (
 	"strings"
 	"testing"
 
-	sysuser "github.com/moby/sys/user"
-
 	"github.com/berth-pods/berth/engine/proc"
 )
 
 func TestMapOf(t *testing.T) {
 	tests := []struct {
-		subs []sysuser.SubID
+		subs []SubID
 		want string
 	}{
 		{nil, "[{0 1000 1}]"},
-		{[]sysuser.SubID{{SubID: 100000, Count: 65536}}, "[{0 1000 1} {1 100000 65536}]"},
-		{[]sysuser.SubID{{SubID: 100000, Count: 10}, {SubID: 500000, Count: 5}}, "[{0 1000 1} {1 100000 10} {11 500000 5}]"},
+		{[]SubID{{Start: 100000, Count: 65536}}, "[{0 1000 1} {1 100000 65536}]"},
+		{[]SubID{{Start: 100000, Count: 10}, {Start: 500000, Count: 5}}, "[{0 1000 1} {1 100000 10} {11 500000 5}]"},
 	}
 	for _, tt := range tests {
 		if got := fmt.Sprint(mapOf(1000, tt.subs)); got != tt.want {
@@ -41,7 +39,7 @@ func TestRanges(t *testing.T) {
 		list, err := ranges(file, name)
 		var words []string
 		for _, s := range list {
-			words = append(words, fmt.Sprintf("%d+%d", s.SubID, s.Count))
+			words = append(words, fmt.Sprintf("%d+%d", s.Start, s.Count))
 		}
 		if got := strings.Join(words, " "); err != nil || got != want {
 			t.Errorf("%q: got %s, %v; want %s", name, got, err, want)
@@ -49,6 +47,14 @@ func TestRanges(t *testing.T) {
 	}
 	if list, err := ranges(file+".none", "me"); len(list) != 0 || err != nil {
 		t.Errorf("no file: %v, %v", list, err)
+	}
+	for _, line := range []string{"me::10", "me:x:10", "me:-1:10", "me:4294967296:10", "me:0x10:10", "me:100000", "me:100000:", "me:100000:-10", "me:4294967290:10", "me:1:2:3", "me:1:99999999999999999999"} {
+		if err := os.WriteFile(file, []byte("me:100000:65536\nother:x:y\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := Ranges(file, "me"); err == nil || !strings.Contains(err.Error(), file+":3: ") {
+			t.Errorf("%q: %v, %v", line, list, err)
+		}
 	}
 }
 

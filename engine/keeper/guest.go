@@ -148,7 +148,7 @@ func (k *Keeper) vet(p peer, r *Record, files []int) error {
 			return err
 		}
 	}
-	at, alive, err := k.ofUnit(p, r.PID, r.Start)
+	at, alive, err := k.ofUnit(p, r.process())
 	if err != nil {
 		return err
 	}
@@ -171,26 +171,40 @@ func (k *Keeper) vet(p peer, r *Record, files []int) error {
 }
 
 // ofUnit finds the unit of a guest who asks, and refuses a process that is in another one.
-func (k *Keeper) ofUnit(p peer, pid int, start uint64) (at place, alive bool, err error) {
+func (k *Keeper) ofUnit(p peer, process Process) (at place, alive bool, err error) {
 	if at, err = k.unitOf(p.pid, p.uid); err != nil {
 		return at, false, err
 	}
-	// Looked at twice, the number has been one process's between.
-	alive = pid > 1 && start != 0 && startTime(pid) == start
-	its, err := k.unitOf(pid, p.uid)
-	if alive = alive && startTime(pid) == start; alive && (err != nil || its.top != at.top) {
-		return at, false, fmt.Errorf("process %d is not in %s", pid, at.unit)
+	if process.PID <= 1 || process.Start == 0 {
+		return at, false, nil
 	}
-	return at, alive, nil
+	// Looked at twice, the number has been one process's between.
+	its, unknown := place{}, error(nil)
+	if err = process.check(); err == nil {
+		its, unknown = k.unitOf(process.PID, p.uid)
+		err = process.check()
+	}
+	switch {
+	case errors.Is(err, errGone):
+		return at, false, nil
+	case err != nil:
+		return at, false, fmt.Errorf("process %d: %w", process.PID, err)
+	case unknown != nil || its.top != at.top:
+		return at, false, fmt.Errorf("process %d is not in %s", process.PID, at.unit)
+	}
+	return at, true, nil
 }
 
 // belongs reports whether the record's process is in its guest's unit: an earlier keeper may have believed him.
-func (k *Keeper) belongs(r *Record) bool {
+func (k *Keeper) belongs(r *Record) (bool, error) {
 	if !r.guest() {
-		return true
+		return true, nil
 	}
 	its, err := k.unitOf(r.PID, r.Guest.UID)
-	return err == nil && strings.HasPrefix(r.Guest.Group+"/", its.top+"/")
+	if errors.Is(err, errGone) || errors.Is(err, errNoUnit) {
+		return false, nil
+	}
+	return err == nil && strings.HasPrefix(r.Guest.Group+"/", its.top+"/"), err
 }
 
 // vetOutput refuses all but pipes for the journal.
@@ -262,14 +276,20 @@ func (h *Health) bound() error {
 // all.
 type place struct{ unit, top, group string }
 
+// errNoUnit says that a process is not in a unit of the user's.
+var errNoUnit = errors.New("it is in no unit of the system's that runs in the name")
+
 // unitOf finds the unit that a process is in, if its control group is the user's: the manager gives it to the user in whose name
-// the unit runs (Delegate=, systemd.resource-control(5)).
+// the unit runs (Delegate=, systemd.resource-control(5)). It returns errGone or errNoUnit when there is none.
 func (k *Keeper) unitOf(pid int, uid uint32) (place, error) {
 	data, err := os.ReadFile(filepath.Join(k.Proc, strconv.Itoa(pid), "cgroup"))
-	if pid <= 1 || err != nil {
-		return place{}, fmt.Errorf("process %d has ended", pid)
+	if pid <= 1 {
+		err = errGone
 	}
-	none := fmt.Errorf("process %d is in no unit of the system's that runs in the name of user %d", pid, uid)
+	if err != nil {
+		return place{}, fmt.Errorf("process %d: %w", pid, gone(err))
+	}
+	none := fmt.Errorf("process %d: %w of user %d", pid, errNoUnit, uid)
 	group, ok := cgroup2(string(data))
 	if !ok || !filepath.IsLocal(group) {
 		return place{}, none
@@ -371,21 +391,28 @@ func (k *Keeper) join(p peer, j *Process) error {
 	if err != nil {
 		return err
 	}
-	if j.Start == 0 || startTime(j.PID) != j.Start {
-		return fmt.Errorf("process %d has ended", j.PID)
+	if err := j.check(); err != nil {
+		return fmt.Errorf("process %d: %w", j.PID, err)
 	}
 	fd, err := unix.PidfdOpen(p.pid, 0)
 	if err != nil {
-		return fmt.Errorf("process %d has ended", p.pid)
+		return fmt.Errorf("process %d: %w", p.pid, gone(err))
 	}
 	defer unix.Close(fd)
 	st, err := os.Stat(filepath.Join(k.Proc, strconv.Itoa(p.pid)))
-	if err != nil || st.Sys().(*syscall.Stat_t).Uid != p.uid {
-		return fmt.Errorf("process %d has ended", p.pid)
+	if err == nil && st.Sys().(*syscall.Stat_t).Uid != p.uid {
+		err = errGone
+	}
+	if err != nil {
+		return fmt.Errorf("process %d: %w", p.pid, gone(err))
 	}
 	// Had it ended between the two, it would have, now: then the number has not been another's meanwhile.
-	if state, err := look(fd, unix.POLLIN, 0); state != 0 || err != nil {
-		return fmt.Errorf("process %d has ended", p.pid)
+	state, err := look(fd, unix.POLLIN, 0)
+	if err == nil && state != 0 {
+		err = errGone
+	}
+	if err != nil {
+		return fmt.Errorf("process %d: %w", p.pid, err)
 	}
 	to := filepath.Join(k.Cgroups, at.top, cgroup.OwnGroup, "cgroup.procs")
 	if err := os.WriteFile(to, []byte(strconv.Itoa(p.pid)), 0); err != nil {

@@ -49,7 +49,7 @@ func (b *guestBench) place(pid int, group string) {
 
 func (b *guestBench) record() *Record {
 	return &Record{
-		ID: strings.Repeat("a", 64), Name: "web", PID: b.container, Start: startTime(b.container), Unit: "sshd.service", Driver: Journald,
+		ID: strings.Repeat("a", 64), Name: "web", PID: b.container, Start: startOf(b.container), Unit: "sshd.service", Driver: Journald,
 		Streams: []Stream{{Name: streamStdout}},
 	}
 }
@@ -219,7 +219,7 @@ func TestGuestConnections(t *testing.T) {
 func TestJoin(t *testing.T) {
 	b := newGuestBench(t)
 	procs := filepath.Join(b.k.Cgroups, "system.slice/web.service/berth/cgroup.procs")
-	j := &Process{PID: b.container, Start: startTime(b.container)}
+	j := &Process{PID: b.container, Start: startOf(b.container)}
 	b.place(b.peer.pid, "/user.slice/session-1.scope")
 	if err := os.WriteFile(procs, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -263,10 +263,10 @@ func TestGuestPledges(t *testing.T) {
 		p    Process
 		took bool
 	}{
-		{Process{b.container, startTime(b.container)}, true}, {Process{b.container, startTime(b.container) + 1}, false},
-		{Process{self, startTime(self)}, false}, {Process{1, startTime(1)}, false}, {Process{}, false},
+		{Process{b.container, startOf(b.container)}, true}, {Process{b.container, startOf(b.container) + 1}, false},
+		{Process{self, startOf(self)}, false}, {Process{1, startOf(1)}, false}, {Process{}, false},
 	} {
-		c.pledge = pledge{}
+		c.owes(Process{})
 		if err := b.k.guard(c, &tt.p); (c.pledge != pledge{}) != tt.took {
 			t.Errorf("%+v: %+v, %v", tt.p, c.pledge, err)
 		}
@@ -283,7 +283,7 @@ func TestGuestNamesAProcess(t *testing.T) {
 		"his own":       {func(*Record) {}, true},
 		"one to come":   {func(r *Record) { r.Start++ }, false},
 		"at any time":   {func(r *Record) { r.Start = 0 }, false},
-		"PID 1":         {func(r *Record) { r.PID, r.Start = 1, startTime(1) }, false},
+		"PID 1":         {func(r *Record) { r.PID, r.Start = 1, startOf(1) }, false},
 		"a free number": {func(r *Record) { r.PID, r.Start = 1<<22+1, 5 }, false},
 	} {
 		b := newGuestBench(t)
@@ -299,16 +299,16 @@ func TestGuestNamesAProcess(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		want := pledge{}
+		want := Process{}
 		if tt.taken {
-			want = pledge{asked.PID, asked.Start}
+			want = asked.process()
 		}
 		kept := b.k.newest(r.ID, b.peer.owner()).record
-		if c.pledge != want || kept.PID != want.pid || kept.Start != want.start {
+		if c.pledge.process != want || kept.process() != want {
 			t.Errorf("%s: owes %+v, kept as %d of %d, want %+v", name, c.pledge, kept.PID, kept.Start, want)
 		}
 		root := &caller{fd: -1}
-		if _, err := b.k.serve(root, data, b.given()); err != nil || root.pledge != (pledge{asked.PID, asked.Start}) {
+		if _, err := b.k.serve(root, data, b.given()); err != nil || root.pledge.process != want {
 			t.Errorf("%s: root is not believed: %+v, %v", name, root.pledge, err)
 		}
 	}

@@ -238,7 +238,7 @@ func newHealthBench(t *testing.T, command string, h Health) *healthBench {
 	}
 	r := record()
 	h.Runtime, h.Dir = []string{"/bin/sh", "-c", command}, b.dir
-	r.PID, r.Start, r.Health = cmd.Process.Pid, startTime(cmd.Process.Pid), &h
+	r.PID, r.Start, r.Health = cmd.Process.Pid, startOf(cmd.Process.Pid), &h
 	b.c = &container{name: testID, record: &r, pidfd: -1}
 	b.k.containers[testID] = b.c
 	b.k.follow(b.c)

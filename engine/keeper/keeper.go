@@ -334,9 +334,11 @@ func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err err
 			return err
 		}
 	}
+	if err := k.follow(c); err != nil {
+		return err
+	}
 	c.sink = k.sink(c)
 	k.containers[name] = c
-	k.follow(c)
 	k.watchHealth(c)
 	if c.input != nil {
 		if err := k.watch(c.input.fd, c.input, unix.EPOLLOUT|unix.EPOLLET); err != nil {
@@ -433,19 +435,24 @@ func (k *Keeper) file(r *Record) *fileSink {
 }
 
 // follow watches the container's PID 1, as long as it is that process and no later one with the same PID.
-func (k *Keeper) follow(c *container) {
-	if c.record.PID <= 0 {
-		return
+func (k *Keeper) follow(c *container) error {
+	fd, err := c.record.process().open()
+	if errors.Is(err, errGone) {
+		return nil
 	}
-	fd, err := unix.PidfdOpen(c.record.PID, 0)
 	if err != nil {
-		return
+		return err
 	}
-	if startTime(c.record.PID) != c.record.Start || !k.belongs(c.record) || k.watch(fd, leader{c}, unix.EPOLLIN) != nil {
+	ours, err := k.belongs(c.record)
+	if ours {
+		err = k.watch(fd, leader{c}, unix.EPOLLIN)
+	}
+	if !ours || err != nil {
 		unix.Close(fd)
-		return
+		return err
 	}
 	c.pidfd = fd
+	return nil
 }
 
 // leader is the container's PID 1.
@@ -821,7 +828,11 @@ func (k *Keeper) keep(cl *caller, r *Record, files []int) error {
 		cl.drop(k, append(files, memory))
 		return err
 	}
-	return k.adopt(name, r, memory, files)
+	if err := k.adopt(name, r, memory, files); err != nil {
+		k.forgetAll([]string{name, name + inputSuffix})
+		return err
+	}
+	return nil
 }
 
 // A container that is started again has the ID that it had before, and what it wrote last may still be in its old pipes: each run

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,8 @@ import (
 	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/enginetest/nofiles"
 )
 
 // bench is a keeper with a journal and a service manager that are nobody but this test.
@@ -118,6 +121,12 @@ func pipes(t *testing.T) (read, write []*os.File) {
 		read, write = append(read, r), append(write, w)
 	}
 	return read, write
+}
+
+// startOf is when a process has started, 0 for one that has ended.
+func startOf(pid int) uint64 {
+	start, _ := startTime(pid)
+	return start
 }
 
 var testID = strings.Repeat("0123456789abcdef", 4)
@@ -298,7 +307,7 @@ func TestGuard(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := record()
-		r.PID, r.Start, r.Guard = cmd.Process.Pid, startTime(cmd.Process.Pid), true
+		r.PID, r.Start, r.Guard = cmd.Process.Pid, startOf(cmd.Process.Pid), true
 		if tt.other {
 			r.Start++
 		}
@@ -800,12 +809,104 @@ func TestStrangeStore(t *testing.T) {
 	}
 }
 
+// TestNoFilesLeft: that it cannot be looked at is not the end of a process.
+func TestNoFilesLeft(t *testing.T) {
+	running := func(t *testing.T) (*exec.Cmd, Record) {
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		r := record()
+		r.PID, r.Start, r.Streams = cmd.Process.Pid, startOf(cmd.Process.Pid), nil
+		return cmd, r
+	}
+	t.Run("handed over", func(t *testing.T) {
+		b := newBench(t)
+		_, r := running(t)
+		memory, err := remember(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nofiles.During(t, func() { err = b.k.adopt(testID, &r, memory, nil) })
+		if !errors.Is(err, unix.EMFILE) || len(b.k.containers) > 0 {
+			t.Errorf("%d containers, %v", len(b.k.containers), err)
+		}
+	})
+	t.Run("restored", func(t *testing.T) {
+		b := newBench(t)
+		_, r := running(t)
+		memory, err := remember(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nofiles.During(t, func() { b.k.Restore(map[string][]int{testID: {memory}}) })
+		if err := b.k.Step(0); !errors.Is(err, unix.EMFILE) { // the next keeper finds it
+			t.Errorf("it goes on: %v", err)
+		}
+		if notes, _ := b.notes(); len(notes) > 0 {
+			t.Errorf("%q", notes)
+		}
+	})
+	t.Run("of a newer version", func(t *testing.T) {
+		b := newBench(t)
+		_, r := running(t)
+		nofiles.During(t, func() { b.k.shelve([]string{testID}, &r, nil) })
+		if notes, _ := b.notes(); len(notes) > 0 || !b.k.shelved[testID] {
+			t.Errorf("%q", notes)
+		}
+	})
+	t.Run("a pledge", func(t *testing.T) {
+		b := newBench(t)
+		cmd, r := running(t)
+		conn, err := Dial(b.socket())
+		if err == nil {
+			err = conn.Guard(r.PID, r.Start)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.steps()
+		conn.Close()
+		nofiles.During(t, b.steps)
+		cmd.Process.Signal(unix.SIGTERM)
+		if cmd.Wait(); cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
+			t.Errorf("it is not kept: %v", cmd.ProcessState)
+		}
+	})
+}
+
+// TestProcess: a number that is another process's now, or a thread's, or nobody's, is a process that has ended.
+func TestProcess(t *testing.T) {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := Process{os.Getpid(), startOf(os.Getpid())}
+	gone := []Process{{}, {self.PID, self.Start + 1}, {1<<22 + 1, 5}}
+	for _, thread := range threads {
+		if tid, err := strconv.Atoi(thread.Name()); err == nil && tid != self.PID {
+			gone = append(gone, Process{tid, 1})
+		}
+	}
+	for _, p := range gone {
+		if _, err := p.open(); !errors.Is(err, errGone) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+	fd, err := self.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+}
+
 // TestForeignRecord: what the keeper cannot serve stays in the store until those are gone to whom it belongs, and no longer. A run
 // of the same container is kept beside it.
 func TestForeignRecord(t *testing.T) {
 	id := func(digit string) string { return strings.Repeat(digit, 64) }
 	newer := func(pid int) string {
-		return fmt.Sprintf(`{"version":99,"id":%q,"pid":%d,"start":%d}`, testID, pid, startTime(pid))
+		return fmt.Sprintf(`{"version":99,"id":%q,"pid":%d,"start":%d}`, testID, pid, startOf(pid))
 	}
 	for name, tt := range map[string]struct {
 		text  string // of the record; a PID for %d

@@ -100,12 +100,6 @@ type request struct {
 	Pledge  *Process `json:"pledge,omitempty"`  // that of a container that is about to be started: see guard.go
 }
 
-// Process names a process: a PID may be used again.
-type Process struct {
-	PID   int    `json:"pid"`
-	Start uint64 `json:"start"`
-}
-
 // process is the container's PID 1.
 func (r *Record) process() Process { return Process{r.PID, r.Start} }
 

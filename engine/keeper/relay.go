@@ -137,8 +137,8 @@ func (l *relays) event(r *relay) {
 	if err != nil {
 		return
 	}
-	if state := ofService(string(l.buf[:n])); state != "" && r.alive() {
-		err := r.manager.sendAs(r.c.record.PID, state, unix.MSG_DONTWAIT)
+	if state := ofService(string(l.buf[:n])); state != "" {
+		err := r.send(state)
 		switch {
 		case slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }):
 			l.rest(r, now.Add(relayPause))
@@ -153,10 +153,13 @@ func (l *relays) event(r *relay) {
 	}
 }
 
-// alive tells whether PID 1 is there: its number may be another one's later, and the keeper's loop may be behind.
-func (r *relay) alive() bool {
-	state, err := look(r.pidfd, unix.POLLIN, 0)
-	return state == 0 && err == nil
+// send says it in the name of PID 1, if that is there: its number may be another one's later, and the keeper's loop may be behind.
+func (r *relay) send(state string) error {
+	ended, err := look(r.pidfd, unix.POLLIN, 0)
+	if err != nil || ended != 0 {
+		return err
+	}
+	return r.manager.sendAs(r.c.record.PID, state, unix.MSG_DONTWAIT)
 }
 
 // drop closes files that the container has sent, as sd_notify_barrier(3) does. The end of one may take its time (socket(7),

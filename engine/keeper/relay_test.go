@@ -57,7 +57,7 @@ func newRelayBenchAt(t *testing.T, manager string) *relayBench {
 	}
 	defer f.Close()
 	r := record()
-	r.PID, r.Start, r.Driver, r.Streams = b.main.Process.Pid, startTime(b.main.Process.Pid), "passthrough", []Stream{{Name: streamNotify}}
+	r.PID, r.Start, r.Driver, r.Streams = b.main.Process.Pid, startOf(b.main.Process.Pid), "passthrough", []Stream{{Name: streamNotify}}
 	if manager != "" {
 		r.Notify = filepath.Join(b.dir, manager)
 	}

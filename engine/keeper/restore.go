@@ -1,10 +1,8 @@
 package keeper
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,7 +88,10 @@ func (k *Keeper) restore(names []string, fds []int) error {
 		k.shelve(names, record, append(files, memory))
 		return err
 	}
-	return k.adopt(name, record, memory, files)
+	if err := k.adopt(name, record, memory, files); err != nil {
+		k.failed = fmt.Errorf("container %s: %w", record.Name, err) // all of it lies in the store still
+	}
+	return nil
 }
 
 // shelved is what lies in the store and cannot be served. A newer keeper may know what to do with it; so it stays until those are
@@ -103,12 +104,11 @@ type shelved struct {
 func (k *Keeper) shelve(names []string, r *Record, fds []int) {
 	s := &shelved{names: names, left: 1}
 	k.shelved[names[0]] = true
-	if fd, err := unix.PidfdOpen(r.PID, 0); err == nil {
-		if startTime(r.PID) == r.Start {
-			s.await(k, fd, unix.EPOLLIN)
-		} else {
-			unix.Close(fd)
-		}
+	switch fd, err := r.process().open(); {
+	case err == nil:
+		s.await(k, fd, unix.EPOLLIN)
+	case !errors.Is(err, errGone):
+		s.left++ // the next keeper may know
 	}
 	for _, fd := range fds {
 		var st unix.Stat_t
@@ -121,13 +121,12 @@ func (k *Keeper) shelve(names []string, r *Record, fds []int) {
 	s.gone(k)
 }
 
-// await watches a file, which becomes its own.
+// await watches a file, which becomes its own. What cannot be watched is left to the next keeper.
 func (s *shelved) await(k *Keeper, fd int, events uint32) {
+	s.left++
 	if err := k.watch(fd, shelvedFile{s, fd}, events); err != nil {
 		unix.Close(fd)
-		return
 	}
-	s.left++
 }
 
 // gone counts one off.
@@ -166,18 +165,4 @@ func readRecord(memory int) (*Record, error) {
 		return nil, fmt.Errorf("its record: %w", err)
 	}
 	return parseRecord(buf[:n])
-}
-
-// startTime is when a process has started, in ticks since boot; 0 when there is none (proc_pid_stat(5), field 22).
-func startTime(pid int) uint64 {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < 20 {
-		return 0
-	}
-	n, _ := strconv.ParseUint(string(fields[19]), 10, 64)
-	return n
 }

@@ -190,7 +190,7 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 	if r.Keep != nil {
 		err := k.keep(c, r.Keep, files)
 		if r.Guard && (err == nil || !c.peer.guest) { // of the record as it was vetted
-			c.pledge = pledge{r.Keep.PID, r.Keep.Start}
+			err = errors.Join(err, c.owes(r.Keep.process()))
 		}
 		return false, err
 	}
@@ -212,8 +212,7 @@ func (k *Keeper) serve(c *caller, data []byte, files []int) (answered bool, err 
 	case r.Pledge != nil:
 		return true, k.guard(c, r.Pledge)
 	case r.Started:
-		c.pledge = pledge{}
-		return true, nil
+		return true, c.owes(Process{})
 	case r.Ended != nil:
 		k.ended(r.Ended)
 		return false, nil

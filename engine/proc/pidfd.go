@@ -70,19 +70,17 @@ func (id ID) Open() (*os.File, error) {
 		return nil, ErrGone
 	}
 	fd, err := unix.PidfdOpen(id.PID, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil, ErrGone
+	// Looked at afterwards: the PID may have gone to another process meanwhile, or to a thread, of which there is no pidfd.
+	if other := id.Check(); other != nil {
+		if err == nil {
+			unix.Close(fd)
+		}
+		return nil, other
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pidfd of process %d: %w", id.PID, err)
 	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	// The PID may have gone to another process between the state file and here; the pidfd pins whichever it is.
-	if err := id.Check(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
 // OpenNamespace opens a namespace that the process is in, by its name in /proc/PID/ns, or returns ErrGone.

@@ -203,6 +203,22 @@ func TestNoSuchProcess(t *testing.T) {
 	}
 }
 
+// TestThread: a number that is a thread's now is that of a process that has ended.
+func TestThread(t *testing.T) {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		if tid, err := strconv.Atoi(thread.Name()); err == nil && tid != os.Getpid() {
+			if f, err := (ID{PID: tid, Start: 1}).Open(); !errors.Is(err, ErrGone) {
+				f.Close()
+				t.Errorf("thread %d: %v", tid, err)
+			}
+		}
+	}
+}
+
 // TestUnknown: where no file can be opened, nobody knows whether a process has ended.
 func TestUnknown(t *testing.T) {
 	id, err := Identify(os.Getpid())

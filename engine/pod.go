@@ -110,7 +110,7 @@ func (d Dirs) loadPod(id string) (Pod, error) {
 		return Pod{}, err
 	}
 	var p Pod
-	err = decode(&p, path, data, podVersion, "")
+	err = decode(&p, path, data, podVersion, fmt.Sprintf("; end the pod's containers and remove %s", path))
 	return p, err
 }
 
@@ -138,20 +138,35 @@ func (d Dirs) podIDs() ([]string, error) {
 	return slices.Compact(ids), err
 }
 
-// Pods returns the pods, oldest first.
+// Pods returns the pods, oldest first, but for those that cannot be read.
 func (d Dirs) Pods() ([]Pod, error) {
+	list, _, err := d.listedPods()
+	return list, err
+}
+
+// PodsSurely is Pods, with an error when a pod cannot be read: that one may have what the caller looks for.
+func (d Dirs) PodsSurely() ([]Pod, error) {
+	list, unread, err := d.listedPods()
+	return list, errors.Join(err, unread)
+}
+
+func (d Dirs) listedPods() (list []Pod, unread, err error) {
 	ids, err := d.podIDs()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	list := make([]Pod, 0, len(ids))
+	list = make([]Pod, 0, len(ids))
 	for _, id := range ids {
-		if p, err := d.loadPod(id); err == nil {
+		p, err := d.loadPod(id)
+		switch {
+		case err == nil:
 			list = append(list, p)
+		case !errors.Is(err, ErrNoPod):
+			unread = errors.Join(unread, err)
 		}
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
-	return list, nil
+	return list, unread, nil
 }
 
 // Members are the containers of a pod, oldest first, with those that have ended and are kept.

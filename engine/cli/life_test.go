@@ -123,6 +123,27 @@ func TestUnreadContainer(t *testing.T) {
 	}
 }
 
+// TestUnreadPod: so may a pod that cannot be read be on any network.
+func TestUnreadPod(t *testing.T) {
+	dirs := emptyRun(t)
+	id := strings.Repeat("0", 64)
+	file := filepath.Join(dirs.Pod(id), "state.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, prunes := filteredNetworks(network.Registry{}, []string{"dangling=true"})
+	for doing, err := range map[string]error{
+		"network rm": removeNetwork(t.Context(), &Env{}, "podman", networkRmOptions{force: true}), "network prune": prunes,
+	} {
+		if err == nil || !strings.Contains(err.Error(), "remove "+file) {
+			t.Errorf("%s: %v", doing, err)
+		}
+	}
+	if list, err := dirs.Pods(); err != nil || len(list) > 0 {
+		t.Errorf("pod ps: %v, %v", list, err)
+	}
+}
+
 func TestTakenOver(t *testing.T) {
 	for _, tt := range []struct {
 		own      bool

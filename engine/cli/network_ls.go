@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,12 +90,20 @@ func filteredNetworks(r network.Registry, words []string) ([]network.Network, er
 
 // dangling picks the networks that no container is on.
 func dangling(value string) (func(*network.Network) bool, error) {
-	containers, err := runDirs().AllSurely()
+	containers, pods, err := allOnNetworks()
 	if err != nil {
 		return nil, fmt.Errorf("which networks have containers: %w", err)
 	}
-	unused := func(n *network.Network) bool { return len(networkUsers(n.Name(), containers)) == 0 }
+	unused := func(n *network.Network) bool { return len(networkUsers(n.Name(), containers, pods)) == 0 }
 	return boolFilter("dangling", unused).read(value)
+}
+
+// allOnNetworks are those that may be on a network. It is an error if one cannot be read.
+func allOnNetworks() ([]engine.State, []engine.Pod, error) {
+	dirs := runDirs()
+	containers, err := dirs.AllSurely()
+	pods, podErr := dirs.PodsSurely()
+	return containers, pods, errors.Join(err, podErr)
 }
 
 // networkMade is when a network was made; a network that does not say is never older than anything.
@@ -107,8 +116,8 @@ func networkMade(n network.Network) time.Time {
 }
 
 // networkUsers names the containers, and the pods, that are on the network, or are to be at their next start.
-func networkUsers(name string, containers []engine.State) []string {
-	users := networkPods(name)
+func networkUsers(name string, containers []engine.State, pods []engine.Pod) []string {
+	users := networkPods(name, pods)
 	for _, c := range containers {
 		if slices.Contains(shownNetworks(c), name) {
 			users = append(users, c.Name)
@@ -117,9 +126,8 @@ func networkUsers(name string, containers []engine.State) []string {
 	return users
 }
 
-func networkPods(name string) []string {
+func networkPods(name string, pods []engine.Pod) []string {
 	var users []string
-	pods, _ := runDirs().Pods()
 	for _, p := range pods {
 		for _, at := range p.Attached {
 			if at.Network == name {

@@ -78,12 +78,12 @@ func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOption
 	if err != nil {
 		return err
 	}
-	containers, err := runDirs().AllSurely()
+	containers, pods, err := allOnNetworks()
 	if err != nil {
 		return fmt.Errorf("which containers are on the network %q: %w", n.Name(), err)
 	}
-	users := networkUsers(n.Name(), containers)
-	if pods := networkPods(n.Name()); len(users) > 0 && (!o.force || len(pods) > 0) {
+	users := networkUsers(n.Name(), containers, pods)
+	if len(users) > 0 && (!o.force || len(networkPods(n.Name(), pods)) > 0) {
 		return fmt.Errorf("network %q %w by %s; `berth rm` takes a container away", n.Name(), errNetworkUsed, strings.Join(users, ", "))
 	}
 	if err := removeUsers(ctx, env, users, o); err != nil {

@@ -179,7 +179,7 @@ func TestNetworkUsers(t *testing.T) {
 		{Name: "alone", Network: engine.NetworkRequest{Networks: []string{"host"}}},
 		{Name: "running", Networked: true, Attached: []engine.Attached{{Network: "front"}}},
 	}
-	if got := strings.Join(networkUsers("front", containers), " "); got != "stopped running" {
+	if got := strings.Join(networkUsers("front", containers, nil), " "); got != "stopped running" {
 		t.Errorf("got %q", got)
 	}
 }

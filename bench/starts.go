@@ -138,53 +138,63 @@ func parsePss(data string) float64 {
 	return 0
 }
 
-const (
-	burstSize   = 20
-	burstRounds = 5
-)
+// burstSizes are how many units one command starts.
+var burstSizes = []int{20, 100}
 
-// measureBursts starts 20 containers with one command.
+const burstRounds = 5
+
+// measureBursts starts many containers with one command.
 func measureBursts(ctx context.Context, b *bench) error {
-	rounds := min(b.rounds, burstRounds)
 	for _, n := range networks {
-		b.say("%d starts at once, Network=%s, %d rounds", burstSize, n.name, rounds)
-		ready := b.readySides(ctx, fmt.Sprintf("%d starts, Network=%s", burstSize, n.name), func(s side) map[string]string {
-			files := map[string]string{}
-			for _, unit := range burstUnits(s, n) {
-				files[strings.TrimSuffix(unit, ".service")+".container"] = unitFile(n)
+		for _, size := range burstSizes {
+			if err := b.measureBurst(ctx, n, size); err != nil {
+				return err
 			}
-			return files
-		})
-		samples := make([][]sample, len(ready))
-		err := turns(rounds, len(ready), func(_, i int) error {
-			units := burstUnits(ready[i], n)
-			got, err := measure(ctx, append([]string{"systemctl", "start"}, units...)...)
-			if err == nil {
-				err = active(ctx, units...)
-			}
-			if err == nil {
-				samples[i] = append(samples[i], got)
-			}
-			_, stopErr := output(ctx, append([]string{"systemctl", "stop"}, units...)...)
-			return errors.Join(err, stopErr)
-		})
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			b.note("%d starts at once, Network=%s: ended early: %v", burstSize, n.name, err)
-		}
-		for i, s := range ready {
-			b.add(fmt.Sprintf("%d starts at once, Network=%s", burstSize, n.name), s.name, samples[i])
 		}
 	}
 	return nil
 }
 
-func burstUnits(s side, n network) []string {
+func (b *bench) measureBurst(ctx context.Context, n network, size int) error {
+	rounds := min(b.rounds, burstRounds)
+	what := fmt.Sprintf("%d starts at once, Network=%s", size, n.name)
+	b.say("%s, %d rounds", what, rounds)
+	ready := b.readySides(ctx, what, func(s side) map[string]string {
+		files := map[string]string{}
+		for _, unit := range burstUnits(s, n, size) {
+			files[strings.TrimSuffix(unit, ".service")+".container"] = unitFile(n)
+		}
+		return files
+	})
+	samples := make([][]sample, len(ready))
+	err := turns(rounds, len(ready), func(_, i int) error {
+		units := burstUnits(ready[i], n, size)
+		got, err := measure(ctx, append([]string{"systemctl", "start"}, units...)...)
+		if err == nil {
+			err = active(ctx, units...)
+		}
+		if err == nil {
+			samples[i] = append(samples[i], got)
+		}
+		_, stopErr := output(ctx, append([]string{"systemctl", "stop"}, units...)...)
+		return errors.Join(err, stopErr)
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		b.note("%s: ended early: %v", what, err)
+	}
+	for i, s := range ready {
+		b.add(what, s.name, samples[i])
+	}
+	return nil
+}
+
+func burstUnits(s side, n network, size int) []string {
 	var units []string
-	for i := range burstSize {
-		units = append(units, fmt.Sprintf("%s-%02d.service", s.unit(n.name), i))
+	for i := range size {
+		units = append(units, fmt.Sprintf("%s-%03d.service", s.unit(n.name), i))
 	}
 	return units
 }

@@ -151,9 +151,10 @@ func (s subnet) hosts() (first, last netip.Addr, err error) {
 	return first, last, nil
 }
 
-// bounds are the first and last address that may be handed out to whom asks for none: the lease range, else all that the subnet has.
+// bounds are the first and last address that may be handed out to whom asks for none: those of the lease range, else all that the subnet has.
 func (s subnet) bounds() (first, last netip.Addr, err error) {
-	first, last, err = s.hosts()
+	lowest, highest, err := s.hosts()
+	first, last = lowest, highest
 	if err != nil || s.LeaseRange == nil {
 		return first, last, err
 	}
@@ -167,8 +168,17 @@ func (s subnet) bounds() (first, last netip.Addr, err error) {
 			return first, last, err
 		}
 	}
-	if prefix := netip.MustParsePrefix(s.Subnet); !prefix.Contains(first) || !prefix.Contains(last) || last.Less(first) {
-		return first, last, fmt.Errorf("subnet %q has no addresses from %s to %s, as its lease range says", s.Subnet, first, last)
+	asked := fmt.Sprintf("%s to %s", first, last)
+	prefix := netip.MustParsePrefix(s.Subnet)
+	inside := prefix.Contains(first) && prefix.Contains(last)
+	if first.Less(lowest) { // the network's own address
+		first = lowest
+	}
+	if highest.Less(last) { // the one for all of the network, as the upper half of a subnet has it
+		last = highest
+	}
+	if !inside || last.Less(first) {
+		return first, last, fmt.Errorf("subnet %q has no addresses from %s, as its lease range says", s.Subnet, asked)
 	}
 	return first, last, nil
 }

@@ -314,11 +314,7 @@ func (e *Engine) timezone(s State) ([]spec.Mount, error) {
 		return nil, nil
 	case "local":
 	default:
-		const zones = "/usr/share/zoneinfo"
-		if _, err := os.Stat(zones); err != nil { // the image may know the zone, TZ tells it
-			return nil, nil
-		}
-		file = filepath.Join(zones, filepath.Clean("/"+c.Timezone))
+		file = filepath.Join("/usr/share/zoneinfo", filepath.Clean("/"+c.Timezone))
 	}
 	info, err := os.Stat(file)
 	if c.Timezone == "local" && errors.Is(err, fs.ErrNotExist) { // localtime(5): UTC

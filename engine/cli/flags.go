@@ -89,7 +89,7 @@ var commonFlags = []runFlag{
 	{"tmpfs", "", "PATH[:OPTIONS]", "mount a tmpfs", list(func(c *spec.Container) *[]string { return &c.Tmpfs })},
 	{"uidmap", "", "[+ug]CONTAINER:[@]HOST[:COUNT]", "map users in a namespace of the container's own; + leaves the default map for the others, @ marks an ID of the machine, u and g say which are meant", list(func(c *spec.Container) *[]string { return &c.UIDMaps })},
 	{"userns", "", "MODE", "user namespace: host, private, keep-id[:uid=,gid=,size=], auto[:size=,uidmapping=,gidmapping=], nomap, ns:PATH, container:NAME", text(func(c *spec.Container) *string { return &c.UserNS })},
-	{"tz", "", "ZONE", "set TZ; local for the host's", text(func(c *spec.Container) *string { return &c.Timezone })},
+	{"tz", "", "ZONE", "time zone, as /etc/localtime; local for the host's", text(func(c *spec.Container) *string { return &c.Timezone })},
 	{"ulimit", "", "NAME=SOFT[:HARD]", "set a resource limit", list(func(c *spec.Container) *[]string { return &c.Ulimits })},
 	{"umask", "", "MODE", "umask of the container's program", text(func(c *spec.Container) *string { return &c.Umask })},
 	{"user", "u", "USER[:GROUP]", "run as this user", text(func(c *spec.Container) *string { return &c.User })},

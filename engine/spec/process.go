@@ -107,11 +107,6 @@ func Environment(in Input) ([]string, error) {
 			return nil, err
 		}
 	}
-	if in.Container.Timezone != "" {
-		if in.Container.Timezone != "local" {
-			env["TZ"] = in.Container.Timezone
-		}
-	}
 	if in.Host.NotifyPath != "" {
 		env["NOTIFY_SOCKET"] = in.Host.NotifyPath
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/enginetest"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -818,6 +819,44 @@ func TestHealthyWithoutOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.clean()
+}
+
+// losing is a keeper that ends once while it is waited for.
+type losing struct {
+	engine.Keeping
+	lost bool
+}
+
+func (l *losing) AwaitHealthy(ctx context.Context, id string) error {
+	if !l.lost {
+		l.lost = true
+		return keeper.ErrLost
+	}
+	return l.Keeping.AwaitHealthy(ctx, id)
+}
+
+// TestKeeperEndsBeforeHealthy: the next keeper is not to kill a container of which the one before was told that it has been started.
+func TestKeeperEndsBeforeHealthy(t *testing.T) {
+	b := newBench(t)
+	b.Socket, b.Keeps = "/run/systemd/notify", true
+	c := web()
+	c.SDNotify, c.HealthCmd = "healthy", "true"
+	var guards []bool
+	b.Meanwhile = func(m enginetest.Moment) {
+		if m == (enginetest.Moment{Step: "keeper.Wait"}) {
+			guards = append(guards, b.Record.Guard)
+		}
+	}
+	b.must(func(e *engine.Engine) error {
+		keeping, err := e.Keeper()
+		l := &losing{Keeping: keeping}
+		e.Keeper = func() (engine.Keeping, error) { return l, err }
+		_, err = e.Run(t.Context(), c)
+		return err
+	})
+	if !slices.Equal(guards, []bool{true, false}) {
+		t.Errorf("guarded: %v", guards)
+	}
 }
 
 // TestNotify: who tells systemd what.

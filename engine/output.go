@@ -214,10 +214,12 @@ func (o *output) wait(ctx context.Context) error {
 	return o.again(ctx, o.keeping.Wait(ctx))
 }
 
-// started releases the keeper from killing the container if we are killed. One that has been killed itself does not care.
+// started releases the keeper from killing the container if we are killed. One that has been killed itself does not care, and the next
+// one, to which the record may be handed again, need not be told.
 func (o *output) started() {
 	if o.keeping != nil {
 		_ = o.keeping.Started()
+		o.record.Guard = false
 	}
 }
 

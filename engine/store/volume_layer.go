@@ -34,9 +34,23 @@ func layerID(volume string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// makeLayer makes the layer of a new volume. One that is there was left by a kill: there is no volume that it could be of.
+// makeLayer makes the layer of a new volume. One that is there stays as it is: a kill has left it, or the volume's directory is on a disk
+// that is not mounted, and then it is all that the volume has.
 func (v Volumes) makeLayer(vol Volume, image engine.Image) error {
-	if err := v.Store.Remove(layerID(vol.Name)); err != nil {
+	st, err := v.Store.open()
+	if err != nil {
+		return err
+	}
+	c, err := st.Container(layerID(vol.Name))
+	switch {
+	case err == nil && c.ImageID == image.ID:
+		return nil
+	case err == nil:
+		return fmt.Errorf("the store has a layer of it, on the image %.12s: mount the disk that it lies on, or make it of that image (`berth volume create -d image -o image=%.12[1]s %s`) and remove it", c.ImageID, vol.Name)
+	case !unknown(err):
+		return err
+	}
+	if err := v.Store.Remove(layerID(vol.Name)); err != nil { // a kill came before the record
 		return err
 	}
 	return v.Store.Create(layerID(vol.Name), vol.Name+layerSuffix, image, engine.CreateOptions{})

@@ -55,6 +55,10 @@ assert_eq "kept" "$($B -v e2e-layer:/d:ro $IMAGE sh -c 'ls /d/two; touch /d/x 2>
 berth volume unmount e2e-layer >/dev/null
 assert_eq "mounts after unmount" "$(mounts)" 0
 assert_eq "exported" "$(berth volume export e2e-layer | tar -t | grep -cE '^(\./)?(one|two)$') $(mounts)" "2 0"
+mv "${layer%/_data}" "$tmp/elsewhere" # as when volume_path is a disk that is not mounted
+systemctl restart e2e-layer-volume
+assert_eq "made again without its directory" "$($B -v e2e-layer:/d $IMAGE ls /d/two)" /d/two
+rm -r "$tmp/elsewhere"
 assert_eq "a layer of Podman's" "$($B -v e2e68-theirs:/d $IMAGE ls /d/of-podman)" /d/of-podman
 
 say "what a kill leaves goes with the volume"

@@ -283,11 +283,18 @@ func tell(e keeper.Ended) {
 	}
 }
 
-// unitOfSelf is the unit that this process belongs to.
+// unitOfSelf is the unit that this process belongs to, "" when it is in none or cannot tell.
 func unitOfSelf() string { return engine.UnitOf(ownCgroupPath()) }
 
 // ruledByUnit tells whether systemd must be asked to end the container: else it would start it again, or call it failed.
-// Within the unit, as one of its own commands, it must not be asked: it waits for that command.
-func ruledByUnit(s engine.State) bool {
-	return sd.IsService(s.Unit) && s.Unit != unitOfSelf()
+// Within the unit, as one of its own commands, it must not be asked: it waits for that command. Who cannot tell where it is does neither.
+func ruledByUnit(s engine.State) (bool, error) {
+	if !sd.IsService(s.Unit) {
+		return false, nil
+	}
+	own, err := readCgroupPath()
+	if err != nil {
+		return false, fmt.Errorf("whether this is a command of %s: %w", s.Unit, err)
+	}
+	return s.Unit != engine.UnitOf(own), nil
 }

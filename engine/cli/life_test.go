@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -90,6 +91,21 @@ func TestStartedElsewhereUnknown(t *testing.T) {
 	nofiles.During(t, func() { elsewhere = startedElsewhere(engine.State{Unit: "web.service"}) })
 	if elsewhere {
 		t.Error("its unit cannot be read, and it counts as another one's")
+	}
+}
+
+// TestRuledByUnknownUnit: within its unit systemd must not be asked to stop a container, and elsewhere it must. Who cannot tell says so.
+func TestRuledByUnknownUnit(t *testing.T) {
+	service := engine.State{Unit: "web.service"}
+	var unknown error
+	nofiles.During(t, func() { _, unknown = ruledByUnit(service) })
+	if !errors.Is(unknown, syscall.EMFILE) || !strings.Contains(unknown.Error(), "web.service") {
+		t.Errorf("%v", unknown)
+	}
+	for s, want := range map[string]bool{service.Unit: true, "run-1.scope": false, "": false} {
+		if got, err := ruledByUnit(engine.State{Unit: s}); got != want || err != nil {
+			t.Errorf("%q: %t, %v", s, got, err)
+		}
 	}
 }
 

@@ -170,7 +170,14 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		if s.OnItsWay() { // the unit may be that of who makes it
 			s, err = runDirs().Await(ctx, s.ID, env.Err)
 		}
-		if err != nil || !ruledByUnit(s) || options.Spares(s) {
+		if err != nil || options.Spares(s) {
+			continue
+		}
+		ruled, err := ruledByUnit(s)
+		if err != nil {
+			return err
+		}
+		if !ruled {
 			continue
 		}
 		if _, err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {

@@ -93,7 +93,10 @@ func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Durati
 
 func stopRunning(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
 	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
-	ruled := ruledByUnit(s)
+	ruled, err := ruledByUnit(s)
+	if err != nil {
+		return err
+	}
 	forgotten := ruled && isForgotten(ctx, env, s.Unit)
 	if ruled && !forgotten {
 		if timeout != nil { // the unit's own command reads it
@@ -103,24 +106,23 @@ func stopRunning(ctx context.Context, env *Env, s engine.State, timeout *time.Du
 		}
 		return controlUnit(ctx, env, "stop", s)
 	}
-	err := e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
+	err = e.Stop(ctx, s, engine.RemoveOptions{Force: true, Timeout: timeout})
 	if err == nil && forgotten {
 		_, err = env.Run(ctx, itself("container", "cleanup", s.ID))
 	}
 	return err
 }
 
-// stopReturning stops the unit of a container that has ended and would come back, and tells whether it would.
+// stopReturning stops the unit of a container that has ended and that systemd is about to start again, as --restart says, and tells
+// whether it is.
 func stopReturning(ctx context.Context, env *Env, s engine.State) (bool, error) {
-	if !comesBack(ctx, env, s) {
+	if !startsAgain(s) {
 		return false, nil
 	}
+	if ruled, err := ruledByUnit(s); !ruled || err != nil || !sd.Lives(ctx, env.Run, userManaged(), s.Unit, s.ID) {
+		return false, err
+	}
 	return true, controlUnit(ctx, env, "stop", s)
-}
-
-// comesBack tells whether systemd is about to start a container that has ended again, as --restart says.
-func comesBack(ctx context.Context, env *Env, s engine.State) bool {
-	return startsAgain(s) && ruledByUnit(s) && sd.Lives(ctx, env.Run, userManaged(), s.Unit, s.ID)
 }
 
 // isForgotten tells whether systemd has lost a unit's commands with its file, while the unit runs on: it would signal the container,

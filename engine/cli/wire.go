@@ -268,18 +268,21 @@ func ownCgroup() string {
 	return path
 }
 
-// ownCgroupPath is this process's place in the cgroup2 hierarchy; "" when there is none.
+// ownCgroupPath is this process's place in the cgroup2 hierarchy; "" when there is none, or it cannot be read.
 func ownCgroupPath() string {
+	path, _ := readCgroupPath()
+	return path
+}
+
+// readCgroupPath is ownCgroupPath with an error when it cannot be read.
+func readCgroupPath() (string, error) {
 	data, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return ""
-	}
 	for _, line := range strings.Split(string(data), "\n") {
 		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return path
+			return path, nil
 		}
 	}
-	return ""
+	return "", err
 }
 
 // reexec runs this same command line as root of the user's namespace: of the one that the user's bridges are in, where there

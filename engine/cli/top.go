@@ -55,24 +55,38 @@ func parseTop(args []string) (s engine.State, words []string, err error) {
 	return s, words, err
 }
 
-// descriptors reads the words as descriptors; nil when they are none.
-func descriptors(words []string) []string {
+// descriptors reads the words as descriptors; nil when they are for ps.
+func descriptors(words []string) ([]string, error) {
 	if len(words) == 0 {
-		return procfs.Usual
+		return procfs.Usual, nil
 	}
 	list := strings.FieldsFunc(strings.Join(words, ","), func(r rune) bool { return r == ',' || r == ' ' })
 	for _, w := range list {
-		if !procfs.Known(w) {
-			return nil
+		if procfs.Known(w) {
+			continue
 		}
+		if forPs(words[0]) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("%q is no descriptor (`berth top --help` lists them), and %q no option of ps", w, words[0])
 	}
-	return list
+	return list, nil
+}
+
+// forPs tells whether a word is options of ps(1), with a dash or, as BSD's, without: letters of which only the last may want a value.
+func forPs(word string) bool {
+	const alone, withValue = "acefghHjlLmnrsSTuvVwxXZ", "kNoOpqtU"
+	rest := strings.TrimLeft(word, alone)
+	return strings.HasPrefix(word, "-") || rest == "" || len(rest) == 1 && strings.Contains(withValue, rest)
 }
 
 // beforeTop goes into the namespace that the container of a user was set up in: there its users have their numbers.
 func beforeTop(_ context.Context, _ *Env, args []string) error {
 	s, words, err := parseTop(args)
-	if err != nil || !rootless.Needed() || descriptors(words) == nil {
+	if err != nil || !rootless.Needed() {
+		return nil
+	}
+	if list, err := descriptors(words); err != nil || list == nil {
 		return nil
 	}
 	return rootless.Enter(s.Init)
@@ -83,7 +97,10 @@ func runTop(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	list := descriptors(words)
+	list, err := descriptors(words)
+	if err != nil {
+		return err
+	}
 	if list == nil {
 		return topInside(ctx, env, s, words)
 	}
@@ -129,8 +146,8 @@ func topInside(ctx context.Context, env *Env, s engine.State, words []string) er
 	if errors.As(err, &exit) && (exit.Code == 126 || exit.Code == 127) {
 		return &ExitError{Code: statusFailed, Err: fmt.Errorf("%q are no descriptors (`berth top --help` lists them), and container %q has no ps", strings.Join(words, " "), s.Name)}
 	}
-	if errors.As(err, &exit) {
-		return &ExitError{Code: exit.Code}
+	if errors.As(err, &exit) { // which has said why
+		return &ExitError{Code: statusFailed}
 	}
 	return err
 }

@@ -28,7 +28,7 @@ works() {
 	assert_match "rights" "$(b top e2e-u user,group,capeff,capbnd,seccomp,state | sed -n 2p)" '^7 +8 +none +.*CHOWN.* filter +S$'
 	assert_match "words of ps" "$(b top e2e-u -o pid,comm)" 'PID +COMMAND'
 	b run -d --rm --name e2e-n --network none --entrypoint '["/bin/sleep","1000"]' $IMAGE >/dev/null
-	assert_eq "words that are nothing" "$(exit_code b top e2e-n --no-such-option)" 1
+	assert_eq "words that are nothing" "$(exit_code b top e2e-n --no-such-option) $(exit_code b top e2e-n pid,nosuchcolumn)" "125 125"
 	assert_eq "no container" "$(exit_code b top e2e-none)" 125
 
 	say "stats: ${as[*]:-root}"

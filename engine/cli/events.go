@@ -119,7 +119,9 @@ func runEvents(ctx context.Context, env *Env, args []string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("journalctl is not there; install systemd")
-	case follow && ctx.Err() != nil, outer.Err() != nil: // the time is over, or the caller has had enough
+	case outer.Err() != nil:
+		return outer.Err()
+	case follow && ctx.Err() != nil: // the time is over
 		return nil
 	}
 	return err

@@ -79,6 +79,9 @@ func printAll(ctx context.Context, env *Env, list []engine.State, o logsOptions)
 		wg.Go(func() { errs[i] = printLogs(ctx, env, s, p) })
 	}
 	wg.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return errors.Join(errs...)
 }
 

@@ -184,7 +184,7 @@ func TestPrintJournal(t *testing.T) {
 	}
 }
 
-// Who follows has had enough at some time: that is no error.
+// Who follows has had enough at some time: nothing is said of how journalctl has ended.
 func TestFollowInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) {
@@ -192,8 +192,25 @@ func TestFollowInterrupted(t *testing.T) {
 		return nil, &proc.ExitError{Program: "journalctl", Code: 137}
 	}}
 	list := []engine.State{{ID: "ab", Unit: "web.service", Kept: true}, {ID: "cd", Log: spec.Log{Driver: spec.LogK8sFile, Path: "/does/not/exist"}}}
-	if err := printAll(ctx, env, list, logsOptions{tail: -1, follow: true}); err != nil {
+	if err := printAll(ctx, env, list, logsOptions{tail: -1, follow: true}); err != context.Canceled {
 		t.Error(err)
+	}
+}
+
+// TestWatchInterrupted: nor is it of what else goes on until it is interrupted; the exit status tells of that.
+func TestWatchInterrupted(t *testing.T) {
+	emptyRun(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	env := &Env{Out: io.Discard, Err: io.Discard, Run: func(context.Context, proc.Command) ([]byte, error) {
+		return nil, fmt.Errorf("journalctl: %w", context.Canceled)
+	}}
+	for name, err := range map[string]error{
+		"events": runEvents(ctx, env, nil), "stats": runStats(ctx, env, nil), "pod stats": runPodStats(ctx, env, nil), "ps --watch": runPs(ctx, env, []string{"--watch", "9"}),
+	} {
+		if err != context.Canceled {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

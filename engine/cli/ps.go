@@ -117,7 +117,7 @@ func runPs(ctx context.Context, env *Env, args []string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(time.Duration(o.watch) * time.Second):
 		}
 	}

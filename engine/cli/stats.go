@@ -142,7 +142,7 @@ func (l looks) each(ctx context.Context, env *Env, look func() (func() error, er
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(time.Duration(l.interval) * time.Second):
 		}
 	}

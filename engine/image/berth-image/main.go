@@ -31,7 +31,7 @@ const (
 	exitInUse   = 2   // it exists, and a container uses it
 	exitFailed  = 125 // everything else
 
-	exitInterrupted = 130 // as shells have it
+	exitSignal = 128 // and the number of the signal that has ended it, as shells have it
 )
 
 func main() {
@@ -39,11 +39,18 @@ func main() {
 	if reexec.Init() {
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() { cancel(interruption((<-signals).(syscall.Signal))) }()
 	e := env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Notify: background(notify)}
 	os.Exit(e.main(ctx, os.Args[1:]))
 }
+
+// interruption is the signal that has ended the command.
+type interruption syscall.Signal
+
+func (interruption) Error() string { return "interrupted" }
 
 // An env is what a verb may touch besides the store.
 type env struct {
@@ -81,21 +88,22 @@ func (e env) main(ctx context.Context, args []string) int {
 	if !errors.Is(err, errQuiet) {
 		fmt.Fprintf(e.Err, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
 	}
-	return exitCode(err)
+	return exitCode(ctx, err)
 }
 
 // errQuiet ends a command with exit code 1 and no message.
 var errQuiet = errors.New("no")
 
-func exitCode(err error) int {
+func exitCode(ctx context.Context, err error) int {
 	var missing removalMissing
+	by, interrupted := context.Cause(ctx).(interruption)
 	switch {
 	case errors.Is(err, errQuiet), errors.As(err, &missing):
 		return exitMissing
 	case errors.Is(err, image.ErrInUse):
 		return exitInUse
-	case errors.Is(err, context.Canceled):
-		return exitInterrupted
+	case interrupted && errors.Is(err, context.Canceled):
+		return exitSignal + int(by)
 	}
 	return exitFailed
 }

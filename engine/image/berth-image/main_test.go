@@ -4,13 +4,17 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,6 +209,27 @@ func TestHelp(t *testing.T) {
 		if code := e.main(t.Context(), args); code != 0 || !strings.Contains(b.String(), "Usage: berth") {
 			t.Errorf("%q: exit %d, %s", args, code, b.String())
 		}
+	}
+}
+
+// TestExitCode: that of an interrupted command is the signal's, as shells have it.
+func TestExitCode(t *testing.T) {
+	stopped := fmt.Errorf("pull x: %w", context.Canceled)
+	for _, tt := range []struct {
+		cause, err error
+		want       int
+	}{
+		{interruption(syscall.SIGINT), stopped, 130}, {interruption(syscall.SIGTERM), stopped, 143},
+		{interruption(syscall.SIGTERM), errors.New("a"), 125}, {nil, stopped, 125}, {nil, errQuiet, 1},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		if tt.cause != nil {
+			cancel(tt.cause)
+		}
+		if got := exitCode(ctx, tt.err); got != tt.want {
+			t.Errorf("%v, %v: %d, want %d", tt.cause, tt.err, got, tt.want)
+		}
+		cancel(nil)
 	}
 }
 

@@ -75,7 +75,7 @@ func (c *Conn) Next() (Event, error) {
 func (c *Conn) Type(text []byte) error {
 	for len(text) > 0 {
 		n := min(len(text), maxFrame)
-		if err := c.frame(append([]byte{frameInput}, text[:n]...)); err != nil {
+		if err := c.message(append([]byte{frameInput}, text[:n]...), nil); err != nil {
 			return err
 		}
 		text = text[n:]
@@ -84,24 +84,13 @@ func (c *Conn) Type(text []byte) error {
 }
 
 // CloseInput says that nothing more will be typed.
-func (c *Conn) CloseInput() error { return c.frame([]byte{frameClose}) }
+func (c *Conn) CloseInput() error { return c.message([]byte{frameClose}, nil) }
 
 // Resize tells the size of the screen.
-func (c *Conn) Resize(rows, columns uint16) error { return c.frame(sizeFrame(rows, columns)) }
+func (c *Conn) Resize(rows, columns uint16) error { return c.message(sizeFrame(rows, columns), nil) }
 
 // Hangup ends the connection while another goroutine waits in Next, which returns ErrLost.
 func (c *Conn) Hangup() error { return unix.Shutdown(c.fd, unix.SHUT_RDWR) }
-
-func (c *Conn) frame(b []byte) error {
-	_, err := unix.SendmsgN(c.fd, b, nil, nil, unix.MSG_NOSIGNAL)
-	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
-		return ErrLost
-	}
-	if err != nil {
-		return fmt.Errorf("send to the keeper: %w", err)
-	}
-	return nil
-}
 
 // TellEnd tells those who are attached how a container has ended. Nobody waits for an answer.
 func (c *Conn) TellEnd(e Ended) error {

@@ -91,10 +91,7 @@ func (c *Conn) Keep(r Record, files ...*os.File) error {
 	if len(data) > maxMessage {
 		return fmt.Errorf("what is to be told to the keeper has %d bytes; at most %d can be", len(data), maxMessage)
 	}
-	if err := unix.Sendmsg(c.fd, data, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL); err != nil {
-		return fmt.Errorf("send to the keeper: %w", err)
-	}
-	return nil
+	return c.message(data, unix.UnixRights(fds...))
 }
 
 // waitLimit is how long the keeper may take to answer: it may have to be started first, on a machine that boots.
@@ -163,16 +160,25 @@ func (c *Conn) Started() error { return c.send(request{Started: true}) }
 
 func (c *Conn) send(r request) error {
 	data, err := json.Marshal(r)
-	if err == nil {
-		_, err = unix.SendmsgN(c.fd, data, nil, nil, unix.MSG_NOSIGNAL)
-	}
 	if err != nil {
+		return err
+	}
+	return c.message(data, nil)
+}
+
+// message sends a message, and files with it.
+func (c *Conn) message(data, rights []byte) error {
+	err := unix.Sendmsg(c.fd, data, rights, nil, unix.MSG_NOSIGNAL)
+	switch {
+	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET):
+		return ErrLost
+	case err != nil:
 		return fmt.Errorf("send to the keeper: %w", err)
 	}
 	return nil
 }
 
-// ErrLost says that the keeper ended before it answered. What was sent may be sent again, to the next one.
+// ErrLost says that the keeper ended before it answered. What was sent, or was to be, may be sent again, to the next one.
 var ErrLost = errors.New("the keeper ended")
 
 func (c *Conn) receive(ctx context.Context, limit time.Duration) ([]byte, error) {

@@ -760,6 +760,40 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestKeeperEndsBeforeTold: one to whom the connection leads no more has ended, and what was to be sent to it is for the next one.
+func TestKeeperEndsBeforeTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	listener := listenAt(t, path)
+	defer unix.Close(listener)
+	read, _ := pipes(t)
+	for _, unread := range []bool{false, true} {
+		for how, tell := range map[string]func(*Conn) error{
+			"keep":  func(c *Conn) error { return c.Keep(record(), read...) },
+			"await": func(c *Conn) error { return c.AwaitHealthy(t.Context(), testID) },
+			"type":  func(c *Conn) error { return c.Type([]byte("a")) },
+		} {
+			c, err := Dial(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if unread {
+				if err := c.Started(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fd, _, err := unix.Accept(listener)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(fd)
+			if err := tell(c); !errors.Is(err, ErrLost) {
+				t.Errorf("%s, something unread %t: %v", how, unread, err)
+			}
+		}
+	}
+}
+
 // TestFullQueue: whoever comes when too many wait to be let in does not wait for ever.
 func TestFullQueue(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")

@@ -3,9 +3,12 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/sys/user"
 
@@ -23,9 +26,18 @@ func resolveUser(root inroot.Root, c spec.Container, imageUser string) (spec.Pro
 	if err != nil {
 		return spec.Process{}, err
 	}
+	return process(c, imageUser, passwd, group)
+}
+
+// process is who runs, with these files of the container's.
+func process(c spec.Container, imageUser string, passwd, group []byte) (spec.Process, error) {
+	passwd, group = numbered(passwd, 2, 3), numbered(group, 2)
 	who := c.User
 	if who == "" {
 		who = imageUser
+	}
+	if strings.Count(who, ":") > 1 {
+		return spec.Process{}, fmt.Errorf("user %q is not USER[:GROUP]; %w", who, ErrNoUser)
 	}
 	u, err := user.GetExecUser(who, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
 	if err != nil {
@@ -43,6 +55,25 @@ func resolveUser(root inroot.Root, c spec.Container, imageUser string) (spec.Pro
 		p.Groups = append(p.Groups, uint32(g))
 	}
 	return p, nil
+}
+
+// numbered is the file without the lines that have no ID of the kernel's in these fields, which the C library passes over too
+// (passwd(5), group(5)). For the library that reads the rest they would be root's: what is no number is 0 there.
+func numbered(text []byte, fields ...int) []byte {
+	var lines [][]byte
+	for _, line := range bytes.Split(text, []byte("\n")) {
+		words := bytes.Split(bytes.TrimSpace(line), []byte(":"))
+		if !slices.ContainsFunc(fields, func(i int) bool { return i >= len(words) || !isID(string(words[i])) }) {
+			lines = append(lines, line)
+		}
+	}
+	return bytes.Join(lines, []byte("\n"))
+}
+
+// isID tells whether a word is an ID. The largest number is none: it stands for nobody's (setresuid(2)).
+func isID(word string) bool {
+	n, err := strconv.ParseUint(word, 10, 32)
+	return err == nil && n < math.MaxUint32
 }
 
 // addAccounts adds to the container's /etc/passwd and /etc/group who is missing there. The files of a container that is

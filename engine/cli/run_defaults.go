@@ -191,7 +191,7 @@ func defaultLists(c *spec.Container, conf config.Config) error {
 		field *[]string
 		value []string
 	}{
-		{&c.Annotations, d.Annotations}, {&c.Devices, d.Devices}, {&c.Ulimits, otherUlimits(c, d.Ulimits)},
+		{&c.Annotations, d.Annotations}, {&c.Devices, d.Devices}, {&c.Ulimits, d.Ulimits},
 		{&c.Volumes, slices.Concat(d.Volumes, more.Volumes)}, {&c.Tmpfs, more.Tmpfs}, {&c.Mounts, more.Mounts},
 	} {
 		if len(l.value) > 0 {
@@ -240,17 +240,6 @@ func fittingSysctls(c *spec.Container, all []string, has func(kind string) bool)
 	for _, s := range all {
 		if isNet := strings.HasPrefix(s, "net."); isNet && net || !isNet && ipc {
 			list = append(list, s)
-		}
-	}
-	return list
-}
-
-// otherUlimits are the limits of which the container says nothing.
-func otherUlimits(c *spec.Container, all []string) (list []string) {
-	for _, u := range all {
-		name, _, _ := strings.Cut(u, "=")
-		if !slices.ContainsFunc(c.Ulimits, func(own string) bool { return own == "host" || strings.HasPrefix(own, name+"=") }) {
-			list = append(list, u)
 		}
 	}
 	return list

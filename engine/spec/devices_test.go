@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"fmt"
+	"path"
 	"reflect"
 	"strings"
 	"testing"
@@ -23,6 +25,35 @@ func TestParseDevice(t *testing.T) {
 			t.Errorf("%q is taken as %+v", in, got)
 		}
 	}
+}
+
+// FuzzDevice: a device's place is below /dev, what may be done with it is some of rwm, and its whole form is read as the same.
+func FuzzDevice(f *testing.F) {
+	for _, word := range []string{"/dev/fuse", "/dev/sda:/dev/xvda:rw", "/dev/x:rwmrwm", "/dev/../etc/x:/dev/y", "/:/dev/y", "/dev/x:/dev/../dev/", "/dev/r:w:m", "/dev/x\x00:/dev/y", "//dev//x"} {
+		f.Add(word, "c 10:* rw")
+	}
+	f.Add("/dev/x", "a *:* rwm")
+	f.Add("/dev/x", "b 2147483647:0 r")
+	f.Fuzz(func(t *testing.T, word, rule string) {
+		if d, err := ParseDevice(word); err == nil {
+			again, err := ParseDevice(d.Source + ":" + d.Destination + ":" + d.Access)
+			if err != nil || again != d || path.Clean(d.Destination) != d.Destination || !strings.HasPrefix(d.Destination, "/dev/") || !path.IsAbs(d.Source) || !isAccess(d.Access) {
+				t.Errorf("%q: %+v, and then %+v, %v", word, d, again, err)
+			}
+		}
+		if r, err := parseDeviceRule(rule); err == nil {
+			number := func(n *int64) string {
+				if n == nil {
+					return "*"
+				}
+				return fmt.Sprint(*n)
+			}
+			text := r.Type + " " + number(r.Major) + ":" + number(r.Minor) + " " + r.Access
+			if again, err := parseDeviceRule(text); err != nil || !reflect.DeepEqual(again, r) || !r.Allow || !isAccess(r.Access) {
+				t.Errorf("%q: %s, and then %+v, %v", rule, text, again, err)
+			}
+		}
+	})
 }
 
 func TestDeviceRule(t *testing.T) {

@@ -284,20 +284,25 @@ func parseUmask(s string) (uint32, error) {
 }
 
 // rlimits are the resource limits asked for. Without any, the container inherits those of its unit, which systemd shows
-// as LimitNOFILE= and so on.
+// as LimitNOFILE= and so on. Of several for one resource the last counts, as with Podman; "host" takes back all before it.
 func rlimits(c Container) ([]specs.POSIXRlimit, error) {
-	var list []specs.POSIXRlimit
+	kinds := map[string]specs.POSIXRlimit{}
 	for _, u := range c.Ulimits {
 		if u == "host" {
-			return nil, nil
+			clear(kinds)
+			continue
 		}
 		limit, err := parseUlimit(u)
 		if err != nil {
 			return nil, err
 		}
+		kinds[limit.Type] = limit
+	}
+	var list []specs.POSIXRlimit
+	for _, limit := range kinds {
 		list = append(list, limit)
 	}
-	sort.SliceStable(list, func(i, j int) bool { return list[i].Type < list[j].Type })
+	sort.Slice(list, func(i, j int) bool { return list[i].Type < list[j].Type })
 	return list, nil
 }
 

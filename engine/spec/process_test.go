@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -133,9 +134,36 @@ func TestUlimits(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %q", tt.word, got, err, tt.want)
 		}
 	}
-	if list, err := rlimits(Container{Ulimits: []string{"host"}}); list != nil || err != nil {
-		t.Errorf("host: %v, %v", list, err)
+	for words, want := range map[string]string{
+		"host": "[]", "nofile=1,host": "[]", "host,nofile=1": "[{RLIMIT_NOFILE 1 1}]", "RLIMIT_NOFILE=1:9,core=0,nofile=5:7": "[{RLIMIT_CORE 0 0} {RLIMIT_NOFILE 7 5}]",
+	} {
+		if list, err := rlimits(Container{Ulimits: strings.Split(words, ",")}); fmt.Sprint(list) != want || err != nil {
+			t.Errorf("%s: %v, %v; want %s", words, list, err, want)
+		}
 	}
+}
+
+// FuzzUlimits: each kind of limit is set once at most, soft ones are no more than hard ones, and what was read is read again.
+func FuzzUlimits(f *testing.F) {
+	for _, word := range []string{"nofile=1024:4096", "RLIMIT_NOFILE=5", "nproc=unlimited:-1", "host", "core=0x1", "memlock=18446744073709551615", "=", "rlimit_rlimit_as=1", "CPU=01"} {
+		f.Add(word, "nofile=1")
+	}
+	f.Fuzz(func(t *testing.T, one, two string) {
+		list, err := rlimits(Container{Ulimits: []string{one, two}})
+		if err != nil {
+			return
+		}
+		var again []string
+		for i, l := range list {
+			if i > 0 && list[i-1].Type >= l.Type || l.Soft > l.Hard || !ulimitNames[strings.ToLower(strings.TrimPrefix(l.Type, "RLIMIT_"))] {
+				t.Errorf("%q and %q: %v", one, two, list)
+			}
+			again = append(again, fmt.Sprintf("%s=%d:%d", l.Type, int64(l.Soft), int64(l.Hard)))
+		}
+		if got, err := rlimits(Container{Ulimits: again}); err != nil || fmt.Sprint(got) != fmt.Sprint(list) {
+			t.Errorf("%q: %v, and then %v, %v", again, list, got, err)
+		}
+	})
 }
 
 func TestSysctls(t *testing.T) {
@@ -173,6 +201,32 @@ func TestSysctls(t *testing.T) {
 	if m["net.ipv4.ping_group_range"] != "1 0" {
 		t.Errorf("the default wins: %v", m)
 	}
+}
+
+// FuzzSysctls: one word sets one parameter, of a namespace that is the container's, to what stands behind the first =.
+func FuzzSysctls(f *testing.F) {
+	for _, word := range []string{"net.ipv4.ip_forward=1", "kernel.shmmax=1+kernel.core_pattern=x", "fs.mqueue.msg_max=1", "kernel.core_pattern=|/x", "net.=", "net./../../kernel.core_pattern=x", "kernel.shmmax.=1", "=", "net.a"} {
+		f.Add(word, true)
+		f.Add(word, false)
+	}
+	f.Fuzz(func(t *testing.T, word string, netHost bool) {
+		m, err := sysctls(Container{Sysctls: []string{word}}, netHost)
+		if err != nil {
+			return
+		}
+		const ping = "net.ipv4.ping_group_range"
+		name, value, _ := strings.Cut(word, "=")
+		if m[name] != value || name != ping && (m[ping] == "0 0") == netHost {
+			t.Errorf("%q: %v", word, m)
+		}
+		delete(m, ping)
+		delete(m, name)
+		file := path.Clean("/proc/sys/" + strings.ReplaceAll(name, ".", "/")) // as a runtime does
+		net := strings.HasPrefix(file+"/", "/proc/sys/net/")
+		if len(m) > 0 || net && netHost || !net && !strings.HasPrefix(file+"/", "/proc/sys/fs/mqueue/") && !slices.Contains(ipcSysctls, name) {
+			t.Errorf("%q with host network %v sets %s, and %v", word, netHost, file, m)
+		}
+	})
 }
 
 func TestFileNumbers(t *testing.T) {

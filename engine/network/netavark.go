@@ -175,8 +175,9 @@ func (a Adapter) flags() []string {
 // netavarkError takes the sentence out of netavark's reply, which is JSON on its standard output.
 func netavarkError(exit *proc.ExitError) string {
 	var reply struct{ Error string }
-	if err := json.Unmarshal([]byte(exit.Stdout), &reply); err == nil && reply.Error != "" {
-		return strings.TrimSpace(reply.Error)
+	err := json.Unmarshal([]byte(exit.Stdout), &reply)
+	if said := strings.TrimSpace(reply.Error); err == nil && said != "" {
+		return said
 	}
 	return exit.Error()
 }

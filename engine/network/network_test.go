@@ -548,6 +548,27 @@ func TestDisconnectOnFullDisk(t *testing.T) {
 }
 
 // TestNetavarkHangs: it is killed when its time is over, with what it has started, and others get their turn.
+// FuzzNetavarkReply: what netavark says went wrong is told in its words, and of a reply that is none the last line of what it wrote, or its
+// status.
+func FuzzNetavarkReply(f *testing.F) {
+	for _, reply := range []string{`{"error":"no such device\n"}`, `{"error":7}`, `{"error":""}`, `{"Error":" "}`, `{`, `null`, `[]`, ``, "\x00", `{"error":"a"}{"error":"b"}`} {
+		f.Add(reply, "", 1)
+		f.Add(reply, "panicked at src/main.rs\nnote: run with RUST_BACKTRACE=1\n", 101)
+	}
+	f.Fuzz(func(t *testing.T, reply, stderr string, code int) {
+		exit := &proc.ExitError{Program: "netavark", Code: code, Stdout: reply, Stderr: stderr}
+		got := netavarkError(exit)
+		var told struct{ Error string }
+		want := exit.Error()
+		if json.Unmarshal([]byte(reply), &told) == nil && strings.TrimSpace(told.Error) != "" {
+			want = strings.TrimSpace(told.Error)
+		}
+		if got != want || got == "" {
+			t.Errorf("%q with %q and status %d is told as %q, want %q", reply, stderr, code, got, want)
+		}
+	})
+}
+
 func TestNetavarkHangs(t *testing.T) {
 	a, _ := machine(t)
 	addNetwork(t, a, frontFile)

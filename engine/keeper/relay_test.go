@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -138,6 +140,34 @@ func TestRelay(t *testing.T) {
 	if len(b.told) != 0 || len(b.k.containers) != 0 || len(b.k.watched) != 1 {
 		t.Errorf("after its end: told %q, %d containers, %d watched", b.told, len(b.k.containers), len(b.k.watched))
 	}
+}
+
+// FuzzOfService: what is handed on to the manager are whole lines of what the container has said, each of them harmless and one line for the
+// manager too, which ends one at \r as well (sd_notify(3)); and that of it again is the same.
+func FuzzOfService(f *testing.F) {
+	for _, text := range []string{
+		"READY=1", "STATUS=a\nMAINPID=1\nREADY=1", "STATUS=a\rMAINPID=1", "STATUS=\x1b]0;x\x07", "STATUS=a\x00\nFDSTORE=1", "RELOADING=1\r\nMONOTONIC_USEC=1", "\nMAINPID=1", "EXTEND_TIMEOUT_USEC=+5", "STATUS",
+		"READY=1\n" + strings.Repeat("a", relaySize), "STATUS=\u0085MAINPID=1", "STATUS=\u2028x", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := ofService(text)
+		if got == "" {
+			return
+		}
+		said := strings.Split(text, "\n")
+		for _, line := range strings.Split(got, "\n") {
+			name, value, ok := strings.Cut(line, "=")
+			if !ok || !slices.Contains(said, line) || strings.ContainsFunc(value, unicode.IsControl) || !utf8.ValidString(value) ||
+				!slices.Contains([]string{"READY", "RELOADING", "STOPPING", "WATCHDOG", "EXTEND_TIMEOUT_USEC", "MONOTONIC_USEC", "WATCHDOG_USEC", "ERRNO", "STATUS"}, name) {
+				t.Errorf("%q: the line %q is handed on", text, line)
+			}
+		}
+		if len(text) > relaySize || len(got) > len(text) || ofService(got) != got {
+			t.Errorf("%q: %q is handed on, and of that %q", text, got, ofService(got))
+		}
+	})
 }
 
 // TestRelayRestored: what a container says while no keeper runs is handed on by the next one.

@@ -1,7 +1,11 @@
 package oci
 
 import (
+	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/berth-pods/berth/engine"
@@ -31,4 +35,35 @@ func TestReason(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzLog: of what a runtime has written, the last error is told, whatever stands around it; and a PID is one, or refused.
+func FuzzLog(f *testing.F) {
+	for _, text := range []string{"", "{}", `{"msg":"x","level":"debug"}`, `{"msg":"x","level":"error"}`, "null\n[]\n7", `{"msg":"x","level":"err`, "\x00", `{"msg":7,"level":"error"}`} {
+		f.Add(text, "mount: no such device", "7\n")
+	}
+	f.Add("", "\u2028", "-7")
+	f.Add("", "x", "99999999999999999999")
+	f.Fuzz(func(t *testing.T, text, said, pid string) {
+		dir := t.TempDir()
+		line, err := json.Marshal(map[string]string{"msg": said, "level": "error"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, pidFile := filepath.Join(dir, "log"), filepath.Join(dir, "pid")
+		write := func(path, text string) {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(log, text+"\n"+string(line)+"\n"+`{"msg":"a note","level":"warning"}`)
+		if got := lastError(log); got != string([]rune(said)) {
+			t.Errorf("%q after %q is told as %q", said, text, got)
+		}
+		write(pidFile, pid)
+		n, err := Runtime{Path: "/crun"}.readPID(pidFile)
+		if (err == nil) != (n > 1) || err != nil && !strings.Contains(err.Error(), "PID") {
+			t.Errorf("%q is the PID %d, %v", pid, n, err)
+		}
+	})
 }

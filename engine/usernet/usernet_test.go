@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -266,6 +267,86 @@ func TestControlWithoutFiles(t *testing.T) {
 	}
 	control.Close()
 	<-ended
+}
+
+// FuzzControl: who speaks to the program is answered with one line, and gets it to look at one file of those with published ports, or at none.
+func FuzzControl(f *testing.F) {
+	for _, said := range []string{"c1\n", "known\n", "known", "\n", "../holder.json\n", ".\n", "..\n", "/\n", "a/known\n", "known\nmore\n", "\x00\n", strings.Repeat("a", 255) + "\n", ".known\n"} {
+		f.Add([]byte(said))
+	}
+	n := Net{Dir: f.TempDir()}
+	if err := os.Mkdir(filepath.Dir(n.portsOf("known")), 0o700); err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range []string{n.portsOf("known"), n.file("known"), n.portsOf(".known")} {
+		if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+			f.Fatal(err)
+		}
+	}
+	control, err := net.Listen("unix", n.socket())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { control.Close() })
+	w := &forwarder{net: n, open: map[string][]io.Closer{}, warn: f.Logf}
+	go w.serve(control)
+	f.Fuzz(func(t *testing.T, said []byte) {
+		if len(said) > 256 {
+			return // what is not read resets the connection
+		}
+		conn, err := net.Dial("unix", n.socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.Write(said)
+		conn.(*net.UnixConn).CloseWrite()
+		answer, err := io.ReadAll(conn)
+		id, _, whole := strings.Cut(string(said), "\n")
+		good := whole && id != "" && id[0] != '.' && !strings.ContainsAny(id, "/\x00") && len(id) < 256
+		want := "ok\n"
+		switch {
+		case !good:
+			want = "error: "
+		case id == "known":
+			want = "error: " + n.portsOf("known") + " is damaged"
+		}
+		if err != nil || !strings.HasPrefix(string(answer), want) || bytes.IndexByte(answer, '\n') != len(answer)-1 {
+			t.Errorf("%q is answered with %q, %v; want %q", said, answer, err, want)
+		}
+	})
+}
+
+// FuzzPublished: a record of published ports is read or refused by its name, and a client is connected with one of the container's addresses
+// in it, as himself or as the bridge.
+func FuzzPublished(f *testing.F) {
+	for _, record := range []string{
+		`{"version":1,"forwards":[{"protocol":"tcp","hostPort":1,"port":2,"to":["10.89.0.7","fd00::7"],"near":["10.89.0.0/24","x"]}]}`, `{"version":99}`, `{"forwards":[{"to":["x"]}]}`, `{"forwards":[{"to":["::ffff:1.2.3.4"]}]}`,
+		`{"forwards":[{"to":[""]}]}`, `null`, `[]`, ``, `{"forwards":[{"hostPort":65536}]}`, `{"forwards":[{"to":["fe80::1%eth0"]}]}`,
+	} {
+		f.Add([]byte(record), "192.0.2.1")
+		f.Add([]byte(record), "::ffff:10.89.0.9")
+	}
+	f.Fuzz(func(t *testing.T, record []byte, who string) {
+		file := filepath.Join(t.TempDir(), "c1")
+		if err := os.WriteFile(file, record, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		list, err := readPublished(file)
+		if err != nil && (!strings.Contains(err.Error(), file) || len(list) > 0) {
+			t.Errorf("%q: %v, %v", record, list, err)
+		}
+		client, err := netip.ParseAddr(who)
+		if err != nil {
+			return
+		}
+		for _, p := range list {
+			to, from, ok := p.destination(client)
+			if ok != to.IsValid() || ok && !slices.Contains(p.To, to) || from.IsValid() && (from != client.Unmap().WithZone("") || from.IsLoopback() || from.Is4() != to.Is4()) {
+				t.Errorf("%q, from %s: to %s as %s (%v)", record, client, to, from, ok)
+			}
+		}
+	})
 }
 
 func TestWithdrawWithoutProgram(t *testing.T) {

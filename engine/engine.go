@@ -133,10 +133,10 @@ var (
 
 // Cgroups divides the unit's control group.
 type Cgroups interface {
-	// Divide begins to make room for a container in the unit's group and returns the container's group, and its name for the
-	// runtime. The calling thread sees only the unit's group from then on. A process can be put into the container's group
+	// Divide begins to make room for the container with this ID in the unit's group and returns the container's group, which no
+	// other container gets, and its name for the runtime. The calling thread sees only the unit's group from then on. A process can be put into the container's group
 	// when wait, which is to be called once, has returned nil.
-	Divide(unit string) (group, inside string, wait func() error, err error)
+	Divide(unit, id string) (group, inside string, wait func() error, err error)
 	// Enter shows the calling thread, which must be in a mount namespace of its own, the unit's group as Divide did for the
 	// container whose group this is.
 	Enter(group string) error

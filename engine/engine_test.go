@@ -175,7 +175,7 @@ func TestRunAndRemove(t *testing.T) {
 		t.Errorf("state %+v", s)
 	}
 	onDisk, err := engine.Dirs{Run: b.run}.Find("web")
-	if err != nil || onDisk.ID != s.ID || onDisk.Init != s.Init || onDisk.Cgroup != "/system.slice/web.service/container" {
+	if err != nil || onDisk.ID != s.ID || onDisk.Init != s.Init || onDisk.Cgroup != "/system.slice/web.service/container-"+s.ID {
 		t.Errorf("on disk %+v, %v", onDisk, err)
 	}
 	b.Forget()

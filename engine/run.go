@@ -437,7 +437,7 @@ func (e *Engine) divideCgroup(s *State) (wait func() error, err error) {
 	if s.Container.Cgroups != "split" || e.Host.Cgroup == "" {
 		return func() error { return nil }, nil
 	}
-	s.Cgroup, s.cgroupInside, wait, err = e.Cgroups.Divide(e.Host.Cgroup)
+	s.Cgroup, s.cgroupInside, wait, err = e.Cgroups.Divide(e.Host.Cgroup, s.ID)
 	return wait, err
 }
 

@@ -22,21 +22,22 @@ const (
 	// OwnGroup is the part of a unit's group that holds berth's own processes: a group that hands controllers on may have
 	// none itself (cgroups(7), "no internal processes" rule).
 	OwnGroup = "berth"
-	// containerGroup holds the container.
-	containerGroup = "container"
+	// containerGroup and the container's ID are the name of the container's part. What is still known of a container that nobody
+	// has put away never leads to the group of the unit's next one.
+	containerGroup = "container-"
 )
 
 // Cgroups is an engine.Cgroups.
 type Cgroups struct{}
 
-// Divide begins to make the unit's group ready for a container and returns the container's group, below the root of the
-// hierarchy, and the same as the runtime is to be told. It moves the calling thread into a cgroup namespace whose root is
+// Divide begins to make the unit's group ready for the container with this ID and returns the container's group, below the root of
+// the hierarchy, and the same as the runtime is to be told. It moves the calling thread into a cgroup namespace whose root is
 // the unit's group and shows only that at /sys/fs/cgroup, so that a runtime, which likes to switch controllers on from the
 // root down, can touch nothing that is systemd's. The thread must be in a mount namespace of its own.
 //
 // The group is ready when wait, which is to be called once, has returned nil. Who moves a process to another group sleeps for
 // ten milliseconds: the kernel waits until no processor is in the midst of a fork (cgroup_threadgroup_rwsem).
-func (Cgroups) Divide(unit string) (group, inside string, wait func() error, err error) {
+func (Cgroups) Divide(unit, id string) (group, inside string, wait func() error, err error) {
 	dir := filepath.Join(mountPoint, unit)
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return "", "", nil, fmt.Errorf("make cgroup namespace: %w", err)
@@ -52,7 +53,8 @@ func (Cgroups) Divide(unit string) (group, inside string, wait func() error, err
 		}
 		return nil
 	}
-	return filepath.Join(unit, containerGroup), "/" + containerGroup, wait, nil
+	name := containerGroup + id
+	return filepath.Join(unit, name), "/" + name, wait, nil
 }
 
 // divide empties the group and hands its controllers on.

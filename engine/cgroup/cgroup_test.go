@@ -161,24 +161,21 @@ func TestRemoveInScope(t *testing.T) {
 	}
 }
 
-func TestDivide(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("making namespaces needs root")
-	}
-	group := unit(t)
-	own := sleeper(t, group)
-	type result struct {
-		group, inside, shown string
-		err                  error
-	}
-	done := make(chan result)
+type division struct {
+	group, inside, shown string
+	err                  error
+}
+
+// divided divides a group and tells what the thread sees then.
+func divided(group, id string) division {
+	done := make(chan division)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with its namespaces
-		var r result
+		var r division
 		r.err = errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
 		if r.err == nil {
 			var wait func() error
-			if r.group, r.inside, wait, r.err = (Cgroups{}).Divide(group); r.err == nil {
+			if r.group, r.inside, wait, r.err = (Cgroups{}).Divide(group, id); r.err == nil {
 				r.err = wait()
 			}
 		}
@@ -190,8 +187,17 @@ func TestDivide(t *testing.T) {
 		}
 		done <- r
 	}()
-	r := <-done
-	if r.err != nil || r.group != group+"/container" || r.inside != "/container" {
+	return <-done
+}
+
+func TestDivide(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("making namespaces needs root")
+	}
+	group := unit(t)
+	own := sleeper(t, group)
+	r := divided(group, "1f2e")
+	if r.err != nil || r.group != group+"/container-1f2e" || r.inside != "/container-1f2e" {
 		t.Fatalf("%+v", r)
 	}
 	if r.shown != "berth " {
@@ -204,6 +210,25 @@ func TestDivide(t *testing.T) {
 	// Nobody else sees the difference.
 	if _, err := os.Stat(mountPoint + group); err != nil {
 		t.Errorf("the mount has spread: %v", err)
+	}
+}
+
+// TestDivideForTheNext: a unit's next container is not in the group that is still known of the one before, which nobody has put away.
+func TestDivideForTheNext(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("making namespaces needs root")
+	}
+	group := unit(t)
+	before, next := divided(group, "1f2e"), divided(group, "3d4c")
+	if err := errors.Join(before.err, next.err, os.MkdirAll(mountPoint+next.group, 0o755)); err != nil { // the runtime makes it
+		t.Fatal(err)
+	}
+	p := sleeper(t, next.group)
+	if err := (Cgroups{}).Remove(context.Background(), before.group); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadFile(mountPoint + next.group + "/cgroup.procs"); err != nil || strings.TrimSpace(string(left)) != fmt.Sprint(p.Process.Pid) {
+		t.Errorf("left in the next container's group: %q, %v", left, err)
 	}
 }
 
@@ -237,7 +262,7 @@ func TestDivideWithoutAGroup(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		_, _, _, err := Cgroups{}.Divide("/berth-test-there-is-none")
+		_, _, _, err := Cgroups{}.Divide("/berth-test-there-is-none", "1f2e")
 		done <- err
 	}()
 	if err := <-done; err == nil {

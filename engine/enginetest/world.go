@@ -336,9 +336,9 @@ type cgroups struct{ w *World }
 
 func (c cgroups) Enter(string) error { return c.w.step("cgroups.Enter", func() {}) }
 
-func (c cgroups) Divide(unit string) (group, inside string, wait func() error, err error) {
+func (c cgroups) Divide(unit, id string) (group, inside string, wait func() error, err error) {
 	wait = func() error { return c.w.step("cgroups.Wait", func() {}) }
-	return unit + "/container", "/container", wait, c.w.step("cgroups.Divide", func() {})
+	return unit + "/container-" + id, "/container-" + id, wait, c.w.step("cgroups.Divide", func() {})
 }
 
 func (c cgroups) Remove(context.Context, string) error {

@@ -17,7 +17,7 @@ in_its_place() {
 	"${as[@]}" berth exec -d e2e-exec sh -c 'echo $$ >/dev/shm/pid; trap "exit 0" TERM; sleep 100000 & wait $!' >/dev/null
 	wait_for 20 "${as[@]}" berth exec e2e-exec test -s /dev/shm/pid
 	place=$(grep ^0:: "/proc/$1/cgroup")
-	assert_match "cgroup of PID 1" "$place" '/container$'
+	assert_match "cgroup of PID 1" "$place" '/container-[0-9a-f]{64}$'
 	pgrep -f 'dev/shm/pid' --ns "$1" --nslist pid >"$tmp/pids"
 	assert_eq "processes of exec -d" "$(wc -l <"$tmp/pids")" 1
 	assert_eq "cgroup" "$(grep ^0:: "/proc/$(cat "$tmp/pids")/cgroup")" "$place"

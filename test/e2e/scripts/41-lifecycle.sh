@@ -137,7 +137,7 @@ life() {
 	printf '[Service]\nExecStart=sleep 100000\n' | "${as[@]}" tee "$units/e2e-taken.service" >/dev/null
 	ctl daemon-reload
 	b run -d --name e2e-taken --network none $IMAGE sh -c "$IDLE" >/dev/null
-	assert_eq "its unit" "$(b inspect -f '{{.State.CgroupPath}}' e2e-taken | grep -o '[^/]*service/container$')" berth-e2e-taken.service/container
+	assert_eq "its unit" "$(b inspect -f '{{.State.CgroupPath}}' e2e-taken | grep -o '[^/]*service/container-')" berth-e2e-taken.service/container-
 	b rm -f e2e-taken >/dev/null
 	assert_eq "the other was left alone" "$(ctl is-active e2e-taken || true)" inactive
 	rm "$units/e2e-taken.service"

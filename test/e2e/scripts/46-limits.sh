@@ -53,29 +53,29 @@ works() {
 	say "update: ${as[*]:-root}"
 	assert_match "nothing" "$(must_fail b update e2e-u)" 'nothing is to be changed'
 	assert_match "nonsense" "$(must_fail b update --memory lots e2e-u)" 'memory'
-	group=/sys/fs/cgroup$(ctl show -P ControlGroup e2e-u)
-	if grep -qw memory "$group/container/cgroup.controllers" 2>/dev/null; then
+	group=/sys/fs/cgroup$(b inspect -f '{{.State.CgroupPath}}' e2e-u)
+	if grep -qw memory "$group/cgroup.controllers" 2>/dev/null; then
 		b update --memory 64m --pids-limit 50 --cpus 0.5 --cpu-shares 512 e2e-u >/dev/null
-		assert_eq "in the cgroup" "$(cd "$group/container" && cat memory.max pids.max cpu.max | xargs)" "67108864 50 50000 100000"
+		assert_eq "in the cgroup" "$(cd "$group" && cat memory.max pids.max cpu.max | xargs)" "67108864 50 50000 100000"
 		assert_eq "what systemd knows" "$(ctl show -P MemoryMax e2e-u) $(ctl show -P TasksMax e2e-u) $(ctl show -P CPUQuotaPerSecUSec e2e-u)" "$((96 << 20)) 114 500ms"
 		assert_match "the limit" "$(b stats --no-stream --format '{{.MemUsage}}' e2e-u)" '/ 67.11MB$'
 		b update --pids-limit -1 e2e-u >/dev/null
-		assert_eq "none any more" "$(cat "$group/container/pids.max") $(ctl show -P TasksMax e2e-u)" "max infinity"
+		assert_eq "none any more" "$(cat "$group/pids.max") $(ctl show -P TasksMax e2e-u)" "max infinity"
 		b restart e2e-u >/dev/null
-		assert_eq "kept" "$(cat "$group/container/memory.max")" 67108864
+		assert_eq "kept" "$(cat "$group/memory.max")" 67108864
 	else
 		assert_match "without the controller" "$(must_fail b update --memory 64m e2e-u)" 'was not given the memory controller'
 		assert_eq "nothing was changed" "$(ctl show -P MemoryMax e2e-u)" infinity
 		# The kernel has nothing to give here. What is written where is seen all the same, with files that stand in for its own.
-		mount -t tmpfs -o "uid=$("${as[@]}" id -u),mode=755" fake "$group/container"
-		defer sh -c "! mountpoint -q $group/container || umount $group/container"
-		"${as[@]}" touch "$group/container/"{memory.max,memory.swap.max,pids.max,cpu.max,cpu.weight}
+		mount -t tmpfs -o "uid=$("${as[@]}" id -u),mode=755" fake "$group"
+		defer sh -c "! mountpoint -q $group || umount $group"
+		"${as[@]}" touch "$group/"{memory.max,memory.swap.max,pids.max,cpu.max,cpu.weight}
 		b update --memory 64m --pids-limit 50 --cpus 0.5 --cpu-shares 512 e2e-u >/dev/null
-		assert_eq "in the cgroup" "$(cd "$group/container" && head -n 1 memory.max pids.max cpu.max | grep '^[0-9]' | xargs)" "67108864 50 50000 100000"
+		assert_eq "in the cgroup" "$(cd "$group" && head -n 1 memory.max pids.max cpu.max | grep '^[0-9]' | xargs)" "67108864 50 50000 100000"
 		assert_eq "what systemd knows" "$(ctl show -P MemoryMax e2e-u) $(ctl show -P TasksMax e2e-u) $(ctl show -P CPUQuotaPerSecUSec e2e-u)" "$((96 << 20)) 114 500ms"
 		b update --pids-limit -1 --memory 0 --cpus 0 --cpu-shares 0 e2e-u >/dev/null
-		assert_eq "none any more" "$(cat "$group/container/pids.max") $(ctl show -P TasksMax e2e-u) $(ctl show -P MemoryMax e2e-u)" "max infinity infinity"
-		umount "$group/container"
+		assert_eq "none any more" "$(cat "$group/pids.max") $(ctl show -P TasksMax e2e-u) $(ctl show -P MemoryMax e2e-u)" "max infinity infinity"
+		umount "$group"
 	fi
 	assert_match "what counts later" "$(b update --restart on-failure --health-retries 4 e2e-u 2>&1)" 'next start'
 	b stop -t 0 e2e-u >/dev/null

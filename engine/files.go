@@ -37,22 +37,14 @@ func (f Files) Close() error {
 // system with its volumes, which nobody else sees. The latter cannot be started before Close. The calling goroutine must be
 // locked to its thread, which may be moved into a mount namespace.
 func (e *Engine) Files(s State) (Files, error) {
-	f := Files{IDs: s.IDs}
-	if !s.Running() {
-		lock, err := e.Dirs.lockFiles(s)
-		if err != nil {
-			return f, err
-		}
-		if s, err = e.Dirs.Find(s.ID); err != nil {
-			return f, errors.Join(err, lock.Close())
-		}
-		if !s.Running() {
-			f.lock = lock
-			return e.filesAtRest(s, f)
-		}
-		lock.Close() // it has been started meanwhile
+	s, lock, err := e.Dirs.lockFiles(s)
+	f := Files{IDs: s.IDs, lock: lock}
+	if err != nil {
+		return f, err
 	}
-	var err error
+	if lock != nil {
+		return e.filesAtRest(s, f)
+	}
 	if f.Root, err = inroot.Open(fmt.Sprintf("/proc/%d/root", s.Init.PID)); err != nil {
 		return f, fmt.Errorf("files of container %q: %w", s.Name, err)
 	}
@@ -67,8 +59,12 @@ func (e *Engine) Files(s State) (Files, error) {
 
 // Rootfs opens a container's root file system without its volumes, as Files does all of it.
 func (e *Engine) Rootfs(s State) (Files, error) {
-	f := Files{IDs: s.IDs}
-	if s.Running() {
+	s, lock, err := e.Dirs.lockFiles(s)
+	f := Files{IDs: s.IDs, lock: lock}
+	if err != nil {
+		return f, err
+	}
+	if lock == nil {
 		tree, err := cloneTree(s.Init.PID, "/")
 		if err == nil {
 			if err = s.Init.Check(); err != nil { // asked afterwards, as in Files
@@ -81,11 +77,6 @@ func (e *Engine) Rootfs(s State) (Files, error) {
 		f.Root = inroot.At(os.NewFile(uintptr(tree), "/"))
 		return f, nil
 	}
-	lock, err := e.Dirs.lockFiles(s)
-	if err != nil {
-		return f, err
-	}
-	f.lock = lock
 	if err = ownMountNamespace(); err == nil {
 		var path string
 		if path, err = e.Store.Mount(s.ID); err == nil {
@@ -100,15 +91,19 @@ func (e *Engine) Rootfs(s State) (Files, error) {
 
 // ShowRootfs mounts the root file system of a container where the host sees it, and returns where. One that runs has it
 // mounted already, in its own mount namespace: a second mount of its layer would not see what it writes, so what is shown is
-// that one. The store knows the place, and takes the mount away with the container.
-func (e *Engine) ShowRootfs(s State, place string) (string, error) {
-	if !s.Running() {
-		lock, err := e.Dirs.lockFiles(s)
-		if err != nil {
-			return "", err
-		}
+// that one, at the place that placeOf gives for its ID. The store knows that place, and takes the mount away with the container.
+func (e *Engine) ShowRootfs(s State, placeOf func(string) (string, error)) (string, error) {
+	s, lock, err := e.Dirs.lockFiles(s)
+	if err != nil {
+		return "", err
+	}
+	if lock != nil {
 		defer lock.Close()
 		return e.Store.Mount(s.ID)
+	}
+	place, err := placeOf(s.ID)
+	if err != nil {
+		return "", err
 	}
 	if mounted, err := isMountPoint(place); mounted || err != nil {
 		return place, err
@@ -222,14 +217,22 @@ func showVolume(root inroot.Root, v VolumeMount) error {
 	return nil
 }
 
-// lockFiles is lockKept for who wants the files of a container that does not run.
-func (d Dirs) lockFiles(s State) (*os.File, error) {
+// lockFiles is lockKept for who wants the files of a container that does not run. It returns the container as it is then: one that runs,
+// as it may have been started meanwhile, has no lock.
+func (d Dirs) lockFiles(s State) (State, *os.File, error) {
+	if s.Running() {
+		return s, nil, nil
+	}
 	lock, err := d.lockKept(s.ID)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("it does not run, and goes with its end: %w", ErrNotRunning)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("container %q: %w", s.Name, err)
+		return s, nil, fmt.Errorf("container %q: %w", s.Name, err)
 	}
-	return lock, nil
+	now, err := d.Find(s.ID)
+	if err != nil || now.Running() {
+		return now, nil, errors.Join(err, lock.Close())
+	}
+	return now, lock, nil
 }

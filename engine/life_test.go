@@ -377,6 +377,46 @@ func TestStartAtOnce(t *testing.T) {
 	}
 }
 
+// TestFilesBesideStart: a container that is started between the search for it and the look at its files is one that runs. Its layer is
+// not mounted a second time.
+func TestFilesBesideStart(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("it mounts")
+	}
+	for how, look := range map[string]func(*engine.Engine, engine.State) error{
+		"Files": func(e *engine.Engine, s engine.State) error {
+			files, err := e.Files(s)
+			return errors.Join(err, files.Close())
+		},
+		"Rootfs": func(e *engine.Engine, s engine.State) error {
+			files, err := e.Rootfs(s)
+			return errors.Join(err, files.Close())
+		},
+		"ShowRootfs": func(e *engine.Engine, s engine.State) error {
+			if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, "")); err != nil {
+				return err
+			}
+			place := t.TempDir()
+			shown, err := e.ShowRootfs(s, func(string) (string, error) { return place, nil })
+			if err == nil && (shown != place || !engine.IsMounted(place)) {
+				err = fmt.Errorf("shown at %q", shown)
+			}
+			return err
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			b := newBench(t)
+			s := b.kept()
+			b.must(func(e *engine.Engine) error { _, err := e.Start(t.Context(), s); return err })
+			b.Forget()
+			b.must(func(e *engine.Engine) error { return look(e, s) })
+			if steps := b.Steps(); slices.Contains(steps, "store.Mount") {
+				t.Errorf("%v", steps)
+			}
+		})
+	}
+}
+
 // TestRemoveBesideStart: a removal waits for who makes or starts the container. Then it runs, and is left alone, or is stopped first.
 func TestRemoveBesideStart(t *testing.T) {
 	starts := map[string]func(*engine.Engine, engine.State) error{

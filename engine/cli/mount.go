@@ -75,10 +75,7 @@ func runMount(_ context.Context, env *Env, args []string) error {
 			}
 			continue
 		}
-		place, err := images.MountPoint(s.ID)
-		if err == nil {
-			place, err = e.ShowRootfs(s, place)
-		}
+		place, err := e.ShowRootfs(s, images.MountPoint)
 		if err != nil {
 			errs = append(errs, err)
 			continue

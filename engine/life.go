@@ -55,9 +55,11 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	}
 	s.Container.EnvFiles, s.Container.Environment = nil, withValues(given, e.Host.Environment)
 	s.Container.Remove, s.Container.Replace, s.Unit = false, false, ""
-	if s.Command, err = spec.Args(s.Container, image.Config); err != nil {
+	args, err := spec.Args(s.Container, image.Config)
+	if err != nil {
 		return err
 	}
+	s.setCommand(args, image.Config)
 	if err := errors.Join(e.label(s), e.memberIDs(ctx, s)); err != nil {
 		return err
 	}

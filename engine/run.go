@@ -390,7 +390,7 @@ func (e *Engine) prepare(ctx context.Context, s *State, image Image, status Netw
 	if err := e.addHooks(ctx, &config, len(in.Volumes) > 0); err != nil {
 		return bundle, nil, err
 	}
-	s.Command = config.Process.Args
+	s.setCommand(config.Process.Args, image.Config)
 	if err := e.prepareHealth(s, image, config); err != nil {
 		return bundle, nil, err
 	}

@@ -37,7 +37,8 @@ type State struct {
 	Renamed   bool           `json:"renamed,omitempty"` // it may have more names than one
 	Unit      string         `json:"unit,omitempty"`    // systemd unit that it belongs to
 	Cgroup    string         `json:"cgroup,omitempty"`  // of the container, below the root of the cgroup2 file system
-	Command   []string       `json:"command"`
+	Command   []string       `json:"command"`           // with the entry point
+	Entry     int            `json:"entry,omitempty"`   // how many words of it are that one, and what starts it
 	Runtime   string         `json:"runtime,omitempty"` // program that made it, and knows it
 	Network   NetworkRequest `json:"network"`
 	Networked bool           `json:"networked"` // Network was given to the network adapter
@@ -239,6 +240,10 @@ func (s *State) decode(id, path string, data []byte, remedy string) error {
 }
 
 func (s State) version() int { return s.Version }
+
+func (s *State) setCommand(args []string, image spec.ImageConfig) {
+	s.Command, s.Entry = args, len(args)-len(spec.Command(s.Container, image))
+}
 
 // decode reads what a state file says into v, and refuses one that a newer berth has written; v is empty then. remedy is for one
 // that is damaged.

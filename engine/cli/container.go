@@ -127,7 +127,7 @@ func countRestarts(ctx context.Context, env *Env, ids []string) error {
 		if err != nil || !sd.IsService(s.Unit) || !startsAgain(s) {
 			continue
 		}
-		if err := os.Setenv(restartsVariable, strconv.Itoa(sd.Restarts(ctx, env.Run, userManaged(), s.Unit))); err != nil {
+		if err := os.Setenv(restartsVariable, strconv.Itoa(sd.Restarts(ctx, env.Run, userManaged(), s.Unit)[0])); err != nil {
 			return err
 		}
 	}

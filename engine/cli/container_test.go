@@ -235,13 +235,14 @@ func TestInspectTemplates(t *testing.T) {
 	dirs := emptyRun(t)
 	lay(t, dirs, engine.State{
 		ID: strings.Repeat("ab", 32), Name: "web", Mounts: []engine.VolumeMount{{Source: "/srv", Destination: "/srv"}}, Container: spec.Container{
-			Rootfs: true, Image: "/r", Limits: spec.Limits{Memory: "9007199254740993"},
+			Rootfs: true, Image: "/r", Limits: spec.Limits{Memory: "9007199254740993"}, Tmpfs: []string{"/t", "/u:size=1m,notmpcopyup"},
 		},
 	})
 	for form, want := range map[string]string{
-		"{{range .Mounts}}{{.Name}}|{{.Source}}{{end}}":                     "|/srv",
-		"{{.Config.Timezone}}|{{.Config.Secrets}}|{{.Config.ExposedPorts}}": "|[]|map[]",
-		"{{.Config.Env}}": "[HOSTNAME=abababababab PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin container=berth]",
+		"{{.HostConfig.Tmpfs}}":                                                 "map[/t:rw,nosuid,nodev,tmpcopyup /u:rw,nosuid,nodev,size=1m]",
+		"{{range .Mounts}}{{.Name}}|{{.Source}}{{end}}":                         "|/srv",
+		"{{.Config.Timezone}}|{{.Config.Secrets}}|{{.Config.ExposedPorts}}":     "|[]|map[]",
+		"{{.Config.Env}}":                                                       "[HOSTNAME=abababababab PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin container=berth]",
 		"{{.State.Health}}|{{.State.Healthcheck}}|{{.Config.Healthcheck}}":      "||",
 		"{{.SizeRw}}|{{.HostConfig.IDMappings}}|{{.State.Status}}|{{.Name}}":    "||created|web",
 		"{{if .State.Health}}{{.State.Health.Status}}{{else}}no check{{end}}":   "no check",

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -70,11 +71,7 @@ func (i inspection) inspect(s engine.State) inspected {
 		out.ResolvConfPath, out.HostsPath = filepath.Join(files, "resolv.conf"), filepath.Join(files, "hosts")
 		out.HostnamePath, out.OCIConfigPath = filepath.Join(dir, "hostname"), filepath.Join(dir, "config.json")
 	}
-	if s.Exit != nil { // systemd forgets a unit that has given up
-		out.RestartCount = s.Exit.Restarts
-	} else if sd.IsService(s.Unit) {
-		out.RestartCount = sd.Restarts(i.ctx, i.env.Run, userManaged(), s.Unit)
-	}
+	out.RestartCount = restartCounts(i.ctx, i.env, []*engine.State{&s})[0]
 	if i.o.size {
 		if written, whole, err := i.images.Sizes(s.ID); err == nil {
 			out.SizeRw, out.SizeRootFs = &written, &whole
@@ -232,14 +229,11 @@ func (f facts) shownConfig() inspectedConfig {
 	c, image := f.Container, f.image.Config
 	out := inspectedConfig{
 		Hostname: spec.HostName(f.ID, c), User: first(c.User, image.User), Tty: f.config.Process.Terminal, OpenStdin: c.Interactive, Env: f.environment(),
-		Cmd: c.Command, Image: f.Image, WorkingDir: first(f.config.Process.Cwd, c.WorkDir, image.WorkingDir, "/"), Labels: spec.Labels(c.Labels), Annotations: f.config.Annotations,
+		Cmd: spec.Command(c, image), Image: f.Image, WorkingDir: first(f.config.Process.Cwd, c.WorkDir, image.WorkingDir, "/"), Labels: spec.Labels(c.Labels), Annotations: f.config.Annotations,
 		StopSignal: first(f.StopSig, c.StopSignal, image.StopSignal, "SIGTERM"), Timezone: c.Timezone, Umask: first(c.Umask, "0022"), Secrets: f.secrets(),
 		Timeout: uint(c.Timeout.Seconds()), StopTimeout: uint(max(f.StopTime, c.StopTimeout).Seconds()), Passwd: c.Passwd, ChrootDirs: c.ChrootDirs, SDNotifyMode: c.SDNotify,
 		CreateCommand: orEmpty(c.CreateCommand),
 		SystemdMode:   c.Systemd == "always", ExposedPorts: map[string]struct{}{},
-	}
-	if len(out.Cmd) == 0 && c.Entrypoint == nil {
-		out.Cmd = image.Cmd
 	}
 	if words, err := spec.Entrypoint(c, image); err == nil {
 		out.Entrypoint = words
@@ -339,8 +333,9 @@ func (f facts) host() inspectedHost {
 		out.OomScoreAdj = *c.OOMScoreAdj
 	}
 	for _, t := range c.Tmpfs {
-		place, options, _ := strings.Cut(t, ":")
-		out.Tmpfs[place] = options
+		if m, err := spec.ParseTmpfs(t); err == nil {
+			out.Tmpfs[m.Destination] = strings.Join(m.Options, ",")
+		}
 	}
 	for _, word := range c.Devices {
 		if d, err := spec.ParseDevice(word); err == nil {
@@ -352,6 +347,24 @@ func (f facts) host() inspectedHost {
 	}
 	out.IDMappings = f.idMaps()
 	return out
+}
+
+// restartCounts are how often systemd has started containers again by itself. It forgets a unit that has given up.
+func restartCounts(ctx context.Context, env *Env, list []*engine.State) []int {
+	counts := make([]int, len(list))
+	var units []string
+	var places []int
+	for i, s := range list {
+		if s.Exit != nil {
+			counts[i] = s.Exit.Restarts
+		} else if sd.IsService(s.Unit) {
+			units, places = append(units, s.Unit), append(places, i)
+		}
+	}
+	for i, n := range sd.Restarts(ctx, env.Run, userManaged(), units...) {
+		counts[places[i]] = n
+	}
+	return counts
 }
 
 func (f facts) idMaps() *inspectedMaps {

@@ -65,6 +65,11 @@ func TestRestartCount(t *testing.T) {
 			t.Errorf("%s: %d, want %d", restart, got, want)
 		}
 	}
+	env := &Env{Run: func(context.Context, proc.Command) ([]byte, error) { return []byte("3\n\n0\n\n5\n"), nil }}
+	list := []*engine.State{{Unit: "a.service"}, {Exit: &engine.Exit{Restarts: 1}}, {Unit: "b.service"}, {Unit: "run-1.scope"}, {Unit: "c.service"}}
+	if got := restartCounts(t.Context(), env, list); !slices.Equal(got, []int{3, 1, 0, 0, 5}) {
+		t.Errorf("of several: %v", got)
+	}
 }
 
 // TestRemoveAllUnread: --all names what cannot be read as well.

@@ -104,11 +104,11 @@ func runPs(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	if o.watch == 0 {
-		return listContainers(env.Out, env.Err, o)
+		return listContainers(ctx, env, env.Out, o)
 	}
 	for {
 		var page strings.Builder
-		if err := listContainers(&page, env.Err, o); err != nil {
+		if err := listContainers(ctx, env, &page, o); err != nil {
 			return err
 		}
 		// The screen is cleared and the page written at once, so that it does not flicker (console_codes(4)).
@@ -123,10 +123,19 @@ func runPs(ctx context.Context, env *Env, args []string) error {
 	}
 }
 
-func listContainers(w, warn io.Writer, o psOptions) error {
-	rows, err := psRows(warn, o)
+func listContainers(ctx context.Context, env *Env, w io.Writer, o psOptions) error {
+	rows, err := psRows(env.Err, o)
 	if err != nil {
 		return err
+	}
+	if o.format == "json" || strings.Contains(o.format, "Restarts") {
+		var list []*engine.State
+		for _, r := range rows {
+			list = append(list, r.State)
+		}
+		for i, n := range restartCounts(ctx, env, list) {
+			rows[i].restarts = n
+		}
 	}
 	return printList(w, o.listing, rows, psTable(o))
 }
@@ -207,7 +216,7 @@ func filtersBy(words []string, key string) bool {
 
 // psOrders are what --sort knows.
 var psOrders = map[string]func(a, b psRow) bool{
-	"command":    func(a, b psRow) bool { return strings.Join(a.Command, " ") < strings.Join(b.Command, " ") },
+	"command":    func(a, b psRow) bool { return strings.Join(a.words(), " ") < strings.Join(b.words(), " ") },
 	"created":    func(a, b psRow) bool { return a.Created.Before(b.Created) },
 	"id":         func(a, b psRow) bool { return a.ID < b.ID },
 	"image":      func(a, b psRow) bool { return a.Image < b.Image },
@@ -246,6 +255,7 @@ type psRow struct {
 	o             psOptions
 	status        string
 	podName       string
+	restarts      int
 	size          psSize
 }
 
@@ -257,8 +267,11 @@ type psSize struct {
 
 func (r psRow) running() bool { return r.status == "running" || r.status == "paused" }
 
+// words are the command without its entry point, as Podman's.
+func (r psRow) words() []string { return r.Command[min(r.Entry, len(r.Command)):] }
+
 func (r psRow) command() string {
-	command := printable(strings.Join(r.Command, " "))
+	command := printable(strings.Join(r.words(), " "))
 	if letters := []rune(command); !r.o.noTrunc && len(letters) > 20 {
 		command = string(letters[:17]) + "..."
 	}
@@ -355,10 +368,10 @@ type psEntry struct {
 func (r psRow) entry() psEntry {
 	networks, _ := networksOf(*r.State)
 	e := psEntry{
-		AutoRemove: r.Container.Remove, Command: r.Command, CreatedAt: age(time.Since(r.Created)) + " ago", CIDFile: r.Container.CIDFile,
+		AutoRemove: r.Container.Remove, Command: r.words(), CreatedAt: age(time.Since(r.Created)) + " ago", CIDFile: r.Container.CIDFile,
 		Exited: r.status == "exited", ExitedAt: r.Finished.Unix(), ExitCode: r.exitCode(), ID: r.ID, Image: r.Image, ImageID: r.ImageID,
 		Labels: spec.Labels(r.Container.Labels), Mounts: r.mounts(), Names: []string{r.Name}, Namespaces: map[string]string{}, Networks: networks,
-		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: publishedOf(*r.State), StartedAt: r.Started.Unix(), State: r.status,
+		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: publishedOf(*r.State), Restarts: r.restarts, StartedAt: r.Started.Unix(), State: r.status,
 		Status: r.statusAndHealth(), Created: r.Created.Unix(), Unit: r.Unit,
 	}
 	if r.o.namespaces {
@@ -397,6 +410,11 @@ func (r psRow) mounts() []string {
 	list := []string{}
 	for _, m := range mountsOf(*r.State) {
 		list = append(list, m.Destination)
+	}
+	for _, t := range r.Container.Tmpfs {
+		if m, err := spec.ParseTmpfs(t); err == nil {
+			list = append(list, m.Destination)
+		}
 	}
 	return list
 }

@@ -55,7 +55,7 @@ func psFilters() []filter[*psRow] {
 		{key: "pod", read: readPod},
 		{key: "health", read: readHealth},
 		textFilter("restart-policy", samePolicy, func(r *psRow) string { return r.Container.Restart }),
-		textFilter("command", same, func(r *psRow) string { return strings.Join(r.Command[:min(1, len(r.Command))], "") }),
+		textFilter("command", same, func(r *psRow) string { return strings.Join(r.words()[:min(1, len(r.words()))], "") }),
 		untilFilter(func(r *psRow) time.Time { return r.Created }),
 		boolFilter("should-start-on-boot", func(r *psRow) bool {
 			return r.Container.Restart == "always" || r.Container.Restart == "unless-stopped"

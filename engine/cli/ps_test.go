@@ -16,12 +16,12 @@ func psSample() []psRow {
 	return []psRow{
 		{status: "exited", State: &engine.State{
 			ID: "aa" + strings.Repeat("0", 62), Name: "web-1", Image: "docker.io/library/nginx:1.27", ImageID: "feedbeef00", Created: hour(3), Started: hour(2), Finished: hour(1),
-			Exit: &engine.Exit{Code: 3}, Command: []string{"nginx", "-g"}, Mounts: []engine.VolumeMount{{Name: "data", Source: "/store/data", Destination: "/srv"}},
+			Exit: &engine.Exit{Code: 3}, Command: []string{"/entry.sh", "nginx", "-g"}, Entry: 1, Mounts: []engine.VolumeMount{{Name: "data", Source: "/store/data", Destination: "/srv"}},
 			Container: spec.Container{Labels: []string{"app=web", "tier=front"}, Restart: "on-failure:3"},
 		}},
-		{status: "running", State: &engine.State{
+		{status: "running", restarts: 2, State: &engine.State{
 			ID: "bb" + strings.Repeat("0", 62), Name: "db", Image: "registry.example:5000/team/db", ImageID: "0badcafe", Created: hour(2), Pod: "cc11", Command: []string{"db"},
-			Container: spec.Container{Labels: []string{"app=db"}, Networks: []string{"back:ip=10.1.1.1"}, Restart: "always", Volumes: []string{"/etc/db:/etc:ro"}},
+			Container: spec.Container{Labels: []string{"app=db"}, Networks: []string{"back:ip=10.1.1.1"}, Restart: "always", Volumes: []string{"/etc/db:/etc:ro"}, Tmpfs: []string{"/t/:size=1m"}},
 			Network:   engine.NetworkRequest{Networks: []string{"back:ip=10.1.1.1"}}, Mounts: []engine.VolumeMount{{Source: "/etc/db", Destination: "/etc"}},
 		}},
 		{status: "created", State: &engine.State{
@@ -124,9 +124,10 @@ func TestPsForms(t *testing.T) {
 		{[]string{"--format={{.Names}}"}, "web-1 db job"},
 		{[]string{"-q"}, "aa0000000000 bb0000000000 ab0000000000"},
 		{[]string{`--format={{.ID}}|{{.Image}}|{{.Command}}|{{.State}}|{{.ExitCode}}|{{.Label "app"}}|{{.Networks}}|{{.Mounts}}|{{.Pod}}`},
-			"aa0000000000|docker.io/library/nginx:1.27|nginx -g|exited|3|web|podman|[/srv]| bb0000000000|registry.example:5000/team/db|db|running|0|db|back|[/etc]|cc11 " +
+			"aa0000000000|docker.io/library/nginx:1.27|nginx -g|exited|3|web|podman|[/srv]| bb0000000000|registry.example:5000/team/db|db|running|0|db|back|[/etc /t]|cc11 " +
 				"ab0000000000|localhost/busybox:latest|sh|created|0|||[/d /only]|"},
 		{[]string{"--format={{.RunningFor}},{{.Labels}}"}, "3 hours ago,map[app:web tier:front] 2 hours ago,map[app:db] About an hour ago,map[]"},
+		{[]string{"--format={{.Restarts}}"}, "0 2 0"},
 		{[]string{"--noheading", "--format=table {{.Names}} {{.ID}}"}, "web-1 aa0000000000 db bb0000000000 job ab0000000000"},
 		{[]string{"--format=table {{.ID}} {{.RunningFor}}"}, "CONTAINER ID CREATED aa0000000000 3 hours ago bb0000000000 2 hours ago ab0000000000 About an hour ago"},
 		{[]string{"--size", "--format={{.Size}}"}, "1.23MB (virtual 1.5GB) 0B (virtual 0B) 0B (virtual 0B)"},

@@ -53,14 +53,19 @@ func IsTransient(ctx context.Context, run proc.Runner, user bool, unit string) b
 	return err == nil && text == "yes"
 }
 
-// Restarts is how often the manager has started a unit again by itself; 0 when it does not say.
-func Restarts(ctx context.Context, run proc.Runner, user bool, unit string) int {
-	text, err := property(ctx, run, user, unit, "NRestarts")
-	if err != nil {
-		return 0
+// Restarts is how often the manager has started each of the units again by itself; 0 when it does not say.
+func Restarts(ctx context.Context, run proc.Runner, user bool, units ...string) []int {
+	counts := make([]int, len(units))
+	if len(units) == 0 {
+		return nil
 	}
-	n, _ := strconv.Atoi(text)
-	return n
+	out, _ := call(ctx, run, user, append([]string{"show", "--property=NRestarts", "--value", "--"}, units...)...)
+	for i, text := range strings.Fields(string(out)) {
+		if i < len(counts) {
+			counts[i], _ = strconv.Atoi(text)
+		}
+	}
+	return counts
 }
 
 // property asks the manager for one property of a unit.

@@ -40,20 +40,13 @@ func (f ProcessFlags) Attached(stream string) bool {
 // DefaultPath is PATH in a container whose image sets none.
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Args are the words of the container's PID 1. An entry point given on the command line drops the image's Cmd too.
+// Args are the words of the container's PID 1.
 func Args(c Container, image ImageConfig) ([]string, error) {
-	entrypoint, command := image.Entrypoint, c.Command
-	if len(command) == 0 {
-		command = image.Cmd
+	entrypoint, err := Entrypoint(c, image)
+	if err != nil {
+		return nil, err
 	}
-	if c.Entrypoint != nil {
-		words, err := entrypointWords(*c.Entrypoint)
-		if err != nil {
-			return nil, err
-		}
-		entrypoint, command = words, c.Command
-	}
-	args := append(append([]string{}, entrypoint...), command...)
+	args := slices.Concat(entrypoint, Command(c, image))
 	if len(args) == 0 {
 		return nil, errors.New("nothing to run: the image has no command; give one after the image (Exec= in a unit file)")
 	}
@@ -69,6 +62,14 @@ func Entrypoint(c Container, image ImageConfig) ([]string, error) {
 		return image.Entrypoint, nil
 	}
 	return entrypointWords(*c.Entrypoint)
+}
+
+// Command are the words after the entry point. An entry point given on the command line drops the image's Cmd too.
+func Command(c Container, image ImageConfig) []string {
+	if len(c.Command) > 0 || c.Entrypoint != nil {
+		return c.Command
+	}
+	return image.Cmd
 }
 
 // InitPlace is where the host's init program is shown in a container that wants one.

@@ -430,6 +430,26 @@ func TestNameBeforeID(t *testing.T) {
 	}
 }
 
+// closedStore is a store that cannot be opened.
+type closedStore struct{ engine.Store }
+
+func (closedStore) Image(string) (engine.Image, error) { return engine.Image{}, enginetest.ErrInjected }
+func (closedStore) Remove(string) error                { return enginetest.ErrInjected }
+
+// TestRunWithoutStore: a container for which the store could not be opened is not there.
+func TestRunWithoutStore(t *testing.T) {
+	b := newBench(t)
+	err := b.on(func(e *engine.Engine) error {
+		e.Store = closedStore{e.Store}
+		_, err := e.Run(t.Context(), web())
+		return err
+	})
+	if !errors.Is(err, enginetest.ErrInjected) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+	b.clean()
+}
+
 // TestNameOfARootfs: a container on a directory is not in the store, and has its name nevertheless.
 func TestNameOfARootfs(t *testing.T) {
 	b := newBench(t)

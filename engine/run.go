@@ -32,7 +32,12 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 	if err != nil {
 		return s, err
 	}
-	err = e.launch(ctx, &s, func(ctx context.Context, _ error) error { return e.remove(ctx, s, true) })
+	err = e.launch(ctx, &s, func(ctx context.Context, _ error) error {
+		if s.ImageID == "" && !c.Rootfs { // there is nothing but its name; the store may be what failed
+			return e.Dirs.release(s)
+		}
+		return e.remove(ctx, s, true)
+	})
 	return s, err
 }
 

@@ -63,7 +63,7 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 	}
 	s, err := e.Create(ctx, c)
 	if err != nil {
-		dropNewPod(ctx, env)
+		dropNewPod(ctx, env, c.Name)
 		return err
 	}
 	_, err = fmt.Fprintln(env.Out, s.ID)

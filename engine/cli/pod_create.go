@@ -224,8 +224,8 @@ func newPod(c spec.Container, args []string) error {
 // newPodVariable has the ID of the pod that this command has made for its container.
 const newPodVariable = "BERTH_NEW_POD"
 
-// dropNewPod removes the pod that was made for a container which was refused.
-func dropNewPod(ctx context.Context, env *Env) {
+// dropNewPod removes the pod that was made for a container which was refused, or could not start, and that one with it.
+func dropNewPod(ctx context.Context, env *Env, container string) {
 	p, err := runDirs().FindPod(os.Getenv(newPodVariable))
 	if errors.Is(err, engine.ErrNoPod) {
 		return
@@ -234,8 +234,9 @@ func dropNewPod(ctx context.Context, env *Env) {
 	if err == nil {
 		members, err = runDirs().Members(p)
 	}
-	if err == nil && len(members) == 0 { // else it is not the container's alone
-		err = removePod(context.WithoutCancel(ctx), env, p, podRmOptions{})
+	others := func(s engine.State) bool { return s.Running() || s.Name != container }
+	if err == nil && !slices.ContainsFunc(members, others) { // else it is not the container's alone
+		err = removePod(context.WithoutCancel(ctx), env, p, podRmOptions{podStopOptions: podStopOptions{time: -1}})
 	}
 	if err != nil {
 		fmt.Fprintf(env.Err, "pod %q stays: %v\n", p.Name, err)

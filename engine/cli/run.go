@@ -157,7 +157,7 @@ func runRun(ctx context.Context, env *Env, args []string) error {
 		}
 		return err
 	}
-	return runForeground(ctx, e, c)
+	return runForeground(ctx, env, e, c)
 }
 
 // asksForUnit is transient of the container that the words describe.
@@ -278,8 +278,15 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 }
 
 // startOrConnect lets systemd start a container, and prints its ID or, when it is to be in the foreground, connects with it.
-func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, start func() error) error {
+func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, unit func() error) error {
 	awakeKeeper(ctx, env)
+	start := func() error {
+		err := unit()
+		if err != nil {
+			dropNewPod(ctx, env, c.Name)
+		}
+		return err
+	}
 	if !c.Detach {
 		return connect(ctx, env, c, id, start)
 	}
@@ -298,7 +305,7 @@ func runKept(ctx context.Context, env *Env, c spec.Container, told string, args 
 	}
 	id, err := createOutside(ctx, env, told, args)
 	if err != nil {
-		dropNewPod(ctx, env)
+		dropNewPod(ctx, env, c.Name)
 		return err
 	}
 	s, err := runDirs().Find(id)
@@ -448,13 +455,14 @@ func enterScope(c spec.Container, args []string) error {
 }
 
 // runForeground starts the container as a child that nobody else will wait for, and stays until it ends.
-func runForeground(ctx context.Context, e *engine.Engine, c spec.Container) error {
+func runForeground(ctx context.Context, env *Env, e *engine.Engine, c spec.Container) error {
 	// The runtime's create process ends before the container: its orphan must come to us and not to PID 1.
 	if err := proc.Adopt(); err != nil {
 		return err
 	}
 	s, err := e.Run(ctx, c)
 	if err != nil {
+		dropNewPod(ctx, env, c.Name)
 		return startError(err)
 	}
 	s.Container.Attach = c.Attach

@@ -30,8 +30,10 @@ as_tester berth run --rm --pod new:e2e-mine $IMAGE hostname | grep -qx e2e-mine 
 as_tester berth pod rm -f e2e-mine >/dev/null
 
 for who in "" as_tester; do
-	must_fail $who berth run -d --pod new:e2e-none --pull never localhost/none true >/dev/null 2>&1
-	assert_eq "pods after a refused container" "$($who berth pod ps -q)" ""
+	for words in "-d --pull never localhost/none true" "--rm $IMAGE /none" "$IMAGE /none"; do
+		must_fail $who berth run --pod new:e2e-none $words >/dev/null 2>&1
+		assert_eq "left by a refused container, $words" "$($who berth pod ps -q)$($who berth ps -aq)" ""
+	done
 done
 
 say "what a pod cannot have is said, and nothing is left"

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/image/verb"
 	"github.com/berth-pods/berth/engine/store"
 )
 
@@ -25,7 +26,7 @@ func (o *diffOptions) flags(set *pflag.FlagSet) {
 func diffVerb() Verb {
 	var o diffOptions
 	return Verb{
-		Name: "diff", Usage: "[OPTION…] CONTAINER", Summary: "list what a container has changed in the files of its image",
+		Name: "diff", Usage: "[OPTION…] CONTAINER|IMAGE", Summary: "list what a container has changed in the files of its image, or the top layer of an image",
 		Text:  "A stands for added, C for changed, D for deleted. Volumes are not looked into. `berth image diff` compares images.",
 		Flags: o.flags, Run: runDiff, Userns: namespaceNeeded,
 	}
@@ -44,7 +45,7 @@ func oneContainer(words []string, latest bool) (engine.State, error) {
 	return findContainer(words[0])
 }
 
-func runDiff(_ context.Context, env *Env, args []string) error {
+func runDiff(ctx context.Context, env *Env, args []string) error {
 	var o diffOptions
 	set := newFlagSet("diff")
 	o.flags(set)
@@ -55,6 +56,11 @@ func runDiff(_ context.Context, env *Env, args []string) error {
 		return fmt.Errorf("format %q is not json", o.format)
 	}
 	s, err := oneContainer(set.Args(), o.latest)
+	if errors.Is(err, engine.ErrNoContainer) {
+		if _, noImage := (&store.Store{}).Image(set.Arg(0)); noImage == nil {
+			return runImage(ctx, env, append([]string{"image", "diff"}, args...))
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -65,7 +71,7 @@ func runDiff(_ context.Context, env *Env, args []string) error {
 	if err != nil {
 		return fmt.Errorf("diff of container %q: %w", s.Name, err)
 	}
-	list = slices.DeleteFunc(list, func(c store.Change) bool { return slices.Contains(furnished, c.Path) })
+	list = slices.DeleteFunc(list, func(c store.Change) bool { return slices.Contains(verb.Furnished, c.Path) })
 	if o.format == "json" {
 		return printJSON(env.Out, changesByKind(list))
 	}
@@ -73,11 +79,6 @@ func runDiff(_ context.Context, env *Env, args []string) error {
 		fmt.Fprintln(env.Out, c.Kind, printable(c.Path))
 	}
 	return nil
-}
-
-// furnished are the places that every container gets something mounted at, in whose image they need not be.
-var furnished = []string{
-	"/dev", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf", "/proc", "/run", "/run/.containerenv", "/run/secrets", "/sys",
 }
 
 // diffed has the names of Podman's `diff --format json`.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.podman.io/storage"
+
+	"github.com/berth-pods/berth/engine/image/verb"
 )
 
 // Mounted is an image that can be looked at.
@@ -85,7 +87,7 @@ func (im *Images) Mounts() ([]Mounted, error) {
 // Change is one difference between two images: A, C or D for added, changed and deleted.
 type Change struct{ Kind, Path string }
 
-// Diff tells what the top layer of an image changes, or how it differs from another image.
+// Diff tells what the top layer of an image changes, or how it differs from another image, but for what every container is furnished with.
 func (im *Images) Diff(s, other string) ([]Change, error) {
 	img, _, err := im.lookup(s)
 	if err != nil {
@@ -108,6 +110,9 @@ func (im *Images) Diff(s, other string) ([]Change, error) {
 	}
 	list := make([]Change, 0, len(changes))
 	for _, c := range changes {
+		if slices.Contains(verb.Furnished, c.Path) {
+			continue
+		}
 		list = append(list, Change{map[int]string{0: "C", 1: "A", 2: "D"}[int(c.Kind)], c.Path})
 	}
 	slices.SortFunc(list, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })

@@ -126,6 +126,7 @@ wait_for 30 b exec e2e-d test -e /ready
 assert_eq "diff" "$(b diff e2e-d | grep -E ' (/new|/etc|/etc/group|/etc/passwd)$' | sort | xargs)" "A /new C /etc C /etc/passwd D /etc/group"
 assert_eq "diff, as JSON" "$(b diff --format json e2e-d | jq -c '[.deleted, (.added | index("/new") != null)]')" '[["/etc/group"],true]'
 assert_eq "what every container gets is no change" "$(b diff e2e-d | grep -cE ' (/dev|/proc|/sys|/etc/hosts)$' || true)" 0
+assert_eq "diff of an image" "$(b diff $IMAGE | grep -E ' /(bin|dev|proc|run|sys)$')" "A /bin"
 assert_match "diff -l" "$(b diff -l)" '^A /new$'
 b export e2e-d | tar -xOf - new >"$tmp/new"
 assert_eq "export" "$(cat "$tmp/new")" new

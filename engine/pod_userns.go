@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -43,7 +42,7 @@ func (e *Engine) releasePodIDs(p Pod) error {
 	if err != nil || own == "" {
 		return err
 	}
-	return atomicfile.RemoveLink(filepath.Join(e.Dirs.idLeases(), own), p.ID)
+	return e.leases().Release(filepath.Join(ids, own), p.ID)
 }
 
 // memberIDs gives a container that is made, and not started yet, the maps of its pod.

@@ -25,8 +25,8 @@ type SELinux interface {
 // levels is the directory of leases of levels; each names two categories, c1,c2.
 const levels = "levels"
 
-// levelLeases hands out levels. A container that is kept has its own between two starts too, for its files have it.
-func (e *Engine) levelLeases() lease.Dir {
+// leases hands out levels and ranges of IDs. A container that is kept has its own between two starts too, for its files have it.
+func (e *Engine) leases() lease.Dir {
 	return lease.Dir{Path: filepath.Join(e.Dirs.Run, "leases"), Live: func(id string) bool {
 		if e.Dirs.Known(id) {
 			return true
@@ -46,7 +46,7 @@ func (e *Engine) label(s *State) error {
 	if s.Label.File == "" {
 		s.Label, err = e.newLabel(*s)
 	} else if _, categories, ok := strings.Cut(s.Label.File, ":s0:"); ok && s.Pod == "" && s.Label.Process != "" {
-		_, err = e.levelLeases().Take(levels+"/"+categories, s.ID) // it may be another's since a reboot: the files have it all the same
+		_, err = e.leases().Take(levels+"/"+categories, s.ID) // it may be another's since a reboot: the files have it all the same
 	}
 	if err != nil {
 		return fmt.Errorf("container %q: SELinux: %w", s.Name, err)
@@ -97,11 +97,11 @@ func (e *Engine) level(id, name string) (string, error) {
 	for n := range spec.Levels {
 		first, second := spec.Level(name, n)
 		categories := fmt.Sprintf("c%d,c%d", first, second)
-		ok, err := e.levelLeases().Take(levels+"/"+categories, id)
+		ok, err := e.leases().Take(levels+"/"+categories, id)
 		if err != nil {
 			return "", fmt.Errorf("lease a level of SELinux: %w", err)
 		}
-		if ok || e.levelLeases().Holder(levels+"/"+categories) == id {
+		if ok || e.leases().Holder(levels+"/"+categories) == id {
 			return "s0:" + categories, nil
 		}
 	}
@@ -122,7 +122,7 @@ func (e *Engine) podLabel(p Pod) (string, error) {
 }
 
 // releaseLevel gives back the level of a container or pod.
-func (e *Engine) releaseLevel(id string) error { return e.levelLeases().ReleaseAll(levels, id) }
+func (e *Engine) releaseLevel(id string) error { return e.leases().ReleaseAll(levels, id) }
 
 // withContext adds to the options of a new mount that all files in it have a label (mount(8), context=).
 func withContext(options, label string) string {

@@ -315,21 +315,25 @@ func numericUser(user string) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
-func (d Dirs) idLeases() string { return filepath.Join(d.Run, "leases", "ids") }
+// ids are the leases of ranges of IDs, among all leases.
+const ids = "ids"
+
+func (d Dirs) idLeases() string { return filepath.Join(d.Run, "leases", ids) }
 
 // leaseIDs takes a free range of this size. A lease is a symbolic link START-SIZE whose text is the ID of the container or pod,
 // as those of addresses are; one of who is no longer there is taken away. Ranges of any size must not overlap, so those who
 // look for one take turns. Who has had a range, and kept files that belong to it, gets it back.
 func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (spec.IDRange, error) {
-	dir := e.Dirs.idLeases()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return spec.IDRange{}, err
-	}
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(e.Dirs.Run) // the directory of leases goes with the last one
 	if err != nil {
 		return spec.IDRange{}, err
 	}
 	defer unlock()
+	take := func(r spec.IDRange) (spec.IDRange, error) {
+		dir := e.Dirs.idLeases()
+		s.IDLease = leaseName(r)
+		return r, atomicfile.InDir(dir, 0o700, func() error { return os.Symlink(s.ID, filepath.Join(dir, s.IDLease)) })
+	}
 	leased, own, err := e.leasedIDs(s.ID)
 	if err != nil {
 		return spec.IDRange{}, err
@@ -339,7 +343,7 @@ func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (spec.IDRang
 			return r, nil
 		}
 		if len(intersect(leased, []spec.IDRange{r})) == 0 {
-			return r, os.Symlink(s.ID, filepath.Join(dir, s.IDLease))
+			return take(r)
 		}
 	}
 	taken, err := e.Store.UsedIDs()
@@ -350,9 +354,7 @@ func (e *Engine) leaseIDs(s *State, of []spec.IDRange, size uint32) (spec.IDRang
 	if !ok {
 		return spec.IDRange{}, fmt.Errorf("no %d IDs in a row are free in the ranges %v; take a smaller size (auto:size=N), or give more in %s and %s", size, of, subUIDFile, subGIDFile)
 	}
-	r := spec.IDRange{Start: start, Count: size}
-	s.IDLease = leaseName(r)
-	return r, os.Symlink(s.ID, filepath.Join(dir, s.IDLease))
+	return take(spec.IDRange{Start: start, Count: size})
 }
 
 // leasedIDs are the ranges that others have, and the name of the lease that has this ID; "" when it has none.
@@ -417,7 +419,7 @@ func (e *Engine) releaseIDs(s State) error {
 	if s.IDLease == "" {
 		return nil
 	}
-	return atomicfile.RemoveLink(filepath.Join(e.Dirs.idLeases(), s.IDLease), s.ID)
+	return e.leases().Release(filepath.Join(ids, s.IDLease), s.ID)
 }
 
 // joinUserNS takes the namespace of another container, or one that has a path.

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,5 +110,13 @@ func TestLeaseIDs(t *testing.T) {
 	late := State{ID: freed[0].ID, IDLease: freed[1].IDLease}
 	if r, err := e.leaseIDs(&late, of, 10); err != nil || late.IDLease == freed[1].IDLease || leaseName(r) != late.IDLease {
 		t.Errorf("another's: %v, %v", r, err)
+	}
+	for _, s := range append(states, freed[0], freed[1], late) {
+		if err := e.releaseIDs(s); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Dir(e.Dirs.idLeases())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the empty directories are left: %v", err)
 	}
 }

@@ -28,8 +28,8 @@ plan none
 allow_storage
 cat >>"$tmp/allowed" <<'F'
 leases [-+] /run/containers/networks/firewall/firewall-driver: .* # of netavark, which writes it anew at each set-up, not in one step
-leases [-+] .*/berth/leases(/ports|/net(/[^/:]+)?)? # a directory that could not be removed when it was empty goes with the next lease
-files [-+] d.* .*/berth/leases(/ports|/net(/[^/:]+)?)? # the same
+leases [-+] .*/berth/leases(/ports|/ids|/net(/[^/:]+)?)? # a directory that could not be removed when it was empty goes with the next lease
+files [-+] d.* .*/berth/leases(/ports|/ids|/net(/[^/:]+)?)? # the same
 F
 
 # target NAME UNIT DIRECTIVE makes the unit's command a target; user_target does so for a unit of tester's.

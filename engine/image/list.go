@@ -4,6 +4,7 @@ package image
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -32,6 +33,9 @@ type Summary struct {
 	OS         string            `json:"Os"`
 	History    []string          `json:"History"` // names that it had
 	IsList     bool              `json:"IsManifestList"`
+
+	// Unread is why something of it cannot be read, its size above all; nil also when somebody is just removing it.
+	Unread error `json:"-"`
 
 	unfinished bool
 	top        string // its top layer
@@ -84,7 +88,9 @@ func (im *Images) summary(img *storage.Image) Summary {
 		Created: img.Created, Dangling: len(img.Names) == 0, ReadOnly: img.ReadOnly, History: img.NamesHistory,
 		unfinished: unfinished(img), IsList: slices.Contains(img.BigDataNames, instancesKey), top: img.TopLayer,
 	}
-	s.Size, _ = im.contentSize(img)
+	if s.Size, s.Unread = im.contentSize(img); errors.Is(s.Unread, storage.ErrLayerUnknown) {
+		s.Unread = nil
+	}
 	c, err := im.config(img)
 	if err != nil {
 		return s

@@ -5,6 +5,8 @@ package image
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +208,27 @@ func TestTally(t *testing.T) {
 	}
 	if p := tally.progress(start); p.Blobs != 2 || p.Of != 3 || p.Waiting != 999 {
 		t.Errorf("%d of %d blobs and %d bytes waiting, want 2 of 3 and 999", p.Blobs, p.Of, p.Waiting)
+	}
+}
+
+// TestTornStore: an image of an additional store whose layers cannot be read is listed, and says so.
+func TestTornStore(t *testing.T) {
+	below := openStore(t)
+	id := loadAs(t, below, "a", "web:1")
+	root := filepath.Join(t.TempDir(), "copy") // which this process does not have open for writing
+	if out, err := exec.Command("cp", "-a", below.store.GraphRoot(), root).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(root, "overlay-layers", "layers.json"), []byte(`[{"id":"0`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	above := openStoreWith(t, Options{DriverOptions: []string{"overlay.sync=none", "overlay.imagestore=" + root}})
+	list, err := above.List(nil)
+	if err != nil || len(list) != 1 || list[0].ID != id || list[0].Unread == nil || !strings.Contains(list[0].Unread.Error(), root) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err := below.List(nil); err != nil || len(list) != 1 || list[0].Unread != nil {
+		t.Errorf("whole: %+v, %v", list, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -145,6 +146,10 @@ func runImages(_ context.Context, c call) error {
 	list, err := c.list()
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
+	}
+	// What cannot be read are the layers of a whole store, of which one image tells.
+	if i := slices.IndexFunc(list, func(s image.Summary) bool { return s.Unread != nil }); i >= 0 {
+		fmt.Fprintln(c.Err, list[i].Unread)
 	}
 	return printImages(c.Out, list, listing{
 		quiet: c.flags.yes("quiet"), full: c.flags.yes("no-trunc"), digests: c.flags.yes("digests"),

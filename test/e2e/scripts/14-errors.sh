@@ -134,6 +134,16 @@ Image=$IMAGE
 Network=none
 Exec=true
 F
+printf '#!/bin/sh\ncase " $* " in *" create "*) exec sleep 100000 ;; esac; exec /usr/bin/crun.hidden "$@"\n' >/usr/bin/crun
+chmod 755 /usr/bin/crun
+wrong hung-runtime 'start operation timed out' <<F
+[Container]
+Image=$IMAGE
+Exec=true
+[Service]
+TimeoutStartSec=1
+F
+assert_eq "what the one had begun whose runtime hangs" "$(berth ps -aq --filter name=e2e-hung-runtime)" ""
 for path in /usr/bin/crun /usr/sbin/runc; do
 	[ ! -e "$path.hidden" ] || mv "$path.hidden" "$path"
 done
@@ -193,6 +203,24 @@ systemctl stop e2e-good
 [ ! -e "/proc/$good" ] || die "the container runs on"
 assert_match "what it says" "$(journalctl --no-pager -b -o cat -u e2e-good)" 'read-only file system'
 wait_for 10 umount /var/lib/containers
+systemctl start e2e-good # what was left is no hindrance
+assert_init e2e-good "$(property e2e-good MainPID)"
+systemctl stop e2e-good
+leak_check
+
+say "a stop, and a start, while /run is full"
+systemctl start e2e-good
+good=$(property e2e-good MainPID)
+free=$(findmnt -no OPTIONS /run | grep -Eo 'size=[^,]*')
+mount -o "remount,size=$(($(df -k --output=used /run | tail -n 1) + 64))k" /run
+dd if=/dev/zero of=/run/e2e-full bs=1k 2>/dev/null || true
+systemctl stop e2e-good
+[ ! -e "/proc/$good" ] || die "the container runs on"
+must_fail systemctl start e2e-good >/dev/null
+rm /run/e2e-full
+mount -o "remount,$free" /run
+assert_match "what it says" "$(journalctl --no-pager -b -o cat -u e2e-good)" 'no space left on device'
+systemctl reset-failed e2e-good
 systemctl start e2e-good # what was left is no hindrance
 assert_init e2e-good "$(property e2e-good MainPID)"
 systemctl stop e2e-good

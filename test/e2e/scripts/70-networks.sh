@@ -50,6 +50,7 @@ Network=e2e-back.network:interface_name=inside
 PublishPort=18080:80
 PublishPort=18053:53/udp
 PublishPort=[::1]:18081:80
+PublishPort=127.0.0.1:18082:80
 Volume=$tmp/serve.sh:/serve.sh:ro
 Exec=sh /serve.sh
 F
@@ -81,6 +82,9 @@ want=10.123.1.1 && wait_for 20 who curl -fsS http://10.123.1.77/cgi-bin/who
 if ip netns list | grep -q outside; then
 	want=192.0.2.1
 	wait_for 20 who from_outside curl -fsS http://192.0.2.2:18080/cgi-bin/who
+	want=10.123.1.1 && wait_for 20 who curl -fsS http://127.0.0.1:18082/cgi-bin/who
+	want=192.0.2.1
+	must_fail from_outside curl -fsS --max-time 5 http://192.0.2.2:18082/ >/dev/null
 	# perl is in each Debian; the image has nothing that answers UDP.
 	nsenter -t "$(property e2e-server MainPID)" -n perl -MIO::Socket::INET -e '
 		$s = IO::Socket::INET->new(Proto => "udp", LocalPort => 53) or die;
@@ -136,6 +140,14 @@ if [ "$BERTH_HOST" != vm ] && ip netns list | grep -q outside; then
 		wget -T 5 -q -O - http://www/cgi-bin/who' 2>&1)
 	assert_match "the control: nobody's name" "$out" '203\.0\.113\.66'
 	assert_match "a container's name" "$out" '^client '
+	assert_no_match "nobody's name, where the network is internal" "$(in_client "nslookup nobody" || true)" '203\.0\.113\.66'
+	echo outside >"$tmp/index.html"
+	ip netns exec outside busybox httpd -f -p 18099 -h "$tmp" &
+	web=$!
+	wait_for 20 in_server "wget -T 5 -q -O - http://192.0.2.1:18099/"
+	must_fail in_client "wget -T 5 -q -O - http://192.0.2.1:18099/" >/dev/null
+	kill $web
+	rm "$tmp/index.html"
 	cp "$tmp/resolv.conf" /etc/resolv.conf
 	kill $liar
 

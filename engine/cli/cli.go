@@ -108,7 +108,9 @@ func tellEnding(ctx context.Context, w io.Writer, err error) int {
 }
 
 func printError(w io.Writer, text string) {
-	fmt.Fprintf(w, "Error: %s\n", strings.ReplaceAll(text, "\n", "\nError: "))
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintln(w, "Error:", printable(line))
+	}
 }
 
 // AnyThread tells of the commands that are called most and make no mounts of their own, so that they need not stay on one thread. Where

@@ -78,6 +78,7 @@ func TestTellEnding(t *testing.T) {
 	}{
 		{nil, nil, 0, ""},
 		{nil, errors.New("a\nb"), 125, "Error: a\nError: b\n"},
+		{nil, errors.New("the registry says \x1b]0;x\a\u009bä\r"), 125, "Error: the registry says ?]0;x??ä?\n"},
 		{nil, &ExitError{Code: 7}, 7, ""},
 		{nil, &ExitError{Code: 1, Err: errors.New("a\nb")}, 1, "Error: a\nError: b\n"},
 		{interruption(syscall.SIGINT), nil, 0, ""},

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine/format"
+	"github.com/berth-pods/berth/engine/tty"
 )
 
 // listing is what all commands that list things take: which things, and in which form.
@@ -306,15 +307,8 @@ func roundTo(f float64, digits int) float64 {
 	return out
 }
 
-// printable replaces what would move the cursor of a terminal or break the table.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
-}
+// printable is a cell of a table, or a line, as a terminal may be shown it.
+func printable(s string) string { return tty.Printable(s) }
 
 func shortID(id string, whole bool) string {
 	if whole {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +17,17 @@ import (
 func Is(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
+}
+
+// Printable is text as a terminal may be shown it, whoever has written it: what would move the cursor or give the terminal orders
+// (console_codes(4)), and what ends a line, is a question mark, as in the output of ps(1).
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // MakeRaw lets every key through as it is typed (cfmakeraw(3)). restore gives the terminal its earlier settings back; it may

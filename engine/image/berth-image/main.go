@@ -20,6 +20,7 @@ import (
 	"github.com/berth-pods/berth/engine/image"
 	"github.com/berth-pods/berth/engine/image/verb"
 	"github.com/berth-pods/berth/engine/sd"
+	"github.com/berth-pods/berth/engine/tty"
 )
 
 // What the program is called in messages. People type berth, which executes this program.
@@ -86,7 +87,9 @@ func (e env) main(ctx context.Context, args []string) int {
 		return 0
 	}
 	if !errors.Is(err, errQuiet) {
-		fmt.Fprintf(e.Err, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintln(e.Err, "Error:", tty.Printable(line))
+		}
 	}
 	return exitCode(ctx, err)
 }

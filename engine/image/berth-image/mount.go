@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/berth-pods/berth/engine/tty"
 )
 
 func runMount(_ context.Context, c call) error {
@@ -99,7 +101,7 @@ func runDiff(_ context.Context, c call) error {
 		return printJSON(c.Out, all)
 	}
 	for _, d := range list {
-		fmt.Fprintln(c.Out, d.Kind, d.Path)
+		fmt.Fprintln(c.Out, d.Kind, tty.Printable(d.Path))
 	}
 	return nil
 }

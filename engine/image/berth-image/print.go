@@ -18,6 +18,7 @@ import (
 	units "github.com/docker/go-units"
 
 	"github.com/berth-pods/berth/engine/image"
+	"github.com/berth-pods/berth/engine/tty"
 )
 
 // A listing says how the verb images prints.
@@ -212,9 +213,22 @@ func printRows(w io.Writer, format string, rows []any, example any, bare bool) e
 		if err := t.Execute(&line, r); err != nil {
 			return fmt.Errorf("--format: %w", err)
 		}
-		fmt.Fprintln(tabs, line.String())
+		text := line.String()
+		if isTable {
+			text = printableCells(text)
+		}
+		fmt.Fprintln(tabs, text)
 	}
 	return tabs.Flush()
+}
+
+// printableCells is a row of a table as a terminal may be shown it.
+func printableCells(row string) string {
+	cells := strings.Split(row, "\t")
+	for i := range cells {
+		cells[i] = tty.Printable(cells[i])
+	}
+	return strings.Join(cells, "\t")
 }
 
 func header(format string) string {

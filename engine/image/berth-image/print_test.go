@@ -31,6 +31,8 @@ func TestPrinting(t *testing.T) {
 		{"image tree web:1", "No Image Layers", 0},
 		{"image tree --whatrequires web:1", "No Image Layers", 0},
 		{"history web:1", "ID          CREATED", 0},
+		{"import -q -m a\x1b[2Jb\u009bc " + dir + "/web.tar evil", "", 0},
+		{"history evil", "a?[2Jb?c", 0},
 		{"images --history", "HISTORY", 0},
 		{"images --format {{.Id}}/{{.SharedSize}}/{{.ParentId}}/{{.Arch}}", "/0//amd64", 0},
 		{"image inspect web:1", `"Annotations": {}`, 0},

@@ -234,6 +234,11 @@ func (n Net) announce(ns *os.File) error {
 		return err
 	}
 	h := holder{Process: self, NetFD: int(ns.Fd()), Inode: st.Ino, ID: rand.Text()}
+	if pid, err := strconv.Atoi(os.Getenv("MANAGERPID")); err == nil { // systemd.exec(5)
+		if h.Manager, err = proc.Identify(pid); err != nil {
+			return err
+		}
+	}
 	if before, err := n.told(); err == nil && before.Inode == st.Ino { // the same one, stored meanwhile
 		h.ID = before.ID
 	}

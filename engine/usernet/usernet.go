@@ -51,6 +51,7 @@ type holder struct {
 	NetFD   int     `json:"netFD"` // its handle on the network namespace
 	Inode   uint64  `json:"inode"` // of the namespace, which no other has as long as it is there
 	ID      string  `json:"id"`    // of the namespace, which no other has ever
+	Manager proc.ID `json:"manager,omitzero"`
 }
 
 const holderVersion = 1
@@ -116,8 +117,8 @@ func (n Net) Ready() bool {
 // returnPatience is how long a program may take that the manager starts again.
 const returnPatience = 2 * time.Second
 
-// ID tells one network namespace of this boot from all others; ErrNone when there is none. A program that has ended is waited for:
-// the next one goes on in the same namespace, unless the manager takes the files away.
+// ID tells one network namespace of this boot from all others; ErrNone when there is none. A program that has ended is waited for, as long as
+// its manager is there: the next one goes on in the same namespace, unless the manager takes the files away.
 func (n Net) ID(ctx context.Context) (string, error) {
 	over := time.After(returnPatience)
 	for {
@@ -127,6 +128,9 @@ func (n Net) ID(ctx context.Context) (string, error) {
 		}
 		if !errors.Is(err, proc.ErrGone) {
 			return h.ID, err
+		}
+		if h.Manager != (proc.ID{}) && !h.Manager.Running() { // the namespace was in its store
+			return "", ErrNone
 		}
 		select {
 		case <-ctx.Done():

@@ -92,6 +92,22 @@ func TestLoad(t *testing.T) {
 	if _, err := n.Holder(); !errors.Is(err, ErrNone) {
 		t.Errorf("of a process that has ended: %v", err)
 	}
+	over, cancel := context.WithCancel(t.Context()) // who waits ends at once, and says so
+	cancel()
+	manager, err := proc.Identify(os.Getppid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := manager
+	ended.Start++
+	for by, want := range map[proc.ID]error{manager: context.Canceled, ended: ErrNone, {}: context.Canceled} {
+		if err := n.save(holder{Process: self, Manager: by}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.ID(over); !errors.Is(err, want) {
+			t.Errorf("started by %v: %v, want %v", by, err, want)
+		}
+	}
 }
 
 // TestCleanUntold: the files stay when the manager does not say whether it starts the program again.

@@ -160,6 +160,8 @@ var runSteps = []string{
 	"store.Image", "network.Plan", "cgroups.Divide", "store.Create", "store.Mount", "cgroups.Wait", "runtime.Create", "notify MAINPID=container READY=1", "runtime.Start",
 }
 
+var stopSteps = []string{"cgroups.Thaw"}
+
 var removeSteps = []string{"cgroups.Remove", "network.Teardown", "store.Remove"}
 
 func TestRunAndRemove(t *testing.T) {
@@ -185,8 +187,8 @@ func TestRunAndRemove(t *testing.T) {
 	if err := b.remove("web", force); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Steps(); !slices.Equal(got, removeSteps) {
-		t.Errorf("steps of Remove:\ngot  %v\nwant %v", got, removeSteps)
+	if got, want := b.Steps(), slices.Concat(stopSteps, removeSteps); !slices.Equal(got, want) {
+		t.Errorf("steps of Remove:\ngot  %v\nwant %v", got, want)
 	}
 	b.clean()
 	b.Forget()
@@ -313,7 +315,7 @@ func TestRemoveGoesOn(t *testing.T) {
 			if err := b.remove("web", force); !errors.Is(err, enginetest.ErrInjected) || !strings.Contains(err.Error(), `"web"`) {
 				t.Errorf("got %v", err)
 			}
-			if got := b.Steps(); !slices.Equal(got, removeSteps) {
+			if got := b.Steps(); !slices.Equal(got, slices.Concat(stopSteps, removeSteps)) {
 				t.Errorf("did not go on: %v", got)
 			}
 			b.FailAt = enginetest.Moment{}

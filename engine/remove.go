@@ -176,6 +176,11 @@ func (e *Engine) stop(ctx context.Context, s State, timeout time.Duration) error
 	if err := proc.Signal(pidfd, sig); err != nil {
 		return fmt.Errorf("stop container %q: %w", s.Name, err)
 	}
+	if s.Cgroup != "" { // one that is frozen hears nothing
+		if err := e.Cgroups.Thaw(s.Cgroup); err != nil {
+			fmt.Fprintf(e.Warn, "container %q stays frozen: %v\n", s.Name, err)
+		}
+	}
 	defer e.tell(s, "stop")
 	ended, err := proc.Wait(ctx, pidfd, timeout)
 	if ended {

@@ -238,6 +238,14 @@ func removeTree(dir string) error {
 	return nil
 }
 
+// Thaw implements engine.Cgroups.
+func (Cgroups) Thaw(group string) error {
+	if !Frozen(group) {
+		return nil
+	}
+	return Freeze(group, false)
+}
+
 // Freeze stops all processes of a container's group, or lets them go on (cgroup.freeze).
 func Freeze(group string, frozen bool) error {
 	word := "0"

@@ -341,6 +341,8 @@ func (c cgroups) Divide(unit, id string) (group, inside string, wait func() erro
 	return unit + "/container-" + id, "/container-" + id, wait, c.w.step("cgroups.Divide", func() {})
 }
 
+func (c cgroups) Thaw(group string) error { return c.w.step("cgroups.Thaw", func() {}) }
+
 func (c cgroups) Remove(context.Context, string) error {
 	return c.w.step("cgroups.Remove", func() { c.w.drop("group"); c.w.End() })
 }

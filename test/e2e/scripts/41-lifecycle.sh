@@ -50,7 +50,8 @@ life() {
 	assert_eq "unit" "$(ctl show -P MainPID e2e-life)" "$(b inspect e2e-life | grep -o '"Pid": [0-9]*' | cut -d' ' -f 2)"
 	assert_eq "the name again" "$(exit_code b run -d --name e2e-life $IMAGE true)" 125
 	wait_for 20 b exec e2e-life test -s /rounds
-	assert_eq "stop" "$(b stop e2e-life)" e2e-life
+	b pause e2e-life >/dev/null
+	assert_eq "stop of a paused one" "$(b stop e2e-life)" e2e-life
 	assert_eq "state" "$(state)" "Exited (5)"
 	assert_eq "not among those that run" "$(b ps -q)" ""
 	assert_match "inspect" "$(b inspect e2e-life)" '"ExitCode": 5'

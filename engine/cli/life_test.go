@@ -211,6 +211,28 @@ func TestStopOfForgottenUnit(t *testing.T) {
 	}
 }
 
+// TestGiveUp: systemd is not left to start a container again and again that has not started once. What has no policy, or did not start as
+// others were in its way, has no unit to be stopped.
+func TestGiveUp(t *testing.T) {
+	made := fmt.Errorf("%w%w", errors.New("port 80 is taken"), hidden{&sd.StartError{Unit: "berth-web.service"}})
+	for _, tt := range []struct {
+		policy string
+		err    error
+		want   string
+	}{
+		{"always", made, "[stop berth-web.service]"}, {"on-failure:3", made, "[stop berth-web.service]"}, {"", made, "[]"}, {"no", made, "[]"}, {"always", sd.ErrAtOnce, "[]"},
+	} {
+		var called []string
+		giveUp(t.Context(), &Env{Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+			called = []string{c.Args[0], c.Args[len(c.Args)-1]}
+			return nil, nil
+		}}, tt.policy, tt.err)
+		if fmt.Sprint(called) != tt.want {
+			t.Errorf("%s, %v: called %v, want %s", tt.policy, tt.err, called, tt.want)
+		}
+	}
+}
+
 // TestStopBetweenRestarts: a container that has ended and that systemd starts again is stopped by systemd, and no unit that is not its own.
 func TestStopBetweenRestarts(t *testing.T) {
 	for _, tt := range []struct{ restart, state, stop, want string }{

@@ -283,6 +283,7 @@ func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, 
 	start := func() error {
 		err := unit()
 		if err != nil {
+			giveUp(ctx, env, c.Restart, err)
 			dropNewPod(ctx, env, c.Name)
 		}
 		return err
@@ -295,6 +296,15 @@ func startOrConnect(ctx context.Context, env *Env, c spec.Container, id string, 
 		_, err = fmt.Fprintln(env.Out, id)
 	}
 	return err
+}
+
+// giveUp ends the unit of a container that does not start at all: systemd would try it for ever, as --restart says, where Podman does not.
+// Without a policy it has gone by itself.
+func giveUp(ctx context.Context, env *Env, policy string, err error) {
+	var failed *sd.StartError
+	if properties, _ := restartProperties(policy); properties != nil && errors.As(err, &failed) {
+		_ = sd.Stop(context.WithoutCancel(ctx), env.Run, rootless.Needed(), failed.Unit) // it may have gone
+	}
 }
 
 // runKept makes a container that outlives its end, and then lets systemd start it: a unit that starts again starts the

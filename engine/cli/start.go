@@ -219,8 +219,11 @@ func startUnit(ctx context.Context, env *Env, s engine.State) error {
 		if findErr != nil {
 			return err
 		}
-		if over, err := startEnded(now, began, err); over || attempt == maxAtOnce {
-			return err
+		if over, ended := startEnded(now, began, err); over || attempt == maxAtOnce {
+			if ended != nil {
+				ended = fmt.Errorf("%w%w", ended, hidden{err}) // which names the unit
+			}
+			return ended
 		}
 	}
 }

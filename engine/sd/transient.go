@@ -37,7 +37,15 @@ func Available() error {
 	return nil
 }
 
-// StartTransient starts the unit and returns when the container has started.
+// StartError says that a unit was made and has not started. The manager may try it again, as its Restart= says.
+type StartError struct {
+	Unit string
+	error
+}
+
+func (e *StartError) Unwrap() error { return e.error }
+
+// StartTransient starts the unit and returns when the container has started; StartError when it has not.
 func StartTransient(ctx context.Context, run proc.Runner, t Transient) error {
 	if err := Available(); err != nil {
 		return err
@@ -54,7 +62,8 @@ func (t Transient) start(ctx context.Context, run proc.Runner) error {
 		if err == nil {
 			return nil
 		}
-		if taken(err) {
+		others := taken(err)
+		if others {
 			there, lookErr := properties(ctx, run, t.User, t.unit(), "ActiveState,FragmentPath,Description")
 			switch {
 			case lookErr != nil:
@@ -69,7 +78,11 @@ func (t Transient) start(ctx context.Context, run proc.Runner) error {
 			}
 		}
 		name := strings.TrimSuffix(t.unit(), ".service")
-		return fmt.Errorf("start unit %s.service: %w; `journalctl -u %[1]s` tells more", name, err)
+		err = fmt.Errorf("start unit %s.service: %w; `journalctl -u %[1]s` tells more", name, err)
+		if others {
+			return err
+		}
+		return &StartError{t.unit(), err}
 	}
 }
 

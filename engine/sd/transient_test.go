@@ -114,5 +114,9 @@ func TestStartAfterAnother(t *testing.T) {
 		if got := strings.Join(calls, " "); got != tt.want || !errors.Is(err, tt.err) {
 			t.Errorf("%s: called %s, %v; want %s", tt.name, got, err, tt.want)
 		}
+		var made *StartError
+		if errors.As(err, &made) != errors.Is(tt.err, failed) || made != nil && made.Unit != "a.service" {
+			t.Errorf("%s: its unit: %+v", tt.name, made)
+		}
 	}
 }

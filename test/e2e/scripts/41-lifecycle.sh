@@ -184,6 +184,9 @@ wait_for 30 is "Exited (1)"
 berth stop e2e-life >/dev/null
 assert_eq "stopped between two rounds" "$(property e2e-life ActiveState)" inactive
 berth rm e2e-life >/dev/null
+must_fail berth run --detach --name e2e-life --restart always --network none -v /none:/x $IMAGE true >/dev/null
+assert_eq "a first start that fails" "$(property e2e-life ActiveState)" inactive
+berth rm e2e-life >/dev/null
 as=(as_tester) manager=--user
 b run --detach --name e2e-life --userns=keep-id --restart always --network none $IMAGE false >/dev/null # does not outlive its end
 wait_for 30 is "Exited (1)"

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/enginetest/nofiles"
 	"github.com/berth-pods/berth/engine/network"
 	"github.com/berth-pods/berth/engine/proc"
@@ -141,6 +142,46 @@ func TestUnreadContainer(t *testing.T) {
 	}
 	if members, err := dirs.Members(p); err != nil || len(members) > 0 {
 		t.Errorf("pod ps: %v, %v", members, err)
+	}
+}
+
+// TestPodRmBesideStart: a removal of a pod that is not to stop anything waits for who starts a container of it, and leaves it to the
+// container's own removal to refuse one that runs by then.
+func TestPodRmBesideStart(t *testing.T) {
+	dirs := emptyRun(t)
+	p, err := dirs.CreatePod(spec.Pod{Name: "stack"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.Repeat("a", 64)
+	lay(t, dirs, engine.State{ID: id, Name: "m", Pod: p.ID})
+	members, err := dirs.Members(p)
+	if state := podState(p, members); err != nil || state != "Running" {
+		t.Errorf("its container is on its way, and the pod is %s: %v", state, err)
+	}
+	var called []string
+	env := &Env{Out: io.Discard, Err: io.Discard, Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+		called = c.Args
+		return nil, os.ErrInvalid
+	}}
+	lock, err := atomicfile.LockDir(dirs.Container(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := removePod(impatient, env, p, podRmOptions{podStopOptions: podStopOptions{time: 1}}); !errors.Is(err, context.Canceled) || called != nil {
+		t.Errorf("it did not wait: %v, called %q", err, called)
+	}
+	lock.Close()
+	for want, o := range map[string]podRmOptions{
+		"rm -v -i " + id:             {podStopOptions: podStopOptions{time: 1}},
+		"rm -v -i -f --time=1 " + id: {podStopOptions: podStopOptions{time: 1}, force: true},
+		"rm -v -i -f " + id:          {podStopOptions: podStopOptions{time: -1}, force: true},
+	} {
+		if err := removePod(t.Context(), env, p, o); !errors.Is(err, os.ErrInvalid) || strings.Join(called, " ") != want {
+			t.Errorf("called %q, want %q; %v", called, want, err)
+		}
 	}
 }
 

@@ -130,9 +130,9 @@ func podState(p engine.Pod, members []engine.State) string {
 	switch live := runDirs().Live(p); {
 	case len(members) > 0 && paused == len(members):
 		return "Paused"
-	case live && running+paused < len(members) && running > 0:
+	case running > 0 && running+paused < len(members):
 		return "Degraded"
-	case live && (len(members) == 0 || running > 0):
+	case running > 0 || live && len(members) == 0: // one that starts may be about to start the pod
 		return "Running"
 	case p.Unit == "" && created == len(members) && !p.Started:
 		return "Created"
@@ -286,13 +286,14 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 	if err != nil {
 		return err
 	}
-	for _, s := range members {
-		if s.Running() && !o.force {
-			return fmt.Errorf("pod %q has a container that runs, %q; --force stops it", p.Name, s.Name)
-		}
+	if !o.force {
+		err = refuseRunning(ctx, env, p, members)
+	}
+	if err != nil {
+		return err
 	}
 	for _, s := range members {
-		if err := removeMember(ctx, env, s, o.time); err != nil {
+		if err := removeMember(ctx, env, s, o); err != nil {
 			return err
 		}
 	}
@@ -309,11 +310,30 @@ func removePod(ctx context.Context, env *Env, p engine.Pod, o podRmOptions) erro
 	return errors.Join(e.RemovePod(ctx, p), unlimitPod(p))
 }
 
-// removeMember removes one container of a pod that goes, or has no more use for it.
-func removeMember(ctx context.Context, env *Env, s engine.State, time int) error {
-	args := []string{"rm", "-v", "-f", "-i"}
-	if time >= 0 {
-		args = append(args, fmt.Sprint("--time=", time))
+// refuseRunning refuses the removal of a pod that has a container which runs. One that is being started is waited for.
+func refuseRunning(ctx context.Context, env *Env, p engine.Pod, members []engine.State) error {
+	for _, s := range members {
+		s, err := onceStarted(ctx, env, s)
+		if err != nil && !errors.Is(err, engine.ErrNoContainer) {
+			return err
+		}
+		if s.Running() {
+			return fmt.Errorf("pod %q has a container that runs, %q; --force stops it", p.Name, s.Name)
+		}
+	}
+	return nil
+}
+
+// removeMember removes one container of a pod that goes, or has no more use for it. Without force its removal refuses one that has been
+// started meanwhile.
+func removeMember(ctx context.Context, env *Env, s engine.State, o podRmOptions) error {
+	args := []string{"rm", "-v", "-i"}
+	if !o.force {
+		if _, err := stopReturning(ctx, env, s); err != nil {
+			return err
+		}
+	} else if args = append(args, "-f"); o.time >= 0 { // a time implies force
+		args = append(args, fmt.Sprint("--time=", o.time))
 	}
 	c := itself(append(args, s.ID)...)
 	c.Env = append(os.Environ(), podGoesVariable+"=1")

@@ -89,7 +89,7 @@ func preparePod(ctx context.Context, env *Env, p engine.Pod, members []engine.St
 			return fmt.Errorf("pod %q is not started, for its init container %q has ended with status %d; `berth logs %s` tells more", p.Name, s.Name, code, s.Name)
 		}
 		if s.Container.InitCtr == "once" {
-			if err := removeMember(ctx, env, s, -1); err != nil {
+			if err := removeMember(ctx, env, s, podRmOptions{force: true, podStopOptions: podStopOptions{time: -1}}); err != nil {
 				return err
 			}
 		}

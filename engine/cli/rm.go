@@ -167,9 +167,7 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 			continue
 		}
 		found = append(found, name)
-		if s.OnItsWay() { // the unit may be that of who makes it
-			s, err = runDirs().Await(ctx, s.ID, env.Err)
-		}
+		s, err = onceStarted(ctx, env, s) // the unit may be that of who makes it
 		if err != nil || options.Spares(s) {
 			continue
 		}

@@ -83,6 +83,14 @@ func runStop(ctx context.Context, env *Env, args []string) error {
 	return errors.Join(errs...)
 }
 
+// onceStarted waits for who makes or starts the container, if anybody does, and returns the container as it is then.
+func onceStarted(ctx context.Context, env *Env, s engine.State) (engine.State, error) {
+	if !s.OnItsWay() {
+		return s, nil
+	}
+	return runDirs().Await(ctx, s.ID, env.Err)
+}
+
 // stopOne stops one container, by systemd where it is systemd's. It tells whether there was anything to stop.
 func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) (bool, error) {
 	if !s.Running() {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -295,13 +296,70 @@ func TestStopBetweenRestarts(t *testing.T) {
 			called = c.Args[len(c.Args)-3:]
 			return nil, nil
 		}}
-		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Container: spec.Container{Restart: tt.restart}}
+		ended := proc.ID{PID: os.Getpid()} // by now the PID is another's
+		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Init: ended, Container: spec.Container{Restart: tt.restart}}
 		if stopped, err := stopOne(context.Background(), env, s, nil); err != nil || fmt.Sprint(called) != tt.want || stopped != (called != nil) || asked > 1 {
 			t.Errorf("%+v: called %v, asked %d times, %v, %v", tt, called, asked, stopped, err)
 		}
 		called = nil
 		if err := stopMember(context.Background(), env, nil, s, nil); err != nil || fmt.Sprint(called) != tt.want {
 			t.Errorf("%+v, in a pod: called %v, %v", tt, called, err)
+		}
+	}
+}
+
+// TestStopBesideStart: who stops a container that is being started waits until it runs, and stops it then. One that could not be made needs
+// no stop.
+func TestStopBesideStart(t *testing.T) {
+	init, err := proc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stops := map[string]func(context.Context, *Env, engine.State) error{
+		"stop": func(ctx context.Context, env *Env, s engine.State) error {
+			_, err := stopOne(ctx, env, s, nil)
+			return err
+		},
+		"pod stop": func(ctx context.Context, env *Env, s engine.State) error { return stopMember(ctx, env, nil, s, nil) },
+	}
+	for how, stop := range stops {
+		for _, works := range []bool{true, false} {
+			dirs := emptyRun(t)
+			s := engine.State{ID: strings.Repeat("a", 64), Name: "web", Unit: "web.service"}
+			lay(t, dirs, s)
+			lock, err := atomicfile.LockDir(dirs.Container(s.ID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var called []string
+			env := &Env{Err: io.Discard, Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+				called = c.Args
+				return nil, nil
+			}}
+			impatient, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := stop(impatient, env, s); !errors.Is(err, context.Canceled) || called != nil {
+				t.Errorf("%s: it did not wait: %v, called %q", how, err, called)
+			}
+			stopped := make(chan error)
+			start := s
+			go func() { stopped <- stop(t.Context(), env, start) }()
+			if works {
+				s.Version, s.Init = 1, init
+				var text []byte
+				if text, err = json.Marshal(s); err == nil {
+					err = atomicfile.Write(filepath.Join(dirs.Container(s.ID), "state.json"), text, 0o600)
+				}
+			} else {
+				err = errors.Join(os.RemoveAll(dirs.Container(s.ID)), os.Remove(filepath.Join(dirs.Run, "names", s.Name)))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			lock.Close()
+			if err := <-stopped; err != nil || works != (slices.Contains(called, "stop") && slices.Contains(called, s.Unit)) || !works && called != nil {
+				t.Errorf("%s, a start that works %t: called %v, %v", how, works, called, err)
+			}
 		}
 	}
 }

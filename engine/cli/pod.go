@@ -225,10 +225,11 @@ func stopMembers(ctx context.Context, env *Env, e *engine.Engine, p engine.Pod, 
 }
 
 func stopMember(ctx context.Context, env *Env, e *engine.Engine, s engine.State, timeout *time.Duration) error {
-	if !s.Running() {
-		_, err := stopReturning(ctx, env, s)
-		return err
-	}
+	_, err := stopWith(ctx, env, s, func(s engine.State) error { return stopRunningMember(ctx, env, e, s, timeout) })
+	return err
+}
+
+func stopRunningMember(ctx context.Context, env *Env, e *engine.Engine, s engine.State, timeout *time.Duration) error {
 	if strings.HasSuffix(s.Unit, ".service") && timeout == nil {
 		return sd.Stop(ctx, env.Run, userManaged(), s.Unit)
 	}

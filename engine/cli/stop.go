@@ -93,10 +93,21 @@ func onceStarted(ctx context.Context, env *Env, s engine.State) (engine.State, e
 
 // stopOne stops one container, by systemd where it is systemd's. It tells whether there was anything to stop.
 func stopOne(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) (bool, error) {
-	if !s.Running() {
+	return stopWith(ctx, env, s, func(s engine.State) error { return stopRunning(ctx, env, s, timeout) })
+}
+
+// stopWith stops a container, one that runs by stop; one that is being started runs in a moment, and is waited for.
+func stopWith(ctx context.Context, env *Env, s engine.State, stop func(engine.State) error) (bool, error) {
+	s, err := onceStarted(ctx, env, s)
+	switch {
+	case errors.Is(err, engine.ErrNoContainer): // it could not be made
+		return false, nil
+	case err != nil:
+		return false, err
+	case !s.Running():
 		return stopReturning(ctx, env, s)
 	}
-	return true, stopRunning(ctx, env, s, timeout)
+	return true, stop(s)
 }
 
 func stopRunning(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {

@@ -140,7 +140,7 @@ type Cgroups interface {
 	// Enter shows the calling thread, which must be in a mount namespace of its own, the unit's group as Divide did for the
 	// container whose group this is.
 	Enter(group string) error
-	// Thaw lets the processes of a container's group go on that were frozen.
+	// Thaw lets the processes of a container's group go on that were frozen; nil when there is no such group.
 	Thaw(group string) error
 	// Remove kills what is left in the container's group and removes it, unless the manager is about to remove it with a
 	// scope that has no process left; nil when there is none.

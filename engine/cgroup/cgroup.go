@@ -243,7 +243,10 @@ func (Cgroups) Thaw(group string) error {
 	if !Frozen(group) {
 		return nil
 	}
-	return Freeze(group, false)
+	if err := Freeze(group, false); !gone(err) {
+		return err
+	}
+	return nil
 }
 
 // Freeze stops all processes of a container's group, or lets them go on (cgroup.freeze).

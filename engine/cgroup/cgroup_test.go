@@ -92,6 +92,16 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+func TestThaw(t *testing.T) {
+	group := unit(t)
+	if err := errors.Join(Freeze(group, true), (Cgroups{}).Thaw(group)); err != nil || Frozen(group) {
+		t.Errorf("frozen %t, %v", Frozen(group), err)
+	}
+	if err := (Cgroups{}).Thaw(group + "/container"); err != nil {
+		t.Errorf("nothing there: %v", err)
+	}
+}
+
 // TestRemoveBesideAnother: systemd removes a group as well, while it is being looked at.
 func TestRemoveBesideAnother(t *testing.T) {
 	group := unit(t) + "/container"

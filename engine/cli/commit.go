@@ -82,11 +82,12 @@ func runCommit(ctx context.Context, env *Env, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.pause && s.Running() && s.Cgroup != "" && !cgroup.Frozen(s.Cgroup) {
+	still := o.pause && s.Running() && s.Cgroup != ""
+	if still && !cgroup.Frozen(s.Cgroup) {
 		if err := cgroup.Freeze(s.Cgroup, true); err != nil {
 			return fmt.Errorf("freeze container %q: %w; --pause=false takes it as it runs", s.Name, err)
 		}
-		defer func() { err = errors.Join(err, cgroup.Freeze(s.Cgroup, false)) }()
+		defer func() { err = errors.Join(err, cgroup.Cgroups{}.Thaw(s.Cgroup)) }()
 	}
 	words := []string{"image", "of-container", "--format=" + o.format, "--created-by=" + strings.Join(s.Command, " ")}
 	for _, f := range [][2]string{{"author", o.author}, {"message", o.message}} {
@@ -134,6 +135,9 @@ func runCommit(ctx context.Context, env *Env, args []string) (err error) {
 		}
 	}
 	_, err = fmt.Fprintln(env.Out, id)
+	if err == nil && still && !cgroup.Frozen(s.Cgroup) {
+		err = fmt.Errorf("container %q was stopped or unpaused while its files were read: image %.12s may have half of a change", s.Name, id)
+	}
 	return err
 }
 

@@ -246,7 +246,7 @@ func TestStopOfForgottenUnit(t *testing.T) {
 			return nil, cmd.Process.Kill()
 		}}
 		go cmd.Wait()
-		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Init: init, StopTime: time.Minute}
+		s := engine.State{ID: "c1", Name: "web", Unit: "web.service", Cgroup: "/web.service/container-c1", Init: init, StopTime: time.Minute}
 		if _, err := stopOne(context.Background(), env, s, nil); err != nil && !errors.Is(err, os.ErrProcessDone) || fmt.Sprint(called) != want {
 			t.Errorf("%s: called %v, %v; want %s", load, called, err, want)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
@@ -291,7 +292,7 @@ func leavePlainPod(ctx context.Context, run proc.Runner, e *engine.Engine, s eng
 
 // stopOutside stops the containers of these names that run; those on their way are waited for.
 func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveOptions) error {
-	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
+	e := engine.Engine{Dirs: runDirs(), Cgroups: cgroup.Cgroups{}, Warn: env.Err, Event: events.Event.Send}
 	for _, name := range names {
 		s, err := e.Dirs.Find(name)
 		if err == nil && s.OnItsWay() && !o.Spares(s) {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/events"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
@@ -111,7 +112,7 @@ func stopWith(ctx context.Context, env *Env, s engine.State, stop func(engine.St
 }
 
 func stopRunning(ctx context.Context, env *Env, s engine.State, timeout *time.Duration) error {
-	e := engine.Engine{Dirs: runDirs(), Warn: env.Err, Event: events.Event.Send}
+	e := engine.Engine{Dirs: runDirs(), Cgroups: cgroup.Cgroups{}, Warn: env.Err, Event: events.Event.Send}
 	ruled, err := ruledByUnit(s)
 	if err != nil {
 		return err

@@ -47,13 +47,22 @@ type Host interface {
 	Pull(ctx context.Context, c Container) (id string, err error)
 	// Tag gives an image another name, which another image may have had.
 	Tag(ctx context.Context, image, name string) error
-	// Restart restarts a unit and returns when it works, or an error when it does not; ErrUnseen when that remains open. In a
-	// hurry it is enough that the unit is ready.
-	Restart(ctx context.Context, unit string, hurry bool) error
+	// Restart restarts a unit and returns when it works, or an error when it does not; ErrUnseen when that remains open, and
+	// ErrStopped when somebody else has stopped or restarted it.
+	Restart(ctx context.Context, unit string, how How) error
+}
+
+// How a unit is restarted.
+type How struct {
+	Down  bool // also when it is not up, and not ErrStopped then
+	Hurry bool // it is enough that it is ready
 }
 
 // ErrUnseen says that nobody has seen whether a unit works: whoever looked was interrupted. That says nothing of its image.
 var ErrUnseen = errors.New("it was not seen whether it works")
+
+// ErrStopped is ErrUnseen: somebody else has stopped the unit, or restarted it. One that was stopped is left so.
+var ErrStopped = fmt.Errorf("%w: somebody else has stopped or restarted it", ErrUnseen)
 
 // What became of a container, in the words of Podman.
 const (
@@ -228,7 +237,7 @@ func (u *Updater) update(ctx context.Context, stale []Container, ch change) []Re
 			return u.interrupted(ctx, stale, i, ch, err)
 		}
 		u.Log(fmt.Sprintf("%s: %s is now %s, was %s: restarting", c.Unit, ch.image, short(ch.id), short(c.ImageID)))
-		err := u.Host.Restart(ctx, c.Unit, false)
+		err := u.Host.Restart(ctx, c.Unit, How{})
 		switch {
 		case err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnseen)):
 			return u.interrupted(ctx, stale, i+1, ch, err)
@@ -255,9 +264,10 @@ func (u *Updater) interrupted(ctx context.Context, stale []Container, restarted 
 	return u.back(ctx, stale, restarted, ch, fmt.Errorf("the update to %s was interrupted: %w", short(ch.id), why))
 }
 
-// back gives the name to the old image again and restarts the units that have been restarted with the new one, the first of them all.
+// back gives the name to the old image again and restarts the units that have been restarted with the new one, the first of them
+// all. The last one may be down for its image; the others came up with it, and one that is down since is left so.
 func (u *Updater) back(ctx context.Context, stale []Container, restarted int, ch change, why error) []Result {
-	hurry := ch.mark == "" // somebody waits for our end
+	hurry, byOthers := ch.mark == "", errors.Is(why, ErrStopped) // in a hurry somebody waits for our end
 	ctx = context.WithoutCancel(ctx)
 	if !u.Rollback {
 		u.note(stale[max(0, restarted-1)], ch, Failed, why.Error())
@@ -271,7 +281,8 @@ func (u *Updater) back(ctx context.Context, stale []Container, restarted int, ch
 	for i, c := range stale {
 		r := Result{Container: c, Updated: RolledBack, Err: why}
 		if i < restarted {
-			if err := u.Host.Restart(ctx, c.Unit, hurry); err != nil {
+			how := How{Down: i == restarted-1 && !byOthers, Hurry: hurry}
+			if err := u.Host.Restart(ctx, c.Unit, how); err != nil && !errors.Is(err, ErrStopped) {
 				r.Updated, r.Err = Failed, errors.Join(why, fmt.Errorf("%s with the old image: %w", c.Unit, err))
 			}
 		}

@@ -22,6 +22,7 @@ type host struct {
 	during   map[string]func() // what else happens
 	repacked bool              // the registry has other digests of the same images
 	unseen   int               // restarts that nobody sees the end of
+	stopped  map[string]bool   // units that somebody has stopped
 	offline  bool
 	did      []string
 }
@@ -58,8 +59,11 @@ func (h *host) happens(what string) {
 	}
 }
 
-func (h *host) Restart(ctx context.Context, unit string, hurry bool) error {
-	h.did = append(h.did, map[bool]string{true: "quickly "}[hurry]+"restart "+unit)
+func (h *host) Restart(ctx context.Context, unit string, how How) error {
+	if h.stopped[unit] && !how.Down {
+		return fmt.Errorf("%s: %w", unit, ErrStopped)
+	}
+	h.did = append(h.did, map[bool]string{true: "quickly "}[how.Hurry]+"restart "+unit)
 	h.runs[unit] = h.store[h.images[unit]]
 	if h.unseen > 0 {
 		h.unseen--
@@ -69,11 +73,16 @@ func (h *host) Restart(ctx context.Context, unit string, hurry bool) error {
 		return ctx.Err()
 	}
 	h.happens("settled " + unit)
+	if h.stopped[unit] {
+		return fmt.Errorf("%s: %w", unit, ErrStopped)
+	}
 	if h.bad[h.runs[unit]] {
 		return errors.New("it failed")
 	}
 	return nil
 }
+
+func (h *host) stop(unit string) func() { return func() { h.stopped[unit] = true } }
 
 func (h *host) containers(policy string) []Container {
 	var list []Container
@@ -197,11 +206,16 @@ func TestInterrupted(t *testing.T) {
 		{"between two units", func(h *host, cancel context.CancelFunc) { h.during["settled a"] = cancel }, true, "a rolled back, b rolled back", "1 1",
 			"pull web, restart a, quickly restart a"},
 		{"systemctl first of all", func(h *host, _ context.CancelFunc) { h.unseen = 1 }, true, "a rolled back, b rolled back", "1 1", "pull web, restart a, quickly restart a"},
+		{"stopped by somebody before it", func(h *host, _ context.CancelFunc) { h.during["pull web"] = h.stop("a") }, true, "a rolled back, b rolled back", "1 1", "pull web"},
+		{"stopped by somebody", func(h *host, _ context.CancelFunc) { h.during["settled a"] = h.stop("a") }, true, "a rolled back, b rolled back", "2 1",
+			"pull web, restart a"},
+		{"stopped by somebody, after one that works", func(h *host, _ context.CancelFunc) { h.during["settled b"] = h.stop("b") }, true,
+			"a rolled back, b rolled back", "1 2", "pull web, restart a, restart b, quickly restart a"},
 		{"no way back", func(h *host, cancel context.CancelFunc) { h.during["restart b"] = cancel }, false, "a failed, b failed", "2 2", "pull web, restart a, restart b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := &host{registry: map[string]string{"web": "2"}, store: map[string]string{"web": "1"}, runs: map[string]string{"a": "1", "b": "1"},
-				images: map[string]string{"a": "web", "b": "web"}, during: map[string]func(){}}
+				images: map[string]string{"a": "web", "b": "web"}, during: map[string]func(){}, stopped: map[string]bool{}}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			c.before(h, cancel)
@@ -222,7 +236,10 @@ func TestInterrupted(t *testing.T) {
 			if err != nil || len(events) == 0 {
 				t.Fatalf("history %v, %v", events, err)
 			}
-			h.during = map[string]func(){}
+			for unit := range h.stopped { // which is started again
+				h.runs[unit] = h.store["web"]
+			}
+			h.during, h.stopped = map[string]func(){}, map[string]bool{}
 			u.Past = events
 			for _, r := range u.Run(t.Context(), h.containers("registry")) {
 				if r.Updated != map[bool]string{true: Yes, false: No}[c.rollback] || h.runs[r.Unit] != "2" {
@@ -230,6 +247,21 @@ func TestInterrupted(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The units that worked with a bad image and that somebody has stopped since are left so; the one that it keeps down is started.
+func TestBackAfterStop(t *testing.T) {
+	h := &host{registry: map[string]string{"web": "2"}, store: map[string]string{"web": "1"}, runs: map[string]string{"a": "1", "b": "1"},
+		images: map[string]string{"a": "web", "b": "web"}, bad: map[string]bool{}, during: map[string]func(){}, stopped: map[string]bool{}}
+	h.during["restart b"] = func() { h.bad["2"], h.stopped["a"] = true, true }
+	for _, r := range h.updater(t).Run(t.Context(), h.containers("registry")) {
+		if r.Updated != RolledBack {
+			t.Errorf("%s: %s, %v", r.Unit, r.Updated, r.Err)
+		}
+	}
+	if did := strings.Join(h.did, ", "); did != "pull web, restart a, restart b, restart b" {
+		t.Error(did)
 	}
 }
 

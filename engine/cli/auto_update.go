@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,8 @@ func autoUpdateVerb() Verb {
 registry the registry is asked for the digest of the image's name; with local the image of that name in the store counts, which
 was built or loaded anew. Where there is another image it is fetched and the unit is restarted. The unit must become ready, and
 stay up for a while, and its container become healthy where it has a health check. Otherwise the name goes back to the image
-that worked, and the unit is restarted with it. An image that did not work is not tried again.
+that worked, and the unit is restarted with it. An image that did not work is not tried again. One is when somebody else has
+stopped or restarted the unit meanwhile; a unit that was stopped stays so.
 
 The image that works is kept under a name below localhost/berth-last-good, so that no prune removes it as long as there is the unit. What was done is in
 the journal, and --history prints it. berth-auto-update.timer runs this command once a day when it is enabled.
@@ -256,21 +258,71 @@ func (h updateHost) forget(ctx context.Context, name string) error {
 
 // Restart restarts a unit whatever its StartLimitBurst= says: an update is no crash, and the way back from an image that was
 // started again and again until the limit must be open.
-func (h updateHost) Restart(ctx context.Context, unit string, hurry bool) error {
+func (h updateHost) Restart(ctx context.Context, unit string, how autoupdate.How) error {
+	before, err := h.show(ctx, unit)
+	if err != nil {
+		return err
+	}
+	verb := "restart"
+	if !how.Down {
+		if verb = "try-restart"; slices.Contains([]string{"inactive", "failed", "deactivating"}, before["ActiveState"]) {
+			return fmt.Errorf("%s: %w", unit, autoupdate.ErrStopped)
+		}
+	}
+	l := life{unit: unit, before: before["InvocationID"], since: time.Now()}
 	if _, err := systemctl(ctx, h.env, "reset-failed", unit); err != nil {
 		return fmt.Errorf("reset the start limit of %s: %w", unit, unseen(ctx, err))
 	}
-	if _, err := systemctl(ctx, h.env, "restart", unit); err != nil {
+	if _, err := systemctl(ctx, h.env, verb, unit); err != nil {
 		after, _ := h.show(ctx, unit)
 		if result := after["Result"]; result != "" && result != "success" {
-			return fmt.Errorf("restart %s: %s, %w", unit, result, unseen(ctx, err))
+			err = fmt.Errorf("%s, %w", result, err)
 		}
-		return fmt.Errorf("restart %s: %w", unit, unseen(ctx, err))
+		return h.ended(ctx, l, fmt.Errorf("restart %s: %w", unit, unseen(ctx, err)))
 	}
-	if hurry {
+	if how.Hurry {
 		return nil
 	}
-	return h.settled(ctx, unit)
+	return h.settled(ctx, l)
+}
+
+// life is that of a unit since a restart of ours.
+type life struct {
+	unit   string
+	before string // the invocation that we have ended
+	since  time.Time
+}
+
+// stopping is the journal's mark of a unit that systemd begins to stop or restart because it is told to. One that ends by
+// itself, also to be restarted, has none (systemd.journal-fields(7), SD_MESSAGE_UNIT_STOPPING).
+const stopping = "de5b426a63be47a7b6ac3eaac82e2f6f"
+
+// ended makes ErrStopped of why a unit is not up any more when somebody has told systemd to stop or restart it. systemd itself
+// forgets such a unit at once, the journal does not.
+func (h updateHost) ended(ctx context.Context, l life, why error) error {
+	field := "UNIT="
+	if rootlessMode() {
+		field = "USER_UNIT="
+	}
+	_, _ = h.env.Run(ctx, proc.Command{Path: "/usr/bin/journalctl", Args: []string{"--sync"}}) // which only root may
+	out, err := h.env.Run(ctx, proc.Command{Path: "/usr/bin/journalctl", Args: []string{"--quiet", "--output=json",
+		fmt.Sprintf("--since=@%d", l.since.Unix()), "MESSAGE_ID=" + stopping, field + l.unit}})
+	if err != nil {
+		return why
+	}
+	for line := range bytes.Lines(out) {
+		var entry struct {
+			Time   string `json:"__REALTIME_TIMESTAMP"`
+			System string `json:"INVOCATION_ID"`
+			User   string `json:"USER_INVOCATION_ID"`
+		}
+		err := json.Unmarshal(line, &entry)
+		micro, _ := strconv.ParseInt(entry.Time, 10, 64)
+		if id := entry.System + entry.User; err == nil && id != l.before && micro >= l.since.UnixMicro() {
+			return fmt.Errorf("%w (%w)", autoupdate.ErrStopped, why)
+		}
+	}
+	return why
 }
 
 // unseen tells a systemctl apart that failed from one that was ended: the signal that is to end this update goes to all of its
@@ -286,31 +338,34 @@ func unseen(ctx context.Context, err error) error {
 // settled watches a unit that has become ready. A main process that ends soon, to be restarted or not, did not work, nor did
 // a container that has a health check and is not healthy: what it needs for that is its own matter, as long as its probes
 // have not given it up.
-func (h updateHost) settled(ctx context.Context, unit string) error {
-	started, err := h.show(ctx, unit)
+func (h updateHost) settled(ctx context.Context, l life) error {
+	started, err := h.show(ctx, l.unit)
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
+	probed := false
 	for {
-		now, err := h.show(ctx, unit)
-		switch {
-		case err != nil:
+		now, err := h.show(ctx, l.unit)
+		if err != nil {
 			return err
-		case now["ActiveState"] == "failed", now["Result"] != "success" && now["Result"] != "":
-			return fmt.Errorf("%s did not stay up: %s", unit, now["Result"])
-		case now["InvocationID"] != started["InvocationID"]:
-			return fmt.Errorf("%s ended and was started again", unit)
-		case now["ActiveState"] != "active" && now["Type"] != "oneshot":
-			return fmt.Errorf("%s did not stay up: it is %s", unit, now["ActiveState"])
+		}
+		if why := down(l.unit, started, now); why != nil && probed {
+			return why
+		} else if why != nil {
+			return h.ended(ctx, l, why)
 		}
 		states, err := runDirs().List()
 		if err != nil {
 			return fmt.Errorf("%w: %w", autoupdate.ErrUnseen, err)
 		}
-		waiting, err := waitForHealth(ofUnit(states, unit), health, time.Since(begin)-h.settle)
-		if err != nil || !waiting && time.Since(begin) > h.settle {
-			return err
+		if now["ActiveState"] != "deactivating" { // what comes of that is seen when it is over
+			list := ofUnit(states, l.unit)
+			probed = probed || slices.ContainsFunc(list, probesEndUnit)
+			waiting, err := waitForHealth(list, health, time.Since(begin)-h.settle)
+			if err != nil || !waiting && time.Since(begin) > h.settle {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -318,6 +373,24 @@ func (h updateHost) settled(ctx context.Context, unit string) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// down says why a unit is not up as it was when it was ready.
+func down(unit string, started, now map[string]string) error {
+	switch {
+	case now["ActiveState"] == "failed", now["Result"] != "success" && now["Result"] != "":
+		return fmt.Errorf("%s did not stay up: %s", unit, now["Result"])
+	case now["InvocationID"] != started["InvocationID"] && now["InvocationID"] != "": // systemd may have forgotten it
+		return fmt.Errorf("%s ended and was started again", unit)
+	case now["ActiveState"] != "active" && now["ActiveState"] != "deactivating" && now["Type"] != "oneshot":
+		return fmt.Errorf("%s did not stay up: it is %s", unit, now["ActiveState"])
+	}
+	return nil
+}
+
+// probesEndUnit tells whether the keeper stops or restarts the container's unit when probes fail: as an administrator does it.
+func probesEndUnit(s engine.State) bool {
+	return s.Health != nil && (s.Health.OnFailure == "restart" || s.Health.OnFailure == "stop" || s.Health.Startup != nil && s.Health.Startup.Retries > 0)
 }
 
 // ofUnit are the containers of a unit that run.

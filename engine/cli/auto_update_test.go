@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/berth-pods/berth/engine"
@@ -113,14 +114,14 @@ func TestGone(t *testing.T) {
 // A systemctl that a signal ended has said nothing of the image.
 func TestUnseen(t *testing.T) {
 	for code, want := range map[int]bool{1: false, 143: true, 130: true} {
-		for _, verb := range []string{"reset-failed", "restart", "show"} {
+		for _, verb := range []string{"reset-failed", "try-restart", "show"} {
 			env := &Env{Run: func(_ context.Context, c proc.Command) ([]byte, error) {
 				if slices.Contains(c.Args, verb) {
 					return nil, &proc.ExitError{Program: "systemctl", Code: code}
 				}
 				return []byte("ActiveState=active\n"), nil
 			}}
-			err := updateHost{env: env, settle: time.Minute}.Restart(t.Context(), "web.service", false)
+			err := updateHost{env: env, settle: time.Minute}.Restart(t.Context(), "web.service", autoupdate.How{})
 			if got := errors.Is(err, autoupdate.ErrUnseen); err == nil || got != (want || verb == "show") {
 				t.Errorf("%s ended with %d: %v", verb, code, err)
 			}
@@ -130,8 +131,81 @@ func TestUnseen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	emptyRun(t)
-	if err := (updateHost{env: env, settle: time.Minute}).Restart(ctx, "web.service", false); !errors.Is(err, autoupdate.ErrUnseen) {
+	if err := (updateHost{env: env, settle: time.Minute}).Restart(ctx, "web.service", autoupdate.How{}); !errors.Is(err, autoupdate.ErrUnseen) {
 		t.Errorf("while it settles: %v", err)
+	}
+}
+
+// Somebody who stops or restarts a unit that is watched has said nothing of the image; a unit that ends by itself has.
+func TestStoppedByOthers(t *testing.T) {
+	probed := &spec.Health{OnFailure: "restart"}
+	show := func(state, result, invocation string) string {
+		return "ActiveState=" + state + "\nResult=" + result + "\nInvocationID=" + invocation + "\nType=notify\n"
+	}
+	up, ready := show("active", "success", "1"), show("active", "success", "2")
+	old, own, byOther := "1", "2", autoupdate.ErrStopped
+	for _, c := range []struct {
+		name   string
+		shown  []string // one after the other
+		told   []string // the invocations that systemd was told to end, by the journal
+		fails  bool     // the restart
+		health *spec.Health
+		how    autoupdate.How
+		want   error
+		text   string
+	}{
+		{name: "works", shown: []string{up, ready}, told: []string{old}},
+		{name: "restarted", shown: []string{up, ready, show("deactivating", "success", "2"), show("activating", "success", "3")}, told: []string{old, own}, want: byOther},
+		{name: "stopped", shown: []string{up, ready, show("deactivating", "success", "2"), show("inactive", "success", "2")}, told: []string{old, own}, want: byOther},
+		{name: "stopped and forgotten", shown: []string{up, ready, show("inactive", "success", "")}, told: []string{old, own}, want: byOther},
+		{name: "stopped and killed", shown: []string{up, ready, show("failed", "signal", "2")}, told: []string{old, own}, want: byOther},
+		{name: "stopped while it starts", shown: []string{up, show("failed", "exit-code", "2")}, told: []string{old, own}, fails: true, want: byOther},
+		{name: "stopped before", shown: []string{show("inactive", "success", "1")}, want: byOther},
+		{name: "stopped before, to be started", shown: []string{show("inactive", "success", "1"), ready}, how: autoupdate.How{Down: true}},
+		{name: "does not start", shown: []string{up, show("failed", "exit-code", "2")}, told: []string{old}, fails: true, text: "exit-code, systemctl"},
+		{name: "ends", shown: []string{up, ready, show("inactive", "success", "2")}, told: []string{old}, text: "did not stay up: it is inactive"},
+		{name: "ends and is forgotten", shown: []string{up, ready, show("inactive", "success", "")}, told: []string{old}, text: "did not stay up: it is inactive"},
+		{name: "is restarted by systemd", shown: []string{up, ready, show("active", "success", "3")}, told: []string{old}, text: "ended and was started again"},
+		{name: "is restarted by its probes", shown: []string{up, ready, ready, show("active", "success", "3")}, told: []string{old, own}, health: probed,
+			text: "ended and was started again"},
+		{name: "no journal", shown: []string{up, ready, show("failed", "signal", "2")}, text: "did not stay up: signal"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dirs := emptyRun(t)
+			self, err := proc.Identify(os.Getpid())
+			if err != nil {
+				t.Fatal(err)
+			}
+			lay(t, dirs, engine.State{ID: strings.Repeat("0", 64), Name: "web", Unit: "web.service", Init: self, Health: c.health})
+			env := &Env{Run: func(_ context.Context, p proc.Command) ([]byte, error) {
+				switch {
+				case filepath.Base(p.Path) == "journalctl":
+					var lines strings.Builder
+					for _, id := range c.told {
+						fmt.Fprintf(&lines, "{\"__REALTIME_TIMESTAMP\":\"%d\",\"INVOCATION_ID\":%q}\n", time.Now().UnixMicro(), id)
+					}
+					return []byte(lines.String()), nil
+				case slices.Contains(p.Args, "show"):
+					now := c.shown[0]
+					if len(c.shown) > 1 {
+						c.shown = c.shown[1:]
+					}
+					return []byte(now), nil
+				case c.fails && slices.Contains(p.Args, "try-restart"):
+					return nil, &proc.ExitError{Program: "systemctl", Code: 1}
+				}
+				return nil, nil
+			}}
+			synctest.Test(t, func(t *testing.T) {
+				err = updateHost{env: env, settle: time.Second}.Restart(t.Context(), "web.service", c.how)
+			})
+			switch {
+			case c.text == "" && !errors.Is(err, c.want):
+				t.Errorf("%v, want %v", err, c.want)
+			case c.text != "" && (err == nil || errors.Is(err, autoupdate.ErrUnseen) || !strings.Contains(err.Error(), c.text)):
+				t.Errorf("%v, want %s", err, c.text)
+			}
+		})
 	}
 }
 

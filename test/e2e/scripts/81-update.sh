@@ -68,6 +68,17 @@ assert_eq "exit status" $status 130
 assert_match "what it says" "$(cat "$tmp/update.err")" 'the update to .* was interrupted'
 assert_eq "afterwards" "$(runs)" one
 
+say "stopped by hand"
+berth auto-update --settle 10m 2>"$tmp/update.err" &
+update=$!
+wait_for 90 is_two
+systemctl stop e2e81
+must_fail wait $update
+assert_match "what it says" "$(cat "$tmp/update.err")" 'somebody else has stopped'
+assert_eq "state" "$(property e2e81 ActiveState)" inactive
+systemctl start e2e81
+assert_eq "afterwards" "$(runs)" one
+
 say "containers that no unit makes anew do not keep others from it"
 berth run -d --name e2e81-kept --network none --label io.containers.autoupdate=registry $REPO:1 >/dev/null
 defer berth rm -f -i e2e81-kept

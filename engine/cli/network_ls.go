@@ -94,8 +94,10 @@ func dangling(value string) (func(*network.Network) bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("which networks have containers: %w", err)
 	}
-	unused := func(n *network.Network) bool { return len(networkUsers(n.Name(), containers, pods)) == 0 }
-	return boolFilter("dangling", unused).read(value)
+	free := func(n *network.Network) bool {
+		return len(networkContainers(n.Name(), containers)) == 0 && len(networkPods(n.Name(), pods)) == 0
+	}
+	return boolFilter("dangling", free).read(value)
 }
 
 // allOnNetworks are those that may be on a network. It is an error if one cannot be read.
@@ -115,9 +117,8 @@ func networkMade(n network.Network) time.Time {
 	return made
 }
 
-// networkUsers names the containers, and the pods, that are on the network, or are to be at their next start.
-func networkUsers(name string, containers []engine.State, pods []engine.Pod) []string {
-	users := networkPods(name, pods)
+// networkContainers names the containers that are on the network, or are to be at their next start.
+func networkContainers(name string, containers []engine.State) (users []string) {
 	for _, c := range containers {
 		if slices.Contains(shownNetworks(c), name) {
 			users = append(users, c.Name)
@@ -126,13 +127,12 @@ func networkUsers(name string, containers []engine.State, pods []engine.Pod) []s
 	return users
 }
 
-func networkPods(name string, pods []engine.Pod) []string {
-	var users []string
+// networkPods names the pods that are on the network, or are being started.
+func networkPods(name string, pods []engine.Pod) (users []string) {
 	for _, p := range pods {
-		for _, at := range p.Attached {
-			if at.Network == name {
-				users = append(users, "pod "+p.Name)
-			}
+		on, _ := networksOf(engine.State{Networked: p.Networked, Attached: p.Attached, Network: p.Network})
+		if p.Networked && slices.Contains(on, name) {
+			users = append(users, "pod "+p.Name)
 		}
 	}
 	return users

@@ -78,22 +78,38 @@ func removeNetwork(ctx context.Context, env *Env, word string, o networkRmOption
 	if err != nil {
 		return err
 	}
-	containers, pods, err := allOnNetworks()
-	if err != nil {
-		return fmt.Errorf("which containers are on the network %q: %w", n.Name(), err)
-	}
-	users := networkUsers(n.Name(), containers, pods)
-	if len(users) > 0 && (!o.force || len(networkPods(n.Name(), pods)) > 0) {
-		return fmt.Errorf("network %q %w by %s; `berth rm` takes a container away", n.Name(), errNetworkUsed, strings.Join(users, ", "))
-	}
-	if err := removeUsers(ctx, env, users, o); err != nil {
-		return err
+	if o.force {
+		containers, pods, err := onNetwork(n)
+		if err == nil && len(pods) == 0 {
+			err = removeUsers(ctx, env, containers, o)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return deleteNetwork(r, n)
 }
 
+// onNetwork names those that are on a network, or are to be at their next start.
+func onNetwork(n network.Network) (containers, pods []string, err error) {
+	all, allPods, err := allOnNetworks()
+	if err != nil {
+		return nil, nil, fmt.Errorf("which containers are on the network %q: %w", n.Name(), err)
+	}
+	return networkContainers(n.Name(), all), networkPods(n.Name(), allPods), nil
+}
+
+// unused refuses a network that somebody is on.
+func unused(n network.Network) error {
+	containers, pods, err := onNetwork(n)
+	if users := append(pods, containers...); len(users) > 0 {
+		err = fmt.Errorf("network %q %w by %s; `berth rm` takes a container away", n.Name(), errNetworkUsed, strings.Join(users, ", "))
+	}
+	return err
+}
+
 func deleteNetwork(r network.Registry, n network.Network) error {
-	err := r.Remove(n.Name())
+	err := r.Remove(n.Name(), unused)
 	if err == nil {
 		events.Event{Type: "network", What: []string{"remove"}, ID: n.ID, Name: n.Name(), Network: n.Name(), Attributes: n.Labels}.Send()
 	}

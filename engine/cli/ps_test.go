@@ -180,7 +180,15 @@ func TestNetworkUsers(t *testing.T) {
 		{Name: "alone", Network: engine.NetworkRequest{Networks: []string{"host"}}},
 		{Name: "running", Networked: true, Attached: []engine.Attached{{Network: "front"}}},
 	}
-	if got := strings.Join(networkUsers("front", containers, nil), " "); got != "stopped running" {
+	if got := strings.Join(networkContainers("front", containers), " "); got != "stopped running" {
+		t.Errorf("got %q", got)
+	}
+	pods := []engine.Pod{
+		{Name: "stopped", Network: engine.NetworkRequest{Networks: []string{"front"}}},
+		{Name: "starting", Networked: true, Network: engine.NetworkRequest{Networks: []string{"front"}}},
+		{Name: "running", Networked: true, Attached: []engine.Attached{{Network: "front"}}},
+	}
+	if got := strings.Join(networkPods("front", pods), ", "); got != "pod starting, pod running" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -151,11 +151,12 @@ func pruneNetworks(filters []string) (p pruned, err error) {
 		if n.Path == "" {
 			continue // the default one
 		}
-		if err := deleteNetwork(r, n); err != nil {
+		switch err := deleteNetwork(r, n); {
+		case err == nil:
+			p.names = append(p.names, n.Name())
+		case !errors.Is(err, errNetworkUsed): // by now
 			errs = append(errs, err)
-			continue
 		}
-		p.names = append(p.names, n.Name())
 	}
 	return p, errors.Join(errs...)
 }

@@ -491,8 +491,9 @@ func (r Registry) Update(name string, add, drop []string) (Network, error) {
 	return n, atomicfile.Write(n.Path, append(data, '\n'), 0o644)
 }
 
-// Remove deletes the network's file.
-func (r Registry) Remove(name string) error {
+// Remove deletes the network's file, unless unused says why it must not. Nobody reads the network meanwhile (see definition): who is
+// known to be on it before he does so is seen by unused, or does not find it.
+func (r Registry) Remove(name string, unused func(Network) error) error {
 	n, lock, err := r.take(name)
 	if err != nil {
 		return err
@@ -500,6 +501,9 @@ func (r Registry) Remove(name string) error {
 	defer lock.Close()
 	if n.Path == "" {
 		return fmt.Errorf("network %q is always there and cannot be removed", name)
+	}
+	if err := unused(n); err != nil {
+		return err
 	}
 	if err := os.Remove(n.Path); err != nil {
 		return fmt.Errorf("remove network %q: %w", name, err)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -57,15 +59,55 @@ func TestCreate(t *testing.T) {
 	if found, err := (Adapter{Configs: r.Dirs}).definition("first"); err != nil || found.ID != first.ID {
 		t.Errorf("a container finds %+v, %v", found, err)
 	}
-	if err := r.Remove("first"); err != nil {
+	if err := r.Remove("first", nobody); err != nil {
 		t.Error(err)
 	}
-	if err := r.Remove("first"); !errors.Is(err, ErrNone) {
+	if err := r.Remove("first", nobody); !errors.Is(err, ErrNone) {
 		t.Errorf("removed twice: %v", err)
 	}
-	if err := r.Remove(defaultNetwork); err == nil {
+	if err := r.Remove(defaultNetwork, nobody); err == nil {
 		t.Error("the default network was removed")
 	}
+}
+
+func nobody(Network) error { return nil }
+
+// A network goes before a container that is being started reads it, or that container is seen.
+func TestRemoveBesideAStart(t *testing.T) {
+	r := registry(t)
+	if _, err := r.Create(Spec{Name: "n"}); err != nil {
+		t.Fatal(err)
+	}
+	errUsed := errors.New("used")
+	if err := r.Remove("n", func(Network) error { return errUsed }); !errors.Is(err, errUsed) {
+		t.Errorf("one that is used: %v", err)
+	}
+	found := make(chan error, 1)
+	err := r.Remove("n", func(Network) error { // nobody is on it yet
+		go func() {
+			_, err := (Adapter{Configs: r.Dirs}).definition("n")
+			found <- err
+		}()
+		for len(found) == 0 && !waiting(t) {
+			runtime.Gosched()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := <-found; err == nil {
+		t.Error("a container has found a network that is being removed")
+	}
+}
+
+// waiting tells whether a thread of this process waits for a lock.
+func waiting(t *testing.T) bool {
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(fmt.Sprintf(`-> FLOCK .* %d `, os.Getpid())).Match(locks)
 }
 
 func TestCreateSubnets(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/spec"
 )
 
@@ -89,13 +90,14 @@ func (d definition) withPrefix(ip string) string {
 // defaultNetwork is the one that is always there, with Podman's ID, subnet and bridge, so that both use the same.
 const defaultNetwork = spec.DefaultNetwork
 
+// definition reads a network, which nobody removes meanwhile.
 func (a Adapter) definition(name string) (definition, error) {
 	if err := spec.CheckName(name); err != nil {
 		return definition{}, fmt.Errorf("network: %w", err)
 	}
 	for _, dir := range a.Configs {
 		path := filepath.Join(dir, name+".json")
-		data, err := os.ReadFile(path)
+		data, err := readLocked(dir, path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -112,6 +114,16 @@ func (a Adapter) definition(name string) (definition, error) {
 		return definition{}, fmt.Errorf("network %q is not there: no %[1]s.json in %[2]v; `berth network create %[1]s` makes it, and Network=%[1]s.network the one of a unit file", name, a.Configs)
 	}
 	return builtin(a.DefaultSubnet)
+}
+
+// readLocked reads a file of a directory that nobody changes meanwhile.
+func readLocked(dir, path string) ([]byte, error) {
+	lock, err := atomicfile.LockDirShared(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	return os.ReadFile(path)
 }
 
 // builtin is the default network, with the subnet that containers.conf(5) names.

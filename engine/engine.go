@@ -35,7 +35,7 @@ type CreateOptions struct {
 type Store interface {
 	// Image finds an image by name or ID; ErrNoImage when there is none.
 	Image(name string) (Image, error)
-	// Create makes the record and the writable layer of a container.
+	// Create makes the record and the writable layer of a container; ErrNoImage when the image has been removed.
 	Create(id, name string, image Image, o CreateOptions) error
 	// Mount mounts the root file system in the mount namespace of the calling thread, and returns its path.
 	Mount(id string) (string, error)

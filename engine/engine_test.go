@@ -635,6 +635,30 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// TestPruneBesideAStart: an image that is removed between its lookup and its use is brought in once more, where that is allowed.
+func TestPruneBesideAStart(t *testing.T) {
+	for policy, want := range map[string]string{"missing": "", "always": "", "never": "--pull=never forbids"} {
+		b := newBench(t)
+		b.Meanwhile = func(m enginetest.Moment) {
+			if m.Step == "network.Plan" {
+				b.Prune()
+				b.Meanwhile = nil
+			}
+		}
+		c := web()
+		c.Image, c.Pull = "remote", policy
+		if policy == "never" { // it is there
+			if err := b.Engine(t.TempDir()).Pull(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := b.start(c)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("--pull=%s: %v, want %q", policy, err, want)
+		}
+	}
+}
+
 // TestStopKills: a container that does not heed its stop signal is killed when its time is over.
 func TestStopKills(t *testing.T) {
 	b := newBench(t)

@@ -71,7 +71,7 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	if _, _, err := e.chooseVolumes(s, image.Config); err != nil { // others may take them before it runs
 		return err
 	}
-	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{IDs: s.fileIDs(), Label: s.Label}); err != nil {
+	if err := e.makeLayer(ctx, s, image, CreateOptions{IDs: s.fileIDs(), Label: s.Label}); err != nil {
 		return err
 	}
 	// From here on the record tells what there is to know of it: one whose maker is killed is there as a whole.

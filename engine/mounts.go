@@ -49,7 +49,8 @@ func (e *Engine) mountImage(ctx context.Context, s *State, i int, m spec.Special
 		return spec.Mount{}, err
 	}
 	id := mountID(s.ID, i)
-	if err := e.Store.Create(id, id, image, CreateOptions{Volatile: true, IDs: s.IDs, Label: s.Label}); err != nil {
+	layer := State{ID: id, Name: id, Container: wanted}
+	if err := e.makeLayer(ctx, &layer, image, CreateOptions{Volatile: true, IDs: s.IDs, Label: s.Label}); err != nil {
 		return spec.Mount{}, err
 	}
 	source, err := e.Store.Mount(id)

@@ -376,7 +376,7 @@ func (e *Engine) create(ctx context.Context, s *State, image Image, status Netwo
 
 // prepare mounts the root file system and writes config.json.
 func (e *Engine) prepare(ctx context.Context, s *State, image Image, status NetworkStatus) (bundle Bundle, config *specs.Spec, err error) {
-	if s.rootfs, err = e.rootfs(s, image); err != nil {
+	if s.rootfs, err = e.rootfs(ctx, s, image); err != nil {
 		return bundle, nil, err
 	}
 	if s.notify, err = e.openNotify(*s); err != nil {
@@ -447,7 +447,7 @@ func (e *Engine) divideCgroup(s *State) (wait func() error, err error) {
 }
 
 // rootfs mounts the container's root file system, or takes the directory that stands in for one.
-func (e *Engine) rootfs(s *State, image Image) (string, error) {
+func (e *Engine) rootfs(ctx context.Context, s *State, image Image) (string, error) {
 	if s.Container.Rootfs {
 		dir, options, _ := strings.Cut(image.Name, ":")
 		if !filepath.IsAbs(dir) {
@@ -469,7 +469,7 @@ func (e *Engine) rootfs(s *State, image Image) (string, error) {
 	if e.Host.Rootless && !ids.Empty() && !e.Store.HasMapped(image, ids) {
 		fmt.Fprintln(e.Warn, "the kernel maps the owners of an image's files for root only: this first start with these IDs copies the image")
 	}
-	if err := e.ensureLayer(s, image, ids); err != nil {
+	if err := e.ensureLayer(ctx, s, image, ids); err != nil {
 		return "", err
 	}
 	path, err := e.Store.Mount(s.ID)
@@ -489,14 +489,31 @@ func (s State) fileIDs() spec.IDMaps {
 }
 
 // ensureLayer makes the container's writable layer, and the record of one that is kept.
-func (e *Engine) ensureLayer(s *State, image Image, ids spec.IDMaps) error {
+func (e *Engine) ensureLayer(ctx context.Context, s *State, image Image, ids spec.IDMaps) error {
 	if s.Existing {
 		return e.Dirs.keep(*s)
 	}
-	if err := e.Store.Create(s.ID, s.Name, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids, Label: s.Label}); err != nil {
+	if err := e.makeLayer(ctx, s, image, CreateOptions{Volatile: s.Container.Remove, IDs: ids, Label: s.Label}); err != nil {
 		return err
 	}
 	return e.Dirs.keepNew(*s)
+}
+
+// makeLayer makes a container's writable layer. An image that somebody has removed since it was found is brought in once more, as
+// far as the policy allows that; so much has been decided by it that it must not be another one by now.
+func (e *Engine) makeLayer(ctx context.Context, s *State, image Image, o CreateOptions) error {
+	err := e.Store.Create(s.ID, s.Name, image, o)
+	if !errors.Is(err, ErrNoImage) {
+		return err
+	}
+	again, err := e.image(ctx, s.Container)
+	switch {
+	case err != nil:
+		return err
+	case again.ID != image.ID:
+		return fmt.Errorf("image %q has become another one, and what it was is removed, while container %q was made of it: start it again", image.Name, s.Name)
+	}
+	return e.Store.Create(s.ID, s.Name, again, o)
 }
 
 // withinReach shows the root file system where the runtime, as a user of the container's namespace, can get at it.

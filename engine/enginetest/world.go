@@ -216,7 +216,13 @@ func (s store) Image(name string) (engine.Image, error) {
 	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1"}}, err
 }
 
-func (s store) Create(id, name string, _ engine.Image, _ engine.CreateOptions) error {
+// Prune takes away the image that was pulled.
+func (w *World) Prune() { w.drop("image pulled") }
+
+func (s store) Create(id, name string, image engine.Image, _ engine.CreateOptions) error {
+	if image.Name == "remote" && !s.w.has("image pulled") {
+		return fmt.Errorf("%w: %q", engine.ErrNoImage, image.ID)
+	}
 	return s.w.step("store.Create", func() { s.w.add("record " + id) })
 }
 

@@ -220,7 +220,7 @@ func parseConfig(data []byte) (spec.ImageConfig, error) {
 	return config, nil
 }
 
-// Create makes the record and the writable layer. A volatile container's record lies in the run root and is gone after
+// Create makes the record and the writable layer; engine.ErrNoImage says that the image has been removed since it was found. A volatile container's record lies in the run root and is gone after
 // a reboot, and its layer is not synced: it is thrown away with the container.
 func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptions) error {
 	st, err := s.open()
@@ -251,6 +251,9 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 	}
 	if errors.Is(err, storage.ErrDuplicateName) {
 		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
+	}
+	if errors.Is(err, storage.ErrImageUnknown) {
+		err = fmt.Errorf("%w: %q", engine.ErrNoImage, image.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("container %q: make its file system: %w", name, err)

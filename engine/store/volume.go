@@ -88,9 +88,6 @@ func (v Volumes) existing(root, name string) (vol Volume, source engine.VolumeSo
 func ensure(volumes string, vol Volume, fill func(dir string) error) (string, error) {
 	name := vol.Name
 	dir := filepath.Join(volumes, name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("make volume %q: %w", name, err)
-	}
 	if err := makeVolume(dir, vol, fill); err != nil {
 		return "", fmt.Errorf("make volume %q: %w", name, err)
 	}
@@ -100,14 +97,11 @@ func ensure(volumes string, vol Volume, fill func(dir string) error) (string, er
 // makeVolume makes the data's directory, unless another start of a container is faster; for that one it waits (flock(2)).
 func makeVolume(dir string, vol Volume, fill func(dir string) error) error {
 	data := filepath.Join(dir, "_data")
-	lock, err := os.Open(dir)
+	lock, err := lockNew(dir)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := atomicfile.Lock(lock); err != nil {
-		return err
-	}
 	_, err = os.Stat(data)
 	if !errors.Is(err, fs.ErrNotExist) && (err != nil || !untouched(dir)) {
 		return err

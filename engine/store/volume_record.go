@@ -89,17 +89,11 @@ func createVolume(root string, vol Volume, prepare func() error) (Volume, error)
 	vol.Version = volumeVersion
 	dir := filepath.Join(root, vol.Name)
 	vol.Path = filepath.Join(dir, "_data")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
-	}
-	lock, err := os.Open(dir)
+	lock, err := lockNew(dir)
 	if err != nil {
 		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
 	}
 	defer lock.Close()
-	if err := atomicfile.Lock(lock); err != nil {
-		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
-	}
 	if _, err = os.Lstat(vol.Path); err == nil { // a link to a disk that is not mounted yet, too
 		return vol, fmt.Errorf("%w: %q", ErrVolumeExists, vol.Name)
 	}
@@ -113,6 +107,15 @@ func createVolume(root string, vol Volume, prepare func() error) (Volume, error)
 		return vol, fmt.Errorf("make volume %q: %w", vol.Name, err)
 	}
 	return vol, errors.Join(lock.Sync(), atomicfile.SyncDir(root))
+}
+
+// lockNew makes a volume's directory, unless it is there, and locks it. Who was at work on it may have removed it by then.
+func lockNew(dir string) (lock *os.File, err error) {
+	err = atomicfile.InDir(dir, 0o755, func() (err error) {
+		lock, err = atomicfile.LockDir(dir)
+		return err
+	})
+	return lock, err
 }
 
 // writeVolume writes the record first and the data's directory last: it is what makes a volume.
@@ -300,11 +303,11 @@ func (v Volumes) List() ([]Volume, error) {
 // begunVolume tells whether a volume was begun and not finished: nothing is in its directory but what makeVolume and
 // createVolume put beside the data. It waits for one who is still at work, and holds the lock against others.
 func begunVolume(dir string) (lock *os.File, begun bool) {
-	lock, err := os.Open(dir)
+	lock, err := atomicfile.LockDir(dir)
 	if err != nil {
 		return nil, false
 	}
-	begun = atomicfile.Lock(lock) == nil
+	begun = true
 	names, err := lock.Readdirnames(-1)
 	for _, name := range names {
 		begun = begun && (name == recordFile || name == untouchedFile || unfinished(name))

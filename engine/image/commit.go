@@ -130,16 +130,19 @@ func (im *Images) commitBase(id string) (committed, error) {
 	return b, nil
 }
 
-// historyIsWhole reports whether the history tells of every layer but the new one. An image need not have one (the OCI's config.md, "history"),
-// and one that tells of some layers only is refused by what builds on it.
-func (b *committed) historyIsWhole() bool {
-	layers := 0
+// fillHistory lets the history tell of every layer but the new one. An image need not have one (the OCI's config.md, "history"), and one that
+// tells of some layers only is refused by what builds on it: the first ones are taken for those without an entry.
+func (b *committed) fillHistory() {
+	missing := len(b.config.RootFS.DiffIDs) - 1
 	for _, h := range b.config.History {
 		if !h.EmptyLayer {
-			layers++
+			missing--
 		}
 	}
-	return layers == len(b.config.RootFS.DiffIDs)-1
+	if missing < 0 { // it tells of layers that are not there
+		b.config.History, missing = nil, len(b.config.RootFS.DiffIDs)-1
+	}
+	b.config.History = append(make([]imgspecv1.History, missing), b.config.History...)
 }
 
 // commitDiff writes the new layer into a file: the store is locked while it is read, and would be while it is written.
@@ -197,9 +200,8 @@ func (im *Images) commitImage(b committed, o CommitOptions, layer imgspecv1.Desc
 	if o.Author != "" {
 		b.config.Author = o.Author
 	}
-	if b.historyIsWhole() {
-		b.config.History = append(b.config.History, imgspecv1.History{Created: &now, CreatedBy: o.Command, Author: o.Author, Comment: o.Message})
-	}
+	b.fillHistory()
+	b.config.History = append(b.config.History, imgspecv1.History{Created: &now, CreatedBy: o.Command, Author: o.Author, Comment: o.Message})
 	configText, err := b.text()
 	if err != nil {
 		return "", err

@@ -42,16 +42,16 @@ func TestCommit(t *testing.T) {
 	}
 }
 
-// TestCommitHistory: the history of an image tells of all of its layers, or of none, as that of an image made without one.
+// TestCommitHistory: the history of an image tells of all of its layers, also when the image before it has none, and says what the commit did.
 func TestCommitHistory(t *testing.T) {
 	im := openStore(t)
 	base := loadAs(t, im, "a", "web")
-	for want, whole := range []bool{false, true, false} { // the last one is made of the one before
+	for _, whole := range []bool{false, true, false} { // the last one is made of the one before
 		c, err := im.store.CreateContainer("", nil, base, "", "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var o CommitOptions
+		o := CommitOptions{Message: "said"}
 		if whole {
 			o.All = bytes.NewReader(imageFiles(t, archive.OCI, twoLayers(t)).tar(t))
 		}
@@ -62,8 +62,8 @@ func TestCommitHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(b.config.History) != want {
-			t.Errorf("%d layers, %d of them in the history; want %d", len(b.layers), len(b.config.History), want)
+		if h := b.config.History; len(h) != len(b.layers) || h[len(h)-1].Comment != "said" {
+			t.Errorf("%d layers, and in the history %+v", len(b.layers), h)
 		}
 	}
 }

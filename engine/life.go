@@ -54,7 +54,7 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 		return err
 	}
 	s.Container.EnvFiles, s.Container.Environment = nil, withValues(given, e.Host.Environment)
-	s.Container.Remove, s.Container.Replace, s.Unit = false, false, ""
+	s.Container.Remove, s.Container.Replace, s.Unit, s.Maker = false, false, "", e.maker()
 	args, err := spec.Args(s.Container, image.Config)
 	if err != nil {
 		return err

@@ -346,6 +346,38 @@ func (b *bench) kept() engine.State {
 	return s
 }
 
+// TestMadeToBeStarted: a container that was made counts as on its way until who has it made has started it, or has ended.
+func TestMadeToBeStarted(t *testing.T) {
+	b := newBench(t)
+	maker := exec.Command("sleep", "1000")
+	if err := maker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer maker.Wait()
+	defer maker.Process.Kill()
+	err := b.on(func(e *engine.Engine) error {
+		e.Host.Environment[engine.MakerVariable] = fmt.Sprint(maker.Process.Pid)
+		_, err := e.Create(t.Context(), keptWeb())
+		return err
+	})
+	s, findErr := b.dirs().Find("web")
+	if err := errors.Join(err, findErr); err != nil || !s.OnItsWay() {
+		t.Fatalf("made: on its way %t, %v", s.OnItsWay(), err)
+	}
+	ended := s
+	ended.Exit = &engine.Exit{Code: 125}
+	if ended.OnItsWay() {
+		t.Error("it could not be started, and is on its way")
+	}
+	if err := maker.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	maker.Wait()
+	if s, err = b.dirs().Find("web"); err != nil || s.OnItsWay() {
+		t.Errorf("its maker has ended: on its way %t, %v", s.OnItsWay(), err)
+	}
+}
+
 // TestStartAtOnce: of many starts of one container one succeeds, the others say that it runs, and nothing of it is taken away.
 func TestStartAtOnce(t *testing.T) {
 	b := newBench(t)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -685,6 +686,19 @@ func NewName() (string, error) {
 
 // IDVariable tells the berth of a transient unit which ID its container is to have: the one that its maker has printed.
 const IDVariable = "BERTH_CONTAINER_ID"
+
+// MakerVariable tells a berth that makes a container the PID of the one which is about to start it.
+const MakerVariable = "BERTH_MAKER"
+
+// maker is the process of MakerVariable.
+func (e *Engine) maker() proc.ID {
+	pid, err := strconv.Atoi(e.Host.Environment[MakerVariable])
+	if err != nil {
+		return proc.ID{}
+	}
+	id, _ := proc.Identify(pid) // without it the container is one that was only made
+	return id
+}
 
 func (e *Engine) newID() (string, error) {
 	if id := e.Host.Environment[IDVariable]; len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" {

@@ -35,6 +35,7 @@ type State struct {
 	Created   time.Time      `json:"created"`
 	Init      proc.ID        `json:"init"`              // the container's PID 1; zero until it is created
 	Renamed   bool           `json:"renamed,omitempty"` // it may have more names than one
+	Maker     proc.ID        `json:"maker,omitzero"`    // who has it made and starts it then
 	Unit      string         `json:"unit,omitempty"`    // systemd unit that it belongs to
 	Cgroup    string         `json:"cgroup,omitempty"`  // of the container, below the root of the cgroup2 file system
 	Command   []string       `json:"command"`           // with the entry point
@@ -87,8 +88,10 @@ type State struct {
 // of Run or Start closes it.
 func (s State) Terminal() *os.File { return s.terminal }
 
-// OnItsWay reports whether the container is being made or started.
-func (s State) OnItsWay() bool { return !s.atRest && s.Init.PID == 0 }
+// OnItsWay reports whether the container is being made or started, or is about to be started by who has it made.
+func (s State) OnItsWay() bool {
+	return s.Init.PID == 0 && (!s.atRest || s.Started.IsZero() && s.Exit == nil && s.Maker.PID > 0 && s.Maker.Running())
+}
 
 // Running reports whether the container's PID 1 is there.
 func (s State) Running() bool { return s.Init.PID > 0 && s.Init.Running() }

@@ -74,7 +74,7 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 // returns its ID. What that is told is tellTyped of the run, whose pod it leaves to it.
 func createOutside(ctx context.Context, env *Env, told string, args []string) (string, error) {
 	c := itself(slices.Concat([]string{"create"}, scopeWords, args)...)
-	c.Env, c.Stderr = append(os.Environ(), told, newPodVariable+"="), env.Err
+	c.Env, c.Stderr = append(os.Environ(), told, newPodVariable+"=", fmt.Sprint(engine.MakerVariable, "=", os.Getpid())), env.Err
 	out, err := env.Run(ctx, c)
 	if err != nil {
 		return "", &ExitError{Code: statusFailed}

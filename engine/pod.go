@@ -47,6 +47,9 @@ type Pod struct {
 	label string // of SELinux, for the files of the pod
 }
 
+// ErrPodRuns says that a container of the pod runs.
+var ErrPodRuns = errors.New("has a container that runs")
+
 // ErrNoPod says that there is no pod of that name or ID.
 var ErrNoPod = errors.New("no such pod")
 
@@ -236,7 +239,7 @@ func (d Dirs) reservePod(p Pod, wake bool) error {
 	})
 }
 
-// lockPod lets one at a time start, stop or remove a pod. Who makes it is waited for.
+// lockPod lets one at a time start, stop or remove a pod. Who makes it, and containers that enter it, are waited for.
 func (d Dirs) lockPod(id string) (*os.File, error) {
 	if _, err := os.Lstat(d.podState(id)); errors.Is(err, fs.ErrNotExist) {
 		names, err := atomicfile.LockDir(filepath.Dir(d.podName(id)))

@@ -141,7 +141,7 @@ func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) (err error) {
 	return e.Dirs.savePod(*p)
 }
 
-// StopPod takes the pod's namespaces down. Its containers must have ended.
+// StopPod takes the pod's namespaces down. Its containers must have ended: ErrPodRuns says that one runs.
 func (e *Engine) StopPod(ctx context.Context, p Pod) error {
 	lock, err := e.Dirs.lockPod(p.ID)
 	if _, gone := e.Dirs.loadPod(p.ID); errors.Is(err, fs.ErrNotExist) && gone == nil {
@@ -154,6 +154,10 @@ func (e *Engine) StopPod(ctx context.Context, p Pod) error {
 	if p, err = e.Dirs.loadPod(p.ID); err != nil {
 		return err
 	}
+	members, err := e.Dirs.MembersSurely(p)
+	if err := errors.Join(err, noneRuns(p, members)); err != nil {
+		return err
+	}
 	if err := e.takeDown(ctx, p, false); err != nil {
 		return err
 	}
@@ -162,13 +166,28 @@ func (e *Engine) StopPod(ctx context.Context, p Pod) error {
 	return e.Dirs.savePod(p)
 }
 
-// RemovePod forgets a pod whose containers are gone. It may be called again and again, also after a kill.
+// noneRuns says that a container of the pod runs: it was started after the others had been stopped. The pod is locked, so all that have
+// entered it are known to run, and those that are to start yet find the pod as it is then.
+func noneRuns(p Pod, members []State) error {
+	for _, s := range members {
+		if s.Running() {
+			return fmt.Errorf("pod %q %w: %q was started meanwhile; try again", p.Name, ErrPodRuns, s.Name)
+		}
+	}
+	return nil
+}
+
+// RemovePod forgets a pod whose containers are gone: ErrPodRuns says that one runs. It may be called again and again, also after a kill.
 func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
 	lock, err := e.Dirs.lockPod(p.ID) // a container may be about to start it
 	switch {
 	case err == nil:
 		defer lock.Close()
 		if p, err = e.Dirs.Refresh(p); err != nil {
+			return err
+		}
+		members, err := e.Dirs.Members(p)
+		if err := errors.Join(err, noneRuns(p, members)); err != nil {
 			return err
 		}
 		if err := e.takeDown(ctx, p, false); err != nil {
@@ -376,22 +395,40 @@ func (e *Engine) joinPod(c spec.Container) (Pod, spec.Container, error) {
 	return p, c, err
 }
 
+// holdPod returns the pod of a container, which it starts if need be, and keeps it from being stopped until the container runs: then its
+// state tells so.
+func (e *Engine) holdPod(ctx context.Context, s *State) (Pod, error) {
+	for {
+		lock, err := atomicfile.LockDirShared(e.Dirs.Pod(s.Pod))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // kept from an earlier boot, or gone
+			return Pod{}, err
+		}
+		p, err := e.Dirs.loadPod(s.Pod)
+		live := err == nil && e.Dirs.Live(p)
+		if live && lock != nil {
+			s.locks = append(s.locks, lock)
+			return p, nil
+		}
+		lock.Close() // nil is no error; who starts the pod locks it alone
+		switch {
+		case errors.Is(err, ErrNoPod):
+			return p, fmt.Errorf("the pod that container %q was made in is gone; `berth rm %s` removes the container", s.Name, s.Name)
+		case err == nil && !live && NeedsHolder(p):
+			err = fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
+		case err == nil:
+			_, err = e.startPod(ctx, p, "")
+		}
+		if err != nil {
+			return p, err
+		}
+	}
+}
+
 // enterPod makes sure that the pod is there and names its namespaces.
 func (e *Engine) enterPod(ctx context.Context, s *State) error {
-	p, err := e.Dirs.loadPod(s.Pod)
-	if errors.Is(err, ErrNoPod) {
-		return fmt.Errorf("the pod that container %q was made in is gone; `berth rm %s` removes the container", s.Name, s.Name)
-	}
+	p, err := e.holdPod(ctx, s)
 	if err != nil {
 		return err
-	}
-	if !e.Dirs.Live(p) {
-		if NeedsHolder(p) {
-			return fmt.Errorf("pod %q is not running; `berth pod start %s` starts it", p.Name, p.Name)
-		}
-		if p, err = e.startPod(ctx, p, ""); err != nil {
-			return err
-		}
 	}
 	if err := e.joinPodUsers(s, p); err != nil {
 		return err

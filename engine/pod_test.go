@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/enginetest"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
@@ -436,6 +437,72 @@ func TestMemberIDs(t *testing.T) {
 	}
 	if p, err = e.StartPod(t.Context(), p); err != nil || fmt.Sprint(p.IDs) != fmt.Sprint(s.IDs) {
 		t.Errorf("the pod has %v, its container %v: %v", p.IDs, s.IDs, err)
+	}
+}
+
+// TestStopPodBesideMember: from where a container enters its pod until it is known to run the pod is neither stopped nor removed, and then
+// only when it has ended.
+func TestStopPodBesideMember(t *testing.T) {
+	w, e := podWorld(t)
+	if err := os.MkdirAll(filepath.Join(w.Root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare})
+	if err == nil {
+		_, err = e.Create(t.Context(), spec.Container{Name: "one", Pod: "stack", Image: "image"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := e.Dirs.Find("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan error, 2)
+	seen := 0
+	w.Meanwhile = func(m enginetest.Moment) {
+		if m.Step != "store.Mount" && m.Step != "runtime.Create" {
+			return
+		}
+		seen++
+		dir, err := os.Open(e.Dirs.Pod(p.ID))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer dir.Close()
+		if err := atomicfile.TryLock(dir); !errors.Is(err, unix.EWOULDBLOCK) {
+			t.Errorf("%s: the pod may be stopped: %v", m, err)
+		}
+		if seen == 1 {
+			go func() { results <- e.StopPod(t.Context(), p) }()
+			go func() { results <- e.RemovePod(t.Context(), p) }()
+		}
+	}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its mount namespace
+		_, err := e.Start(t.Context(), s)
+		started <- err
+	}()
+	if err := <-started; err != nil || seen != 4 {
+		t.Errorf("start: %v, after %d moments", err, seen)
+	}
+	for range 2 {
+		if err := <-results; !errors.Is(err, engine.ErrPodRuns) {
+			t.Errorf("the pod was taken from under its container: %v", err)
+		}
+	}
+	if p, err = e.Dirs.FindPod("stack"); err != nil || !e.Dirs.Live(p) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	w.Meanwhile = nil
+	w.End()
+	if err := e.Remove(t.Context(), s.ID, engine.RemoveOptions{Force: true}); err != nil {
+		t.Error(err)
+	}
+	if err := e.StopPod(t.Context(), p); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -319,7 +319,7 @@ func refuseRunning(ctx context.Context, env *Env, p engine.Pod, members []engine
 			return err
 		}
 		if s.Running() {
-			return fmt.Errorf("pod %q has a container that runs, %q; --force stops it", p.Name, s.Name)
+			return fmt.Errorf("pod %q %w, %q; --force stops it", p.Name, engine.ErrPodRuns, s.Name)
 		}
 	}
 	return nil

@@ -287,7 +287,10 @@ func leavePlainPod(ctx context.Context, run proc.Runner, e *engine.Engine, s eng
 	if !stops {
 		return nil
 	}
-	return e.StopPod(ctx, p)
+	if err = e.StopPod(ctx, p); errors.Is(err, engine.ErrPodRuns) { // one was started meanwhile
+		return nil
+	}
+	return err
 }
 
 // stopOutside stops the containers of these names that run; those on their way are waited for.

@@ -203,29 +203,36 @@ func StartCode(err error) int {
 // removed, and so is what was killed before its layer was made. It may be called again and again; what another run of the container
 // has by now is left alone.
 func (e *Engine) Cleanup(ctx context.Context, s State, exit Exit) error {
-	if !s.Lasting() {
-		return e.removeEnded(ctx, s, exit)
-	}
+	return e.afterRun(s, func(s State) error {
+		whole := s.Lasting()
+		if whole {
+			var err error
+			if whole, err = e.Dirs.hasRecord(s.ID); err != nil {
+				return fmt.Errorf("put away container %q: %w", s.Name, err)
+			}
+		}
+		if !whole {
+			return e.removeEnded(ctx, s, exit)
+		}
+		return e.putAway(ctx, s, exit)
+	})
+}
+
+// afterRun calls f with a container as it is now, locked, unless it has been put away since it was as s says, and started again, maybe.
+func (e *Engine) afterRun(s State, f func(State) error) error {
 	lock, err := e.Dirs.lockAny(s.ID)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // nothing of it is there any more
 		return fmt.Errorf("put away container %q: %w", s.Name, err)
 	}
 	defer lock.Close() // nil is no error
 	now, err := e.Dirs.Load(s.ID)
-	if errors.Is(err, ErrNoContainer) && !s.Running() || err == nil && now.Init != s.Init {
-		return nil // it has been cleaned up, and started again, maybe
+	if errors.Is(err, ErrNoContainer) && s.Lasting() && !s.Running() || err == nil && now.Init != s.Init {
+		return nil
 	}
 	if err == nil { // renamed, updated or connected since it was started, maybe
 		s = s.asIn(now)
 	}
-	whole, err := e.Dirs.hasRecord(s.ID)
-	if err != nil {
-		return fmt.Errorf("put away container %q: %w", s.Name, err)
-	}
-	if !whole {
-		return e.removeEnded(ctx, s, exit)
-	}
-	return e.putAway(ctx, s, exit)
+	return f(s)
 }
 
 // asIn is the container as it is now, for who has started it and knows where it is.
@@ -234,11 +241,8 @@ func (s State) asIn(now State) State {
 	return now
 }
 
-// removeEnded is Cleanup of what is not kept.
+// removeEnded is Cleanup of what is not kept, by who has locked it.
 func (e *Engine) removeEnded(ctx context.Context, s State, exit Exit) error {
-	if now, err := e.Dirs.Load(s.ID); err == nil {
-		s = s.asIn(now)
-	}
 	err := e.remove(ctx, s, !s.Lasting())
 	if err == nil {
 		e.tellEnd(s, &exit, "remove")

@@ -922,6 +922,65 @@ func TestCleanupOfAnEarlierRun(t *testing.T) {
 	}
 }
 
+// TestUndoOfAnEarlierRun: a start that has waited in vain until its container is healthy takes nothing from who has started it again by then.
+func TestUndoOfAnEarlierRun(t *testing.T) {
+	b := newBench(t)
+	b.Socket, b.Keeps = "/run/systemd/notify", true
+	c := keptWeb()
+	c.SDNotify, c.HealthCmd = "healthy", "true"
+	unhealthy := enginetest.Moment{Step: "keeper.AwaitHealthy"}
+	b.Meanwhile = func(m enginetest.Moment) {
+		if m != unhealthy {
+			return
+		}
+		b.Meanwhile = nil
+		b.End()
+		first, err := b.dirs().Find("web")
+		if err != nil {
+			t.Error(err)
+		}
+		b.must(func(e *engine.Engine) error { _, err := e.Start(t.Context(), first); return err })
+		b.FailAt = unhealthy
+	}
+	if _, err := b.start(c); !errors.Is(err, enginetest.ErrInjected) {
+		t.Fatal(err)
+	}
+	now, err := b.dirs().Find("web")
+	if err != nil || !now.Running() || !slices.Contains(b.Left(), "mount "+now.ID) {
+		t.Errorf("%+v, %v; %v", now, err, b.Left())
+	}
+}
+
+// TestCleanupBesideRun: a container that is being made is not taken for one whose maker was killed.
+func TestCleanupBesideRun(t *testing.T) {
+	for _, m := range moments("store.Image", "network.Plan", "store.Mount", "runtime.Create") {
+		b := newBench(t)
+		cleaned := make(chan error, 1)
+		b.Meanwhile = func(now enginetest.Moment) {
+			if now != m {
+				return
+			}
+			b.Meanwhile = nil
+			s, err := b.dirs().Find("web")
+			if err != nil {
+				t.Error(err)
+			}
+			e := b.Engine(b.run)
+			go func() { cleaned <- e.Cleanup(context.Background(), s, engine.Exit{}) }()
+			for len(cleaned) == 0 && opened(b.dirs().Container(s.ID)) < 2 { // by its maker, and by who waits
+				runtime.Gosched()
+			}
+		}
+		_, err := b.start(web())
+		if err := errors.Join(err, <-cleaned); err != nil {
+			t.Errorf("%s: %v", m, err)
+		}
+		if now, err := b.dirs().Find("web"); err != nil || !now.Running() || !slices.Contains(b.Left(), "mount "+now.ID) {
+			t.Errorf("%s: %+v, %v; %v", m, now, err, b.Left())
+		}
+	}
+}
+
 // must calls f as on does, and fails the test when f fails.
 func (b *bench) must(f func(*engine.Engine) error) {
 	b.t.Helper()
@@ -1141,23 +1200,25 @@ func TestRemoveBesideCleanup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lock, err := atomicfile.LockDir(b.dirs().Container(s.ID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pidfd, err := s.Init.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pidfd.Close()
+	running, cleaning := make(chan bool, 9), make(chan bool)
+	o := engine.RemoveOptions{Force: true, Spare: func(s engine.State) bool {
+		running <- s.Running()
+		<-cleaning
+		return false
+	}}
 	removed := make(chan error)
 	e := b.Engine(b.run)
-	go func() { removed <- e.Remove(context.Background(), "web", engine.RemoveOptions{Force: true}) }()
-	if _, err := proc.Wait(context.Background(), pidfd, -1); err != nil {
-		t.Fatal(err)
+	go func() { removed <- e.Remove(context.Background(), "web", o) }()
+	if !<-running {
+		t.Fatal("it has ended already")
+	}
+	b.End()
+	b.Meanwhile = func(m enginetest.Moment) {
+		if m == (enginetest.Moment{Step: "store.Remove"}) {
+			close(cleaning)
+		}
 	}
 	b.must(func(e *engine.Engine) error { return e.Cleanup(context.Background(), s, engine.Exit{}) })
-	lock.Close()
 	if err := <-removed; err != nil {
 		t.Error(err)
 	}

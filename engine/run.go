@@ -34,7 +34,10 @@ func (e *Engine) Run(ctx context.Context, c spec.Container) (State, error) {
 		return s, err
 	}
 	err = e.launch(ctx, &s, func(ctx context.Context, _ error) error {
-		if s.ImageID == "" && !c.Rootfs { // there is nothing but its name; the store may be what failed
+		switch {
+		case s.locks == nil: // it ran
+			return e.afterRun(s, func(s State) error { return e.remove(ctx, s, true) })
+		case s.ImageID == "" && !c.Rootfs: // there is nothing but its name; the store may be what failed
 			return e.Dirs.release(s)
 		}
 		return e.remove(ctx, s, true)

@@ -147,6 +147,14 @@ type Cgroups interface {
 	Remove(ctx context.Context, group string) error
 }
 
+// HeldError says that another container or pod has the address or port that is wanted.
+type HeldError struct {
+	Holder string // its ID
+	Reason string
+}
+
+func (e *HeldError) Error() string { return e.Reason }
+
 // NetworkRequest says how a container is connected. Its zero value is "no network but a loopback device".
 type NetworkRequest struct {
 	ID, Name string
@@ -187,7 +195,8 @@ type NetworkStatus struct {
 
 // Network connects network namespaces.
 type Network interface {
-	// Plan picks addresses and reserves ports and records both, so that Teardown finds them whatever happens next.
+	// Plan picks addresses and reserves ports and records both, so that Teardown finds them whatever happens next. It fails with a
+	// HeldError when another one has what was asked for.
 	Plan(ctx context.Context, r NetworkRequest) (NetworkStatus, error)
 	// Setup connects the namespace as planned.
 	Setup(ctx context.Context, r NetworkRequest) error

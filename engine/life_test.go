@@ -1286,3 +1286,60 @@ func TestRemoveBetweenRounds(t *testing.T) {
 		t.Errorf("%v, %v", err, b.files())
 	}
 }
+
+// crowded is a network on which others have what is asked for, as long as they are there.
+type crowded struct {
+	engine.Network
+	holder string
+	there  func() bool
+}
+
+func (c crowded) Plan(ctx context.Context, r engine.NetworkRequest) (engine.NetworkStatus, error) {
+	status, err := c.Network.Plan(ctx, r)
+	if c.there() {
+		err = &engine.HeldError{Holder: c.holder, Reason: "port 8080 is taken"}
+	}
+	return status, err
+}
+
+// TestHeldByOneThatHasEnded: a port is free when who has it has ended and does not outlive that, though no unit has taken it away; the ports of
+// all others are theirs.
+func TestHeldByOneThatHasEnded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		holder spec.Container
+		ends   bool
+		free   bool
+	}{
+		"ended": {web(), true, true}, "runs": {web(), false, false}, "outlives its end": {keptWeb(), true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			holder, err := b.start(tt.holder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.ends {
+				b.End()
+			}
+			next := web()
+			next.Name = "next"
+			err = b.on(func(e *engine.Engine) error {
+				e.Network = crowded{e.Network, holder.ID, func() bool { return b.dirs().Known(holder.ID) }}
+				_, err := e.Run(t.Context(), next)
+				return err
+			})
+			if tt.free != (err == nil) || err != nil && !strings.Contains(err.Error(), "port 8080 is taken") {
+				t.Errorf("%v", err)
+			}
+			if b.dirs().Known(holder.ID) == tt.free {
+				t.Errorf("the one that has it is there: %t", tt.free)
+			}
+			for _, name := range []string{"next", "web"} {
+				if err := b.remove(name, force); err != nil {
+					t.Error(err)
+				}
+			}
+			b.clean()
+		})
+	}
+}

@@ -51,6 +51,27 @@ func (r NetworkRequest) connected() bool { return r.Mode == "" || r.Mode == "pas
 
 func (r NetworkRequest) host() bool { return r.Mode == "host" }
 
+// reserve plans how a container or pod is connected. What another container that has ended still has of what is asked for is taken away
+// with that one, if it does not outlive its end. Its unit does that, but one whose file was removed or renamed while it ran has no
+// ExecStopPost= since the next daemon-reload.
+func (e *Engine) reserve(ctx context.Context, r NetworkRequest) (NetworkStatus, error) {
+	for last := ""; ; {
+		status, err := e.Network.Plan(ctx, r)
+		var held *HeldError
+		if !errors.As(err, &held) || held.Holder == last {
+			return status, err
+		}
+		last = held.Holder
+		stays := func(s State) bool { return s.Lasting() || s.OnItsWay() || s.Running() }
+		if s, loadErr := e.Dirs.Load(last); loadErr != nil || stays(s) {
+			return status, err
+		}
+		if err := errors.Join(e.Network.Teardown(ctx, r), e.Remove(ctx, last, RemoveOptions{Ignore: true, Spare: stays})); err != nil {
+			return status, err
+		}
+	}
+}
+
 // joinNetwork opens the network namespace of another container, or of a path, for a container that is to be in it.
 func (e *Engine) joinNetwork(s *State) error {
 	var err error

@@ -114,7 +114,7 @@ func (e *Engine) setUp(ctx context.Context, p *Pod, unit string) (err error) {
 		if err := e.Dirs.savePod(*p); err != nil {
 			return err
 		}
-		if status, err = e.Network.Plan(ctx, p.Network); err != nil {
+		if status, err = e.reserve(ctx, p.Network); err != nil {
 			return err
 		}
 		if err := e.Network.Setup(ctx, p.Network); err != nil {

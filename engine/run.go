@@ -282,7 +282,7 @@ func (e *Engine) planNetwork(ctx context.Context, s *State) (status NetworkStatu
 	if err := e.Dirs.save(*s); err != nil {
 		return status, err
 	}
-	status, err = e.Network.Plan(ctx, s.Network)
+	status, err = e.reserve(ctx, s.Network)
 	s.Addresses, s.Attached = status.Addresses, status.Attached
 	if len(status.Published) > 0 {
 		s.Network.Publish = status.Published

@@ -93,7 +93,7 @@ func (a Adapter) leaseAddress(r engine.NetworkRequest, p *plan, network string, 
 		}
 		ok, err := a.try(r, p, name(ip))
 		if err == nil && !ok {
-			err = fmt.Errorf("address %s of network %q is in use by another container", ip, network)
+			err = &engine.HeldError{Holder: a.leases().Holder(name(ip)), Reason: fmt.Sprintf("address %s of network %q is in use by another container", ip, network)}
 		}
 		return ip, err
 	}
@@ -229,7 +229,7 @@ func (a Adapter) leasePort(r engine.NetworkRequest, p *plan, m spec.PortMapping,
 		return fmt.Errorf("port %d/%s is published twice; leave one of the two out", port, m.Protocol)
 	}
 	if holder != "" || !ok {
-		return fmt.Errorf("port %d/%s is published by another container (%.12s); choose another one", port, m.Protocol, holder)
+		return &engine.HeldError{Holder: holder, Reason: fmt.Sprintf("port %d/%s is published by another container (%.12s); choose another one", port, m.Protocol, holder)}
 	}
 	if err := free(m, port); err != nil {
 		if errors.Is(err, unix.EACCES) {

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -130,7 +131,8 @@ func TestAskedForAddress(t *testing.T) {
 	}
 	r2 := request(t, a, "c2")
 	r2.IP = "10.9.0.15"
-	if _, err := a.leaseAddress(r2, &plan{}, "n", s); err == nil || !strings.Contains(err.Error(), "in use by another container") {
+	var held *engine.HeldError
+	if _, err := a.leaseAddress(r2, &plan{}, "n", s); !errors.As(err, &held) || held.Holder != "c1" || !strings.Contains(err.Error(), "in use by another container") {
 		t.Errorf("in use: %v", err)
 	}
 }
@@ -206,7 +208,8 @@ func TestPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ip := range []string{"127.0.0.1", "0.0.0.0", ""} {
-		if _, err := publish("c2", ip, "tcp", port, 1); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d/tcp is published by another container (c1)", port)) {
+		var held *engine.HeldError
+		if _, err := publish("c2", ip, "tcp", port, 1); !errors.As(err, &held) || held.Holder != "c1" || !strings.Contains(err.Error(), fmt.Sprintf("port %d/tcp is published by another container (c1)", port)) {
 			t.Errorf("on %q: %v", ip, err)
 		}
 	}

@@ -62,6 +62,18 @@ next_ended() { [ "$(property e2e-next ActiveState)" = inactive ]; }
 wait_for 10 next_ended
 rm -f /etc/containers/systemd/e2e-next.container
 
+say "a file that is renamed while its unit runs: that one ends as systemd ends it, and what it leaves goes with the next start"
+mv /etc/containers/systemd/e2e-web.container /etc/containers/systemd/e2e-renamed.container
+systemctl daemon-reload
+systemctl stop e2e-web
+systemctl start e2e-renamed
+wait_for 10 curl -fsS http://127.0.0.1:18080/
+assert_eq "containers" "$(berth ps -a --format '{{.Names}}')" systemd-e2e-renamed
+systemctl stop e2e-renamed
+mv /etc/containers/systemd/e2e-renamed.container /etc/containers/systemd/e2e-web.container
+systemctl daemon-reload
+systemctl start e2e-web
+
 say "stop"
 systemctl stop e2e-web
 assert_eq "state" "$(property e2e-web ActiveState)" inactive

@@ -1,6 +1,9 @@
 package units
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Container is [Container].
 type Container struct {
@@ -88,6 +91,9 @@ type Container struct {
 	WorkingDir            String
 }
 
+// updatePolicies are what the label io.containers.autoupdate may say.
+var updatePolicies = []string{"registry", "image", "local", "disabled"}
+
 func checkContainer(u *Unit, c *Container) {
 	switch {
 	case c.Image.Text == "" && c.Rootfs.Text == "":
@@ -109,6 +115,9 @@ func checkContainer(u *Unit, c *Container) {
 	if _, ok := ParseBool(c.Notify.Text); !ok && c.Notify.Text != "" && !strings.EqualFold(c.Notify.Text, "healthy") {
 		u.add(Finding{At: c.Notify.At, Severity: Warning, Message: "Notify=" + c.Notify.Text + " is neither yes, no nor healthy and counts as no",
 			Hint: "healthy waits for HealthCmd="})
+	}
+	if p := c.AutoUpdate; p.Text != "" && !strings.Contains(p.Text, "%") && !slices.Contains(updatePolicies, p.Text) {
+		u.add(Finding{At: p.At, Severity: Warning, Message: "AutoUpdate=" + p.Text + " is no policy, and the container is not updated", Hint: "use registry or local"})
 	}
 	checkMapping(u, &c.Mapping, true)
 	checkSupervised(u)

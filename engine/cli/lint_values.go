@@ -97,6 +97,8 @@ func literal(row *units.Row, section units.Section) []units.Word {
 		return *v
 	case *units.Args:
 		return *v
+	case *units.Pairs:
+		return *v
 	}
 	return nil
 }

@@ -20,7 +20,9 @@ func CheckWords(c Container) error {
 	_, capabilities := BoundingCapabilities(c)
 	_, security := parseSecurity(c)
 	_, slice := Slice(c.CgroupParent)
-	errs := []error{limits, users, networks, hosts, ulimits, kernel, capabilities, security, slice, CheckDNS(c)}
+	_, dir := workDir(c, ImageConfig{})
+	_, notes := annotations(c)
+	errs := []error{limits, users, networks, hosts, ulimits, kernel, capabilities, security, slice, dir, notes, CheckDNS(c)}
 	if c.ShmSize != "" {
 		_, err := ParseBytes(c.ShmSize)
 		errs = append(errs, err)
@@ -34,6 +36,7 @@ func CheckWords(c Container) error {
 			errs = append(errs, check(w))
 		}
 	}
+	each(c.Environment, func(w string) error { return setVariable(map[string]string{}, w, nil) })
 	each(c.Publish, func(w string) error { _, err := ParsePublish(w); return err })
 	each(c.Volumes, func(w string) error { _, err := ParseVolume(w); return err })
 	each(c.Tmpfs, func(w string) error { _, err := ParseTmpfs(w); return err })

@@ -19,6 +19,7 @@ type Image struct {
 	ID     string
 	Name   string // the full name that was found
 	Config spec.ImageConfig
+	Labels []string // NAME=VALUE, sorted by name; words for people, never settings
 }
 
 // ErrNoImage says that the store has no image of that name.

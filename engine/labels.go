@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -21,4 +22,17 @@ func labels(c spec.Container) ([]string, error) {
 		all = append(all, spec.ParseLabelFile(string(text))...)
 	}
 	return append(all, c.Labels...), nil
+}
+
+// makeOf writes down which image the container is made of. It has the labels of the image too, and its own win. What berth and Podman
+// read settings from is left out: those are for who runs the container.
+func (s *State) makeOf(image Image) {
+	s.ImageID, s.Image = image.ID, image.Name
+	var all []string
+	for _, l := range image.Labels {
+		if !strings.HasPrefix(l, "io.containers.") && !strings.HasPrefix(l, "PODMAN_SYSTEMD_UNIT=") {
+			all = append(all, l)
+		}
+	}
+	s.Container.Labels = append(all, s.Container.Labels...)
 }

@@ -48,7 +48,7 @@ func (e *Engine) makeKept(ctx context.Context, s *State) error {
 	if err != nil {
 		return err
 	}
-	s.ImageID, s.Image = image.ID, image.Name
+	s.makeOf(image)
 	given, err := e.environment(s.Container)
 	if err != nil {
 		return err

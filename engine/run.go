@@ -168,7 +168,7 @@ func (e *Engine) start(ctx context.Context, s *State) error {
 		return err
 	}
 	if !s.Existing {
-		s.ImageID, s.Image = image.ID, image.Name
+		s.makeOf(image)
 	}
 	if err := publishAll(s, image); err != nil {
 		return err

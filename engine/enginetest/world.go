@@ -53,6 +53,8 @@ type World struct {
 	// Meanwhile is called at each moment: what others do then.
 	Meanwhile func(Moment)
 
+	ImageLabels []string // of the image
+
 	Handed []int         // the files that the keeper was handed, with the last container
 	Record keeper.Record // and what it was told of that
 
@@ -213,7 +215,7 @@ func (s store) Image(name string) (engine.Image, error) {
 	if err == nil && name != "image" && name != "i1" && !(name == "remote" && s.w.has("image pulled")) {
 		err = fmt.Errorf("%w: %q", engine.ErrNoImage, name)
 	}
-	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1"}}, err
+	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1"}, Labels: s.w.ImageLabels}, err
 }
 
 // Prune takes away the image that was pulled.

@@ -19,8 +19,8 @@ func FuzzImageConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !slices.IsSorted(c.Volumes) || !slices.IsSorted(c.Exposed) {
-			t.Errorf("not sorted: %q %q", c.Volumes, c.Exposed)
+		if !slices.IsSorted(c.Config.Volumes) || !slices.IsSorted(c.Config.Exposed) {
+			t.Errorf("not sorted: %q %q", c.Config.Volumes, c.Config.Exposed)
 		}
 		one, _ := json.Marshal(c)
 		again, _ := parseConfig(data)

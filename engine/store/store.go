@@ -91,11 +91,12 @@ func (s *Store) Image(text string) (engine.Image, error) {
 		if err != nil {
 			return engine.Image{}, fmt.Errorf("image %q: %w", text, err)
 		}
-		id, config, err := readConfig(st, image.ID)
+		found, err := readConfig(st, image.ID)
 		if err != nil {
 			return engine.Image{}, fmt.Errorf("image %q: %w", text, err)
 		}
-		return engine.Image{ID: id, Name: candidate, Config: config}, nil
+		found.Name = candidate
+		return found, nil
 	}
 	return engine.Image{}, fmt.Errorf("%w: %q", engine.ErrNoImage, text)
 }
@@ -149,31 +150,32 @@ func candidates(text string) []string {
 
 // readConfig reads the image's configuration: a blob whose key is the digest that the manifest names. Of a list of images it
 // is that of the image for this machine, whose ID it returns too.
-func readConfig(st storage.Store, id string) (string, spec.ImageConfig, error) {
+func readConfig(st storage.Store, id string) (engine.Image, error) {
 	data, err := st.ImageBigData(id, storage.ImageDigestBigDataKey)
 	if err != nil {
-		return id, spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
+		return engine.Image{}, fmt.Errorf("manifest: %w", err)
 	}
 	var manifest struct {
 		Config    imgspec.Descriptor   `json:"config"`
 		Manifests []imgspec.Descriptor `json:"manifests"`
 	}
 	if err := json.Unmarshal(data, &manifest); err != nil {
-		return id, spec.ImageConfig{}, fmt.Errorf("manifest: %w", err)
+		return engine.Image{}, fmt.Errorf("manifest: %w", err)
 	}
 	if manifest.Config.Digest == "" {
 		one, err := inList(st, manifest.Manifests)
 		if err != nil {
-			return id, spec.ImageConfig{}, err
+			return engine.Image{}, err
 		}
 		return readConfig(st, one)
 	}
 	data, err = st.ImageBigData(id, manifest.Config.Digest.String())
 	if err != nil {
-		return id, spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)
+		return engine.Image{}, fmt.Errorf("configuration: %w", err)
 	}
-	config, err := parseConfig(data)
-	return id, config, err
+	image, err := parseConfig(data)
+	image.ID = id
+	return image, err
 }
 
 // inList finds the image for this machine. One that is a list itself is passed over, so that no list leads in a circle.
@@ -200,16 +202,16 @@ func inList(st storage.Store, all []imgspec.Descriptor) (string, error) {
 	return "", fmt.Errorf("it is no image that can be run: it is an artifact, or a list without an image for linux/%s", runtime.GOARCH)
 }
 
-func parseConfig(data []byte) (spec.ImageConfig, error) {
+func parseConfig(data []byte) (engine.Image, error) {
 	var image imgspec.Image
 	if err := json.Unmarshal(data, &image); err != nil {
-		return spec.ImageConfig{}, fmt.Errorf("configuration: %w", err)
+		return engine.Image{}, fmt.Errorf("configuration: %w", err)
 	}
 	var docker struct {
 		Config struct{ Healthcheck *spec.ImageHealth } `json:"config"`
 	}
 	if err := json.Unmarshal(data, &docker); err != nil {
-		return spec.ImageConfig{}, fmt.Errorf("configuration: health check: %w", err)
+		return engine.Image{}, fmt.Errorf("configuration: health check: %w", err)
 	}
 	c := image.Config
 	config := spec.ImageConfig{
@@ -217,7 +219,11 @@ func parseConfig(data []byte) (spec.ImageConfig, error) {
 		Health:  docker.Config.Healthcheck,
 		Volumes: spec.SortedKeys(c.Volumes), Exposed: spec.SortedKeys(c.ExposedPorts),
 	}
-	return config, nil
+	var labels []string
+	for _, name := range spec.SortedKeys(c.Labels) {
+		labels = append(labels, name+"="+c.Labels[name])
+	}
+	return engine.Image{Config: config, Labels: labels}, nil
 }
 
 // Create makes the record and the writable layer; engine.ErrNoImage says that the image has been removed since it was found. A volatile container's record lies in the run root and is gone after

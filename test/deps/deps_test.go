@@ -199,7 +199,7 @@ func TestSizes(t *testing.T) {
 	dir := t.TempDir()
 	for program, budget := range map[string]float64{"generator/berth-generator": 3, "engine/berth": 12, "engine/keeper/berth-keeper": 4, "engine/usernet/berth-net": 4} {
 		file := filepath.Join(dir, filepath.Base(program))
-		run(t, "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-gcflags", module+"/engine/cli=-l", "-gcflags", module+"/engine/spec=-l", "-gcflags", module+"/engine/network=-l", "-gcflags", module+"/engine/rootless=-l", "-gcflags", module+"/engine/autoupdate=-l", "-gcflags", module+"/engine/store=-l", "-gcflags", module+"/engine/format=-l", "-gcflags", module+"/generator=-l", "-ldflags", "-s -w", "-o", file, "./"+program)
+		run(t, "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-gcflags", module+"/engine/cli=-l", "-gcflags", module+"/engine/spec=-l", "-gcflags", module+"/engine/network=-l", "-gcflags", module+"/engine/rootless=-l", "-gcflags", module+"/engine/autoupdate=-l", "-gcflags", module+"/engine/store=-l", "-gcflags", module+"/engine/format=-l", "-gcflags", module+"/generator=-l", "-gcflags", module+"/engine=-l", "-ldflags", "-s -w", "-o", file, "./"+program)
 		complaint, err := overweight(file, budget)
 		if err != nil {
 			t.Fatal(err)

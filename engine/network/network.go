@@ -311,7 +311,10 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 				return err
 			}
 			if err := a.teardownBridge(ctx, r, p.Options); err != nil {
-				return err // the leases stay until the rules that use them are gone
+				// The leases stay until the rules that use them are gone. A user's network may have gone meanwhile, with all rules.
+				if now, homeErr := a.home(ctx); homeErr != nil || now == home {
+					return err
+				}
 			}
 			// Another removal of the same container may wait for the lock. It must not call netavark again: by then the
 			// addresses, and the rules for them, may be somebody else's.

@@ -478,6 +478,47 @@ func TestTeardownAwaitsHolder(t *testing.T) {
 	}
 }
 
+// ending is a place that ends when something is to be done in it, or says that it has.
+type ending struct {
+	place
+	ends, gone bool
+}
+
+func (p *ending) ID(context.Context) (string, error) {
+	if p.gone {
+		return "", usernet.ErrNone
+	}
+	return "1", nil
+}
+
+func (p *ending) Do(func() error) error {
+	p.gone = p.ends
+	return usernet.ErrNone
+}
+
+// TestTeardownBesideTheEnd: when the user's network goes while a container is taken off, the container's rules have gone with it; as long as it is
+// there the leases stay.
+func TestTeardownBesideTheEnd(t *testing.T) {
+	requireRoot(t)
+	for _, ends := range []bool{true, false} {
+		a, _ := machine(t)
+		addNetwork(t, a, frontFile)
+		a.Place = &place{}
+		r := request(t, a, "c1")
+		r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
+		_, err := a.Plan(t.Context(), r)
+		if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
+			t.Fatal(err)
+		}
+		a.Place = &ending{ends: ends}
+		err = a.Teardown(t.Context(), r)
+		_, statErr := os.Stat(filepath.Join(a.Leases, "net/front"))
+		if (err == nil) != ends || os.IsNotExist(statErr) != ends {
+			t.Errorf("it ends: %t: %v; its leases: %v", ends, err, statErr)
+		}
+	}
+}
+
 // TestPublishFails: when the ports cannot be published a container is neither connected nor taken off.
 func TestPublishFails(t *testing.T) {
 	requireRoot(t)

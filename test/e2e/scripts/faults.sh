@@ -28,6 +28,8 @@ plan none
 allow_storage
 cat >>"$tmp/allowed" <<'F'
 leases [-+] /run/containers/networks/firewall/firewall-driver: .* # of netavark, which writes it anew at each set-up, not in one step
+nft \+ host {"rule":{"chain":"(FORWARD|OUTPUT|PREROUTING|NETAVARK-ISOLATION-3)","expr":\[({"match":{"left":{"fib":{"flags":\["daddr"\],"result":"type"}},"op":"==","right":"local"}},)?{"jump":{"target":"NETAVARK-(ISOLATION-[12]|HOSTPORT-DNAT)"}}\].* # netavark could not list its table, and has made its own rules once more
+nft \+ host {"rule":{"chain":"(FORWARD","expr":\[{"match":{"left":{"ct":{"key":"state"}},"op":"in","right":"invalid"}}|NETAVARK-HOSTPORT-SETMARK","expr":\[{"mangle"|POSTROUTING","expr":\[{"match":{"left":{"\\u0026":\[{"meta":{"key":"mark"}},8192\]}).* # the same
 leases [-+] .*/berth/leases(/ports|/ids|/net(/[^/:]+)?)? # a directory that could not be removed when it was empty goes with the next lease
 files [-+] d.* .*/berth/leases(/ports|/ids|/net(/[^/:]+)?)? # the same
 F

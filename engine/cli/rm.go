@@ -298,8 +298,8 @@ func stopOutside(ctx context.Context, env *Env, names []string, o engine.RemoveO
 	e := engine.Engine{Dirs: runDirs(), Cgroups: cgroup.Cgroups{}, Warn: env.Err, Event: events.Event.Send}
 	for _, name := range names {
 		s, err := e.Dirs.Find(name)
-		if err == nil && s.OnItsWay() && !o.Spares(s) {
-			s, err = e.Dirs.Await(ctx, s.ID, env.Err)
+		if err == nil && !o.Spares(s) {
+			s, err = onceStarted(ctx, env, s)
 		}
 		if err != nil || o.Spares(s) {
 			continue // the removal says so

@@ -236,7 +236,7 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 	if err := sweepOnce(st, s.boot); err != nil {
 		return fmt.Errorf("remove what an earlier boot has left in the store: %w", err)
 	}
-	sweepFiles(filepath.Join(st.GraphRoot(), "overlay-layers"), filepath.Join(st.GraphRoot(), "overlay-containers"), filepath.Join(st.RunRoot(), "overlay-layers"))
+	sweepFiles(st.GraphRoot(), st.RunRoot())
 	options := &storage.ContainerOptions{Volatile: o.Volatile}
 	if !o.IDs.Empty() && !o.IDs.Identity() {
 		options.IDMappingOptions.UIDMap, options.IDMappingOptions.GIDMap = libraryMaps(o.IDs.UIDs), libraryMaps(o.IDs.GIDs)
@@ -313,17 +313,21 @@ func sweep(st storage.Store, boot string) error {
 // it after milliseconds.
 const staleAge = 10 * time.Minute
 
-// sweepFiles removes such files. What cannot be removed now can be the next time.
-func sweepFiles(dirs ...string) {
-	for _, dir := range dirs {
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			if !strings.HasPrefix(e.Name(), ".tmp-") {
-				continue
-			}
-			info, err := e.Info()
-			if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > staleAge {
-				os.Remove(filepath.Join(dir, e.Name()))
+// sweepFiles removes such files from the places where the library keeps its lists. What cannot be removed now can be the
+// next time.
+func sweepFiles(roots ...string) {
+	for _, root := range roots {
+		for _, list := range []string{"overlay-images", "overlay-layers", "overlay-containers"} {
+			dir := filepath.Join(root, list)
+			entries, _ := os.ReadDir(dir)
+			for _, e := range entries {
+				if !strings.HasPrefix(e.Name(), ".tmp-") {
+					continue
+				}
+				info, err := e.Info()
+				if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > staleAge {
+					os.Remove(filepath.Join(dir, e.Name()))
+				}
 			}
 		}
 	}

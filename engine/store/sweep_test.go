@@ -3,6 +3,7 @@ package store
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,38 +13,48 @@ import (
 	"github.com/berth-pods/berth/engine"
 )
 
-// Only what the library wrote beside another file, and long ago, goes.
+// Only what the library wrote beside one of its lists, and long ago, goes.
 func TestSweepFiles(t *testing.T) {
-	dir := t.TempDir()
+	root := t.TempDir()
 	old := time.Now().Add(-2 * staleAge)
-	for name, when := range map[string]time.Time{
-		".tmp-layers.json1": old, ".tmp-layers.json2": time.Now(), "layers.json": old, ".tmp-dir/": old,
-	} {
-		path := filepath.Join(dir, name)
-		var err error
-		if name[len(name)-1] == '/' {
-			err = os.Mkdir(path, 0o700)
-		} else {
-			err = os.WriteFile(path, nil, 0o600)
-		}
-		if err == nil {
-			err = os.Chtimes(path, when, when)
-		}
-		if err != nil {
-			t.Fatal(err)
+	var want []string
+	for _, kind := range []string{"containers", "images", "layers"} {
+		for _, f := range []struct {
+			name  string
+			when  time.Time
+			stays bool
+		}{
+			{".tmp-dir/", old, true},
+			{".tmp-" + kind + ".json1", old, false},
+			{".tmp-" + kind + ".json2", time.Now(), true},
+			{kind + ".json", old, true},
+		} {
+			path := filepath.Join(root, "overlay-"+kind, f.name)
+			err := os.MkdirAll(filepath.Dir(path), 0o700)
+			if err == nil && strings.HasSuffix(f.name, "/") {
+				err = os.Mkdir(path, 0o700)
+			} else if err == nil {
+				err = os.WriteFile(path, nil, 0o600)
+			}
+			if err == nil {
+				err = os.Chtimes(path, f.when, f.when)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.stays {
+				want = append(want, path)
+			}
 		}
 	}
-	sweepFiles(dir, filepath.Join(dir, "not-there"))
-	entries, err := os.ReadDir(dir)
+	slices.Sort(want)
+	sweepFiles(root, filepath.Join(root, "not-there"))
+	got, err := filepath.Glob(filepath.Join(root, "*", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
-	}
-	if want := ".tmp-dir .tmp-layers.json2 layers.json"; strings.Join(got, " ") != want {
-		t.Errorf("left are %s, want %s", strings.Join(got, " "), want)
+	if !slices.Equal(got, want) {
+		t.Errorf("left are %s, want %s", got, want)
 	}
 }
 

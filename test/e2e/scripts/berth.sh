@@ -55,8 +55,8 @@ user_no_scope() { [ -z "$(as_tester systemctl --user list-units --all --plain --
 # lay beside is swept away when it is ten minutes old, or at the next boot.
 allow_storage() {
 	cat >"$tmp/allowed" <<'F'
-.*/overlay-(layers|containers)/\.tmp-.* # of the storage library, swept when ten minutes old
-.*unfinished overlay-(layers|containers)/\.tmp-.* # the same, as the store's own check words it
+.*/overlay-(layers|containers|images)/\.tmp-.* # of the storage library, swept when ten minutes old
+.*unfinished overlay-(layers|containers|images)/\.tmp-.* # the same, as the store's own check words it
 .*unfinished overlay(-layers/tmp|/tempdirs)/lock-.* # an empty file of the storage library's, which removes it when it is opened next
 .*dangling link l/.* # a layer's short name, when the kill came between the two; swept at the next boot
 F

@@ -1,7 +1,7 @@
 //go:build containers_image_openpgp
 
 // Command berth-image does berth's work on images: berth executes it when it needs an image that is not in the store, and
-// for the verbs that are about images. It is a program of its own because what it links costs 25 ms at every start.
+// for the verbs that are about images. It is a program of its own because what it links costs 4 ms at every start, and 12 MB.
 package main
 
 import (

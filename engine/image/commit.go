@@ -80,15 +80,11 @@ func (im *Images) Commit(ctx context.Context, container string, o CommitOptions)
 	}
 	size, layer, err := im.commitLayer(file, &base, o)
 	if err == nil {
-		id, err = im.commitImage(base, o, imgspecv1.Descriptor{Digest: base.diffID, Size: size, MediaType: imgspecv1.MediaTypeImageLayer}, layer)
+		id, err = im.commitImage(base, o, imgspecv1.Descriptor{Digest: base.diffID, Size: size, MediaType: imgspecv1.MediaTypeImageLayer}, layer, names)
 	}
 	leave()
 	if err != nil {
 		im.sweep([]string{layer}, before)
-		return "", err
-	}
-	if len(names) > 0 { // away from the image that has it
-		err = im.store.AddNames(id, []string{names[0].String()})
 	}
 	return id, err
 }
@@ -194,7 +190,7 @@ func layerID(parent string, diffID digest.Digest) string {
 }
 
 // commitImage makes the image's record.
-func (im *Images) commitImage(b committed, o CommitOptions, layer imgspecv1.Descriptor, layerID string) (string, error) {
+func (im *Images) commitImage(b committed, o CommitOptions, layer imgspecv1.Descriptor, layerID string, names []name.Name) (string, error) {
 	now := time.Now().UTC()
 	b.config.Created, b.config.RootFS.Type = &now, "layers"
 	if o.Author != "" {
@@ -216,6 +212,11 @@ func (im *Images) commitImage(b committed, o CommitOptions, layer imgspecv1.Desc
 		return "", err
 	}
 	sum := digest.FromBytes(manifestText)
+	lock, err := im.naming()
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
 	img, err := im.store.CreateImage(m.Config.Digest.Encoded(), nil, layerID, "", &storage.ImageOptions{
 		CreationDate: now, Digest: sum,
 		BigData: []storage.ImageBigDataOption{
@@ -224,6 +225,9 @@ func (im *Images) commitImage(b committed, o CommitOptions, layer imgspecv1.Desc
 			{Key: "manifest-" + sum.String(), Data: manifestText, Digest: sum},
 		},
 	})
+	if err == nil && len(names) > 0 { // away from the image that has it
+		err = im.store.AddNames(img.ID, texts(names))
+	}
 	if err != nil {
 		return "", err
 	}

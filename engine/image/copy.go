@@ -15,6 +15,7 @@ import (
 	"go.podman.io/image/v5/signature"
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
 
 	"github.com/berth-pods/berth/engine/image/name"
 )
@@ -28,6 +29,7 @@ type job struct {
 	sys     *types.SystemContext
 	name    name.Name // the full name it is to have; when it is zero the image is stored under id and no name
 	id      string
+	more    []name.Name              // names that it gets once it is stored
 	keys    *encconfig.DecryptConfig // for layers that are encrypted; nil when none is
 	checked bool                     // src gives nothing but what the signature policy has allowed
 	meter   *meter                   // counts what comes over the network; nil when nothing does
@@ -41,7 +43,9 @@ func (im *Images) copyIn(ctx context.Context, j job) (string, error) {
 		return "", err
 	}
 	defer leave()
-	dest, err := im.destination(j.name, j.id)
+	store := &unnamed{Store: im.store, naming: im.naming}
+	defer store.Close()
+	dest, err := destination(store, j.name, j.id)
 	if err != nil {
 		return "", err
 	}
@@ -66,7 +70,13 @@ func (im *Images) copyIn(ctx context.Context, j job) (string, error) {
 	if err != nil {
 		return "", im.space(err)
 	}
-	return resolvedID(stored)
+	id, err := resolvedID(stored)
+	if err == nil && len(j.more) > 0 {
+		if err = im.store.AddNames(id, texts(j.more)); err != nil {
+			err = fmt.Errorf("name the image %s: %w", id[:12], err)
+		}
+	}
+	return id, err
 }
 
 func (j job) policy() (*signature.PolicyContext, error) {
@@ -88,12 +98,9 @@ func (im *Images) copyRemote(ctx context.Context, ref types.ImageReference, n na
 	src.arrived = m.add
 	j := job{src: verified{ref, src}, sys: sys, name: n, checked: true, meter: m, keys: src.keys}
 	if src.keys != nil && n.Digest != "" { // which is not the digest of what comes out: the library wants no name then
-		j.name, j.id = name.Name{}, src.id
+		j.name, j.id, j.more = name.Name{}, src.id, []name.Name{n}
 	}
 	id, err = im.copyIn(ctx, j)
-	if err == nil && j.id != "" {
-		err = im.store.AddNames(id, []string{n.String()})
-	}
 	if err == nil && src.extra && src.keys == nil {
 		id, err = im.copyIn(ctx, job{src: ref, sys: sys, name: n})
 	}
@@ -123,15 +130,15 @@ func (im *Images) count(label string, m *meter) (events chan types.ProgressPrope
 	return events, func() { close(end); <-ended }
 }
 
-func (im *Images) destination(n name.Name, id string) (types.ImageReference, error) {
+func destination(store storage.Store, n name.Name, id string) (types.ImageReference, error) {
 	if n == (name.Name{}) {
-		return istorage.Transport.NewStoreReference(im.store, nil, id)
+		return istorage.Transport.NewStoreReference(store, nil, id)
 	}
 	named, err := reference.ParseNormalizedNamed(n.String())
 	if err != nil {
 		return nil, fmt.Errorf("image name %q: %w", n, err)
 	}
-	return istorage.Transport.NewStoreReference(im.store, named, "")
+	return istorage.Transport.NewStoreReference(store, named, "")
 }
 
 func label(n name.Name, id string) string {

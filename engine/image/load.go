@@ -74,15 +74,10 @@ func (im *Images) loadOne(ctx context.Context, s source, sys *types.SystemContex
 	if err != nil {
 		return Loaded{}, err
 	}
-	id, err := im.copyIn(ctx, job{src: s.ref, sys: sys, name: first(names), id: ready.id, keys: ready.keys})
+	id, err := im.copyIn(ctx, job{src: s.ref, sys: sys, name: first(names), more: names[min(1, len(names)):], id: ready.id, keys: ready.keys})
 	if err != nil {
 		im.sweep(ready.chain, before)
 		return Loaded{}, err
-	}
-	if len(names) > 1 {
-		if err := im.store.AddNames(id, texts(names[1:])); err != nil {
-			return Loaded{}, fmt.Errorf("name the image %s: %w", id[:12], err)
-		}
 	}
 	return Loaded{ID: id, Names: texts(names)}, nil
 }
@@ -177,6 +172,13 @@ func (im *Images) layers() (map[string]bool, error) {
 	return ids, nil
 }
 
+func first(names []name.Name) name.Name {
+	if len(names) == 0 {
+		return name.Name{}
+	}
+	return names[0]
+}
+
 func storeNames(all []string) ([]name.Name, error) {
 	var names []name.Name
 	for _, s := range all {
@@ -187,13 +189,6 @@ func storeNames(all []string) ([]name.Name, error) {
 		names = append(names, n)
 	}
 	return names, nil
-}
-
-func first(names []name.Name) name.Name {
-	if len(names) == 0 {
-		return name.Name{}
-	}
-	return names[0]
 }
 
 func texts(names []name.Name) []string {

@@ -35,24 +35,39 @@ func (im *Images) Prune(o PruneOptions) ([]Removed, error) {
 	var removed []Removed
 	var errs []error
 	for _, s := range all {
-		if s.ReadOnly || s.Containers > 0 || (!o.All && !s.Dangling) || !match(s) || isLastGood(s.Names) {
+		if s.ReadOnly || s.Containers > 0 || !prunable(s.Names, o) || !match(s) {
 			continue
 		}
-		img, _, err := im.byID(s.ID, s.ID)
-		if errors.Is(err, ErrMissing) {
-			continue // another program was faster
-		}
-		if err == nil {
-			var r Removed
-			if r, err = im.delete(img, s.ID[:12]); err == nil {
-				removed = append(removed, r)
-			}
+		r, err := im.pruneOne(s.ID, o)
+		if err == nil && r.Deleted != "" {
+			removed = append(removed, r)
 		}
 		if !errors.Is(err, ErrInUse) {
 			errs = append(errs, err)
 		}
 	}
 	return removed, errors.Join(errs...)
+}
+
+// pruneOne removes one image, unless it has been removed or named since it was listed.
+func (im *Images) pruneOne(id string, o PruneOptions) (Removed, error) {
+	lock, err := im.removing()
+	if err != nil {
+		return Removed{}, err
+	}
+	defer lock.Close()
+	img, _, err := im.byID(id, id)
+	if errors.Is(err, ErrMissing) || err == nil && !prunable(img.Names, o) {
+		return Removed{}, nil
+	}
+	if err != nil {
+		return Removed{}, err
+	}
+	return im.delete(img, id[:12])
+}
+
+func prunable(names []string, o PruneOptions) bool {
+	return (o.All || len(names) == 0) && !isLastGood(names)
 }
 
 func isLastGood(names []string) bool {

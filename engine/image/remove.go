@@ -27,6 +27,11 @@ type Removed struct {
 // names is removed by ID under Force only. An image that a container uses stays in any case (ErrInUse), as its layers
 // are the container's root file system.
 func (im *Images) Remove(s string, o RemoveOptions) (Removed, error) {
+	lock, err := im.removing()
+	if err != nil {
+		return Removed{}, fmt.Errorf("remove %s: %w", s, err)
+	}
+	defer lock.Close()
 	img, byName, err := im.lookup(s)
 	if errors.Is(err, ErrMissing) && (o.Force || o.Ignore) {
 		return Removed{}, nil
@@ -46,6 +51,7 @@ func (im *Images) Remove(s string, o RemoveOptions) (Removed, error) {
 	return im.delete(img, s)
 }
 
+// delete is for who holds the lock of removing.
 func (im *Images) delete(img *storage.Image, s string) (Removed, error) {
 	users, err := im.users()
 	if err != nil {
@@ -76,6 +82,11 @@ func inUse(err error) error {
 
 // RemoveAll removes every image of this store that no container uses, and goes on after errors.
 func (im *Images) RemoveAll() ([]Removed, error) {
+	lock, err := im.removing()
+	if err != nil {
+		return nil, fmt.Errorf("remove all images: %w", err)
+	}
+	defer lock.Close()
 	images, err := im.store.Images()
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)

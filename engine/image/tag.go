@@ -11,6 +11,11 @@ import (
 
 // Tag gives the image s more names. A name without a registry belongs to localhost; one that another image has moves.
 func (im *Images) Tag(s string, names []string) error {
+	lock, err := im.naming()
+	if err != nil {
+		return fmt.Errorf("tag %s: %w", s, err)
+	}
+	defer lock.Close()
 	img, _, err := im.lookup(s)
 	if err != nil {
 		return err

@@ -1,0 +1,77 @@
+//go:build containers_image_openpgp
+
+package image
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"testing"
+
+	"go.podman.io/storage"
+
+	"github.com/berth-pods/berth/examples/mkimage/archive"
+)
+
+// An image that is about to get its name is not removed as one that has none.
+func TestPruneBesideNaming(t *testing.T) {
+	archived := imageFiles(t, archive.OCI, twoLayers(t, "new")).tar(t)
+	for doing, name := range map[string]func(im *Images, old string) error{
+		"load": func(im *Images, _ string) error {
+			_, err := im.Load(t.Context(), writeFile(t, "x.tar", string(archived)))
+			return err
+		},
+		"tag": func(im *Images, old string) error { return im.Tag(old, []string{"new"}) },
+		"commit": func(im *Images, old string) error {
+			c, err := im.store.CreateContainer("", nil, old, "", "", nil)
+			if err == nil {
+				_, err = im.Commit(t.Context(), c.ID, CommitOptions{Name: "new"})
+			}
+			return err
+		},
+	} {
+		im := openStore(t)
+		old := loadAs(t, im, "a")
+		other := openAgain(t, im, func() {})
+		pruned := make(chan error, 1)
+		im.store = &beforeNaming{im.store, func() {
+			go func() {
+				_, err := other.Prune(PruneOptions{})
+				pruned <- err
+			}()
+			for len(pruned) == 0 && !waiting(t) {
+				runtime.Gosched()
+			}
+		}}
+		if err := name(im, old); err != nil {
+			t.Errorf("%s: %v", doing, err)
+		}
+		if err := <-pruned; err != nil {
+			t.Errorf("prune beside %s: %v", doing, err)
+		}
+		if there, err := im.Exists("new"); err != nil || !there {
+			t.Errorf("%s: the image is gone (%v)", doing, err)
+		}
+	}
+}
+
+// beforeNaming is a store that calls what is to come between the making of an image and its naming.
+type beforeNaming struct {
+	storage.Store
+	call func()
+}
+
+func (s *beforeNaming) AddNames(id string, names []string) error {
+	s.call()
+	return s.Store.AddNames(id, names)
+}
+
+// waiting tells whether a thread of this process waits for a lock.
+func waiting(t *testing.T) bool {
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(fmt.Sprintf(`-> FLOCK .* %d `, os.Getpid())).Match(locks)
+}

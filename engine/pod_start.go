@@ -179,7 +179,10 @@ func noneRuns(p Pod, members []State) error {
 
 // RemovePod forgets a pod whose containers are gone: ErrPodRuns says that one runs. It may be called again and again, also after a kill.
 func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
-	lock, err := e.Dirs.lockPod(p.ID) // a container may be about to start it
+	if err := e.Dirs.wakePod(p); err != nil { // only what is of this boot can be locked, and a container may be about to start it
+		return err
+	}
+	lock, err := e.Dirs.lockPod(p.ID)
 	switch {
 	case err == nil:
 		defer lock.Close()
@@ -193,7 +196,7 @@ func (e *Engine) RemovePod(ctx context.Context, p Pod) error {
 		if err := e.takeDown(ctx, p, false); err != nil {
 			return err
 		}
-	case !errors.Is(err, fs.ErrNotExist): // kept from an earlier boot, and not started in this one
+	case !errors.Is(err, fs.ErrNotExist): // somebody else has removed it, or was killed at it
 		return err
 	}
 	err = errors.Join(e.releaseLevel(p.ID), e.releasePodIDs(p))

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -504,6 +506,57 @@ func TestStopPodBesideMember(t *testing.T) {
 	if err := e.StopPod(t.Context(), p); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRemoveAsleepPodBesideStart: a pod that is kept from an earlier boot and started while it is removed is not taken from under who starts it.
+func TestRemoveAsleepPodBesideStart(t *testing.T) {
+	w, e := podWorld(t)
+	e.Dirs.KeepPods = filepath.Join(t.TempDir(), "kept")
+	p, err := e.Dirs.CreatePod(spec.Pod{Name: "stack", Share: spec.DefaultShare, Kept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reboot(t, e, p)
+	levels := filepath.Join(e.Dirs.Run, "leases", "levels") // where the removal can be held up
+	if err := errors.Join(os.MkdirAll(levels, 0o700), os.Symlink(p.ID, filepath.Join(levels, "c1,c2"))); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := atomicfile.LockDir(levels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed, started := make(chan error, 1), make(chan error, 1)
+	go func() { removed <- e.RemovePod(t.Context(), p) }()
+	for waiting(t) < 1 {
+		runtime.Gosched()
+	}
+	go func() {
+		_, err := e.StartPod(t.Context(), p)
+		started <- err
+	}()
+	for len(started) == 0 && waiting(t) < 2 {
+		runtime.Gosched()
+	}
+	lock.Close()
+	if err := <-removed; err != nil {
+		t.Errorf("remove: %v", err)
+	}
+	if err := <-started; !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("start: %v", err)
+	}
+	if n := pins(t, e.Dirs.Run); n != 0 || len(w.Left()) > 0 {
+		t.Errorf("left: %d pins, %v", n, w.Left())
+	}
+}
+
+// waiting counts the threads of this process that wait for a lock.
+func waiting(t *testing.T) int {
+	t.Helper()
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(regexp.MustCompile(fmt.Sprintf(`-> FLOCK .* %d `, os.Getpid())).FindAll(locks, -1))
 }
 
 // TestRemovePodThatStarted: a pod that was started after the one who removes it has looked leaves nothing.

@@ -1287,6 +1287,46 @@ func TestRemoveBetweenRounds(t *testing.T) {
 	}
 }
 
+// TestNextRoundBesideRemove: the next round of a container that goes with its end waits for who removes what the last one has left, under its ID.
+func TestNextRoundBesideRemove(t *testing.T) {
+	b := newBench(t)
+	c := web()
+	c.Remove, c.Rootfs, c.Image, c.Command = false, true, b.Root, []string{"/bin/true"}
+	round := func(e *engine.Engine) error {
+		e.Host.Environment[engine.IDVariable] = strings.Repeat("ab", 32)
+		_, err := e.Run(t.Context(), c)
+		return err
+	}
+	b.must(round)
+	b.End()
+	if err := b.remove("web", engine.RemoveOptions{Returns: true, Exit: &engine.Exit{Code: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	next := make(chan error, 1)
+	b.Meanwhile = func(m enginetest.Moment) {
+		if m.Step != "cgroups.Remove" {
+			return
+		}
+		b.Meanwhile = nil
+		go func() { next <- b.on(round) }()
+		for len(next) == 0 && waiting(t) == 0 {
+			runtime.Gosched()
+		}
+	}
+	if err := b.remove("web", engine.RemoveOptions{}); err != nil {
+		t.Error(err)
+	}
+	if err := <-next; err != nil {
+		t.Error(err)
+	}
+	if s, err := b.dirs().Find("web"); err != nil || !s.Running() {
+		t.Errorf("the next round is gone: %v", err)
+	}
+	if err := b.remove("web", force); err != nil {
+		t.Error(err)
+	}
+}
+
 // crowded is a network on which others have what is asked for, as long as they are there.
 type crowded struct {
 	engine.Network

@@ -111,10 +111,8 @@ func (e *Engine) begin(ctx context.Context, c spec.Container) (State, error) {
 			return s, fmt.Errorf("replace container %q: %w", c.Name, err)
 		}
 	}
-	if last, err := e.Dirs.Load(id); err == nil && last.Exit != nil { // see RemoveOptions.Returns
-		if err := e.Dirs.release(last); err != nil {
-			return s, err
-		}
+	if err := e.Dirs.releaseLast(id); err != nil {
+		return s, err
 	}
 	if !c.Remove || c.Rootfs { // the store itself would refuse the name, but late, and knows nothing of a directory
 		if _, err := e.Dirs.findKept(c.Name, 65, nil); err == nil || errors.Is(err, ErrDamaged) {

@@ -445,6 +445,25 @@ func (d Dirs) release(s State) error {
 	return nil
 }
 
+// releaseLast makes room for the next run of a container that goes with its end: see RemoveOptions.Returns. Who is at what the last
+// one has left, by the same ID, is waited for.
+func (d Dirs) releaseLast(id string) error {
+	if _, err := os.Lstat(d.stateFile(id)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	err := d.locked(id, func() error {
+		last, err := d.Load(id)
+		if err == nil && last.Exit != nil {
+			err = d.release(last)
+		}
+		return err
+	})
+	if errors.Is(err, ErrNoContainer) {
+		return nil
+	}
+	return err
+}
+
 // clear takes away what a reserve, or a release, that was killed half-way has left of a container without a state.
 func (d Dirs) clear(s State) error {
 	_, err := os.Lstat(d.Container(s.ID))

@@ -145,11 +145,11 @@ func InDir(dir string, mode os.FileMode, file func() error) error {
 const maxChanges = 1000
 
 // Lock waits until no other open file holds the lock on f's file (flock(2)). It ends when f is closed, and so with the
-// process, however that ends.
-func Lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
+// process, however that ends. When it waits for more than five seconds, it says on stderr for what, and who has it.
+func Lock(f *os.File) error { return wait(f, unix.LOCK_EX, patience, os.Stderr) }
 
 // LockShared is Lock for those who may hold it at the same time as each other.
-func LockShared(f *os.File) error { return flock(f, unix.LOCK_SH) }
+func LockShared(f *os.File) error { return wait(f, unix.LOCK_SH, patience, os.Stderr) }
 
 // TryLock is Lock that does not wait: the error is unix.EWOULDBLOCK when another open file holds the lock.
 func TryLock(f *os.File) error { return flock(f, unix.LOCK_EX|unix.LOCK_NB) }
@@ -175,7 +175,7 @@ func lockDir(path string, how int) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(dir, how); err != nil {
+		if err := wait(dir, how, patience, os.Stderr); err != nil {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), dir.Close())
 		}
 		own, err := dir.Stat()

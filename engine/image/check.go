@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"go.podman.io/storage"
-	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
 // CheckOptions say how thoroughly the store is looked through, and what becomes of what is damaged.
@@ -40,7 +41,7 @@ func (im *Images) Check(o CheckOptions) ([]Damage, error) {
 			return nil, err
 		}
 		defer f.Close()
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		if err := atomicfile.Lock(f); err != nil {
 			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
 	}

@@ -26,7 +26,8 @@ func (s State) Lasting() bool { return !s.Container.Remove && Outlives(s.Contain
 
 // Outlives reports whether a container of this kind can outlive its end.
 func Outlives(c spec.Container) bool {
-	return !c.Rootfs && !spec.OwnUsers(c)
+	u, err := spec.ParseUserNS(c)
+	return !c.Rootfs && err == nil && !u.Own()
 }
 
 // RecordFile is where the record lies in the container's directory.

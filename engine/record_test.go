@@ -271,3 +271,15 @@ func TestAllWithDamagedState(t *testing.T) {
 		t.Errorf("both are damaged: %+v, %v, %v", list, unread, err)
 	}
 }
+
+// TestOutlives: a user namespace that is the one it would have anyway makes no difference.
+func TestOutlives(t *testing.T) {
+	for userns, want := range map[string]bool{"": true, "host": true, "auto": false, "keep-id:uid=5": false, "ns:/x": false, "wrong": false} {
+		if got := Outlives(spec.Container{UserNS: userns}); got != want {
+			t.Errorf("userns %q: %v, want %v", userns, got, want)
+		}
+	}
+	if Outlives(spec.Container{UIDMaps: []string{"0:1:1"}}) || Outlives(spec.Container{Rootfs: true}) {
+		t.Error("one with maps, or on a directory, does not")
+	}
+}

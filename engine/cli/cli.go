@@ -302,10 +302,10 @@ func newFlagSet(name string) *pflag.FlagSet {
 func printCommands(w io.Writer) {
 	fmt.Fprint(w, "berth runs containers under systemd.\n\nUsage: berth COMMAND [OPTION…] [ARGUMENT…]\n\nCommands:\n")
 	for _, v := range verbs() {
-		fmt.Fprintf(w, "  %-10s %s\n", v.Name, v.Summary)
+		fmt.Fprintf(w, "  %-11s %s\n", v.Name, v.Summary)
 	}
 	for _, v := range imageSummaries {
-		fmt.Fprintf(w, "  %-10s %s\n", v[0], v[1])
+		fmt.Fprintf(w, "  %-11s %s\n", v[0], v[1])
 	}
 	fmt.Fprint(w, "\n`berth COMMAND --help` explains one. Unit files are explained in berth.unit(5).\n")
 }

@@ -18,7 +18,7 @@ func createVerb() Verb {
 	return Verb{
 		Name: "create", Usage: "[OPTION…] IMAGE [COMMAND [ARGUMENT…]]", Summary: "make a container without starting it",
 		Text: `Takes the options of run, and prints the container's ID. Variables that are to be copied from the caller get their
-values now. start starts the container.`,
+values now. start starts the container. One on a directory (--rootfs) or with a user namespace of its own is refused: run makes and starts it.`,
 		Flags:   func(set *pflag.FlagSet) { bindRunFlags(set, &spec.Container{}) },
 		Program: true,
 		Before: func(ctx context.Context, env *Env, args []string) error {

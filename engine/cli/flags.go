@@ -201,7 +201,7 @@ type optionalValue struct{ p **string }
 
 func (v optionalValue) Set(s string) error { *v.p = &s; return nil }
 func (v optionalValue) String() string     { return "" }
-func (v optionalValue) Type() string       { return "string" }
+func (v optionalValue) Type() string       { return "bool" } // a switch says nothing of a value in the help
 
 type optionalIntValue struct{ p **int }
 
@@ -242,7 +242,7 @@ func (v ignoredValue) Set(string) error {
 	return nil
 }
 func (v ignoredValue) String() string { return "" }
-func (v ignoredValue) Type() string   { return "string" }
+func (v ignoredValue) Type() string   { return "bool" }
 
 // mountValue writes a --mount as the volume or tmpfs that it is, where it is one.
 type mountValue struct{ c *spec.Container }

@@ -461,7 +461,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: %q, %v", words, help, err)
 		}
 	}
-	if help, _ := call("run", "--help"); !strings.Contains(help, "--publish [[IP:]HOST:]PORT[/PROTOCOL]") {
+	if help, _ := call("run", "--help"); !strings.Contains(help, "--publish [[IP:]HOST:]PORT[/PROTOCOL]") || strings.Contains(help, " string[") {
 		t.Errorf("run --help does not name the values:\n%s", help)
 	}
 }

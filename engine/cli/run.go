@@ -27,7 +27,8 @@ func runVerb() Verb {
 		Name: "run", Usage: "[OPTION…] IMAGE [COMMAND [ARGUMENT…]]", Summary: "run a container",
 		Text: `Sets a container up and starts it. In a unit, with -d, berth hands the container's PID 1 to systemd as the unit's
 main process and ends; from a shell, with -d, it lets systemd start a transient unit that does the same. Without -d it
-stays in the foreground, hands signals on, and ends with the container's exit status.
+stays in the foreground, hands signals on, and ends with the container's exit status. A container on a directory (--rootfs) or
+with a user namespace of its own goes with its end, as with --rm.
 
 What is not given is as containers.conf(5) says; settings there that do not go together with a given option are passed over. A
 working directory that the image does not have is made, as Docker does.

@@ -157,7 +157,7 @@ func (o *secretInspectOptions) flags(set *pflag.FlagSet) {
 func secretInspectVerb() Verb {
 	var o secretInspectOptions
 	return Verb{
-		Name: "secret inspect", Usage: "[OPTION…] NAME…", Summary: "show what is known of secrets, as JSON; not their values",
+		Name: "secret inspect", Usage: "[OPTION…] NAME…", Summary: "show what is known of secrets, as JSON; their values with --showsecret only",
 		Flags: o.flags, Userns: namespaceNeeded, Run: runSecretInspect,
 	}
 }

@@ -17,8 +17,8 @@ func unshareVerb() Verb {
 		Text: `The program sees the files of the user's containers with the owners that the containers see: what is root's there is the
 user's own, and what has another owner has an ID of the user's range in /etc/subuid. Without a command it is the user's shell.
 
-	berth unshare chown -R 1000:1000 data    # what a container with User=1000 is to write to
-	berth unshare cat /proc/self/uid_map
+    berth unshare chown -R 1000:1000 data    # what a container with User=1000 is to write to
+    berth unshare cat /proc/self/uid_map
 
 Exit status: the program's own; 126 when it cannot be run, 127 when there is none.`,
 		Program: true,

@@ -56,7 +56,7 @@ func (p Pod) Shares(kind string) bool { return slices.Contains(p.Share, kind) }
 // it is each one's own.
 func (p Pod) Sharing() []string {
 	list := slices.DeleteFunc(slices.Clone(p.Share), func(kind string) bool { return kind == "user" })
-	if u, err := ParseUserNS(p.Common); err == nil && u.Mode != "" && u.Mode != "host" {
+	if u, err := ParseUserNS(p.Common); err == nil && u.Own() {
 		list = append(list, "user")
 		slices.Sort(list)
 	}

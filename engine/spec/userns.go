@@ -97,6 +97,9 @@ func OwnUsers(c Container) bool {
 	return c.UserNS != "" || len(c.UIDMaps) > 0 || len(c.GIDMaps) > 0 || c.SubUIDName != "" || c.SubGIDName != ""
 }
 
+// Own reports whether that is another user namespace than the one without a word of it.
+func (u UserNS) Own() bool { return u.Mode != "" && u.Mode != "host" }
+
 // ParseUserNS reads --userns, --uidmap, --gidmap, --subuidname and --subgidname.
 func ParseUserNS(c Container) (UserNS, error) {
 	mode, rest, _ := strings.Cut(c.UserNS, ":")

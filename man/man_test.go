@@ -50,6 +50,9 @@ func TestCommandTexts(t *testing.T) {
 		if c.Summary == "" {
 			t.Errorf("berth %s has no summary", c.Name)
 		}
+		if strings.Contains(c.Text, "\t") {
+			t.Errorf("berth %s: an example is indented by four blanks, or its lines are run together", c.Name)
+		}
 		text := page(t, pageName(c.Name)+".1")
 		for _, f := range c.Flags {
 			if f.Doc == "" {

@@ -44,6 +44,8 @@ type Set struct {
 	Files []Source
 	// Dropins are the .conf files by the name of their directory ("web.container.d"), first found first.
 	Dropins map[string][]Source
+	// Live is what runs, for whose units the files may have been removed.
+	Live []Live
 }
 
 // Link is a symbolic link in the output directory. Name may have one directory; Target is relative to the link.
@@ -59,6 +61,8 @@ type Output struct {
 
 	// Stub: the file has errors, and the unit's start tells them.
 	Stub bool
+	// Late: it gives way to any other unit of that name, wherever that is (the directory for that: systemd.generator(7)).
+	Late bool
 
 	// Also are other units that belong to this one.
 	Also []Output
@@ -99,7 +103,7 @@ type generation struct {
 }
 
 // Generate converts every file of the set and calls emit for each, in a fixed order: what others refer to first, pods last,
-// by name inside a kind. Output.Text is valid during the call only.
+// by name inside a kind, and at last the units of what runs without a file. Output.Text is valid during the call only.
 //
 // Files are read twice, and nothing but names is kept of the first time: memory grows with the text, not with what is
 // parsed of it.
@@ -114,6 +118,7 @@ func Generate(cfg Config, set Set, emit func(*Output)) {
 		out := g.convert(e)
 		emit(&out)
 	}
+	g.gone(emit)
 }
 
 // Findings lists what is wrong with the files of a set, references between them included, ordered by file and line.

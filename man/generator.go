@@ -47,6 +47,10 @@ not there, a service of the same name is made whose start fails with what is wro
 container that still runs can be stopped. A name that would leave the output directory is refused, and so is one that
 a unit of the system has already, unless [X-Berth] has Override=yes.
 
+Of a container or pod that runs and whose file has been removed, or makes another unit now, a service of the old name is written to
+LATE-DIR, where it gives way to any other: it stops what runs as before, and does not start. For that the program reads which units
+the containers and pods of this boot belong to.
+
 Units are written beside and renamed. Messages go to the kernel log; at boot there is no other.`
 
 var generatorVariables = [][2]string{

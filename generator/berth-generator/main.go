@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -84,7 +85,10 @@ func generate(opts options, log *logger, stdout *os.File) int {
 	for _, err := range errs {
 		log.error(err.Error())
 	}
-	if len(set.Files) == 0 {
+	if len(opts.operands) > 2 && !opts.dryRun {
+		set.Live = sources.Live(os.Getenv, opts.user)
+	}
+	if len(set.Files)+len(set.Live) == 0 {
 		log.debug("No files parsed from [" + strings.Join(search.Paths, " ") + "]")
 		return log.status()
 	}
@@ -96,7 +100,7 @@ func generate(opts options, log *logger, stdout *os.File) int {
 	if opts.dryRun {
 		printUnits(cfg, set, log, stdout)
 	} else {
-		writeUnits(cfg, set, log, opts.operands[0])
+		writeUnits(cfg, set, log, opts.operands)
 	}
 	if log.status() != 0 {
 		log.error("processing encountered some errors")
@@ -123,11 +127,19 @@ func printUnits(cfg generator.Config, set generator.Set, log *logger, stdout *os
 	})
 }
 
-func writeUnits(cfg generator.Config, set generator.Set, log *logger, dir string) {
-	w := newWriter(dir)
+func writeUnits(cfg generator.Config, set generator.Set, log *logger, dirs []string) {
+	dir := dirs[0]
+	w, late := newWriter(dir), newWriter(dirs[len(dirs)-1])
+	late.pid += "-late" // the two may be one directory
 	generator.Generate(cfg, set, func(out *generator.Output) {
 		log.findings(out)
 		if out.Name == "" {
+			return
+		}
+		if out.Late {
+			if err := late.unit(out); err != nil {
+				log.error(err.Error())
+			}
 			return
 		}
 		if log.debugs {
@@ -150,7 +162,7 @@ func writeUnits(cfg generator.Config, set generator.Set, log *logger, dir string
 			log.error(err.Error())
 		}
 	}
-	if err := w.commit(); err != nil {
+	if err := errors.Join(w.commit(), late.commit()); err != nil {
 		log.error(err.Error())
 	}
 }

@@ -98,6 +98,65 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// What runs without a file has a unit that stops it, and gives way to any other.
+func TestGone(t *testing.T) {
+	a, b, c, d, e := strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64), strings.Repeat("d", 64), strings.Repeat("e", 64)
+	state := func(unit string) string { return `{"version":1,"unit":"` + unit + `","x":1}` }
+	t.Setenv("HOME", tree(t, map[string]string{".config/systemd/user/hand.service": ""}))
+	t.Setenv("XDG_CONFIG_HOME", "")
+	t.Setenv("XDG_RUNTIME_DIR", tree(t, map[string]string{
+		"berth/" + a + "/state.json":      state("web.service"),
+		"berth/" + b + "/state.json":      state("old.service"),
+		"berth/" + c + "/state.json":      state("hand.service"),
+		"berth/" + d + "/state.json":      state("many@1.service"),
+		"berth/" + e + "/state.json":      state("../../odd.service"),
+		"berth/pods/" + a + "/state.json": state("old-pod.service"),
+	}))
+	for _, dir := range []string{tree(t, map[string]string{"web.container": good, "many@.container": good}), t.TempDir()} {
+		out := t.TempDir()
+		if got := runIn(t, dir, "-user", "-no-kmsg-log", out+"/normal", out+"/early", out+"/late"); got.status != 0 {
+			t.Fatalf("status %d: %s", got.status, got.stderr)
+		}
+		found, err := filepath.Glob(out + "/late/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var units []string
+		for _, path := range found {
+			units = append(units, filepath.Base(path))
+		}
+		want := "old-pod.service old.service"
+		if made, err := os.ReadDir(out + "/normal"); err != nil || len(made) <= 1 { // there are no files: only what waits for the network
+			want = "many@1.service old-pod.service old.service web.service"
+		}
+		if got := strings.Join(units, " "); got != want {
+			t.Errorf("units %s, want %s", got, want)
+		}
+		text := readFile(t, out+"/late/old.service")
+		for _, line := range []string{"Type=notify", "NotifyAccess=all", "KillMode=mixed", "Delegate=yes", "ExecStop=/usr/bin/berth stop -i " + b, "ExecStopPost=-/usr/bin/berth container cleanup " + b} {
+			if !strings.Contains(text, "\n"+line+"\n") {
+				t.Errorf("old.service lacks %s:\n%s", line, text)
+			}
+		}
+		text = readFile(t, out+"/late/old-pod.service")
+		for _, line := range []string{"RemainAfterExit=yes", "ExecStop=/usr/bin/berth pod stop --ignore " + a, "ExecStopPost=-/usr/bin/berth pod rm --ignore --force " + a} {
+			if !strings.Contains(text, "\n"+line+"\n") {
+				t.Errorf("old-pod.service lacks %s:\n%s", line, text)
+			}
+		}
+	}
+	// A directory for all, as people call it to see what it writes.
+	out := t.TempDir()
+	if got := runIn(t, tree(t, map[string]string{"web.container": good}), "-user", "-no-kmsg-log", out, out, out); got.status != 0 {
+		t.Errorf("status %d: %s", got.status, got.stderr)
+	}
+	for _, name := range []string{"web.service", "old.service"} {
+		if _, err := os.Stat(out + "/" + name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestWrite(t *testing.T) {
 	dir := tree(t, map[string]string{"web.container": good, "sub/data.volume": "", "bad.container": "[Container]\nImage=docker.io/library/a\nFoo=1\n[Install]\nWantedBy=multi-user.target\n"})
 	out := t.TempDir() + "/made/normal"

@@ -1,12 +1,18 @@
 package sources
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/spec"
+	"github.com/berth-pods/berth/generator"
 )
 
 const good = "[Container]\nImage=docker.io/library/a:1\n"
@@ -166,5 +172,42 @@ func TestExisting(t *testing.T) {
 	}
 	if e.lists == nil {
 		t.Error("no list was read")
+	}
+}
+
+// TestLive: the engine's own state files are understood, whatever stands in them, and others are passed over.
+func TestLive(t *testing.T) {
+	run := t.TempDir()
+	id := func(c string) string { return strings.Repeat(c, 64) }
+	write := func(path string, state any) {
+		t.Helper()
+		text, err := json.Marshal(state)
+		if err == nil {
+			err = os.MkdirAll(run+"/"+path[:strings.LastIndexByte(path, '/')], 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(run+"/"+path, text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	misleading := `"unit":"other.service"`
+	write("berth/"+id("a")+"/state.json", engine.State{ID: id("a"), Name: "a", Image: misleading, Command: []string{misleading}, Unit: `a\x2d1.service`})
+	write("berth/"+id("b")+"/state.json", engine.State{ID: id("b"), Command: []string{misleading}}) // of no unit
+	write("berth/"+id("c")+"/state.json", engine.State{ID: id("c"), Unit: "c.service"})
+	write("systemd/transient/c.service", nil)
+	write("berth/"+id("d")+"/state.json", "damaged")
+	write("berth/"+id("e")+"/other", nil)
+	write("berth/names/state.json", engine.State{Unit: "f.service"})
+	write("berth/"+id("9")+"/state.json", engine.State{Unit: "session-1.scope"})
+	write("berth/pods/"+id("f")+"/state.json", engine.Pod{ID: id("f"), Unit: "f-pod.service", Spec: spec.Pod{Name: misleading}})
+	getenv := func(string) string { return run }
+	want := []generator.Live{{Unit: `a\x2d1.service`, ID: id("a")}, {Unit: "f-pod.service", ID: id("f"), Pod: true}}
+	if got := Live(getenv, true); !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := Live(func(string) string { return "" }, true); got != nil {
+		t.Errorf("without a runtime directory: %+v", got)
 	}
 }

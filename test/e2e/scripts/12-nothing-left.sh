@@ -30,22 +30,41 @@ life() {
 		wait_for 60 ended "$unit"
 		;;
 	rm) berth rm -f "systemd-$unit" >/dev/null && wait_for 60 ended "$unit" ;;
+	file) # is removed before
+		rm "/etc/containers/systemd/$unit.container"
+		systemctl daemon-reload
+		systemctl stop "$unit"
+		must_fail systemctl start "$unit" >/dev/null
+		;;
 	esac
 	systemctl reset-failed "$unit" 2>/dev/null || true
-	rm "/etc/containers/systemd/$unit.container"
+	rm -f "/etc/containers/systemd/$unit.container"
 	systemctl daemon-reload
 	leak_check
 }
 
 mkdir -p /etc/containers/systemd
-for how in stop kill rm; do
-	[ "$BERTH_HOST $how" != "vm rm" ] || continue # emulated: a share will do
+for how in stop kill rm file; do
+	case $BERTH_HOST-$how in vm-rm | vm-file) continue ;; esac # emulated: a share will do
 	life bridge "$how" PublishPort=18081:80 PublishPort=127.0.0.1:18082:81/udp
 	[ "$BERTH_HOST" != vm ] || continue # as above
 	life none "$how" Network=none
 	life host "$how" Network=host
 done
 life bind stop Network=none "Volume=$tmp:/data"
+
+say "a pod whose files are removed before it is stopped"
+leak_snapshot
+printf '[Pod]\nPublishPort=18081:80\n' >/etc/containers/systemd/e2e-left.pod
+printf '[Container]\nImage=%s\nPod=e2e-left.pod\nExec=sh -c '\''%s'\''\n' "$IMAGE" "$IDLE" >/etc/containers/systemd/e2e-left.container
+systemctl daemon-reload
+systemctl start e2e-left
+rm /etc/containers/systemd/e2e-left.*
+systemctl daemon-reload
+systemctl stop e2e-left-pod
+wait_for 60 ended e2e-left
+systemctl daemon-reload
+leak_check
 
 say "a start that fails half-way"
 leak_snapshot

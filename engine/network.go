@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 )
@@ -48,6 +52,23 @@ func networkRequest(id string, c spec.Container) (r NetworkRequest, note string,
 
 // connected reports whether the network adapter has anything to do.
 func (r NetworkRequest) connected() bool { return r.Mode == "" || r.Mode == "pasta" }
+
+// PastaPIDFile is where the pasta of a container or pod writes its PID, when it has one of its own; its state directory is named.
+func PastaPIDFile(dir string) string { return filepath.Join(dir, "pasta.pid") }
+
+// pasta names the pasta that was started, nil without one.
+func pasta(dir string) *keeper.Process {
+	text, err := atomicfile.Read(PastaPIDFile(dir))
+	if err != nil {
+		return nil
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil
+	}
+	id, _ := proc.Identify(pid) // one that has ended already has started at no time
+	return &keeper.Process{PID: pid, Start: id.Start}
+}
 
 func (r NetworkRequest) host() bool { return r.Mode == "host" }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -199,7 +200,7 @@ func (o *output) hand(s State, host Host) error {
 		Driver: s.Log.Driver, Identifier: identifier, Tag: s.Log.Tag, Fields: s.Log.Fields, Namespace: host.Journal,
 		Path: s.Log.Path, MaxSize: s.Log.MaxSize, Health: s.probing, Notify: host.Environment["NOTIFY_SOCKET"], Userns: host.Rootless, Guard: true,
 	}
-	o.record.Streams = o.streams
+	o.record.Streams, o.record.Pasta = o.streams, pasta(cmp.Or(s.NetFiles, s.Network.Dir))
 	if err := o.keeping.Keep(o.record, o.pipes...); err != nil && !errors.Is(err, keeper.ErrLost) {
 		return err
 	}

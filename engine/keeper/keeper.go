@@ -70,6 +70,7 @@ type container struct {
 	record  *Record
 	memory  int // the record's file
 	pidfd   int // -1 when PID 1 is gone
+	pasta   int // a pidfd; -1 when it is not watched
 	streams []*stream
 	sink    sink
 	health  *health
@@ -314,7 +315,7 @@ func (k *Keeper) warn(format string, args ...any) {
 
 // adopt takes a container's files over. They are the keeper's from then on, also when it fails.
 func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err error) {
-	c := &container{name: name, record: r, memory: memory, pidfd: -1}
+	c := &container{name: name, record: r, memory: memory, pidfd: -1, pasta: -1}
 	defer func() {
 		if err != nil {
 			for _, fd := range files {
@@ -340,6 +341,7 @@ func (k *Keeper) adopt(name string, r *Record, memory int, files []int) (err err
 	c.sink = k.sink(c)
 	k.containers[name] = c
 	k.watchHealth(c)
+	k.watchPasta(c)
 	if c.input != nil {
 		if err := k.watch(c.input.fd, c.input, unix.EPOLLOUT|unix.EPOLLET); err != nil {
 			k.warn("container %s: %v", r.Name, err)
@@ -409,6 +411,12 @@ func (k *Keeper) sink(c *container) sink {
 	if r.Driver == K8sFile {
 		return k.file(r)
 	}
+	return k.journalSink(c)
+}
+
+// journalSink takes lines for the journal of the container's unit.
+func (k *Keeper) journalSink(c *container) *journalSink {
+	r := c.record
 	j := k.journals[r.Namespace]
 	if j == nil {
 		j = newJournal(k.Journal, r.Namespace)
@@ -461,6 +469,7 @@ type leader struct{ c *container }
 func (l leader) event(k *Keeper, _ uint32) {
 	k.closeWatched(l.c.pidfd)
 	l.c.pidfd = -1
+	k.leavePasta(l.c)
 	k.endHealth(l.c)
 	k.relays.close(l.c.relay)
 	if t := l.c.terminal; t != nil {
@@ -747,6 +756,7 @@ func (k *Keeper) forget(c *container) {
 	if c.pidfd >= 0 {
 		k.closeWatched(c.pidfd)
 	}
+	k.leavePasta(c)
 	k.endHealth(c)
 	k.relays.close(c.relay)
 	if c.input != nil {

@@ -288,6 +288,59 @@ func TestManyComeAndGo(t *testing.T) {
 	}
 }
 
+// TestPastaEnds: of a container whose pasta ends before it the journal of its unit says so, also with a log elsewhere, and when it ended
+// while no keeper ran; not of one that has ended with it.
+func TestPastaEnds(t *testing.T) {
+	sleep := func() (cmd *exec.Cmd, p Process) {
+		cmd = exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		return cmd, Process{cmd.Process.Pid, startOf(cmd.Process.Pid)}
+	}
+	kill := func(cmd *exec.Cmd) {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	for _, tt := range []struct {
+		name, driver           string
+		before, together, want bool
+	}{
+		{"killed", Journald, false, false, true}, {"with a file", K8sFile, false, false, true},
+		{"before the keeper knew of it", Journald, true, false, true}, {"with its container", Journald, false, true, false},
+	} {
+		b := newBench(t)
+		init, initID := sleep()
+		pasta, pastaID := sleep()
+		r := record()
+		r.PID, r.Start, r.Pasta, r.Driver, r.Path = initID.PID, initID.Start, &pastaID, tt.driver, filepath.Join(b.dir, "log")
+		if tt.before {
+			kill(pasta)
+		}
+		read, write := pipes(t)
+		if err := b.keep(r, read); err != nil {
+			t.Fatal(err)
+		}
+		if tt.together {
+			kill(init)
+		}
+		kill(pasta)
+		b.steps()
+		got := b.entries()
+		if tt.want != (len(got) == 1) || tt.want && (!strings.Contains(got[0], "USER_UNIT=web.service\n") || !strings.Contains(got[0], fmt.Sprintf("pasta (process %d)", pastaID.PID))) {
+			t.Errorf("%s: %q", tt.name, got)
+		}
+		kill(init)
+		write[0].Close()
+		write[1].Close()
+		b.steps()
+		if len(b.k.containers) != 0 || len(b.k.watched) > 2 { // the listener, and perhaps the journal
+			t.Errorf("%s: left: %d containers, %d watched", tt.name, len(b.k.containers), len(b.k.watched))
+		}
+	}
+}
+
 // TestGuard: a container whose engine is killed between the hand-over and the start is killed too; one that has been started
 // is not, and neither is another process that has its PID.
 func TestGuard(t *testing.T) {

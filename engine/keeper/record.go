@@ -69,10 +69,11 @@ type Record struct {
 	Path       string   `json:"path,omitempty"`      // of the file
 	MaxSize    int64    `json:"maxSize,omitempty"`   // at which the file is put aside; 0 is never
 
-	Health *Health `json:"health,omitempty"`
-	Notify string  `json:"notify,omitempty"` // the notification socket of its unit's manager; "" is that of the keeper's own
-	Userns bool    `json:"userns,omitempty"` // it was set up in a user namespace
-	Guest  *Guest  `json:"guest,omitempty"`  // whose it is, of one who has no keeper of his own; see guest.go
+	Health *Health  `json:"health,omitempty"`
+	Notify string   `json:"notify,omitempty"` // the notification socket of its unit's manager; "" is that of the keeper's own
+	Userns bool     `json:"userns,omitempty"` // it was set up in a user namespace
+	Pasta  *Process `json:"pasta,omitempty"`  // what connects it with the network, when that is no bridge
+	Guest  *Guest   `json:"guest,omitempty"`  // whose it is, of one who has no keeper of his own; see guest.go
 
 	// Streams tells the files apart: the store does not keep their order.
 	Streams []Stream `json:"streams"`

@@ -887,7 +887,7 @@ func TestStopPasta(t *testing.T) {
 	a, _ := machine(t)
 	r := request(t, a, "c1")
 	for _, text := range []string{"", "x", "0", "-1", "1", fmt.Sprint(os.Getpid()), "1073741824"} {
-		if err := os.WriteFile(pastaPIDFile(r.Dir), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(engine.PastaPIDFile(r.Dir), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := stopPasta(r); err != nil {

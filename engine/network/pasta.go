@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,12 +119,10 @@ func forward(m spec.PortMapping) string {
 	return word
 }
 
-func pastaPIDFile(dir string) string { return filepath.Join(dir, "pasta.pid") }
-
 // startPasta runs pasta, which goes into the background when the namespace is connected. It lives in the container's
 // unit and ends with it.
 func (a Adapter) startPasta(ctx context.Context, r engine.NetworkRequest, p *plan) error {
-	args := append(append([]string{}, p.PastaArgs...), "--pid", pastaPIDFile(r.Dir), "--netns", r.NetNS)
+	args := append(append([]string{}, p.PastaArgs...), "--pid", engine.PastaPIDFile(r.Dir), "--netns", r.NetNS)
 	_, err := a.Run(ctx, proc.Command{Path: a.Pasta, Args: args})
 	var exit *proc.ExitError
 	if i := slices.Index(args, mapHost); i >= 0 && errors.As(err, &exit) && strings.Contains(exit.Stderr, "unrecognized option '"+mapHost+"'") {
@@ -139,7 +136,7 @@ func (a Adapter) startPasta(ctx context.Context, r engine.NetworkRequest, p *pla
 
 // stopPasta ends the container's pasta, if it is there.
 func stopPasta(r engine.NetworkRequest) error {
-	text, err := os.ReadFile(pastaPIDFile(r.Dir))
+	text, err := os.ReadFile(engine.PastaPIDFile(r.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -150,7 +147,7 @@ func stopPasta(r engine.NetworkRequest) error {
 	if err != nil || pid <= 1 {
 		return nil // killed before it had written its PID: it never ran
 	}
-	return endPasta(pid, pastaPIDFile(r.Dir))
+	return endPasta(pid, engine.PastaPIDFile(r.Dir))
 }
 
 // endPasta ends the process with this PID if it is the pasta that has this PID file: the PID was written without a start time, and may

@@ -25,7 +25,7 @@ func TestStopPastaOfReusedPID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-c", "while read line; do echo $line; done", "--", "--pid", pastaPIDFile(other.Dir), "--netns", "/proc/7/fd/9")
+	cmd := exec.Command(program, "-c", "while read line; do echo $line; done", "--", "--pid", engine.PastaPIDFile(other.Dir), "--netns", "/proc/7/fd/9")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestStopPastaOfReusedPID(t *testing.T) {
 	defer in.Close()
 	answers := bufio.NewReader(out)
 	for _, r := range []engine.NetworkRequest{mine, other} { // the second is the control
-		err := errors.Join(os.Mkdir(r.Dir, 0o700), os.WriteFile(pastaPIDFile(r.Dir), fmt.Appendf(nil, "%d\n", cmd.Process.Pid), 0o600), stopPasta(r))
+		err := errors.Join(os.Mkdir(r.Dir, 0o700), os.WriteFile(engine.PastaPIDFile(r.Dir), fmt.Appendf(nil, "%d\n", cmd.Process.Pid), 0o600), stopPasta(r))
 		if err != nil {
 			t.Fatal(err)
 		}

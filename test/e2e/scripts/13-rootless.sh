@@ -59,6 +59,8 @@ F
 		if ip netns list | grep -q outside; then
 			assert_eq "page from outside" "$(from_outside curl -fsS http://192.0.2.2:18084/)" it-works
 		fi
+		kill "$(cat /run/user/1000/berth/*/pasta.pid)"
+		wait_journal 20 'pasta .process [0-9]+., which .* has ended' USER_UNIT=e2e-pasta.service
 	fi
 	as_tester systemctl --user stop e2e-$net
 	rm -f /home/tester/.config/containers/systemd/e2e-$net.container

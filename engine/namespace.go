@@ -28,7 +28,7 @@ func newNetNS() (*os.File, error) {
 	go func() {
 		runtime.LockOSThread() // never unlocked: this thread belongs to the new namespace and ends with the goroutine
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- result{nil, fmt.Errorf("make network namespace: %w", err)}
+			done <- result{nil, proc.NoNamespace("net", err)}
 			return
 		}
 		f, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))

@@ -289,7 +289,7 @@ func pinHere(d Dirs, p Pod) error {
 			continue
 		}
 		if err := unix.Unshare(c.flag); err != nil {
-			return fmt.Errorf("make %s namespace: %w", c.kind, err)
+			return proc.NoNamespace(c.kind, err)
 		}
 		if err := bindNamespace(d.pin(p, c.kind), c.kind, unix.Gettid()); err != nil {
 			return err

@@ -383,7 +383,7 @@ func bridgePorts(bridge string) (there bool, ports int, err error) {
 func standIn(o *netavarkOptions) (*os.File, error) {
 	return inNewThread(func() (*os.File, error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return nil, fmt.Errorf("make network namespace: %w", err)
+			return nil, proc.NoNamespace("net", err)
 		}
 		for _, name := range spec.SortedKeys(o.Networks) {
 			if err := addDevice(o.Networks[name].InterfaceName); err != nil {

@@ -92,7 +92,7 @@ func (a Adapter) Update(ctx context.Context, n Network) error {
 func emptyNamespace() (*os.File, error) {
 	return inNewThread(func() (*os.File, error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return nil, fmt.Errorf("make network namespace: %w", err)
+			return nil, proc.NoNamespace("net", err)
 		}
 		return os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 	})

@@ -161,6 +161,8 @@ func reason(program, said string) error {
 		return fmt.Errorf("%w: %s: %s", engine.ErrCommandNotFound, program, said)
 	case path, about && (strings.Contains(text, "permission denied") || strings.Contains(text, "is a directory")):
 		return fmt.Errorf("%w: %s: %s", engine.ErrCommandNotRunnable, program, said)
+	case strings.Contains(text, "no space left") && (strings.Contains(text, "clone: ") || strings.Contains(text, "unshare")): // ENOSPC, namespaces(7)
+		return fmt.Errorf("%s: %s: that is no disk, but there are as many namespaces of a kind as a setting allows: `sysctl -ar user.max_` shows them", program, said)
 	}
 	return fmt.Errorf("%s: %s", program, said)
 }

@@ -37,6 +37,20 @@ func TestReason(t *testing.T) {
 	}
 }
 
+// TestReasonOfNamespaces: what is said when there may be no more of them speaks of the settings, and what is said of a disk does not.
+func TestReasonOfNamespaces(t *testing.T) {
+	for said, want := range map[string]bool{
+		"clone: No space left on device":                                             true,
+		"unshare: No space left on device":                                           true,
+		"nsexec[7]: failed to unshare remaining namespaces: No space left on device": true,
+		"mkdir `/x`: No space left on device":                                        false,
+	} {
+		if err := reason("crun", said); strings.Contains(err.Error(), "sysctl -ar user.max_") != want || !strings.Contains(err.Error(), said) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // FuzzLog: of what a runtime has written, the last error is told, whatever stands around it; and a PID is one, or refused.
 func FuzzLog(f *testing.F) {
 	for _, text := range []string{"", "{}", `{"msg":"x","level":"debug"}`, `{"msg":"x","level":"error"}`, "null\n[]\n7", `{"msg":"x","level":"err`, "\x00", `{"msg":7,"level":"error"}`} {

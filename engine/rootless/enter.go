@@ -127,7 +127,7 @@ func startMapped(ctx context.Context, run proc.Runner, cmd *exec.Cmd) error {
 	cmd.Env = append(cmd.Env, gate.Variable+"="+strconv.Itoa(2+len(cmd.ExtraFiles)), configuredVariable+"=done",
 		fmt.Sprintf("%s=%d", uidVariable, os.Getuid()), fmt.Sprintf("%s=%d", gidVariable, os.Getgid()))
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("make user namespace: %w", err)
+		return noUserNamespace(&Machine{Root: "/"}, err)
 	}
 	if err := writeMaps(ctx, run, cmd.Process.Pid, maps); err != nil {
 		w.Close() // the child sees that nothing was written, and ends

@@ -11,6 +11,8 @@ import (
 
 	sysuser "github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-pods/berth/engine/proc"
 )
 
 // What a check comes to.
@@ -169,6 +171,20 @@ func (m *Machine) userNamespaces() []Check {
 		}
 	}
 	return list
+}
+
+// noUserNamespace says that the kernel made none, and which settings of the machine forbid it.
+func noUserNamespace(m *Machine, err error) error {
+	settings := ""
+	for _, c := range m.userNamespaces() {
+		if c.State == CheckWrong {
+			settings += fmt.Sprintf("; %s is %s: root can mend that by `%s`", c.Name, c.Found, c.Mend)
+		}
+	}
+	if settings == "" {
+		return proc.NoNamespace("user", err)
+	}
+	return fmt.Errorf("make user namespace: %w%s", err, settings)
 }
 
 // profile tells whether AppArmor has a profile that lets berth make user namespaces.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	sysuser "github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
 )
 
 const userGroup = "sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/"
@@ -123,6 +124,20 @@ func TestExamine(t *testing.T) {
 				t.Errorf("%s %q: %+v", tt.file, tt.text, c)
 			}
 		}
+	}
+}
+
+// TestNoUserNamespace: an error names the settings that forbid the namespace, and no others.
+func TestNoUserNamespace(t *testing.T) {
+	files := ready()
+	if got := noUserNamespace(machine(plant(t, files)), unix.ENOSPC).Error(); !strings.Contains(got, "as many as user.max_user_namespaces allows") {
+		t.Errorf("with good settings: %s", got)
+	}
+	files["proc/sys/kernel/unprivileged_userns_clone"] = "0"
+	got := noUserNamespace(machine(plant(t, files)), unix.EPERM).Error()
+	want := "make user namespace: operation not permitted; kernel.unprivileged_userns_clone is 0: users may make no user namespaces: root can mend that by `echo kernel.unprivileged_userns_clone=1 >>"
+	if !strings.HasPrefix(got, want) || strings.Contains(got, "max_user_namespaces") {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -99,7 +99,7 @@ func spawn() (*exec.Cmd, func(word string), error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS}
 	if err := cmd.Start(); err != nil {
 		w.Close()
-		return nil, nil, fmt.Errorf("make user namespace: %w; user.max_user_namespaces, kernel.unprivileged_userns_clone and AppArmor's kernel.apparmor_restrict_unprivileged_userns can forbid it", err)
+		return nil, nil, noUserNamespace(&Machine{Root: "/"}, err)
 	}
 	release := func(word string) {
 		io.WriteString(w, word)

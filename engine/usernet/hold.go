@@ -177,7 +177,9 @@ func (n Net) create(w *forwarder) error {
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
+		if err != nil {
+			err = proc.NoNamespace("net", err)
+		} else {
 			w.ns, err = os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 		}
 		made <- err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -220,12 +221,38 @@ func ParseTmpfs(s string) (specs.Mount, error) {
 			copyUp = o == "tmpcopyup"
 			continue
 		}
+		if !tmpfsTakes(o) {
+			return specs.Mount{}, fmt.Errorf("tmpfs %q: the kernel does not take %s; sizes are as 64m or 50%%, and modes as 1777", s, o)
+		}
 		options = append(options, o)
 	}
 	if copyUp { // the runtime puts into it what the image has there
 		options = append(options, "tmpcopyup")
 	}
 	return tmpfsMount(path.Clean(place), options), nil
+}
+
+// tmpfsTakes tells whether the value of an option is one for the kernel (shmem_parse_one). Those that are not its own the runtime knows.
+func tmpfsTakes(option string) bool {
+	name, value, _ := strings.Cut(option, "=")
+	base, bits := 0, 64
+	switch name {
+	case "size":
+		value = strings.TrimSuffix(value, "%")
+		fallthrough
+	case "nr_blocks", "nr_inodes": // memparse, which takes one letter
+		if n := len(value); n > 0 && strings.IndexByte("kKmMgGtTpPeE", value[n-1]) >= 0 {
+			value = value[:n-1]
+		}
+	case "mode":
+		base, bits = 8, 32
+	case "uid", "gid":
+		bits = 32
+	default:
+		return true
+	}
+	_, err := strconv.ParseUint(value, base, bits)
+	return err == nil
 }
 
 // Volume is a --volume word, read but not resolved.

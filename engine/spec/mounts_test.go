@@ -65,6 +65,9 @@ func TestParseTmpfs(t *testing.T) {
 		{"/tmp:size=1m,mode=1777", "/tmp rw,nosuid,nodev,size=1m,mode=1777,tmpcopyup"},
 		{"/a/../tmp/:tmpcopyup,,noexec", "/tmp rw,nosuid,nodev,noexec,tmpcopyup"},
 		{"/tmp:notmpcopyup", "/tmp rw,nosuid,nodev"},
+		{"/tmp:size=50%,nr_inodes=1k,uid=7,huge=never", "/tmp rw,nosuid,nodev,size=50%,nr_inodes=1k,uid=7,huge=never,tmpcopyup"},
+		{"/tmp:size=0x10G", "/tmp rw,nosuid,nodev,size=0x10G,tmpcopyup"},
+		{"/tmp:size=10x", ""}, {"/tmp:size=10mb", ""}, {"/tmp:size=", ""}, {"/tmp:size", ""}, {"/tmp:size=1%k", ""}, {"/tmp:mode=89", ""}, {"/tmp:uid=bob", ""}, {"/tmp:nr_inodes=-1", ""},
 		{"tmp", ""}, {"", ""}, {":size=1", ""}, {"/", ""}, {"/a/..", ""},
 	}
 	for _, tt := range tests {

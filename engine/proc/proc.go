@@ -39,8 +39,13 @@ type ExitError struct {
 	Stdout  string
 }
 
-// Error names the program and gives the last line that it wrote to stderr.
+// Error names the program and gives the last line that it wrote to stderr. Of one in Rust that has panicked that is only a note: what
+// happened stands before.
 func (e *ExitError) Error() string {
+	if _, said, panicked := strings.Cut(e.Stderr, " panicked at "); panicked {
+		said, _, _ = strings.Cut(said, "\nnote: ")
+		return e.Program + ": panicked at " + strings.Join(strings.Fields(said), " ")
+	}
 	if line := lastLine(e.Stderr); line != "" {
 		return e.Program + ": " + line
 	}

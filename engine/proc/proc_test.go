@@ -416,3 +416,17 @@ func TestOpenNamespace(t *testing.T) {
 		t.Errorf("a namespace that there is none of: %v", err)
 	}
 }
+
+// TestExitErrorOfAPanic: what a program in Rust says of its own mistake stands before the last line, which only says how to learn more.
+func TestExitErrorOfAPanic(t *testing.T) {
+	for stderr, want := range map[string]string{
+		"[INFO] x\nthread 'main' panicked at src/net.rs:7:3:\ncalled `Result::unwrap()` on an `Err` value: NotFound\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n": "netavark: panicked at src/net.rs:7:3: called `Result::unwrap()` on an `Err` value: NotFound",
+		"thread 'main' panicked at 'no such device', src/net.rs:7:3\nnote: run with `RUST_BACKTRACE=1`\n":                                                                                             "netavark: panicked at 'no such device', src/net.rs:7:3",
+		"one\ntwo\n": "netavark: two",
+		"":           "netavark ended with status 101",
+	} {
+		if got := (&ExitError{Program: "netavark", Code: 101, Stderr: stderr}).Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/berth-pods/berth/engine/spec"
@@ -24,7 +25,7 @@ func labels(c spec.Container) ([]string, error) {
 	return append(all, c.Labels...), nil
 }
 
-// makeOf writes down which image the container is made of. It has the labels of the image too, and its own win. What berth and Podman
+// makeOf writes down which image the container is made of. It has the labels and ports of the image too, and its own win. What berth and Podman
 // read settings from is left out: those are for who runs the container.
 func (s *State) makeOf(image Image) {
 	s.ImageID, s.Image = image.ID, image.Name
@@ -35,4 +36,5 @@ func (s *State) makeOf(image Image) {
 		}
 	}
 	s.Container.Labels = append(all, s.Container.Labels...)
+	s.Container.Expose = slices.Concat(image.Config.Exposed, s.Container.Expose)
 }

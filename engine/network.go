@@ -145,7 +145,7 @@ func publishAll(s *State, image Image) error {
 			taken[fmt.Sprint(m.ContainerPort+i, m.Protocol)] = true
 		}
 	}
-	for _, word := range append(append([]string{}, image.Config.Exposed...), s.Container.Expose...) {
+	for _, word := range slices.Concat(image.Config.Exposed, s.Container.Expose) {
 		if strings.Contains(word, ":") {
 			return fmt.Errorf("exposed port %q: the form is PORT[-PORT][/tcp|udp|sctp]", word)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -281,7 +282,7 @@ func (r psRow) command() string {
 func (r psRow) cells() []string {
 	return r.more([]string{
 		shortID(r.ID, r.o.noTrunc), printable(r.Image), r.command(), age(time.Since(r.Created)) + " ago", r.statusAndHealth(),
-		ports(publishedOf(*r.State)), r.Name,
+		r.ports(), r.Name,
 	})
 }
 
@@ -374,6 +375,16 @@ func (r psRow) entry() psEntry {
 		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: publishedOf(*r.State), Restarts: r.restarts, StartedAt: r.Started.Unix(), State: r.status,
 		Status: r.statusAndHealth(), Created: r.Created.Unix(), Unit: r.Unit,
 	}
+	all := exposed(*r.State)
+	for _, protocol := range spec.SortedKeys(all) {
+		for _, port := range all[protocol] {
+			if e.ExposedPorts == nil {
+				e.ExposedPorts = map[string][]string{}
+			}
+			key := strconv.Itoa(int(port))
+			e.ExposedPorts[key] = append(e.ExposedPorts[key], protocol)
+		}
+	}
 	if r.o.namespaces {
 		for _, kind := range psNamespaces {
 			e.Namespaces[kind.name] = r.namespace(kind.file)
@@ -397,7 +408,7 @@ func (r psRow) Fields() map[string]any {
 	}
 	e := r.entry()
 	return map[string]any{
-		"ID": shortID(r.ID, r.o.noTrunc), "ImageID": shortID(r.ImageID, r.o.noTrunc), "Names": r.Name, "Command": r.command(), "Ports": ports(publishedOf(*r.State)),
+		"ID": shortID(r.ID, r.o.noTrunc), "ImageID": shortID(r.ImageID, r.o.noTrunc), "Names": r.Name, "Command": r.command(), "Ports": r.ports(),
 		"Networks": strings.Join(e.Networks, ","), "Labels": e.Labels, "RunningFor": ago, "CreatedHuman": ago, "CreatedAt": r.Created.String(), "Created": r.Created.String(),
 		"Pod": shortID(r.Pod, r.o.noTrunc), "Size": size, "Namespaces": e.Namespaces, "Mounts": e.Mounts,
 		"Cgroup": e.Namespaces["Cgroup"], "IPC": e.Namespaces["IPC"], "MNT": e.Namespaces["MNT"], "NET": e.Namespaces["NET"],
@@ -474,6 +485,53 @@ func (r psRow) statusText() string {
 		return fmt.Sprintf("Exited (%d)", r.exitCode())
 	}
 	return fmt.Sprintf("Exited (%d) %s ago", r.exitCode(), age(time.Since(r.Finished)))
+}
+
+// ports writes where the host has the container's ports, and after that those that it listens on besides.
+func (r psRow) ports() string {
+	published := publishedOf(*r.State)
+	var words []string
+	if len(published) > 0 {
+		words = append(words, ports(published))
+	}
+	all := exposed(*r.State)
+	for _, protocol := range spec.SortedKeys(all) {
+		left := slices.DeleteFunc(all[protocol], func(port uint16) bool {
+			return slices.ContainsFunc(published, func(m spec.PortMapping) bool {
+				return m.Protocol == protocol && port >= m.ContainerPort && port-m.ContainerPort < max(m.Range, 1)
+			})
+		})
+		for len(left) > 0 {
+			n := 1
+			for n < len(left) && left[n] == left[n-1]+1 {
+				n++
+			}
+			words, left = append(words, span(left[0], uint16(n))+"/"+protocol), left[n:]
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// exposed are the ports that the image and the caller have noted, by their protocols, sorted. A word of the image that is none is
+// passed over.
+func exposed(s engine.State) map[string][]uint16 {
+	all := map[string][]uint16{}
+	for _, word := range s.Container.Expose {
+		list, err := spec.ParsePublish(word)
+		if err != nil || strings.Contains(word, ":") {
+			continue
+		}
+		for _, m := range list {
+			for i := range max(m.Range, 1) {
+				all[m.Protocol] = append(all[m.Protocol], m.ContainerPort+i)
+			}
+		}
+	}
+	for protocol, list := range all {
+		slices.Sort(list)
+		all[protocol] = slices.Compact(list)
+	}
+	return all
 }
 
 // ports writes mappings as ADDRESS:PORT->PORT/PROTOCOL.

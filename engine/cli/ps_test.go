@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,31 @@ func TestPodColumns(t *testing.T) {
 		if got := strings.Join(o.cells(r)[5:], " "); got != want {
 			t.Errorf("%+v: %q, want %q", o, got, want)
 		}
+	}
+}
+
+// TestPsPorts: ports that are noted but not published are told too, as Podman 5.4 does.
+func TestPsPorts(t *testing.T) {
+	emptyRun(t)
+	for words, want := range map[string]string{
+		"": "", "80": "80/tcp", "80 90-92/udp": "80/tcp, 90-92/udp", "5001 5000/udp 5000/tcp 5000": "5000-5001/tcp, 5000/udp",
+		"7 no 80/icmp 70000": "7/tcp",
+	} {
+		s := engine.State{Container: spec.Container{Expose: strings.Fields(words)}}
+		if got := (psRow{State: &s}).ports(); got != want {
+			t.Errorf("%q: %q, want %q", words, got, want)
+		}
+	}
+	s := engine.State{
+		Container: spec.Container{Expose: []string{"91", "5000/tcp", "5000/udp", "93"}},
+		Network:   engine.NetworkRequest{Publish: []spec.PortMapping{{HostPort: 18090, ContainerPort: 90, Range: 3, Protocol: "tcp"}}},
+	}
+	row := psRow{State: &s}
+	if got, want := row.ports(), "0.0.0.0:18090-18092->90-92/tcp, 93/tcp, 5000/tcp, 5000/udp"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := fmt.Sprint(row.entry().ExposedPorts), "map[5000:[tcp udp] 91:[tcp] 93:[tcp]]"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

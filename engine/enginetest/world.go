@@ -54,6 +54,7 @@ type World struct {
 	Meanwhile func(Moment)
 
 	ImageLabels []string // of the image
+	ImagePorts  []string // that it exposes
 
 	Handed []int         // the files that the keeper was handed, with the last container
 	Record keeper.Record // and what it was told of that
@@ -215,7 +216,7 @@ func (s store) Image(name string) (engine.Image, error) {
 	if err == nil && name != "image" && name != "i1" && !(name == "remote" && s.w.has("image pulled")) {
 		err = fmt.Errorf("%w: %q", engine.ErrNoImage, name)
 	}
-	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1"}, Labels: s.w.ImageLabels}, err
+	return engine.Image{ID: "i1", Name: name, Config: spec.ImageConfig{Cmd: []string{"/bin/true"}, StopSignal: "USR1", Exposed: s.w.ImagePorts}, Labels: s.w.ImageLabels}, err
 }
 
 // Prune takes away the image that was pulled.

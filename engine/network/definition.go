@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/berth-pods/berth/engine/atomicfile"
 	"github.com/berth-pods/berth/engine/spec"
@@ -111,7 +112,9 @@ func (a Adapter) definition(name string) (definition, error) {
 		return d, nil
 	}
 	if name != defaultNetwork {
-		return definition{}, fmt.Errorf("network %q is not there: no %[1]s.json in %[2]v; `berth network create %[1]s` makes it, and Network=%[1]s.network the one of a unit file", name, a.Configs)
+		unit := strings.TrimPrefix(name, "systemd-") // whose name its file leaves to the generator
+		return definition{}, fmt.Errorf("network %q is not there: no %[1]s.json in %[2]v; `berth network create %[1]s` makes it. That of a file %[3]s.network is Network=%[3]s.network, and a restart of %[3]s-network.service makes it anew",
+			name, a.Configs, unit)
 	}
 	return builtin(a.DefaultSubnet)
 }

@@ -218,7 +218,8 @@ func TestPlanRefuses(t *testing.T) {
 		change func(*Adapter, *engine.NetworkRequest)
 		want   string
 	}{
-		{"unknown network", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"web"} }, "; `berth network create web` makes it, and Network=web.network the one of a unit file"},
+		{"unknown network", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"web"} }, "; `berth network create web` makes it. That of a file web.network is Network=web.network, and a restart of web-network.service makes it anew"},
+		{"pruned network of a file", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"systemd-web"} }, "That of a file web.network is Network=web.network, and a restart of web-network.service makes it anew"},
 		{"name that leads elsewhere", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"../web"} }, "network: name"},
 		{"twice", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge", "podman"} }, "named twice"},
 		{"address of another", func(_ *Adapter, r *engine.NetworkRequest) { r.Networks = []string{"bridge:ip=1.2.3.4"} }, "in no subnet of network \"podman\", which has 10.88.0.0/16"},

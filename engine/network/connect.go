@@ -47,12 +47,12 @@ func (a Adapter) Connect(ctx context.Context, r engine.NetworkRequest, at spec.A
 	if err := a.setUp(ctx, r.NetNS, options); err != nil {
 		return undo(err)
 	}
-	if err := a.publish(r, p); err != nil {
+	if err := a.publish(ctx, r, p); err != nil {
 		if downErr := a.teardownBridge(ctx, r, options); downErr != nil { // it goes with the container's end
 			return engine.NetworkStatus{}, errors.Join(err, downErr)
 		}
 		_, err = undo(err)
-		_ = a.publish(r, p) // as it was; if that fails too it has been told
+		_ = a.publish(ctx, r, p) // as it was; if that fails too it has been told
 		return engine.NetworkStatus{}, err
 	}
 	return a.status(p), nil
@@ -74,13 +74,13 @@ func (a Adapter) Disconnect(ctx context.Context, r engine.NetworkRequest, networ
 	}
 	options, order := p.Options.only(network), slices.Clone(p.Order)
 	p.drop(network)
-	err = a.publish(r, p) // first, since it can be taken back
+	err = a.publish(ctx, r, p) // first, since it can be taken back
 	if err == nil {
 		err = a.teardownBridge(ctx, r, options)
 	}
 	if err != nil {
 		p.Options.Networks[network], p.Options.NetworkInfo[network], p.Order = per, options.NetworkInfo[network], order
-		_ = a.publish(r, p) // as it was; if that fails too it has been told
+		_ = a.publish(ctx, r, p) // as it was; if that fails too it has been told
 		return engine.NetworkStatus{}, err
 	}
 	if err := a.record(r, p); err != nil {

@@ -48,7 +48,7 @@ func (a Adapter) Rules(ctx context.Context, list []engine.NetworkRequest) ([]Rul
 		return nil, err
 	}
 	var text []byte
-	err = a.inPlace(func() (err error) {
+	err = a.inPlace(ctx, func() (err error) {
 		text, err = a.Run(ctx, proc.Command{Path: nft, Args: []string{"list", "ruleset"}})
 		return err
 	})

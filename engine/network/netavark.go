@@ -127,7 +127,7 @@ func (a Adapter) netavark(ctx context.Context, action, netns string, o *netavark
 	limit = cmp.Or(a.Patience, limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errStuck)
 	defer cancel()
-	err = a.inPlace(func() error {
+	err = a.inPlace(ctx, func() error {
 		// netavark makes its own directories, and none above them: the first network after a boot may need it for names alone.
 		if err := os.MkdirAll(a.StateDir, 0o755); err != nil {
 			return err
@@ -192,7 +192,7 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 			continue
 		}
 		var release func()
-		err := a.inPlace(func() (err error) {
+		err := a.inPlace(ctx, func() (err error) {
 			release, err = a.matchBridge(ctx, r, name, o.NetworkInfo[name].NetworkInterface)
 			return err
 		})

@@ -58,10 +58,10 @@ type Place interface {
 	// ID tells the namespace from all others; usernet.ErrNone when it is not there.
 	ID(ctx context.Context) (string, error)
 	// Do calls f in a thread that is in the namespace.
-	Do(f func() error) error
+	Do(ctx context.Context, f func() error) error
 	// Publish opens the ports of a container, in place of those that it had; Withdraw closes them.
-	Publish(id string, list []usernet.Forward) error
-	Withdraw(id string) error
+	Publish(ctx context.Context, id string, list []usernet.Forward) error
+	Withdraw(ctx context.Context, id string) error
 }
 
 // plan is what Plan decided, recorded beside the container's state before anything is set up.
@@ -266,7 +266,7 @@ func (a Adapter) Setup(ctx context.Context, r engine.NetworkRequest) error {
 	if err := a.setUp(ctx, r.NetNS, p.Options); err != nil {
 		return err
 	}
-	return a.publish(r, p)
+	return a.publish(ctx, r, p)
 }
 
 // begin records that netavark is called, and where.
@@ -298,7 +298,7 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 			return err
 		}
 		if a.Place != nil {
-			if err := a.Place.Withdraw(r.ID); err != nil {
+			if err := a.Place.Withdraw(ctx, r.ID); err != nil {
 				return err
 			}
 		}

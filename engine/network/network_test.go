@@ -419,10 +419,10 @@ type place struct {
 	published int   // how many ports are
 }
 
-func (*place) ID(context.Context) (string, error) { return "1", nil }
-func (*place) Do(f func() error) error            { return f() }
-func (p *place) Withdraw(string) error            { p.published = 0; return nil }
-func (p *place) Publish(_ string, list []usernet.Forward) error {
+func (*place) ID(context.Context) (string, error)         { return "1", nil }
+func (*place) Do(_ context.Context, f func() error) error { return f() }
+func (p *place) Withdraw(context.Context, string) error   { p.published = 0; return nil }
+func (p *place) Publish(_ context.Context, _ string, list []usernet.Forward) error {
 	p.published = len(list)
 	return p.err
 }
@@ -492,7 +492,7 @@ func (p *ending) ID(context.Context) (string, error) {
 	return "1", nil
 }
 
-func (p *ending) Do(func() error) error {
+func (p *ending) Do(context.Context, func() error) error {
 	p.gone = p.ends
 	return usernet.ErrNone
 }
@@ -517,6 +517,36 @@ func TestTeardownBesideTheEnd(t *testing.T) {
 		if (err == nil) != ends || os.IsNotExist(statErr) != ends {
 			t.Errorf("it ends: %t: %v; its leases: %v", ends, err, statErr)
 		}
+	}
+}
+
+// returning is a place whose program is being started again, for long.
+type returning struct{ place }
+
+func (returning) ID(context.Context) (string, error) { return "", usernet.ErrReturns }
+
+// TestTeardownWithoutHolder: the leases stay as long as rules may be in the user's network that use them, though nobody can go there.
+func TestTeardownWithoutHolder(t *testing.T) {
+	requireRoot(t)
+	a, calls := machine(t)
+	addNetwork(t, a, frontFile)
+	a.Place = &place{}
+	r := request(t, a, "c1")
+	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
+	_, err := a.Plan(t.Context(), r)
+	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
+		t.Fatal(err)
+	}
+	calls.calls, a.Place = nil, &returning{}
+	if err := a.Teardown(t.Context(), r); !errors.Is(err, usernet.ErrReturns) {
+		t.Errorf("while nobody is there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(a.Leases, "net/front")); err != nil {
+		t.Errorf("while nobody is there: %v", err)
+	}
+	a.Place = &place{}
+	if err := a.Teardown(t.Context(), r); err != nil || len(calls.calls) != 1 {
+		t.Errorf("%v; %d calls of netavark", err, len(calls.calls))
 	}
 }
 

@@ -42,11 +42,11 @@ func (a Adapter) checkPlace(ctx context.Context, r engine.NetworkRequest, list [
 }
 
 // inPlace calls f in a thread that is where the bridges are.
-func (a Adapter) inPlace(f func() error) error {
+func (a Adapter) inPlace(ctx context.Context, f func() error) error {
 	if a.Place == nil {
 		return f()
 	}
-	return a.Place.Do(f)
+	return a.Place.Do(ctx, f)
 }
 
 // home is the ID of the place where the bridges are; "" when it is not there, and for the host's. When a plan has another one, all
@@ -63,11 +63,11 @@ func (a Adapter) home(ctx context.Context) (string, error) {
 }
 
 // publish opens the ports of a user's container. The rules of root's are made by netavark.
-func (a Adapter) publish(r engine.NetworkRequest, p *plan) error {
+func (a Adapter) publish(ctx context.Context, r engine.NetworkRequest, p *plan) error {
 	if a.Place == nil {
 		return nil
 	}
-	return a.Place.Publish(r.ID, p.forwards())
+	return a.Place.Publish(ctx, r.ID, p.forwards())
 }
 
 // forwards are the published ports, one by one, to the container's addresses on the first networks that have them.

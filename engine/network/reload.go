@@ -77,7 +77,7 @@ func (a Adapter) Update(ctx context.Context, n Network) error {
 	}
 	defer unlock()
 	args := append(a.flags(), "update", n.Name(), "--network-dns-servers", strings.Join(n.NetworkDNS, ","))
-	err = a.inPlace(func() error {
+	err = a.inPlace(ctx, func() error {
 		_, err := a.Run(ctx, proc.Command{Path: a.Netavark, Args: args, Env: a.environment(netavarkOptions{})})
 		return err
 	})

@@ -1,6 +1,7 @@
 package usernet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/proc"
 )
 
 // Forward is a published port.
@@ -48,9 +50,9 @@ const withdrawPatience = 10 * time.Second
 
 // Publish opens the ports of a container, in place of those that it had, and returns when they are open. What is published is
 // written down first: a program that is started again opens the same ports.
-func (n Net) Publish(id string, list []Forward) error {
+func (n Net) Publish(ctx context.Context, id string, list []Forward) error {
 	if len(list) == 0 {
-		return n.Withdraw(id)
+		return n.Withdraw(ctx, id)
 	}
 	if err := os.MkdirAll(filepath.Dir(n.portsOf(id)), 0o700); err != nil {
 		return err
@@ -62,29 +64,42 @@ func (n Net) Publish(id string, list []Forward) error {
 	if err := atomicfile.Write(n.portsOf(id), data, 0o600); err != nil {
 		return err
 	}
-	if err := n.tell(id, answerPatience); err != nil {
+	if err := n.tell(ctx, id, answerPatience); err != nil {
 		return fmt.Errorf("publish ports: %w", err)
 	}
 	return nil
 }
 
 // Withdraw closes the ports of a container.
-func (n Net) Withdraw(id string) error {
+func (n Net) Withdraw(ctx context.Context, id string) error {
 	err := os.Remove(n.portsOf(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = n.tell(id, withdrawPatience)
+		err = n.tell(ctx, id, withdrawPatience)
 	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
+	if errors.Is(err, ErrNone) || errors.Is(err, ErrReturns) {
 		return nil // no program, no open port
 	}
 	return err
 }
 
-// tell lets the program look at a container's ports again.
-func (n Net) tell(id string, patience time.Duration) error {
+// tell lets the program look at a container's ports again. One that ends meanwhile is waited for, as by ID: the next one has read what is
+// published, but to nobody's knowledge.
+func (n Net) tell(ctx context.Context, id string, patience time.Duration) error {
+	return n.awaiting(ctx, func(holder) error {
+		err := n.ask(id, patience)
+		for _, end := range []error{fs.ErrNotExist, unix.ECONNREFUSED, unix.ECONNRESET, unix.EPIPE, io.ErrUnexpectedEOF} {
+			if errors.Is(err, end) {
+				return fmt.Errorf("%w: %w", proc.ErrGone, err)
+			}
+		}
+		return err
+	})
+}
+
+func (n Net) ask(id string, patience time.Duration) error {
 	conn, err := net.Dial("unix", n.socket())
 	if err != nil {
 		return err
@@ -98,10 +113,14 @@ func (n Net) tell(id string, patience time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if text := strings.TrimSpace(string(answer)); text != "ok" {
+	switch text := strings.TrimSpace(string(answer)); text {
+	case "ok":
+		return nil
+	case "":
+		return io.ErrUnexpectedEOF
+	default:
 		return errors.New(strings.TrimPrefix(text, "error: "))
 	}
-	return nil
 }
 
 // readPublished reads the ports of a container; none when it has none.

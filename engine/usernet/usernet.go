@@ -44,6 +44,9 @@ type Net struct {
 // ErrNone says that the network is not there.
 var ErrNone = errors.New("the user's network is not there: `systemctl --user start " + PastaUnit + "` makes it")
 
+// ErrReturns says that the network is there, and the program that holds it is being started again.
+var ErrReturns = errors.New("what holds the user's network has ended and is not there again yet; try again, and see `systemctl --user status " + HolderUnit + "`")
+
 // holder is what the program tells of itself: DIR/holder.json.
 type holder struct {
 	Version int     `json:"version"`
@@ -118,46 +121,69 @@ func (n Net) Ready() bool {
 const returnPatience = 2 * time.Second
 
 // ID tells one network namespace of this boot from all others; ErrNone when there is none. A program that has ended is waited for, as long as
-// its manager is there: the next one goes on in the same namespace, unless the manager takes the files away.
-func (n Net) ID(ctx context.Context) (string, error) {
+// its manager is there, and not longer than it should take (ErrReturns): the next one goes on in the same namespace, unless the manager takes
+// the files away.
+func (n Net) ID(ctx context.Context) (id string, err error) {
+	err = n.awaiting(ctx, func(h holder) error {
+		id = h.ID
+		return h.Process.Check()
+	})
+	return id, err
+}
+
+// awaiting calls f with what a program has told of itself, and again when that says that the program has ended (proc.ErrGone).
+func (n Net) awaiting(ctx context.Context, f func(holder) error) error {
 	over := time.After(returnPatience)
 	for {
 		h, err := n.told()
-		if err == nil {
-			err = h.Process.Check()
+		if err != nil {
+			return err
 		}
-		if !errors.Is(err, proc.ErrGone) {
-			return h.ID, err
+		if err = f(h); !errors.Is(err, proc.ErrGone) {
+			return err
 		}
 		if h.Manager != (proc.ID{}) && !h.Manager.Running() { // the namespace was in its store
-			return "", ErrNone
+			return ErrNone
 		}
 		select {
 		case <-ctx.Done():
-			return "", ctx.Err()
+			return ctx.Err()
 		case <-over:
-			return "", ErrNone
+			return fmt.Errorf("%w (%w)", ErrReturns, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// Do calls f in a thread that is in the network namespace. The caller must be root of the user namespace that it is of.
-func (n Net) Do(f func() error) error {
-	h, err := n.load()
-	if err != nil {
+// Do calls f in a thread that is in the network namespace. The caller must be root of the user namespace that it is of. A program that has ended
+// is waited for, as by ID.
+func (n Net) Do(ctx context.Context, f func() error) error {
+	var ns *os.File
+	err := n.awaiting(ctx, func(h holder) (err error) {
+		ns, err = h.open()
 		return err
-	}
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/fd/%d", h.Process.PID, h.NetFD))
+	})
 	if err != nil {
 		return fmt.Errorf("the user's network: %w", err)
 	}
 	defer ns.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(ns.Fd()), &st); err != nil || st.Ino != h.Inode {
-		return errors.Join(err, ErrNone) // the number is another process's by now
-	}
 	return within(ns, f)
+}
+
+// open opens the network namespace; proc.ErrGone says that the program has ended.
+func (h holder) open() (*os.File, error) {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/fd/%d", h.Process.PID, h.NetFD))
+	if err == nil {
+		var st unix.Stat_t
+		if err = unix.Fstat(int(ns.Fd()), &st); err == nil && st.Ino == h.Inode {
+			return ns, nil
+		}
+		ns.Close()
+	}
+	if gone := h.Process.Check(); gone != nil { // the number may be another process's by now
+		return nil, gone
+	}
+	return nil, errors.Join(err, ErrNone)
 }
 
 // within calls f in a thread of the network namespace.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -110,6 +111,82 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// waitedFor calls a function when somebody begins to wait for the context's end.
+type waitedFor struct {
+	context.Context
+	call func()
+}
+
+func (w waitedFor) Done() <-chan struct{} {
+	w.call()
+	return w.Context.Done()
+}
+
+// TestAwaited: who is at the network while its program is started again goes on with the next one, and hears of it when none comes.
+func TestAwaited(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("entering a network namespace needs root")
+	}
+	self, err := proc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(ns.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	for what, f := range map[string]func(context.Context, Net) error{
+		"do":      func(ctx context.Context, n Net) error { return n.Do(ctx, func() error { return nil }) },
+		"publish": func(ctx context.Context, n Net) error { return n.Publish(ctx, "c1", []Forward{{Protocol: "tcp"}}) },
+	} {
+		n := Net{Dir: t.TempDir()}
+		h := holder{Process: proc.ID{PID: self.PID, Start: self.Start + 1}, Inode: st.Ino, ID: "one"}
+		if err := n.save(h); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			if err := f(t.Context(), n); !errors.Is(err, ErrReturns) {
+				t.Errorf("%s: nobody comes: %v", what, err)
+			}
+		})
+		killed, err := net.Listen("unix", n.socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { // it ends when it has been asked
+			if conn, err := killed.Accept(); err == nil {
+				conn.Read(make([]byte, 1))
+				conn.Close()
+			}
+		}()
+		next := func() {
+			killed.Close()
+			control, err := net.Listen("unix", n.socket())
+			if err != nil {
+				return // it is the next one's already
+			}
+			t.Cleanup(func() { control.Close() })
+			w := &forwarder{net: n, ns: ns, open: map[string][]io.Closer{}, warn: t.Errorf}
+			go w.serve(control)
+			h.Process, h.NetFD = self, int(ns.Fd())
+			if err := n.save(h); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := f(waitedFor{t.Context(), next}, n); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := n.Withdraw(t.Context(), "c1"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestCleanUntold: the files stay when the manager does not say whether it starts the program again.
 func TestCleanUntold(t *testing.T) {
 	t.Setenv("SERVICE_RESULT", "signal")
@@ -159,14 +236,14 @@ func here(t *testing.T) Net {
 	}
 	w := &forwarder{net: n, ns: ns, open: map[string][]io.Closer{}, warn: t.Errorf}
 	control, err := net.Listen("unix", n.socket())
-	if err != nil {
+	if err := errors.Join(err, n.save(holder{})); err != nil {
 		t.Fatal(err)
 	}
 	go w.serve(control)
 	t.Cleanup(func() {
 		control.Close()
 		for id := range w.open {
-			n.Withdraw(id)
+			n.Withdraw(context.WithoutCancel(t.Context()), id)
 		}
 	})
 	return n
@@ -213,7 +290,7 @@ func TestForward(t *testing.T) {
 		{Protocol: "tcp", HostIP: "127.0.0.1", HostPort: port, Port: uint16(server.Addr().(*net.TCPAddr).Port), To: to},
 		{Protocol: "udp", HostPort: port, Port: uint16(echo.LocalAddr().(*net.UDPAddr).Port), To: to},
 	}
-	if err := n.Publish("c1", list); err != nil {
+	if err := n.Publish(t.Context(), "c1", list); err != nil {
 		t.Fatal(err)
 	}
 	address := fmt.Sprint("127.0.0.1:", port)
@@ -237,10 +314,10 @@ func TestForward(t *testing.T) {
 	if size, err := datagrams.Read(buf); err != nil || string(buf[:size]) != "got hello" {
 		t.Errorf("udp: %q, %v", buf[:size], err)
 	}
-	if err := n.Publish("c2", list[:1]); !errors.Is(errors.Unwrap(err), unix.EADDRINUSE) && (err == nil || !bytes.Contains([]byte(err.Error()), []byte("in use"))) {
+	if err := n.Publish(t.Context(), "c2", list[:1]); !errors.Is(errors.Unwrap(err), unix.EADDRINUSE) && (err == nil || !bytes.Contains([]byte(err.Error()), []byte("in use"))) {
 		t.Errorf("a port twice: %v", err)
 	}
-	if err := n.Withdraw("c1"); err != nil {
+	if err := n.Withdraw(t.Context(), "c1"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := net.Dial("tcp", address); err == nil {
@@ -269,7 +346,7 @@ func (l *busyOnce) Accept() (net.Conn, error) {
 func TestControlWithoutFiles(t *testing.T) {
 	n := Net{Dir: t.TempDir()}
 	control, err := net.Listen("unix", n.socket())
-	if err != nil {
+	if err := errors.Join(err, n.save(holder{})); err != nil {
 		t.Fatal(err)
 	}
 	w := &forwarder{net: n, open: map[string][]io.Closer{}, warn: t.Errorf}
@@ -278,7 +355,7 @@ func TestControlWithoutFiles(t *testing.T) {
 		w.serve(&busyOnce{Listener: control})
 		close(ended)
 	}()
-	if err := n.tell("c1", time.Second); err != nil {
+	if err := n.tell(t.Context(), "c1", time.Second); err != nil {
 		t.Error(err)
 	}
 	control.Close()
@@ -367,13 +444,13 @@ func FuzzPublished(f *testing.F) {
 
 func TestWithdrawWithoutProgram(t *testing.T) {
 	n := Net{Dir: t.TempDir()}
-	if err := n.Withdraw("c1"); err != nil {
+	if err := n.Withdraw(t.Context(), "c1"); err != nil {
 		t.Error(err)
 	}
-	if err := n.Publish("c1", []Forward{{Protocol: "tcp"}}); err == nil {
+	if err := n.Publish(t.Context(), "c1", []Forward{{Protocol: "tcp"}}); err == nil {
 		t.Error("published by nobody")
 	}
-	if err := n.Withdraw("c1"); err != nil {
+	if err := n.Withdraw(t.Context(), "c1"); err != nil {
 		t.Error(err)
 	}
 }

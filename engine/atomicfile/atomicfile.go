@@ -181,7 +181,7 @@ func lockDir(path string, how int) (*os.File, error) {
 		own, err := dir.Stat()
 		if err == nil {
 			var now os.FileInfo
-			if now, err = os.Lstat(path); err == nil && os.SameFile(own, now) {
+			if now, err = os.Stat(path); err == nil && os.SameFile(own, now) {
 				return dir, nil
 			}
 		}

@@ -238,3 +238,25 @@ func TestTryLock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLockDirByLink: a directory may lie elsewhere, as on another disk, with a link in its place.
+func TestLockDirByLink(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := LockDir(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := TryLock(f); !errors.Is(err, unix.EWOULDBLOCK) {
+		t.Errorf("the directory is not locked: %v", err)
+	}
+}

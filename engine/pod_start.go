@@ -252,17 +252,7 @@ func endHolder(ctx context.Context, holder proc.ID) error {
 	}
 	defer pidfd.Close()
 	// To the manager an end by SIGTERM is a clean one. The first process of a PID namespace may be deaf to it (kill(2)).
-	if err := proc.Signal(pidfd, unix.SIGTERM); err != nil {
-		return err
-	}
-	if ended, err := proc.Wait(ctx, pidfd, holderPatience); ended || err != nil {
-		return err
-	}
-	if err := proc.Signal(pidfd, unix.SIGKILL); err != nil {
-		return err
-	}
-	_, err = proc.Wait(ctx, pidfd, -1)
-	return err
+	return proc.End(ctx, pidfd, holderPatience)
 }
 
 // holderPatience is how long a process that only sleeps may take to end.

@@ -326,7 +326,7 @@ func (a Adapter) Teardown(ctx context.Context, r engine.NetworkRequest) error {
 	}
 	var errs []error
 	if p.Pasta {
-		errs = append(errs, stopPasta(r))
+		errs = append(errs, stopPasta(ctx, r))
 	}
 	for _, lease := range p.Leases {
 		errs = append(errs, a.leases().Release(lease, r.ID))

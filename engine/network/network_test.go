@@ -921,7 +921,7 @@ func TestStopPasta(t *testing.T) {
 		if err := os.WriteFile(engine.PastaPIDFile(r.Dir), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := stopPasta(r); err != nil {
+		if err := stopPasta(t.Context(), r); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

@@ -9,8 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/proc"
@@ -134,8 +133,11 @@ func (a Adapter) startPasta(ctx context.Context, r engine.NetworkRequest, p *pla
 	return nil
 }
 
-// stopPasta ends the container's pasta, if it is there.
-func stopPasta(r engine.NetworkRequest) error {
+// pastaPatience is how long pasta may take to end. It needs some milliseconds.
+const pastaPatience = time.Second
+
+// stopPasta ends the container's pasta, if it is there. Its ports are free then.
+func stopPasta(ctx context.Context, r engine.NetworkRequest) error {
 	text, err := os.ReadFile(engine.PastaPIDFile(r.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -147,12 +149,12 @@ func stopPasta(r engine.NetworkRequest) error {
 	if err != nil || pid <= 1 {
 		return nil // killed before it had written its PID: it never ran
 	}
-	return endPasta(pid, engine.PastaPIDFile(r.Dir))
+	return endPasta(ctx, pid, engine.PastaPIDFile(r.Dir))
 }
 
 // endPasta ends the process with this PID if it is the pasta that has this PID file: the PID was written without a start time, and may
 // belong to another process by now, which may be another container's pasta.
-func endPasta(pid int, pidFile string) error {
+func endPasta(ctx context.Context, pid int, pidFile string) error {
 	id, err := proc.Identify(pid)
 	var pidfd *os.File
 	if err == nil {
@@ -173,5 +175,5 @@ func endPasta(pid int, pidFile string) error {
 	if err != nil || !slices.Contains(strings.Split(string(words), "\x00"), pidFile) {
 		return nil
 	}
-	return proc.Signal(pidfd, unix.SIGTERM)
+	return proc.End(ctx, pidfd, pastaPatience)
 }

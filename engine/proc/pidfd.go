@@ -129,6 +129,21 @@ func Wait(ctx context.Context, pidfd *os.File, timeout time.Duration) (bool, err
 	}
 }
 
+// End ends a process by SIGTERM, or by SIGKILL when patience is over or ctx is done, and returns when it has ended.
+func End(ctx context.Context, pidfd *os.File, patience time.Duration) error {
+	if err := Signal(pidfd, unix.SIGTERM); err != nil {
+		return err
+	}
+	if ended, _ := Wait(ctx, pidfd, patience); ended {
+		return nil
+	}
+	if err := Signal(pidfd, unix.SIGKILL); err != nil {
+		return err
+	}
+	_, err := Wait(context.WithoutCancel(ctx), pidfd, -1)
+	return err
+}
+
 // OpenChild returns a pidfd of a child of this process. Its PID is its own until it has been reaped.
 func OpenChild(pid int) (*os.File, error) {
 	fd, err := unix.PidfdOpen(pid, 0)

@@ -44,11 +44,11 @@ func (c *conversion) wantMembers() {
 }
 
 func (c *conversion) stopPod(s *units.Pod, name string) string {
-	return c.engine("pod", "stop", "--ignore", "--time="+cmp.Or(s.StopTimeout.Text, "10"), name).String()
+	return c.engine("pod", "stop", "--own", "--ignore", "--time="+cmp.Or(s.StopTimeout.Text, "10"), name).String()
 }
 
 func (c *conversion) removePod(name string) string {
-	return c.engine("pod", "rm", "--ignore", "--force", name).String()
+	return c.engine("pod", "rm", "--own", "--ignore", "--force", name).String()
 }
 
 func (c *conversion) createPod(s *units.Pod, name string) string {

@@ -57,6 +57,20 @@ func (Cgroups) Divide(unit, id string) (group, inside string, wait func() error,
 	return filepath.Join(unit, name), "/" + name, wait, nil
 }
 
+// Containers are the IDs of the containers that have a part of the unit's group.
+func Containers(unit string) []string { return containersIn(filepath.Join(mountPoint, unit)) }
+
+func containersIn(dir string) []string {
+	entries, _ := os.ReadDir(dir) // one that is not there has none
+	var ids []string
+	for _, e := range entries {
+		if id, ok := strings.CutPrefix(e.Name(), containerGroup); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // divide empties the group and hands its controllers on.
 func divide(dir string) error {
 	if err := moveAll(dir, filepath.Join(dir, OwnGroup)); err != nil {

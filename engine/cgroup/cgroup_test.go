@@ -29,6 +29,21 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
+func TestContainersIn(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"berth", "container-1", "container-2", "other"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(containersIn(dir), " "); got != "1 2" {
+		t.Errorf("containers %s", got)
+	}
+	if got := containersIn(dir + "/gone"); got != nil {
+		t.Errorf("of no group: %v", got)
+	}
+}
+
 // unit makes a group as systemd would for a unit, and takes it away with all that is left in it.
 func unit(t *testing.T) string {
 	t.Helper()

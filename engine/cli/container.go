@@ -7,11 +7,13 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/keeper"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
@@ -285,6 +287,16 @@ func tell(e keeper.Ended) {
 
 // unitOfSelf is the unit that this process belongs to, "" when it is in none or cannot tell.
 func unitOfSelf() string { return engine.UnitOf(ownCgroupPath()) }
+
+// containersOfSelf are the IDs of the containers in the control group of the unit that this process belongs to.
+func containersOfSelf() []string {
+	path, unit := ownCgroupPath(), "/"+unitOfSelf()
+	at := strings.LastIndex(path, unit)
+	if at < 0 || unit == "/" {
+		return nil
+	}
+	return cgroup.Containers(path[:at+len(unit)])
+}
 
 // ruledByUnit tells whether systemd must be asked to end the container: else it would start it again, or call it failed.
 // Within the unit, as one of its own commands, it must not be asked: it waits for that command. Who cannot tell where it is does neither.

@@ -226,6 +226,46 @@ func TestTakenOver(t *testing.T) {
 	}
 }
 
+// The commands of a unit are for its container also when its file names it differently by now, and for its pod.
+func TestOwnUnderAnotherName(t *testing.T) {
+	dirs := engine.Dirs{Run: t.TempDir()}
+	id := func(c string) string { return strings.Repeat(c, 64) }
+	for _, s := range []engine.State{{ID: id("a"), Name: "old"}, {ID: id("b"), Name: "new"}} {
+		lay(t, dirs, s)
+	}
+	for _, tt := range []struct{ names, ids, want []string }{
+		{[]string{"new"}, []string{id("a")}, []string{id("a")}},
+		{[]string{"new"}, []string{id("a"), id("b")}, []string{id("a")}},
+		{[]string{"-f", "old"}, []string{id("a")}, nil},
+		{[]string{id("a")[:12]}, []string{id("a")}, nil},
+		{[]string{"new"}, []string{id("c")}, nil}, // has gone
+		{[]string{"new"}, nil, nil},
+	} {
+		if got := ownUnder(dirs, tt.names, slices.Clone(tt.ids)); !slices.Equal(got, tt.want) {
+			t.Errorf("%v of %v: %v, want %v", tt.ids, tt.names, got, tt.want)
+		}
+	}
+	mine, other, made := engine.Pod{ID: "1", Unit: "p.service"}, engine.Pod{ID: "2", Unit: "q.service"}, engine.Pod{ID: "3"}
+	all := []engine.Pod{mine, other, made}
+	for _, tt := range []struct{ named, want []engine.Pod }{
+		{nil, []engine.Pod{mine}},
+		{[]engine.Pod{mine}, []engine.Pod{mine}},
+		{[]engine.Pod{other}, []engine.Pod{mine}},
+		{[]engine.Pod{made}, []engine.Pod{made, mine}}, // has not been started
+	} {
+		var got, want []string
+		for _, p := range ownPods(slices.Clone(tt.named), all, "p.service") {
+			got = append(got, p.ID)
+		}
+		for _, p := range tt.want {
+			want = append(want, p.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("pods %v, want %v", got, want)
+		}
+	}
+}
+
 // TestStopOfForgottenUnit: systemd stops a container whose unit has its commands; one whose file has been removed is stopped without it.
 func TestStopOfForgottenUnit(t *testing.T) {
 	for load, want := range map[string]string{"loaded": "[stop -- web.service]", "not-found": "[container cleanup c1]"} {

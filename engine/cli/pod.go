@@ -31,8 +31,8 @@ belongs to it: files hold what is shared. A user's pods, and those that share a 
 
 // podTargets are the flags that say which pods are meant.
 type podTargets struct {
-	all, latest, ignore bool
-	idFiles             []string
+	all, latest, ignore, own bool
+	idFiles                  []string
 }
 
 func (o *podTargets) flags(set *pflag.FlagSet) {
@@ -43,6 +43,10 @@ func (o *podTargets) flags(set *pflag.FlagSet) {
 
 func (o *podTargets) ignoreFlag(set *pflag.FlagSet) {
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a pod that is not there is no error")
+}
+
+func (o *podTargets) ownFlag(set *pflag.FlagSet) {
+	set.BoolVar(&o.own, "own", false, "the pods of the unit that calls it, also under another name; those of other units are left alone")
 }
 
 // find returns the pods that are meant. Errors name those that are not there.
@@ -87,7 +91,23 @@ func (o *podTargets) find(names []string) ([]engine.Pod, error) {
 		}
 		list = append(list, p)
 	}
+	if self := unitOfSelf(); o.own && self != "" {
+		all, err := dirs.Pods()
+		list, errs = ownPods(list, all, self), append(errs, err)
+	}
 	return list, errors.Join(errs...)
+}
+
+// ownPods are the pods that have been named and are of no other unit, and all that are of this one: its file may name its pod
+// differently by now.
+func ownPods(named, all []engine.Pod, unit string) []engine.Pod {
+	own := slices.DeleteFunc(named, func(p engine.Pod) bool { return p.Unit != "" && p.Unit != unit })
+	for _, p := range all {
+		if p.Unit == unit && !slices.ContainsFunc(own, func(o engine.Pod) bool { return o.ID == p.ID }) {
+			own = append(own, p)
+		}
+	}
+	return own
 }
 
 // eachPod calls f for the pods, goes on after errors, and prints the IDs of those for which it worked.
@@ -163,6 +183,7 @@ type podStopOptions struct {
 func (o *podStopOptions) flags(set *pflag.FlagSet) {
 	o.podTargets.flags(set)
 	o.ignoreFlag(set)
+	o.ownFlag(set)
 	set.IntVarP(&o.time, "time", "t", -1, "`SECONDS` that a container may take to end (default: the container's own)")
 	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "timeout" {

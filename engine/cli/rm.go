@@ -34,7 +34,7 @@ func (o *rmOptions) flags(set *pflag.FlagSet) {
 	set.BoolVarP(&o.force, "force", "f", false, "stop a running container first; one that is not there is no error")
 	set.BoolVarP(&o.ignore, "ignore", "i", false, "a container that is not there is no error")
 	set.BoolVarP(&o.volumes, "volumes", "v", false, "remove the container's anonymous volumes too")
-	set.BoolVar(&o.own, "own", false, "leave containers of other units than the one that calls it alone")
+	set.BoolVar(&o.own, "own", false, "the containers of the unit that calls it, also under another name; those of other units are left alone")
 	set.IntVarP(&o.time, "time", "t", 0, "`SECONDS` that the container may take to end; -1 for no limit (default: the container's own)")
 }
 
@@ -65,7 +65,7 @@ func anyThere(args []string) bool {
 			return true
 		}
 	}
-	return false
+	return slices.Contains(args, "--own") && len(ownUnder(runDirs(), args, containersOfSelf())) > 0
 }
 
 // parseRm turns the words after `rm` into options and names.
@@ -80,6 +80,9 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 	if err != nil {
 		return engine.RemoveOptions{}, nil, err
 	}
+	if o.own {
+		names = append(names, ownUnder(runDirs(), names, containersOfSelf())...)
+	}
 	options := engine.RemoveOptions{Force: o.force, Ignore: o.ignore || o.force, Volumes: o.volumes}
 	options.Spare = func(s engine.State) bool { return o.takenOver(unitOfSelf(), s) }
 	if set.Changed("time") {
@@ -88,6 +91,18 @@ func parseRm(args []string) (engine.RemoveOptions, []string, error) {
 		options.Force = true
 	}
 	return options, names, nil
+}
+
+// ownUnder leaves out, of the containers of a unit, those that have one of these names and those that have gone. The unit's file may name
+// its container differently by now.
+func ownUnder(dirs engine.Dirs, names, ids []string) []string {
+	return slices.DeleteFunc(ids, func(id string) bool {
+		_, err := dirs.Find(id)
+		return err != nil || slices.ContainsFunc(names, func(name string) bool {
+			s, err := dirs.Find(name)
+			return err == nil && s.ID == id
+		})
+	})
 }
 
 // names are the words, and those that the selection adds.

@@ -36,6 +36,11 @@ life() {
 		systemctl stop "$unit"
 		must_fail systemctl start "$unit" >/dev/null
 		;;
+	name) # is another one by then
+		echo "ContainerName=$unit" >>"/etc/containers/systemd/$unit.container"
+		systemctl daemon-reload
+		systemctl stop "$unit"
+		;;
 	esac
 	systemctl reset-failed "$unit" 2>/dev/null || true
 	rm -f "/etc/containers/systemd/$unit.container"
@@ -44,8 +49,8 @@ life() {
 }
 
 mkdir -p /etc/containers/systemd
-for how in stop kill rm file; do
-	case $BERTH_HOST-$how in vm-rm | vm-file) continue ;; esac # emulated: a share will do
+for how in stop kill rm file name; do
+	case $BERTH_HOST-$how in vm-rm | vm-file | vm-name) continue ;; esac # emulated: a share will do
 	life bridge "$how" PublishPort=18081:80 PublishPort=127.0.0.1:18082:81/udp
 	[ "$BERTH_HOST" != vm ] || continue # as above
 	life none "$how" Network=none
@@ -53,12 +58,17 @@ for how in stop kill rm file; do
 done
 life bind stop Network=none "Volume=$tmp:/data"
 
-say "a pod whose files are removed before it is stopped"
+say "a pod that gets another name, and whose files are removed before it is stopped"
 leak_snapshot
 printf '[Pod]\nPublishPort=18081:80\n' >/etc/containers/systemd/e2e-left.pod
 printf '[Container]\nImage=%s\nPod=e2e-left.pod\nExec=sh -c '\''%s'\''\n' "$IMAGE" "$IDLE" >/etc/containers/systemd/e2e-left.container
 systemctl daemon-reload
 systemctl start e2e-left
+echo PodName=e2e-other >>/etc/containers/systemd/e2e-left.pod
+systemctl daemon-reload
+systemctl restart e2e-left-pod
+wait_for 60 has_property e2e-left ActiveState active
+assert_eq "the pods" "$(berth pod ps --format '{{.Name}}')" e2e-other
 rm /etc/containers/systemd/e2e-left.*
 systemctl daemon-reload
 systemctl stop e2e-left-pod

@@ -2,6 +2,7 @@ package generator
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/berth-pods/berth/units/unitfile"
@@ -18,7 +19,10 @@ type Live struct {
 // forgets how it is stopped at the next daemon-reload: it would get a signal that it may not know, and nothing would take down
 // its network. Such a unit stops it as it would have been, and does not start.
 func (g *generation) gone(emit func(*Output)) {
-	slices.SortFunc(g.set.Live, func(a, b Live) int { return strings.Compare(a.Unit+" "+a.ID, b.Unit+" "+b.ID) })
+	sort.Slice(g.set.Live, func(i, j int) bool {
+		a, b := g.set.Live[i], g.set.Live[j]
+		return a.Unit+" "+a.ID < b.Unit+" "+b.ID
+	})
 	for rest := g.set.Live; len(rest) > 0; {
 		unit := rest[0].Unit
 		n := 1

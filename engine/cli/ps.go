@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -375,15 +374,12 @@ func (r psRow) entry() psEntry {
 		Pid: r.pid(), Pod: r.Pod, PodName: r.podName, Ports: publishedOf(*r.State), Restarts: r.restarts, StartedAt: r.Started.Unix(), State: r.status,
 		Status: r.statusAndHealth(), Created: r.Created.Unix(), Unit: r.Unit,
 	}
-	all := exposed(*r.State)
-	for _, protocol := range spec.SortedKeys(all) {
-		for _, port := range all[protocol] {
-			if e.ExposedPorts == nil {
-				e.ExposedPorts = map[string][]string{}
-			}
-			key := strconv.Itoa(int(port))
-			e.ExposedPorts[key] = append(e.ExposedPorts[key], protocol)
+	for _, p := range exposed(*r.State) {
+		if e.ExposedPorts == nil {
+			e.ExposedPorts = map[string][]string{}
 		}
+		key := strconv.Itoa(p.number)
+		e.ExposedPorts[key] = append(e.ExposedPorts[key], p.protocol)
 	}
 	if r.o.namespaces {
 		for _, kind := range psNamespaces {
@@ -494,28 +490,37 @@ func (r psRow) ports() string {
 	if len(published) > 0 {
 		words = append(words, ports(published))
 	}
-	all := exposed(*r.State)
-	for _, protocol := range spec.SortedKeys(all) {
-		left := slices.DeleteFunc(all[protocol], func(port uint16) bool {
-			return slices.ContainsFunc(published, func(m spec.PortMapping) bool {
-				return m.Protocol == protocol && port >= m.ContainerPort && port-m.ContainerPort < max(m.Range, 1)
-			})
-		})
-		for len(left) > 0 {
-			n := 1
-			for n < len(left) && left[n] == left[n-1]+1 {
-				n++
-			}
-			words, left = append(words, span(left[0], uint16(n))+"/"+protocol), left[n:]
+	taken := map[port]bool{}
+	for _, m := range published {
+		for i := range max(m.Range, 1) {
+			taken[port{m.Protocol, int(m.ContainerPort + i)}] = true
 		}
+	}
+	var left []port
+	for _, p := range exposed(*r.State) {
+		if !taken[p] {
+			left = append(left, p)
+		}
+	}
+	for len(left) > 0 {
+		n := 1
+		for n < len(left) && left[n] == (port{left[0].protocol, left[0].number + n}) {
+			n++
+		}
+		words, left = append(words, span(uint16(left[0].number), uint16(n))+"/"+left[0].protocol), left[n:]
 	}
 	return strings.Join(words, ", ")
 }
 
-// exposed are the ports that the image and the caller have noted, by their protocols, sorted. A word of the image that is none is
-// passed over.
-func exposed(s engine.State) map[string][]uint16 {
-	all := map[string][]uint16{}
+// port is one that a container listens on.
+type port struct {
+	protocol string
+	number   int
+}
+
+// exposed are the ports that the image and the caller have noted, by their protocols. A word of the image that is none is passed over.
+func exposed(s engine.State) (all []port) {
+	noted := map[port]bool{}
 	for _, word := range s.Container.Expose {
 		list, err := spec.ParsePublish(word)
 		if err != nil || strings.Contains(word, ":") {
@@ -523,14 +528,17 @@ func exposed(s engine.State) map[string][]uint16 {
 		}
 		for _, m := range list {
 			for i := range max(m.Range, 1) {
-				all[m.Protocol] = append(all[m.Protocol], m.ContainerPort+i)
+				p := port{m.Protocol, int(m.ContainerPort + i)}
+				if !noted[p] {
+					noted[p], all = true, append(all, p)
+				}
 			}
 		}
 	}
-	for protocol, list := range all {
-		slices.Sort(list)
-		all[protocol] = slices.Compact(list)
-	}
+	sort.Slice(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		return a.protocol < b.protocol || a.protocol == b.protocol && a.number < b.number
+	})
 	return all
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ import (
 func infoVerb() Verb {
 	return Verb{
 		Name: "info", Usage: "[OPTION…]", Summary: "show what berth finds on this machine: programs, storage, limits",
+		Text:  "What is older than berth needs is named on stderr.",
 		Flags: func(set *pflag.FlagSet) { infoFlags(set, new(string)) }, Userns: namespaceNeeded, Run: runInfo,
 	}
 }
@@ -179,6 +181,9 @@ func runInfo(ctx context.Context, env *Env, args []string) error {
 	if i.Store, err = storeInfo(); err != nil {
 		return err
 	}
+	for _, line := range tooOld(i.Host, programInfo(ctx, env, "systemctl").Version) {
+		fmt.Fprintln(env.Err, "Warning:", line)
+	}
 	i.Plugins = infoPlugins{Log: spec.LogDrivers(), Network: []string{"bridge", "macvlan", "ipvlan"}, Volume: []string{"local"}}
 	i.Berth = map[string]string{"runDir": runDirs().Run, "keeperSocket": keeperSocket(), "libexecDir": installed.LibexecDir}
 	i.Berth["keeper"] = "nobody listens for it"
@@ -195,6 +200,26 @@ func runInfo(ctx context.Context, env *Env, args []string) error {
 		return err
 	}
 	return format.Rows(env.Out, form, []information{i})
+}
+
+// tooOld names what is older than README.md says that it may be.
+func tooOld(h infoHost, systemd string) (list []string) {
+	for _, f := range []struct{ said, before, least string }{
+		{"Linux " + h.Kernel, "Linux ", "5.14"}, {h.OCIRuntime.Version, "crun version ", "1.21"}, {systemd, "systemd ", "252"},
+	} {
+		said, known := strings.CutPrefix(f.said, f.before)
+		found, wanted := [2]int{}, [2]int{}
+		fmt.Sscanf(f.least, "%d.%d", &wanted[0], &wanted[1])
+		if n, _ := fmt.Sscanf(said, "%d.%d", &found[0], &found[1]); !known || n == 0 || slices.Compare(found[:], wanted[:]) >= 0 {
+			continue
+		}
+		version := strconv.Itoa(found[0])
+		if strings.Contains(f.least, ".") {
+			version += "." + strconv.Itoa(found[1])
+		}
+		list = append(list, fmt.Sprintf("%s %s is older than %s, which berth needs", strings.Fields(f.before)[0], version, f.least))
+	}
+	return list
 }
 
 // programInfo asks a program for its version; one that is not there has none.

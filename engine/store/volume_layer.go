@@ -86,19 +86,22 @@ func (v Volumes) foreignLayer(vol *Volume) error {
 	return nil
 }
 
-// WithLayer calls f with the layer of a volume. Nobody else mounts or unmounts that one meanwhile.
+// WithLayer calls f with the layer of a volume. Nobody else mounts, unmounts or removes that one meanwhile.
 func (v Volumes) WithLayer(name string, f func(engine.Layer) error) error {
 	vol, err := v.Find(name)
 	if err != nil {
 		return err
 	}
-	lock, err := os.Open(filepath.Dir(vol.Path))
+	lock, err := atomicfile.LockDir(filepath.Dir(vol.Path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q", ErrNoVolume, name)
+	}
 	if err != nil {
 		return fmt.Errorf("volume %q: %w", name, err)
 	}
 	defer lock.Close()
-	if err := atomicfile.Lock(lock); err != nil {
-		return fmt.Errorf("volume %q: %w", name, err)
+	if vol, err = v.Find(name); err != nil { // as it is now
+		return err
 	}
 	return f(layer{v, vol})
 }

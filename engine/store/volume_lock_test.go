@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
 )
 
@@ -44,6 +46,41 @@ func TestCreateBesideARemoval(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "_data")); err != nil {
 			t.Errorf("%s: %v", doing, err)
 		}
+	}
+}
+
+// TestRemoveBesideMount: a volume is not removed while somebody mounts or unmounts its layer, who finds it gone when he has waited for its removal.
+func TestRemoveBesideMount(t *testing.T) {
+	root := t.TempDir()
+	v := Volumes{Dir: func() (string, error) { return root, nil }}
+	if _, err := createVolume(root, Volume{Name: "x"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	begun, removed, late := make(chan bool, 1), make(chan error, 1), make(chan error, 1)
+	err := v.WithLayer("x", func(engine.Layer) error {
+		go func() {
+			removed <- removeVolume(root, "x", func(Volume) error {
+				begun <- true
+				go func() { late <- v.WithLayer("x", func(engine.Layer) error { return nil }) }()
+				for len(late) == 0 && !waiting(t) {
+					runtime.Gosched()
+				}
+				return nil
+			})
+		}()
+		for len(begun) == 0 && !waiting(t) {
+			runtime.Gosched()
+		}
+		if len(begun) > 0 {
+			t.Error("it is removed while its layer is in use")
+		}
+		return nil
+	})
+	if err := errors.Join(err, <-removed); err != nil {
+		t.Error(err)
+	}
+	if err := <-late; !errors.Is(err, engine.ErrNoVolume) {
+		t.Errorf("who comes late: %v", err)
 	}
 }
 

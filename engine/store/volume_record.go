@@ -301,21 +301,15 @@ func (v Volumes) List() ([]Volume, error) {
 }
 
 // begunVolume tells whether a volume was begun and not finished: nothing is in its directory but what makeVolume and
-// createVolume put beside the data. It waits for one who is still at work, and holds the lock against others.
-func begunVolume(dir string) (lock *os.File, begun bool) {
-	lock, err := atomicfile.LockDir(dir)
-	if err != nil {
-		return nil, false
-	}
-	begun = true
-	names, err := lock.Readdirnames(-1)
+// createVolume put beside the data. The caller has locked it: nobody is at work any more.
+func begunVolume(dir *os.File) bool {
+	names, err := dir.Readdirnames(-1)
 	for _, name := range names {
-		begun = begun && (name == recordFile || name == untouchedFile || unfinished(name))
+		if name != recordFile && name != untouchedFile && !unfinished(name) {
+			return false
+		}
 	}
-	if begun = begun && err == nil; !begun {
-		lock.Close()
-	}
-	return lock, begun
+	return err == nil
 }
 
 // unfinished: a killed start has left it.

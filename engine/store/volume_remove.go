@@ -85,18 +85,24 @@ type aside struct {
 	lock *os.File
 }
 
-// setAside moves a volume out of sight, into a directory of its own.
+// setAside moves a volume out of sight, into a directory of its own. Who makes it, fills it or has its layer in hand is waited for.
 func setAside(root, name string, first func(Volume) error) (aside, error) {
+	if spec.CheckName(name) != nil {
+		return aside{}, fmt.Errorf("%w: %q", ErrNoVolume, name)
+	}
+	lock, err := atomicfile.LockDir(filepath.Join(root, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %q", ErrNoVolume, name)
+	}
+	if err != nil {
+		return aside{}, err
+	}
+	defer lock.Close()
 	vol, err := findVolume(root, name)
 	if errors.Is(err, ErrNoVolume) {
-		if spec.CheckName(name) != nil {
+		if !begunVolume(lock) {
 			return aside{}, err
 		}
-		lock, begun := begunVolume(filepath.Join(root, name))
-		if !begun {
-			return aside{}, err
-		}
-		defer lock.Close()
 		vol, _ = readVolume(filepath.Join(root, name))
 	}
 	all, err := atomicfile.LockDir(root) // see existing

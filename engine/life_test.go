@@ -249,6 +249,30 @@ func TestStartAfterHalfAStart(t *testing.T) {
 	}
 }
 
+// TestConnectIsSeen: while a container is put on a network its state tells so, for who removes networks looks there; when that fails, no more.
+func TestConnectIsSeen(t *testing.T) {
+	b := newBench(t)
+	s := b.kept()
+	b.must(func(e *engine.Engine) (err error) { s, err = e.Start(t.Context(), s); return err })
+	on := func() bool {
+		s, err := b.dirs().Find("web")
+		return err == nil && slices.ContainsFunc(s.Attached, func(a engine.Attached) bool { return a.Network == "more" })
+	}
+	more := func(e *engine.Engine) error { return e.Connect(t.Context(), "web", spec.Attachment{Network: "more"}) }
+	step := enginetest.Moment{Step: "network.Connect more"}
+	b.Meanwhile = func(m enginetest.Moment) {
+		if m == step && !on() {
+			t.Error("it is not seen")
+		}
+	}
+	b.FailAt = step
+	if err := b.on(more); err == nil || on() {
+		t.Errorf("%v; it is on the network: %t", err, on())
+	}
+	b.FailAt = enginetest.Moment{}
+	b.must(more)
+}
+
 // TestConnectedInFront: who stands in front of a container and puts it away at its end has not seen what it was connected with meanwhile.
 func TestConnectedInFront(t *testing.T) {
 	b := newBench(t)

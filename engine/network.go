@@ -165,14 +165,14 @@ func publishAll(s *State, image Image) error {
 
 // Connect puts a container on one more network: at once when it runs, and at its next starts when it outlives its end.
 func (e *Engine) Connect(ctx context.Context, nameOrID string, a spec.Attachment) error {
-	return e.rewire(nameOrID, func(list []spec.Attachment) ([]spec.Attachment, error) {
+	return e.rewire(nameOrID, []Attached{{Network: a.Network}}, func(list []spec.Attachment) ([]spec.Attachment, error) {
 		return append(without(list, a.Network), a), nil
 	}, func(s *State) (NetworkStatus, error) { return e.Network.Connect(ctx, s.Network, a) })
 }
 
 // Disconnect takes a container off a network, in the same way.
 func (e *Engine) Disconnect(ctx context.Context, nameOrID, network string) error {
-	return e.rewire(nameOrID, func(list []spec.Attachment) ([]spec.Attachment, error) {
+	return e.rewire(nameOrID, nil, func(list []spec.Attachment) ([]spec.Attachment, error) {
 		left := without(list, network)
 		if len(left) == len(list) {
 			return nil, fmt.Errorf("it is not on network %q", network)
@@ -190,8 +190,9 @@ func without(list []spec.Attachment, network string) (left []spec.Attachment) {
 	return left
 }
 
-// rewire changes the networks of a container. The processes of one that runs are told by the files that they have.
-func (e *Engine) rewire(nameOrID string, change func([]spec.Attachment) ([]spec.Attachment, error), live func(*State) (NetworkStatus, error)) error {
+// rewire changes the networks of a container. The processes of one that runs are told by the files that they have. Who removes a network sees
+// from the first that a container joins it.
+func (e *Engine) rewire(nameOrID string, joins []Attached, change func([]spec.Attachment) ([]spec.Attachment, error), live func(*State) (NetworkStatus, error)) error {
 	found, err := e.Dirs.Find(nameOrID)
 	if err != nil {
 		return err
@@ -217,13 +218,16 @@ func (e *Engine) rewire(nameOrID string, change func([]spec.Attachment) ([]spec.
 		if !s.Networked {
 			return errors.New("it is on no bridge network")
 		}
-		if err := e.Dirs.save(*s); err != nil { // as it is: where there is no room for that, there is none for the change
+		was := s.Attached
+		s.Attached = append(slices.Clip(was), joins...)
+		if err := e.Dirs.save(*s); err != nil { // where there is no room for that, there is none for the change
 			return err
 		}
 		s.Network.NetNS = handlePath(ns)
 		status, err := live(s)
 		if err != nil {
-			return err
+			s.Attached = was
+			return errors.Join(err, e.Dirs.save(*s))
 		}
 		s.setNetworks(words)
 		s.Addresses, s.Attached = status.Addresses, status.Attached

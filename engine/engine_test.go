@@ -881,6 +881,37 @@ func (l *losing) AwaitHealthy(ctx context.Context, id string) error {
 	return l.Keeping.AwaitHealthy(ctx, id)
 }
 
+// busy is a keeper that ends once when it has been handed something.
+type busy struct {
+	engine.Keeping
+	lost bool
+}
+
+func (k *busy) Wait(ctx context.Context) error {
+	if !k.lost {
+		k.lost = true
+		return keeper.ErrLost
+	}
+	return k.Keeping.Wait(ctx)
+}
+
+// TestKeepTerminal: the terminal of a command is the next keeper's when the one before has ended.
+func TestKeepTerminal(t *testing.T) {
+	b := newBench(t)
+	b.Keeps = true
+	e := b.Engine(b.run)
+	first, err := e.Keeper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.KeepTerminal(t.Context(), &busy{Keeping: first}, keeper.Record{ID: "x", Driver: keeper.Discard}, os.Stdin); err != nil {
+		t.Error(err)
+	}
+	if kept := strings.Join(b.Steps(), " "); strings.Count(kept, "keeper.Keep") != 2 || !strings.HasSuffix(kept, "keeper.Wait") || len(b.Handed) != 1 {
+		t.Errorf("%s; %d files", kept, len(b.Handed))
+	}
+}
+
 // TestKeeperEndsBeforeHealthy: the next keeper is not to kill a container of which the one before was told that it has been started.
 func TestKeeperEndsBeforeHealthy(t *testing.T) {
 	b := newBench(t)

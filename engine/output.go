@@ -241,6 +241,17 @@ func (o *output) again(ctx context.Context, err error) error {
 	return err
 }
 
+// KeepTerminal has the keeper hold the terminal of a command, or the next one if it ends meanwhile, and lets go of the keeper.
+func (e *Engine) KeepTerminal(ctx context.Context, keeping Keeping, r keeper.Record, terminal *os.File) error {
+	o := output{dial: e.Keeper, keeping: keeping, record: r, pipes: []*os.File{terminal}}
+	defer o.close()
+	err := keeping.Keep(r, terminal)
+	if err == nil {
+		err = keeping.Wait(ctx)
+	}
+	return o.again(ctx, err)
+}
+
 // close lets go of everything: the container and the keeper have their own handles.
 func (o *output) close() {
 	if o == nil {

@@ -248,7 +248,7 @@ func execDetached(ctx context.Context, env *Env, e *engine.Engine, s engine.Stat
 		who, err := proc.Identify(p.PID)
 		if err == nil { // else it has ended already
 			r := keeper.Record{ID: id, Name: s.Name, PID: who.PID, Start: who.Start, Driver: keeper.Discard, Streams: []keeper.Stream{{Name: "terminal"}}}
-			err = errors.Join(keeping.Keep(r, p.Master), keeping.Wait(ctx))
+			err = e.KeepTerminal(ctx, keeping, r, p.Master)
 		}
 		if err != nil && !errors.Is(err, proc.ErrGone) {
 			return fmt.Errorf("terminal of the command, which runs: %w", err)

@@ -913,6 +913,18 @@ func TestPasta(t *testing.T) {
 	}
 }
 
+// TestPastaOfRoot: root, whose pasta may not do what it is to do, is told what to take instead; a user has other reasons.
+func TestPastaOfRoot(t *testing.T) {
+	a, calls := machine(t)
+	calls.err = &proc.ExitError{Program: "pasta", Code: 1, Stderr: "Couldn't open network namespace /proc/7/fd/9: Permission denied"}
+	r := request(t, a, "c1")
+	for _, a.Rootless = range []bool{false, true} {
+		if err := a.startPasta(t.Context(), r, &plan{}); err == nil || strings.Contains(err.Error(), "Network=bridge") == a.Rootless {
+			t.Errorf("rootless %v: %v", a.Rootless, err)
+		}
+	}
+}
+
 // TestStopPasta: only a process that runs pasta is ended on the word of a PID file.
 func TestStopPasta(t *testing.T) {
 	a, _ := machine(t)

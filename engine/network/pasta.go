@@ -127,10 +127,13 @@ func (a Adapter) startPasta(ctx context.Context, r engine.NetworkRequest, p *pla
 	if i := slices.Index(args, mapHost); i >= 0 && errors.As(err, &exit) && strings.Contains(exit.Stderr, "unrecognized option '"+mapHost+"'") {
 		_, err = a.Run(ctx, proc.Command{Path: a.Pasta, Args: slices.Delete(args, i, i+2)})
 	}
-	if err != nil {
-		return fmt.Errorf("connect container: %w", err)
+	switch {
+	case err == nil:
+		return nil
+	case !a.Rootless && errors.As(err, &exit) && strings.Contains(exit.Stderr, "Permission denied"): // passt(1), --runas
+		return fmt.Errorf("connect container: %w; root's pasta becomes nobody first: it is for users, and Network=bridge for root", err)
 	}
-	return nil
+	return fmt.Errorf("connect container: %w", err)
 }
 
 // pastaPatience is how long pasta may take to end. It needs some milliseconds.

@@ -278,6 +278,22 @@ func Frozen(group string) bool {
 	return err == nil && strings.TrimSpace(string(text)) == "1"
 }
 
+// OOMKilled tells whether the kernel has killed a process of a container's group for want of memory.
+func OOMKilled(group string) bool {
+	text, _ := os.ReadFile(filepath.Join(mountPoint, group, "memory.events"))
+	return oomKilled(text)
+}
+
+// oomKilled reads memory.events (the kernel's cgroup-v2.rst).
+func oomKilled(events []byte) bool {
+	for line := range bytes.Lines(events) {
+		if count, ok := bytes.CutPrefix(line, []byte("oom_kill ")); ok {
+			return string(bytes.TrimSpace(count)) != "0"
+		}
+	}
+	return false
+}
+
 // CanSet tells why a file of a container's group cannot be written to: its controller is not there, say.
 func CanSet(group, name string) error {
 	if strings.Contains(name, "/") {

@@ -294,3 +294,16 @@ func TestDivideWithoutAGroup(t *testing.T) {
 		t.Error("a group that is not there was divided")
 	}
 }
+
+func TestOOMKilled(t *testing.T) {
+	for events, want := range map[string]bool{
+		"": false, "low 0\nhigh 7\nmax 9\noom 3\noom_kill 0\noom_group_kill 0\n": false, "low 0\nhigh 0\nmax 9\noom 3\noom_kill 12\noom_group_kill 0\n": true, "oom_kill 1": true,
+	} {
+		if oomKilled([]byte(events)) != want {
+			t.Errorf("%q", events)
+		}
+	}
+	if OOMKilled("/no/such/group") {
+		t.Error("a group that is not there")
+	}
+}

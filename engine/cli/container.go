@@ -213,7 +213,9 @@ func cleanup(ctx context.Context, env *Env, s engine.State, o cleanupOptions) er
 	if err != nil {
 		return err
 	}
-	if err := e.Cleanup(ctx, s, exitOfUnit(os.Getenv)); err != nil {
+	exit := exitOfUnit(os.Getenv)
+	exit.OOM = exit.OOM || cgroup.OOMKilled(s.Cgroup) // which is no result of a unit that manages its group (systemd.service(5), OOMPolicy=)
+	if err := e.Cleanup(ctx, s, exit); err != nil {
 		return err
 	}
 	if err := leavePlainPod(ctx, env.Run, e, s); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-pods/berth/engine"
+	"github.com/berth-pods/berth/engine/cgroup"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/rootless"
 	"github.com/berth-pods/berth/engine/sd"
@@ -320,6 +321,6 @@ func finish(ctx context.Context, e *engine.Engine, s engine.State, sigProxy bool
 	shown()
 	s.Network.NetNS = "" // it has ended with the container
 	ctx = context.WithoutCancel(ctx)
-	err = errors.Join(err, s.Written(), e.Cleanup(ctx, s, engine.Exit{Code: code}), leavePlainPod(ctx, proc.Run, e, s))
+	err = errors.Join(err, s.Written(), e.Cleanup(ctx, s, engine.Exit{Code: code, OOM: cgroup.OOMKilled(s.Cgroup)}), leavePlainPod(ctx, proc.Run, e, s))
 	return exitWith(code, err)
 }

@@ -73,6 +73,8 @@ func (e *Engine) decideIDs(ctx context.Context, s *State, image Image) error {
 		err = e.joinUserNS(ctx, s, u)
 	}
 	if err == nil {
+		s.IDs.UIDs = spec.SplitMap(s.IDs.UIDs, ranges(readMap("/proc/self/uid_map")))
+		s.IDs.GIDs = spec.SplitMap(s.IDs.GIDs, ranges(readMap("/proc/self/gid_map")))
 		err = errors.Join(spec.CheckMap(s.IDs.UIDs), spec.CheckMap(s.IDs.GIDs))
 	}
 	if err != nil {

@@ -298,6 +298,25 @@ func joined(list []IDMap) []IDMap {
 	return out
 }
 
+// SplitMap cuts each line where one of the ranges of IDs outside ends: the kernel takes none that crosses two lines of the map
+// of the namespace around it (user_namespaces(7)).
+func SplitMap(maps []IDMap, outer []IDRange) []IDMap {
+	var list []IDMap
+	for _, m := range maps {
+		for m.Count > 0 {
+			n := m.Count
+			for _, r := range outer {
+				if m.Outside >= r.Start && m.Outside-r.Start < r.Count {
+					n = min(n, r.Count-(m.Outside-r.Start))
+				}
+			}
+			list = append(list, IDMap{m.Inside, m.Outside, n})
+			m = IDMap{m.Inside + n, m.Outside + n, m.Count - n}
+		}
+	}
+	return list
+}
+
 // maxMaps is how many lines the kernel takes for one map (user_namespaces(7)).
 const maxMaps = 340
 

@@ -91,6 +91,24 @@ func TestFillMap(t *testing.T) {
 	}
 }
 
+func TestSplitMap(t *testing.T) {
+	user := []IDRange{{0, 1}, {1, 65536}}
+	for _, tt := range []struct {
+		maps  []IDMap
+		outer []IDRange
+		want  string
+	}{
+		{[]IDMap{{0, 0, 65537}}, user, "[{0 0 1} {1 1 65536}]"}, // as Podman 5.4.2 splits it
+		{[]IDMap{{0, 1, 1000}, {1000, 0, 1}, {1001, 1001, 64536}}, user, "[{0 1 1000} {1000 0 1} {1001 1001 64536}]"},
+		{[]IDMap{{5, 65535, 10}}, user, "[{5 65535 2} {7 65537 8}]"}, // which the kernel refuses
+		{[]IDMap{{0, 0, 4294967295}}, []IDRange{{0, 4294967295}}, "[{0 0 4294967295}]"},
+	} {
+		if got := fmt.Sprint(SplitMap(tt.maps, tt.outer)); got != tt.want {
+			t.Errorf("%v in %v: %s, want %s", tt.maps, tt.outer, got, tt.want)
+		}
+	}
+}
+
 func FuzzFillMap(f *testing.F) {
 	f.Add(uint32(1000), uint32(0), uint32(1), uint32(0), uint32(65537), uint32(65537))
 	f.Fuzz(func(t *testing.T, inside, outside, count, start, n, size uint32) {

@@ -101,6 +101,7 @@ assert_eq "the status of what it ran" "$(exit_code as_tester berth unshare sh -c
 assert_match "unshare by root" "$(must_fail berth unshare true)" 'for users'
 assert_no_match "the copy is made once" "$(as_tester $B --userns=keep-id $IMAGE true 2>&1)" 'copies the image'
 assert_match "map" "$(as_tester $B --userns=keep-id $IMAGE sh -c "$M")" '0 1 1000, *1000 0 1, *1001 1001'
+assert_eq "the caller as root" "$(as_tester $B --userns=keep-id:uid=0,gid=0 -v /home/tester/e2e-dir:/d $IMAGE stat -c %u /d/f)" 0
 assert_eq "nomap" "$(as_tester $B --userns=nomap -v /home/tester/e2e-dir:/d $IMAGE stat -c %u /d/f 2>/dev/null)" 65534
 user_quadlet e2e-keep.container <<F
 [Container]

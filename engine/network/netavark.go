@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -57,6 +58,17 @@ func newOptions(r engine.NetworkRequest) *netavarkOptions {
 func (o netavarkOptions) only(network string) *netavarkOptions {
 	o.Networks = map[string]perNetwork{network: o.Networks[network]}
 	o.NetworkInfo = map[string]definition{network: o.NetworkInfo[network]}
+	return &o
+}
+
+// withoutRoutes is the options without the networks' routes. The kernel removes those with the interface, and netavark fails when one
+// that it is to remove has gone.
+func (o netavarkOptions) withoutRoutes() *netavarkOptions {
+	o.NetworkInfo = maps.Clone(o.NetworkInfo)
+	for name, d := range o.NetworkInfo {
+		d.Routes = nil
+		o.NetworkInfo[name] = d
+	}
 	return &o
 }
 
@@ -224,7 +236,7 @@ func (a Adapter) teardownBridge(ctx context.Context, r engine.NetworkRequest, o 
 // the names of a network are gone already is no error: an earlier teardown was killed after it, or somebody has cleared
 // netavark's directory, as `podman system reset` does.
 func (a Adapter) takeDown(ctx context.Context, netns string, o *netavarkOptions) error {
-	err := a.netavark(ctx, "teardown", netns, o)
+	err := a.netavark(ctx, "teardown", netns, o.withoutRoutes())
 	if err == nil || !strings.HasPrefix(err.Error(), "netavark teardown: remove aardvark entries: ") {
 		return err
 	}

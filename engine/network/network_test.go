@@ -699,12 +699,13 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
-// TestTeardownOfADeadContainer: netavark is shown the stand-in when the container's own namespace is gone.
+// TestTeardownOfADeadContainer: netavark is shown the stand-in when the container's own namespace is gone, and is not told to remove
+// the network's routes, which went with it.
 func TestTeardownOfADeadContainer(t *testing.T) {
 	requireRoot(t)
 	a, calls := machine(t)
 	if err := errors.Join(os.MkdirAll(a.Configs[0], 0o755),
-		os.WriteFile(filepath.Join(a.Configs[0], "web.json"), []byte(`{"name":"web","network_interface":"berthtest0","subnets":[{"subnet":"10.7.0.0/24"}]}`), 0o644)); err != nil {
+		os.WriteFile(filepath.Join(a.Configs[0], "web.json"), []byte(`{"name":"web","network_interface":"berthtest0","subnets":[{"subnet":"10.7.0.0/24"}],"routes":[{"destination":"10.8.0.0/16","gateway":"10.7.0.9"}]}`), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	r := request(t, a, "c1")
@@ -725,6 +726,11 @@ func TestTeardownOfADeadContainer(t *testing.T) {
 	line, _, _ := strings.Cut(calls.calls[1], "\n")
 	if want := fmt.Sprintf(" teardown /proc/%d/fd/", os.Getpid()); !strings.Contains(line, want) {
 		t.Errorf("ran %s, want %s", line, want)
+	}
+	for i, want := range []bool{true, false} {
+		if strings.Contains(calls.calls[i], "10.8.0.0/16") != want {
+			t.Errorf("call %d: %s", i, calls.calls[i])
+		}
 	}
 }
 

@@ -20,7 +20,8 @@ import (
 func volumeVerb() Verb {
 	return Verb{
 		Name: "volume", Usage: "COMMAND", Summary: "make, list and remove volumes",
-		Text: "Named volumes lie where Podman's do, and are shared with it.",
+		Text: `Named volumes lie where Podman's do, and their files are shared with it. What Podman was told of one when it was made (labels, type=) is in
+its database, which is not read: create --ignore with the same options, as a .volume file has it, tells berth.`,
 		Sub: []Verb{
 			volumeCreateVerb(), volumeExistsVerb(), volumeExportVerb(), volumeImportVerb(), volumeInspectVerb(), volumeLsVerb(),
 			volumeMountVerb(), volumePruneVerb(), volumeReloadVerb(), volumeRmVerb(), volumeUnmountVerb(),
@@ -99,11 +100,26 @@ func runVolumeCreate(_ context.Context, env *Env, args []string) error {
 	if err == nil {
 		events.Event{Type: "volume", What: []string{"create"}, Name: vol.Name, Attributes: vol.Labels}.Send()
 	}
-	if err != nil && !(o.ignore && errors.Is(err, store.ErrVolumeExists)) {
+	if o.ignore && errors.Is(err, store.ErrVolumeExists) {
+		err = adoptVolume(env, vol)
+	}
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(env.Out, vol.Name)
 	return err
+}
+
+// adoptVolume gives one that Podman made the options that it was made with.
+func adoptVolume(env *Env, vol store.Volume) error {
+	files, err := volumes().Adopt(vol)
+	if err != nil {
+		return fmt.Errorf("volume %q: %w", vol.Name, err)
+	}
+	if files {
+		fmt.Fprintf(env.Err, "volume %q was made as a directory, has files, and stays one: its options count when the files are moved away\n", vol.Name)
+	}
+	return nil
 }
 
 func volumeExistsVerb() Verb {

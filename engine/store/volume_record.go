@@ -31,7 +31,8 @@ type Volume struct {
 	Options   map[string]string `json:"options,omitempty"`
 	Anonymous bool              `json:"anonymous,omitempty"` // it belongs to one container
 	Boot      string            `json:"boot,omitempty"`      // it belongs to a container of this boot, which is forgotten with it
-	Ours      bool              `json:"-"`                   // there is a record of ours
+	Adopted   bool              `json:"adopted,omitempty"`   // Podman made it, which may have it in use
+	Ours      bool              `json:"-"`                   // there is a record of ours, and it is not adopted
 	Path      string            `json:"-"`
 }
 
@@ -79,6 +80,31 @@ func (v Volumes) Create(vol Volume) (Volume, error) {
 		return vol, err
 	}
 	return createVolume(root, vol, func() error { return v.makeLayer(vol, image) })
+}
+
+// Adopt gives a volume that Podman made, and that is a file system (type=), the options that Podman has for it in its database only: it
+// would be taken for a directory. What has a record of ours stays as it is. So does what has files, which would be hidden: that is the
+// first result.
+func (v Volumes) Adopt(vol Volume) (files bool, err error) {
+	root, err := v.Root()
+	if err != nil || vol.Options["type"] == "" {
+		return false, err
+	}
+	dir := filepath.Join(root, vol.Name)
+	lock, err := atomicfile.LockDir(dir)
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	if _, err := os.Lstat(filepath.Join(dir, recordFile)); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	list, err := os.ReadDir(filepath.Join(dir, "_data"))
+	if err != nil || len(list) > 0 && nothingMounted(dir) == nil {
+		return len(list) > 0, err
+	}
+	vol.Adopted = true
+	return false, writeRecord(dir, vol)
 }
 
 // createVolume makes a volume; prepare makes what belongs to it and is no file of its directory, nil for nothing.
@@ -240,7 +266,7 @@ func readVolume(dir string) (Volume, error) {
 	if err := json.Unmarshal(data, &vol); err != nil {
 		return vol, fmt.Errorf("%s is damaged: %w", path, err)
 	}
-	vol.Ours = true
+	vol.Ours = !vol.Adopted
 	vol.Name = filepath.Base(dir) // whatever the record of a copied or renamed directory says
 	if vol.Version > volumeVersion {
 		return vol, fmt.Errorf("%s has version %d, this berth knows up to %d: use the newer berth that wrote it", path, vol.Version, volumeVersion)

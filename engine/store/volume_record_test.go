@@ -268,3 +268,31 @@ func TestFillBesideStart(t *testing.T) {
 		t.Errorf("%v, %v", list, err)
 	}
 }
+
+// TestAdopt: a volume of Podman's that is a file system gets its options, unless it has a record or files of its own.
+func TestAdopt(t *testing.T) {
+	root := t.TempDir()
+	v := Volumes{Dir: func() (string, error) { return root, nil }}
+	for _, name := range []string{"theirs", "full", "plain"} {
+		if err := os.MkdirAll(filepath.Join(root, name, "_data"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "full", "_data", "f"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := createVolume(root, Volume{Name: "ours"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	nfs := map[string]string{"type": "nfs", "device": "host:/dir"}
+	for name, options := range map[string]map[string]string{"theirs": nfs, "full": nfs, "ours": nfs, "plain": {"o": "uid=5"}} {
+		files, err := v.Adopt(Volume{Name: name, Options: options})
+		if err != nil || files != (name == "full") {
+			t.Errorf("%s: %v, %v", name, files, err)
+		}
+		found, err := findVolume(root, name)
+		if err != nil || found.Ours != (name == "ours") || (found.Options["type"] != "") != (name == "theirs") {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+}

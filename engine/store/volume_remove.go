@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -62,6 +63,24 @@ func sweepUnfinished(root string) (err error) {
 	return err
 }
 
+// nothingMounted refuses a volume in which a file system is mounted, as Podman does with one that has type= while a container of its has
+// it: the files there are not the volume's.
+func nothingMounted(dir string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	if own, others := mountsBelow(string(info), real); len(own)+len(others) > 0 {
+		return fmt.Errorf("volume %q: a file system is mounted on %s, whose files would go with it: umount it first, or end Podman's container that has it",
+			filepath.Base(dir), append(own, others...)[0])
+	}
+	return nil
+}
+
 // removeVolume removes a volume. first is called before it is touched, while no container can take it.
 func removeVolume(root, name string, first func(Volume) error) error {
 	a, err := setAside(root, name, first)
@@ -110,7 +129,7 @@ func setAside(root, name string, first func(Volume) error) (aside, error) {
 		return aside{}, err
 	}
 	defer all.Close()
-	if err := first(vol); err != nil {
+	if err := cmp.Or(first(vol), nothingMounted(filepath.Join(root, name))); err != nil {
 		return aside{}, err
 	}
 	a, err := makeAside(root)

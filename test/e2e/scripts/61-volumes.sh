@@ -49,6 +49,18 @@ rm -r "$tmp/image"
 say "a volume of Podman's is adopted as it is"
 assert_eq "content" "$($B -v theirs:/d $IMAGE cat /d/file)" kept
 assert_match "not pruned" "$(berth volume prune -f)$(berth volume ls -q)" theirs
+mkdir "$tmp/disk" && echo precious >"$tmp/disk/file"
+options=(--opt type=none --opt o=bind --opt "device=$tmp/disk")
+podman volume create "${options[@]}" e2e-disk >/dev/null
+berth volume create --ignore "${options[@]}" e2e-disk >/dev/null
+assert_eq "one that is a file system" "$($B -v e2e-disk:/d $IMAGE cat /d/file)" precious
+mount --bind "$tmp/disk" /var/lib/containers/storage/volumes/e2e-disk/_data # as Podman does while a container of its has it
+assert_match "mounted" "$(must_fail berth volume rm e2e-disk)" 'a file system is mounted on .*/e2e-disk/_data'
+umount /var/lib/containers/storage/volumes/e2e-disk/_data
+berth volume rm e2e-disk >/dev/null
+podman volume rm e2e-disk >/dev/null 2>&1 || true
+assert_eq "its files" "$(cat "$tmp/disk/file")" precious
+rm -r "$tmp/disk"
 
 say "options"
 mkdir -p "$tmp/src" && echo original >"$tmp/src/file" && chown 7:7 "$tmp/src/file"

@@ -19,6 +19,7 @@ import (
 	v2 "github.com/docker/distribution/registry/api/v2"
 	"go.podman.io/image/v5/docker"
 	"go.podman.io/image/v5/signature"
+	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/engine/image/name"
@@ -132,7 +133,7 @@ func hasCode(err error, code errcode.ErrorCode) bool {
 	return false
 }
 
-// transient tells whether trying again can help: the link broke, or the registry is too busy. An answer that will not
+// transient tells whether trying again can help: the link broke, the registry is too busy, or a layer was removed meanwhile. An answer that will not
 // change, such as "no such image", is none.
 func transient(err error) bool {
 	var rejected signature.PolicyRequirementError
@@ -143,6 +144,8 @@ func transient(err error) bool {
 	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &rejected), errors.Is(err, http.ErrSchemeMismatch), errors.Is(err, errExhausted):
 		return false
 	case errors.Is(err, errSpoilt), errors.Is(err, errStalled):
+		return true
+	case errors.Is(err, storage.ErrLayerUnknown), errors.Is(err, storage.ErrParentUnknown): // it went with the last image that had it
 		return true
 	case errors.Is(err, syscall.ENOSPC):
 		return false

@@ -4,9 +4,11 @@ package image
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"go.podman.io/storage"
@@ -74,4 +76,34 @@ func waiting(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	return regexp.MustCompile(fmt.Sprintf(`-> FLOCK .* %d `, os.Getpid())).Match(locks)
+}
+
+// A pull whose lower layer is removed with the image that it belonged to fetches that layer.
+func TestRemoveBesideAPull(t *testing.T) {
+	im := openStore(t)
+	i := twoLayers(t, "old")
+	old := i
+	old.Layers = i.Layers[:1]
+	if _, err := im.Load(t.Context(), writeFile(t, "x.tar", string(imageFiles(t, archive.OCI, old).tar(t)))); err != nil {
+		t.Fatal(err)
+	}
+	r := newRegistry(t)
+	r.add(t, "web:1", i)
+	other := openAgain(t, im, func() {})
+	removed := false
+	r.refuse = func(_ http.ResponseWriter, q *http.Request) bool {
+		if strings.HasSuffix(q.URL.Path, i.Layers[1].Hex) && !removed {
+			removed = true
+			if _, err := other.Remove("old", RemoveOptions{}); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	}
+	if _, err := im.Pull(t.Context(), r.host()+"/web:1", plain(PullOptions{Retry: 1})); err != nil || !removed {
+		t.Errorf("%v; removed: %t", err, removed)
+	}
+	if got := fileInImage(t, im, r.host()+"/web:1", "lower"); got != strings.Repeat("one", 5000) {
+		t.Errorf("a file of the layer has %d bytes", len(got))
+	}
 }

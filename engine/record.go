@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,9 +95,13 @@ func (d Dirs) kept(id string) (State, error) {
 	return s, err
 }
 
-func (d Dirs) loadKept(s *State, id string) error {
+func (d Dirs) loadKept(s *State, id string) error { return d.loadKeptWith(s, id, "") }
+
+// loadKeptWith is loadKept that makes nothing of a record in which a name does not stand: where there are many, that takes most of the time.
+// A name is in JSON as it is.
+func (d Dirs) loadKeptWith(s *State, id, name string) error {
 	data, err := atomicfile.Read(d.record(id))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Contains(data, []byte(name)) {
 		return fmt.Errorf("%w: %q", ErrNoContainer, id)
 	}
 	if err != nil {
@@ -129,24 +134,18 @@ const wholeID = 64
 // findKept looks for a record by name, ID, or the beginning of an ID that has enough digits, as those of this boot in here have. Of one that
 // is damaged it gives the ID, and the name that the store has for it.
 func (d Dirs) findKept(nameOrID string, digits int, here []string) (State, error) {
-	if len(nameOrID) == wholeID { // the others need not be read
-		if s, err := d.kept(nameOrID); !errors.Is(err, ErrNoContainer) {
-			return s, err
-		}
-	}
 	ids, err := idsIn(d.Keep)
 	if err != nil {
 		return State{}, err
 	}
-	list, unread := loadAll(ids, d.loadKept)
+	list, _ := loadAll(ids, func(s *State, id string) error { return d.loadKeptWith(s, id, nameOrID) })
 	for _, s := range list {
 		if s.Name == nameOrID {
 			return s, nil
 		}
 	}
-	if unread != nil {
-		if id := d.inStore(nameOrID); id != "" {
-			s, err := d.kept(id)
+	if id := d.inStore(nameOrID); id != "" {
+		if s, err := d.kept(id); err != nil {
 			s.Name = nameOrID
 			return s, err
 		}
@@ -162,7 +161,7 @@ func (d Dirs) findKept(nameOrID string, digits int, here []string) (State, error
 		return State{}, fmt.Errorf("%w: %q", ErrNoContainer, nameOrID)
 	case 1:
 		if len(here) == 1 {
-			return d.loadNamed(found[0], d.nameOf(found[0]))
+			return d.loadNamed(found[0], "")
 		}
 		return d.kept(found[0])
 	}
@@ -176,7 +175,7 @@ func (d Dirs) inStore(name string) string {
 		Names []string `json:"names"`
 	}
 	data, err := atomicfile.Read(filepath.Join(d.Keep, "containers.json"))
-	if err != nil || json.Unmarshal(data, &list) != nil {
+	if err != nil || !bytes.Contains(data, []byte(name)) || json.Unmarshal(data, &list) != nil {
 		return ""
 	}
 	for _, c := range list {

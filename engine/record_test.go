@@ -242,7 +242,7 @@ func TestFindDamaged(t *testing.T) {
 			t.Errorf("%s: %+v, %v", word, s.ID, err)
 		}
 	}
-	for word, want := range map[string]string{"other": other, "was": other, "b": other, other: other, "none": "", "c": ""} {
+	for word, want := range map[string]string{"other": other, "was": "", "b": other, other: other, "none": "", "c": ""} {
 		if s, err := d.Find(word); s.ID != want || (want == "") != errors.Is(err, ErrNoContainer) {
 			t.Errorf("%s: %+v, %v", word, s.ID, err)
 		}

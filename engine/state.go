@@ -159,18 +159,18 @@ func (d Dirs) find(nameOrID string, digits int) (State, error) {
 	if target, err := os.Readlink(d.name(nameOrID)); err == nil {
 		return d.loadNamed(filepath.Base(target), nameOrID)
 	}
+	if len(nameOrID) == wholeID { // the others need not be looked at
+		if s, err := d.loadNamed(nameOrID, ""); err != nil || s.Name != "" {
+			return s, err
+		}
+	}
 	ids, err := d.ids()
 	if err != nil {
 		return State{}, err
 	}
 	found := beginning(ids, nameOrID, digits)
-	switch {
-	case len(found) == 1 && len(nameOrID) >= enoughDigits:
-		return d.loadNamed(found[0], d.nameOf(found[0]))
-	case len(nameOrID) == wholeID: // its maker was killed when only its name was taken, maybe
-		if name := d.nameOf(nameOrID); name != "" {
-			return d.loadNamed(nameOrID, name)
-		}
+	if len(found) == 1 && len(nameOrID) >= enoughDigits {
+		return d.loadNamed(found[0], "")
 	}
 	return d.findKept(nameOrID, digits, found)
 }
@@ -189,17 +189,20 @@ func beginning(ids []string, digitsOfID string, enough int) (found []string) {
 }
 
 // loadNamed is Load for a container that is there, though without a state: it may just have ended, and then its record says
-// how; or its maker was killed between taking the name and writing the state, and then all that is known are ID and name.
+// how; or its maker was killed between taking the name and writing the state, and then all that is known are ID and name. name is "" where
+// the caller has found it by something else: it is looked for when nothing else tells it, as that takes the longer the more containers run.
 func (d Dirs) loadNamed(id, name string) (State, error) {
 	s, err := d.Load(id)
-	if !errors.Is(err, ErrNoContainer) {
-		return s, err
-	}
-	if s, err = d.kept(id); !errors.Is(err, ErrNoContainer) {
+	if errors.Is(err, ErrNoContainer) {
+		if s, err = d.kept(id); errors.Is(err, ErrNoContainer) {
+			s, err = State{ID: id}, nil
+		}
 		s.Name = cmp.Or(s.Name, name)
-		return s, err
+		if s.Name == "" {
+			s.Name = d.nameOf(id)
+		}
 	}
-	return State{ID: id, Name: name}, nil
+	return s, err
 }
 
 // nameOf is the name that was taken for the container with this ID; "" when there is none.

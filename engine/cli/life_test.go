@@ -489,16 +489,28 @@ func TestStartEnded(t *testing.T) {
 	}
 }
 
-// TestNoMatter: who stops a container finds it gone after that, maybe.
-func TestNoMatter(t *testing.T) {
-	getenv := func(name string) string { return map[string]string{foundVariable: "web db"}[name] }
+// TestByID: what was stopped is found by its ID then, also where another container has taken its name meanwhile; of many all are.
+func TestByID(t *testing.T) {
+	dirs := emptyRun(t)
+	var names, all []string
+	for i := range 4 {
+		name, id := fmt.Sprint("c", i), fmt.Sprintf("%064x", i)
+		lay(t, dirs, engine.State{ID: id, Name: name})
+		names, all = append(names, name), append(all, id)
+	}
+	getenv := func(name string) string { return map[string]string{foundVariable: "c0 old c9 gone"}[name] }
 	for _, tt := range []struct {
-		name         string
-		ignore, want bool
-	}{{"web", false, true}, {"db", false, true}, {"we", false, false}, {"", false, false}, {"other", false, false}, {"other", true, true}} {
-		if got := noMatter(tt.name, tt.ignore, getenv); got != tt.want {
-			t.Errorf("%+v: %t", tt, got)
+		names, want []string
+	}{
+		{[]string{"c0", "c1", "c9"}, []string{"old", "c1", "gone"}},
+		{append(names, "none", "c9"), append([]string{"old"}, append(all[1:], "none", "gone")...)},
+	} {
+		if got := byID(tt.names, foundBefore(getenv)); !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %v, want %v", tt.names, got, tt.want)
 		}
+	}
+	if got := byID([]string{"c0"}, foundBefore(func(string) string { return "" })); !slices.Equal(got, []string{"c0"}) {
+		t.Errorf("nothing was stopped: %v", got)
 	}
 }
 

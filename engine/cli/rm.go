@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,25 +140,20 @@ func (o rmOptions) names(words []string) ([]string, error) {
 	return words, err
 }
 
-// byID puts the IDs in the place of names, where there are many: to find one that does not run by its name, all are read.
-func byID(names []string) []string {
+// byID puts the IDs in the place of names: of those that are known, and of all where there are many. To find one that does not run by its
+// name, all are read.
+func byID(names []string, known map[string]string) []string {
 	const many = 4
-	if len(names) < many {
-		return names
-	}
-	list, err := runDirs().All()
-	if err != nil {
-		return names
-	}
-	known := map[string]string{}
-	for _, s := range list {
-		known[s.Name] = s.ID
-	}
-	ids := slices.Clone(names)
-	for i, name := range names {
-		if id := known[name]; id != "" {
-			ids[i] = id
+	every := map[string]string{}
+	if len(names)-len(known) >= many {
+		list, _ := runDirs().All()
+		for _, s := range list {
+			every[s.Name] = s.ID
 		}
+	}
+	ids := make([]string, len(names))
+	for i, name := range names {
+		ids[i] = cmp.Or(known[name], every[name], name)
 	}
 	return ids
 }
@@ -172,17 +168,20 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return nil // it is reported by the removal itself
 	}
-	ids := byID(names)
+	ids := byID(names, nil)
 	var found []string
 	for i, name := range names {
 		s, err := runDirs().Find(ids[i])
+		if err == nil {
+			ids[i] = s.ID
+		}
 		if err == nil && returns(ctx, env, s) {
 			err = errors.Join(os.Setenv(returnsVariable, s.ID), countRestarts(ctx, env, []string{s.ID}))
 		}
 		if err != nil || !options.Force || options.Spares(s) {
 			continue
 		}
-		found = append(found, name)
+		found = append(found, name, s.ID)
 		s, err = onceStarted(ctx, env, s) // the unit may be that of who makes it
 		if err != nil || options.Spares(s) {
 			continue
@@ -217,9 +216,19 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 	return nil
 }
 
-// foundVariable has the names of what was there before it was stopped: who sees it end, its unit or a `berth run --rm`, may be the first
-// to remove it.
+// foundVariable has the names of what was there before it was stopped, each with its ID behind it: who sees it end, its unit or a
+// `berth run --rm`, may be the first to remove it.
 const foundVariable = "BERTH_RM_FOUND"
+
+// foundBefore are the IDs in foundVariable, by name.
+func foundBefore(getenv func(string) string) map[string]string {
+	ids := map[string]string{}
+	words := strings.Fields(getenv(foundVariable))
+	for i := 0; i+1 < len(words); i += 2 {
+		ids[words[i]] = words[i+1]
+	}
+	return ids
+}
 
 // returnsVariable has the ID of the container that this unit, whose service ends, starts again: within the user's namespace it cannot be asked.
 const returnsVariable = "BERTH_RETURNS"
@@ -231,11 +240,6 @@ func returns(ctx context.Context, env *Env, s engine.State) bool {
 	}
 	again, err := sd.Returns(ctx, env.Run, userManaged(), s.Unit)
 	return again || err != nil // it has not said that the unit stays down
-}
-
-// noMatter tells whether it is no error that there is no container of this name.
-func noMatter(name string, ignore bool, getenv func(string) string) bool {
-	return ignore || slices.Contains(strings.Fields(getenv(foundVariable)), name)
 }
 
 // podGoesVariable says that the pod itself is being removed.
@@ -338,10 +342,11 @@ func runRm(ctx context.Context, env *Env, args []string) error {
 	if options.Ignore {
 		find = runDirs().FindSurely
 	}
-	ids := byID(names)
+	found := foundBefore(os.Getenv)
+	ids := byID(names, found)
 	for i, name := range names {
 		s, err := find(ids[i])
-		if errors.Is(err, engine.ErrNoContainer) && noMatter(name, options.Ignore, os.Getenv) || err == nil && options.Spares(s) {
+		if errors.Is(err, engine.ErrNoContainer) && (options.Ignore || found[name] != "") || err == nil && options.Spares(s) {
 			continue
 		}
 		if errors.Is(err, engine.ErrDamaged) && s.ID != "" { // the removal tells of it

@@ -266,9 +266,20 @@ func TestOwnUnderAnotherName(t *testing.T) {
 	}
 }
 
-// TestStopOfForgottenUnit: systemd stops a container whose unit has its commands; one whose file has been removed is stopped without it.
+// TestStopOfForgottenUnit: systemd stops a container whose unit has its commands; one whose file has been removed is stopped without it. Of
+// a unit whose file is systemd's own it is not asked.
 func TestStopOfForgottenUnit(t *testing.T) {
-	for load, want := range map[string]string{"loaded": "[stop -- web.service]", "not-found": "[container cleanup c1]"} {
+	emptyRun(t)
+	transient := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/transient/web.service")
+	for load, want := range map[string]string{"loaded": "[stop -- web.service]", "not-found": "[container cleanup c1]", "": "[stop -- web.service]"} {
+		if err := errors.Join(os.RemoveAll(filepath.Dir(transient)), os.MkdirAll(filepath.Dir(transient), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if load == "" {
+			if err := os.WriteFile(transient, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		cmd := exec.Command("sleep", "1000")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -280,6 +291,9 @@ func TestStopOfForgottenUnit(t *testing.T) {
 		var called []string
 		env := &Env{Err: t.Output(), Run: func(_ context.Context, c proc.Command) ([]byte, error) {
 			if slices.Contains(c.Args, "show") {
+				if load == "" {
+					t.Error("systemd is asked")
+				}
 				return []byte("LoadState=" + load + "\n"), nil
 			}
 			called = c.Args[len(c.Args)-min(len(c.Args), 3):]

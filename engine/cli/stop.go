@@ -146,8 +146,11 @@ func stopReturning(ctx context.Context, env *Env, s engine.State) (bool, error) 
 }
 
 // isForgotten tells whether systemd has lost a unit's commands with its file, while the unit runs on: it would signal the container,
-// wait for the time of units that say none, and take nothing away.
+// wait for the time of units that say none, and take nothing away. Those of containers that were started at a prompt need not be asked for.
 func isForgotten(ctx context.Context, env *Env, unit string) bool {
+	if sd.HasTransientFile(userManaged(), unit) {
+		return false
+	}
 	load, _ := systemctl(ctx, env, "show", "--property=LoadState", "--", unit)
 	return string(load) == "LoadState=not-found\n"
 }

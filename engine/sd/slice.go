@@ -67,10 +67,18 @@ func ForgetSlice(user bool, name string) error {
 
 // slicePlaces are the file of a slice, and the directory that the manager keeps its changed properties in (systemd.unit(5)).
 func slicePlaces(user bool, name string) (unit, properties string) {
-	place, control := "/run/systemd/system", "/run/systemd/system.control"
+	kind := "system"
 	if user {
-		dir := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd")
-		place, control = filepath.Join(dir, "user"), filepath.Join(dir, "user.control")
+		kind = "user"
 	}
-	return filepath.Join(place, name), filepath.Join(control, name+".d")
+	dir := managerDir(user)
+	return filepath.Join(dir, kind, name), filepath.Join(dir, kind+".control", name+".d")
+}
+
+// managerDir is where the manager has the files of units that are for this boot only.
+func managerDir(user bool) string {
+	if user {
+		return filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd")
+	}
+	return "/run/systemd"
 }

@@ -3,6 +3,8 @@ package sd
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -51,6 +53,13 @@ func ExitOf(ctx context.Context, run proc.Runner, user bool, unit string) (int, 
 func IsTransient(ctx context.Context, run proc.Runner, user bool, unit string) bool {
 	text, err := property(ctx, run, user, unit, "Transient")
 	return err == nil && text == "yes"
+}
+
+// HasTransientFile tells whether the manager has a file of its own for a unit that a command has made. It goes when the unit does
+// (systemd.unit(5), "Unit File Load Path").
+func HasTransientFile(user bool, unit string) bool {
+	_, err := os.Lstat(filepath.Join(managerDir(user), "transient", unit))
+	return err == nil
 }
 
 // Restarts is how often the manager has started each of the units again by itself; 0 when it does not say.

@@ -115,7 +115,9 @@ func printError(w io.Writer, text string) {
 
 // AnyThread tells of the commands that are called most and make no mounts of their own, so that they need not stay on one thread. Where
 // the first goroutine does, Go makes each other thread by way of one more, which costs a tenth of their time.
-func AnyThread(args []string) bool { return len(args) > 0 && (args[0] == "rm" || args[0] == "ps") }
+func AnyThread(args []string) bool {
+	return len(args) > 0 && slices.Contains([]string{"ps", "rm", "stop"}, args[0]) || len(args) > 1 && args[0] == "container" && args[1] == "cleanup"
+}
 
 // attempt calls f. The storage library panics with the error when it cannot open one of its locks: to us that is an error
 // like others, except that nothing may use the store after it, for it may hold the lock's mutex.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -51,9 +52,20 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 	}
 	verb, words := typed("create", args)
 	c.CreateCommand = createCommand(verb, words, c)
+	id, err := create(ctx, env, c)
+	if err != nil {
+		dropNewPod(ctx, env, c.Name)
+		return err
+	}
+	_, err = fmt.Fprintln(env.Out, id)
+	return err
+}
+
+// create makes a container and returns its ID.
+func create(ctx context.Context, env *Env, c spec.Container) (string, error) {
 	e, err := newEngine(env)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if c.Cgroups == "" {
 		c.Cgroups = "split"
@@ -62,12 +74,22 @@ func runCreate(ctx context.Context, env *Env, args []string) error {
 		c.SDNotify = "conmon"
 	}
 	s, err := e.Create(ctx, c)
-	if err != nil {
-		dropNewPod(ctx, env, c.Name)
-		return err
+	return s.ID, err
+}
+
+// createFor makes the container that this run is about to start, which sees to a pod that it has made for it.
+func createFor(ctx context.Context, env *Env, c spec.Container, told string, args []string) (id string, err error) {
+	if rootless.Needed() {
+		return createOutside(ctx, env, told, args)
 	}
-	_, err = fmt.Fprintln(env.Out, s.ID)
-	return err
+	if err := os.Setenv(engine.MakerVariable, strconv.Itoa(os.Getpid())); err != nil {
+		return "", err
+	}
+	err = attempt(func() error {
+		id, err = create(ctx, env, c)
+		return err
+	})
+	return id, err
 }
 
 // createOutside makes a container by another berth, which is in the user's namespace where this one must not be, and

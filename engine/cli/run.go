@@ -233,15 +233,17 @@ func createCommand(verb string, args []string, c spec.Container) []string {
 
 // runTransient asks systemd to run the same command line as a unit.
 func runTransient(ctx context.Context, env *Env, c spec.Container, args []string) error {
-	told, name := tellTyped("run", args), c.Name
-	if name == "" {
+	told := tellTyped("run", args)
+	verb, words := typed("run", args)
+	c.CreateCommand = createCommand(verb, words, c)
+	if c.Name == "" {
 		var err error
-		if name, err = engine.NewName(); err != nil {
+		if c.Name, err = engine.NewName(); err != nil {
 			return err
 		}
-		args = append([]string{"--name", name}, args...)
+		args = append([]string{"--name", c.Name}, args...)
 	}
-	if err := spec.CheckName(name); err != nil {
+	if err := spec.CheckName(c.Name); err != nil {
 		return fmt.Errorf("container: %w", err)
 	}
 	if files, err := spec.FileNumbers(c.ProcessFlags); err != nil || len(files) > 0 {
@@ -270,7 +272,7 @@ func runTransient(ctx context.Context, env *Env, c spec.Container, args []string
 	}
 	start := func() error {
 		return sd.StartTransient(ctx, env.Run, sd.Transient{
-			Properties: properties, User: rootless.Needed(), Unit: name, Program: selfPath(),
+			Properties: properties, User: rootless.Needed(), Unit: c.Name, Program: selfPath(),
 			Start: ownWords(slices.Concat([]string{"run"}, scopeWords, unitWords, args)...),
 			Stop:  ownWords("rm", "-v", "-f", "-i", id), Setenv: append(copied(c), engine.IDVariable+"="+id, told),
 		})
@@ -314,7 +316,7 @@ func runKept(ctx context.Context, env *Env, c spec.Container, told string, args 
 	if _, err := unitProperties(c); err != nil {
 		return err
 	}
-	id, err := createOutside(ctx, env, told, args)
+	id, err := createFor(ctx, env, c, told, args)
 	if err != nil {
 		dropNewPod(ctx, env, c.Name)
 		return err

@@ -278,8 +278,11 @@ func Frozen(group string) bool {
 	return err == nil && strings.TrimSpace(string(text)) == "1"
 }
 
-// OOMKilled tells whether the kernel has killed a process of a container's group for want of memory.
+// OOMKilled tells whether the kernel has killed a process of a container's group for want of memory; not of one without a group.
 func OOMKilled(group string) bool {
+	if group == "" {
+		return false
+	}
 	text, _ := os.ReadFile(filepath.Join(mountPoint, group, "memory.events"))
 	return oomKilled(text)
 }

@@ -213,9 +213,7 @@ func cleanup(ctx context.Context, env *Env, s engine.State, o cleanupOptions) er
 	if err != nil {
 		return err
 	}
-	exit := exitOfUnit(os.Getenv)
-	exit.OOM = exit.OOM || cgroup.OOMKilled(s.Cgroup) // which is no result of a unit that manages its group (systemd.service(5), OOMPolicy=)
-	if err := e.Cleanup(ctx, s, exit); err != nil {
+	if err := e.Cleanup(ctx, s, exitOfUnit(os.Getenv, s.Cgroup)); err != nil {
 		return err
 	}
 	if err := leavePlainPod(ctx, env.Run, e, s); err != nil {
@@ -242,9 +240,10 @@ func startedElsewhere(s engine.State) bool {
 // ofAnother tells whether a container is of another unit than this process, which may not know its own.
 func ofAnother(self string, s engine.State) bool { return self != "" && s.Unit != "" && s.Unit != self }
 
-// exitOfUnit is how systemd says that a unit's main process ended (systemd.exec(5), $EXIT_CODE).
-func exitOfUnit(getenv func(string) string) engine.Exit {
-	x := engine.Exit{Code: 255, OOM: getenv("SERVICE_RESULT") == "oom-kill"}
+// exitOfUnit is how systemd says that a unit's main process ended (systemd.exec(5), $EXIT_CODE). For want of memory is no result of a unit
+// that divides its control group (systemd.service(5), OOMPolicy=): the container's own tells.
+func exitOfUnit(getenv func(string) string, group string) engine.Exit {
+	x := engine.Exit{Code: 255, OOM: getenv("SERVICE_RESULT") == "oom-kill" || cgroup.OOMKilled(group)}
 	x.Restarts, _ = strconv.Atoi(getenv(restartsVariable))
 	switch getenv("EXIT_CODE") {
 	case "exited":
@@ -262,7 +261,7 @@ func exitOfUnit(getenv func(string) string) engine.Exit {
 // tellEnd tells those who are attached to the container of this unit how it has ended, when systemd has seen that.
 func tellEnd() {
 	if os.Getenv("EXIT_CODE") != "" {
-		tell(keeper.Ended{Unit: unitOfSelf(), Code: exitOfUnit(os.Getenv).Code})
+		tell(keeper.Ended{Unit: unitOfSelf(), Code: exitOfUnit(os.Getenv, "").Code})
 	}
 }
 

@@ -40,7 +40,7 @@ func TestExitOfUnit(t *testing.T) {
 		{"", "exited", "x", engine.Exit{Code: 255}},
 	} {
 		env := map[string]string{"SERVICE_RESULT": tt.result, "EXIT_CODE": tt.code, "EXIT_STATUS": tt.status}
-		if got := exitOfUnit(func(n string) string { return env[n] }); got != tt.want {
+		if got := exitOfUnit(func(n string) string { return env[n] }, ""); got != tt.want {
 			t.Errorf("%+v: %+v", tt, got)
 		}
 	}
@@ -61,7 +61,7 @@ func TestRestartCount(t *testing.T) {
 		if got := (inspection{ctx: t.Context(), env: env}).inspect(s).RestartCount; got != 2 {
 			t.Errorf("%s: %d while it runs", restart, got)
 		}
-		exit := exitOfUnit(os.Getenv)
+		exit := exitOfUnit(os.Getenv, "")
 		s.Exit, said = &exit, "0\n"
 		if got := (inspection{ctx: t.Context(), env: env}).inspect(s).RestartCount; got != want {
 			t.Errorf("%s: %d, want %d", restart, got, want)

@@ -382,7 +382,7 @@ func endSeen(s engine.State, self string, getenv func(string) string) *engine.Ex
 	if getenv("EXIT_CODE") == "" || s.Unit != self {
 		return nil
 	}
-	exit := exitOfUnit(getenv)
+	exit := exitOfUnit(getenv, s.Cgroup)
 	return &exit
 }
 

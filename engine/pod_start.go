@@ -75,6 +75,9 @@ func (e *Engine) startPod(ctx context.Context, p Pod, unit string) (Pod, error) 
 		return p, err
 	}
 	lock, err := e.Dirs.lockPod(p.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w any more: %q", ErrNoPod, p.Name)
+	}
 	if err != nil {
 		return p, err
 	}

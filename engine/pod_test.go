@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -541,7 +540,7 @@ func TestRemoveAsleepPodBesideStart(t *testing.T) {
 	if err := <-removed; err != nil {
 		t.Errorf("remove: %v", err)
 	}
-	if err := <-started; !errors.Is(err, fs.ErrNotExist) {
+	if err := <-started; !errors.Is(err, engine.ErrNoPod) {
 		t.Errorf("start: %v", err)
 	}
 	if n := pins(t, e.Dirs.Run); n != 0 || len(w.Left()) > 0 {

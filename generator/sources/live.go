@@ -2,28 +2,30 @@ package sources
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/berth-pods/berth/generator"
 )
 
-// Live lists the containers and pods that belong to units of the system's manager, or of the user's, in this boot. Units that
-// `berth run` has made are left out: no file makes these.
+// Live lists the containers and pods that belong to units of the system's manager, or of the user's, in this boot. Those of units that are
+// there until the next boot, as `berth run` and systemd-run(1) make them, are left out.
 func Live(getenv func(string) string, user bool) []generator.Live {
-	run := "/run"
+	run, units := "/run", []string{"/run/systemd/transient/", "/run/systemd/system/"}
 	if user {
 		if run = getenv("XDG_RUNTIME_DIR"); run == "" {
 			return nil
 		}
+		units = []string{run + "/systemd/transient/", run + "/systemd/user/"}
 	}
 	r := &reader{}
-	r.live(run, run+"/berth", false)
-	r.live(run, run+"/berth/pods", true)
+	r.live(run+"/berth", units, false)
+	r.live(run+"/berth/pods", units, true)
 	return r.set.Live
 }
 
 // live looks into the directories of containers, or of pods. What cannot be read is nothing that a unit could stop.
-func (r *reader) live(run, dir string, pods bool) {
+func (r *reader) live(dir string, units []string, pods bool) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		if len(e.Name()) != 64 { // an ID
@@ -33,7 +35,8 @@ func (r *reader) live(run, dir string, pods bool) {
 		if err != nil {
 			continue
 		}
-		if unit := unitIn(text); unit != "" && !isThere(run+"/systemd/transient/"+unit) {
+		unit := unitIn(text)
+		if unit != "" && !slices.ContainsFunc(units, func(dir string) bool { return isThere(dir + unit) }) {
 			r.set.Live = append(r.set.Live, generator.Live{Unit: unit, ID: e.Name(), Pod: pods})
 		}
 	}

@@ -197,6 +197,8 @@ func TestLive(t *testing.T) {
 	write("berth/"+id("b")+"/state.json", engine.State{ID: id("b"), Command: []string{misleading}}) // of no unit
 	write("berth/"+id("c")+"/state.json", engine.State{ID: id("c"), Unit: "c.service"})
 	write("systemd/transient/c.service", nil)
+	write("berth/"+id("8")+"/state.json", engine.State{ID: id("8"), Unit: "e.service"})
+	write("systemd/user/e.service", nil)
 	write("berth/"+id("d")+"/state.json", "damaged")
 	write("berth/"+id("e")+"/other", nil)
 	write("berth/names/state.json", engine.State{Unit: "f.service"})

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Says what is still to be done on this machine, and lets the service managers read anew what an earlier berth's generator has made: the
 # commands in it are those of that one. Podman's own generator may be installed beside berth's: both would make a unit of
-# each file, and the one that systemd finds first wins. A profile of AppArmor is loaded at the next boot, or now.
+# each file, and the one that systemd finds first wins. Podman's container of a unit that runs meanwhile would keep its name. A
+# profile of AppArmor is loaded at the next boot, or now.
 set -eu
 root=${1:-}
 for kind in system user; do
@@ -12,7 +13,7 @@ for kind in system user; do
 		[ "$(readlink "$root$mask" 2>/dev/null)" = /dev/null ] && continue
 		cat <<-NOTE
 		note: Podman's generator is installed too: $peer
-		      Both would turn the same files into units. Mask Podman's, and berth runs them:
+		      Both would turn the same files into units. Stop those that run, mask Podman's, and berth runs them:
 		        mkdir -p /etc/systemd/$kind-generators && ln -sf /dev/null $mask && systemctl daemon-reload
 		NOTE
 		break

@@ -51,7 +51,7 @@ func (s *Store) Rename(id, name string) error {
 	other, err := st.Container(name)
 	switch {
 	case err == nil && other.ID != id && !marked(other.Metadata):
-		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
+		return fmt.Errorf("container %q: the name is in use in the store, by Podman or Buildah: `podman ps -a --external` tells, `podman rm -f %s` removes it there", name, name)
 	case err != nil && !errors.Is(err, storage.ErrContainerUnknown):
 		return err
 	}

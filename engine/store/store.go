@@ -256,7 +256,7 @@ func (s *Store) Create(id, name string, image engine.Image, o engine.CreateOptio
 		err = create()
 	}
 	if errors.Is(err, storage.ErrDuplicateName) {
-		return fmt.Errorf("container %q: the name is in use in the store, maybe by Podman: `podman ps -a` tells", name)
+		return fmt.Errorf("container %q: the name is in use in the store, by Podman or Buildah: `podman ps -a --external` tells, `podman rm -f %s` removes it there", name, name)
 	}
 	if errors.Is(err, storage.ErrImageUnknown) {
 		err = fmt.Errorf("%w: %q", engine.ErrNoImage, image.ID)

@@ -105,6 +105,13 @@ func unused(n network.Network) error {
 	if users := append(pods, containers...); len(users) > 0 {
 		err = fmt.Errorf("network %q %w by %s; `berth rm` takes a container away", n.Name(), errNetworkUsed, strings.Join(users, ", "))
 	}
+	if err != nil || rootlessMode() { // the bridges of users are in a namespace of their own, Podman's in another one
+		return err
+	}
+	connected, err := n.Connected()
+	if connected {
+		err = fmt.Errorf("network %q %w: a container of Podman's is on it", n.Name(), errNetworkUsed)
+	}
 	return err
 }
 

@@ -511,6 +511,15 @@ func (r Registry) Remove(name string, unused func(Network) error) error {
 	return atomicfile.SyncDir(filepath.Dir(n.Path))
 }
 
+// Connected reports whether something is on the network's own bridge. Where no container of ours is, it is one of Podman's.
+func (n Network) Connected() (bool, error) {
+	if n.Driver() != bridgeDriver || n.Options["mode"] == "unmanaged" {
+		return false, nil
+	}
+	_, ports, err := bridgePorts(n.NetworkInterface)
+	return ports > 0, err
+}
+
 // Routes reads the prefixes of the host's routes (proc_net(5), route and ipv6_route).
 func Routes() ([]netip.Prefix, error) {
 	text, err := os.ReadFile("/proc/self/net/route")

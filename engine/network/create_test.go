@@ -287,3 +287,28 @@ func TestListWhileOneGoes(t *testing.T) {
 		t.Errorf("%v, %v", list, err)
 	}
 }
+
+// TestConnected: a bridge with something on it is in use, by Podman where no container of ours is on it; one that berth does not manage
+// always has something.
+func TestConnected(t *testing.T) {
+	requireRoot(t)
+	n := Network{definition: definition{Name: "web", Driver: bridgeDriver, NetworkInterface: "berthtest8"}}
+	check := func(when string, want bool) {
+		if got, err := n.Connected(); err != nil || got != want {
+			t.Errorf("%s: %v, %v", when, got, err)
+		}
+	}
+	check("without its bridge", false)
+	if err := addDevice("berthtest8"); err != nil {
+		t.Fatal(err)
+	}
+	check("with nobody on it", false)
+	port, err := holdBridge("berthtest8")
+	if err != nil {
+		t.Skipf("no port for a bridge: %v", err)
+	}
+	defer port.Close()
+	check("with one", true)
+	n.Options = map[string]string{"mode": "unmanaged"}
+	check("unmanaged", false)
+}

@@ -250,8 +250,7 @@ func proxySignals(init proc.ID) (stop func()) {
 	if err != nil {
 		return func() {}
 	}
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, proc.Passed()...)
+	signals := proc.Catch()
 	go func() {
 		for sig := range signals {
 			proc.Signal(pidfd, sig.(syscall.Signal))

@@ -494,15 +494,13 @@ func startError(err error) error {
 // signal N).
 func superviseChild(pid int) (int, error) { return watch(pid, true, 0) }
 
-// watch is superviseChild that may keep signals to itself, and kills after a time limit, if there is one.
+// watch is superviseChild that may keep signals to itself, and kills after a time limit, if there is one. Signals are caught as long as this
+// process is there: what is left to do after the child's end is done.
 func watch(pid int, proxy bool, limit time.Duration) (int, error) {
-	passed := proc.Passed()
 	if !proxy {
-		signal.Ignore(passed...)
+		signal.Ignore(proc.Passed()...)
 	}
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, passed...)
-	defer signal.Stop(signals)
+	signals := proc.Catch()
 	pidfd, err := proc.OpenChild(pid)
 	if err != nil {
 		return 0, err

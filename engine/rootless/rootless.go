@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"os/user"
 	"strconv"
 	"syscall"
@@ -131,8 +130,7 @@ func listenFDs() int {
 
 // forward hands the signals that ask for an end on to the child, as long as this process is there.
 func forward(p *os.Process) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, proc.Passed()...)
+	signals := proc.Catch()
 	go func() {
 		for s := range signals {
 			p.Signal(s)

@@ -85,9 +85,22 @@ func runNetworkCreate(_ context.Context, env *Env, args []string) error {
 	if err == nil {
 		events.Event{Type: "network", What: []string{"create"}, ID: n.ID, Name: n.Name(), Network: n.Name(), Attributes: n.Labels}.Send()
 	}
-	if err != nil && !(o.ignore && errors.Is(err, network.ErrExists)) {
+	if o.ignore && errors.Is(err, network.ErrExists) {
+		tellOther(env, r, n, o.Spec)
+	} else if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(env.Out, n.Name())
 	return err
+}
+
+// tellOther tells that a network that is there already is not as it was asked for, as after a change of its file.
+func tellOther(env *Env, r network.Registry, n network.Network, asked network.Spec) {
+	differs, err := r.Differs(n, asked)
+	if err != nil {
+		fmt.Fprintf(env.Err, "network %q is there and stays as it is; as it is asked for now it could not be made: %v\n", n.Name(), err)
+	}
+	if len(differs) > 0 {
+		fmt.Fprintf(env.Err, "network %q is there with other settings (%s) and stays as it is; `berth network rm %[1]s`, when no container is on it, has it made anew\n", n.Name(), strings.Join(differs, ", "))
+	}
 }

@@ -101,7 +101,7 @@ func runVolumeCreate(_ context.Context, env *Env, args []string) error {
 		events.Event{Type: "volume", What: []string{"create"}, Name: vol.Name, Attributes: vol.Labels}.Send()
 	}
 	if o.ignore && errors.Is(err, store.ErrVolumeExists) {
-		err = adoptVolume(env, vol)
+		err = takeVolume(env, vol)
 	}
 	if err != nil {
 		return err
@@ -110,16 +110,21 @@ func runVolumeCreate(_ context.Context, env *Env, args []string) error {
 	return err
 }
 
-// adoptVolume gives one that Podman made the options that it was made with.
-func adoptVolume(env *Env, vol store.Volume) error {
-	files, err := volumes().Adopt(vol)
+// takeVolume takes a volume that is there already, and tells that it is not as it was asked for, as after a change of its file. One that
+// Podman made gets the options that it was made with.
+func takeVolume(env *Env, asked store.Volume) error {
+	files, err := volumes().Adopt(asked)
 	if err != nil {
-		return fmt.Errorf("volume %q: %w", vol.Name, err)
+		return fmt.Errorf("volume %q: %w", asked.Name, err)
 	}
 	if files {
-		fmt.Fprintf(env.Err, "volume %q was made as a directory, has files, and stays one: its options count when the files are moved away\n", vol.Name)
+		fmt.Fprintf(env.Err, "volume %q was made as a directory, has files, and stays one: its options count when the files are moved away\n", asked.Name)
 	}
-	return nil
+	vol, err := volumes().Find(asked.Name)
+	if differs := vol.Differs(asked); len(differs) > 0 {
+		fmt.Fprintf(env.Err, "volume %q is there with other settings (%s) and stays as it is, with its files; it is made anew once it has been removed (`berth volume rm %[1]s`)\n", vol.Name, strings.Join(differs, ", "))
+	}
+	return err
 }
 
 func volumeExistsVerb() Verb {

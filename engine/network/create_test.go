@@ -70,6 +70,46 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// What a file asks for by now, and its network does not have, is named; what was left open when it was made is no difference.
+func TestDiffers(t *testing.T) {
+	r := registry(t)
+	made := Spec{Name: "n", Subnets: []string{"10.77.0.0/24"}, Labels: map[string]string{"a": "1"}, Options: map[string]string{"mtu": "1400"}, DNS: []string{"192.0.2.1"}, Routes: []string{"10.1.0.0/24,10.77.0.9,5"}}
+	n, err := r.Create(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Used = func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24")}, nil } // it is up
+	with := func(change func(*Spec)) Spec {
+		s := made
+		change(&s)
+		return s
+	}
+	for _, tt := range []struct {
+		asked Spec
+		want  string
+	}{
+		{made, ""},
+		{with(func(s *Spec) { s.Subnets, s.Labels, s.Options = nil, nil, nil }), ""},
+		{with(func(s *Spec) { s.Gateways, s.Driver, s.Interface = []string{"10.77.0.1"}, "bridge", n.NetworkInterface }), ""},
+		{with(func(s *Spec) { s.Gateways = []string{"10.77.0.7"} }), "subnets"},
+		{with(func(s *Spec) { s.Ranges = []string{"10.77.0.8/29"} }), "subnets"},
+		{with(func(s *Spec) { s.Subnets = []string{"10.78.0.0/24"} }), "subnets"},
+		{with(func(s *Spec) { s.Subnets = append(s.Subnets, "fd00:1::/64") }), "subnets"},
+		{with(func(s *Spec) { s.Labels = map[string]string{"a": "2"} }), "labels"},
+		{with(func(s *Spec) { s.Options, s.DNS = map[string]string{"mtu": "1300"}, nil }), "DNS servers options"},
+		{with(func(s *Spec) { s.Internal, s.NoDNS, s.Routes = true, true, []string{"10.1.0.0/24,10.77.0.9"} }), "routes DNS internal"},
+		{with(func(s *Spec) { s.IPv6, s.Interface = true, "other0" }), "interface IPv6"},
+	} {
+		got, err := r.Differs(n, tt.asked)
+		if err != nil || strings.Join(got, " ") != tt.want {
+			t.Errorf("%+v: %q, %v; want %q", tt.asked, got, err, tt.want)
+		}
+	}
+	if _, err := r.Differs(n, with(func(s *Spec) { s.Subnets = []string{"nonsense"} })); err == nil {
+		t.Error("a subnet that is none is no error")
+	}
+}
+
 func nobody(Network) error { return nil }
 
 // A network goes before a container that is being started reads it, or that container is seen.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +39,25 @@ type Volume struct {
 
 // DriverName is the driver, by its name.
 func (v Volume) DriverName() string { return cmp.Or(v.Driver, "local") }
+
+// Differs names what was asked for and the volume, which is there already, has otherwise. Of one of Podman's nothing is
+// known, and labels are not worth a word.
+func (v Volume) Differs(asked Volume) []string {
+	if !v.Ours {
+		return nil
+	}
+	var found []string
+	if v.DriverName() != asked.DriverName() {
+		found = append(found, "driver")
+	}
+	if !maps.Equal(v.Options, asked.Options) {
+		found = append(found, "options")
+	}
+	if same := func(a, b *int) bool { return a == b || a != nil && b != nil && *a == *b }; !same(v.UID, asked.UID) || !same(v.GID, asked.GID) {
+		found = append(found, "owner")
+	}
+	return found
+}
 
 const (
 	volumeVersion = 1

@@ -269,6 +269,27 @@ func TestFillBesideStart(t *testing.T) {
 	}
 }
 
+// What a file asks for by now, and its volume does not have, is named.
+func TestVolumeDiffers(t *testing.T) {
+	one, two := 1, 2
+	again := 1
+	there := Volume{Name: "v", Ours: true, Options: map[string]string{"type": "tmpfs"}, UID: &one, Labels: map[string]string{"a": "1"}}
+	for want, asked := range map[string]Volume{
+		"":              {Driver: "local", Options: map[string]string{"type": "tmpfs"}, UID: &again},
+		"options":       {UID: &one},
+		"owner":         {Options: there.Options, UID: &two, GID: &one},
+		"driver":        {Driver: "image", Options: there.Options, UID: &one},
+		"options owner": {Options: map[string]string{"type": "nfs"}},
+	} {
+		if got := strings.Join(there.Differs(asked), " "); got != want {
+			t.Errorf("%+v: %q, want %q", asked, got, want)
+		}
+	}
+	if got := (Volume{Name: "v"}).Differs(there); got != nil {
+		t.Errorf("one of Podman's: %v", got)
+	}
+}
+
 // TestAdopt: a volume of Podman's that is a file system gets its options, unless it has a record or files of its own.
 func TestAdopt(t *testing.T) {
 	root := t.TempDir()

@@ -4,6 +4,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,7 @@ type Artifact struct {
 	Name     string             `json:"Name"`
 	Digest   string             `json:"Digest"`
 	Manifest imgspecv1.Manifest `json:"Manifest"`
+	place    int                // in the index
 }
 
 // Size is the number of bytes in its files.
@@ -209,7 +211,7 @@ func (im *Images) adoptArtifact(ctx context.Context, dir string, n name.Name, ra
 	if err := errors.Join(dest.Commit(ctx, nil), dest.Close()); err != nil {
 		return err
 	}
-	return syncTree(im.artifactDir())
+	return cmp.Or(syncTree(im.artifactDir()), im.dropArtifacts(replaced))
 }
 
 // syncTree flushes the file system that holds a directory.
@@ -277,8 +279,8 @@ func (im *Images) Artifacts() ([]Artifact, error) {
 		return nil, fmt.Errorf("artifacts: %w", err)
 	}
 	var all []Artifact
-	for _, d := range index.Manifests {
-		a := Artifact{Name: d.Annotations[imgspecv1.AnnotationRefName], Digest: d.Digest.String()}
+	for i, d := range index.Manifests {
+		a := Artifact{place: i, Name: d.Annotations[imgspecv1.AnnotationRefName], Digest: d.Digest.String()}
 		data, err := readBlob(root, d.Digest)
 		if err == nil {
 			err = json.Unmarshal(data, &a.Manifest)
@@ -322,15 +324,63 @@ func (im *Images) RemoveArtifact(ctx context.Context, s string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	ref, err := layout.NewReference(im.artifactDir(), a.Name)
-	if err != nil {
-		return "", err
-	}
-	if err := ref.DeleteImage(ctx, &im.sys); err != nil {
+	if err := im.dropArtifacts(func(b Artifact) bool { return b.place == a.place }); err != nil {
 		return "", fmt.Errorf("remove artifact %s: %w", s, err)
 	}
 	return a.Digest, nil
 }
+
+// dropArtifacts takes artifacts off the list, and removes the files that no other one has then: who is killed in between leaves files,
+// and no artifact without some.
+func (im *Images) dropArtifacts(gone func(Artifact) bool) error {
+	all, err := im.Artifacts()
+	if err != nil || !slices.ContainsFunc(all, gone) {
+		return err
+	}
+	root, err := os.OpenRoot(im.artifactDir())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	index, err := readIndex(root)
+	if err != nil {
+		return err
+	}
+	entries := index.Manifests
+	index.Manifests = []imgspecv1.Descriptor{}
+	kept, unused := map[string]bool{}, map[string]bool{}
+	for _, a := range all {
+		files := unused
+		if !gone(a) {
+			files = kept
+			index.Manifests = append(index.Manifests, entries[a.place])
+		}
+		files[a.Digest], files[a.Manifest.Config.Digest.String()] = true, true
+		for _, l := range a.Manifest.Layers {
+			files[l.Digest.String()] = true
+		}
+	}
+	data, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(im.artifactDir(), imgspecv1.ImageIndexFile), data, 0o644); err != nil {
+		return err
+	}
+	for d := range unused {
+		if kept[d] {
+			continue
+		}
+		algorithm, hex, _ := strings.Cut(d, ":")
+		if e := root.Remove(filepath.Join(imgspecv1.ImageBlobsDir, algorithm, hex)); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// replaced tells an artifact whose name a newer one has got. Podman reads no store with one that has none.
+func replaced(a Artifact) bool { return a.Name == "" }
 
 // AddOptions say what an artifact is.
 type AddOptions struct {
@@ -440,7 +490,7 @@ func (im *Images) finishArtifact(ctx context.Context, dest types.ImageDestinatio
 	if err := dest.Commit(ctx, nil); err != nil {
 		return "", err
 	}
-	return digest.FromBytes(raw).String(), syncTree(im.artifactDir())
+	return digest.FromBytes(raw).String(), cmp.Or(syncTree(im.artifactDir()), im.dropArtifacts(replaced))
 }
 
 // ExtractOptions say which file of an artifact is wanted; all when both are empty.

@@ -275,3 +275,32 @@ func inDir(t *testing.T, dir, pattern string) []string {
 	}
 	return found
 }
+
+// TestArtifactAppend: the artifact before is not left behind without a name; what an older berth has left so goes, and its files.
+func TestArtifactAppend(t *testing.T) {
+	im := openStore(t)
+	n := "registry.example/team/model:1"
+	add := func(file string, o AddOptions) {
+		t.Helper()
+		if _, err := im.AddArtifact(t.Context(), n, []string{writeFile(t, file, file)}, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := func() int {
+		list, _ := filepath.Glob(filepath.Join(im.artifactDir(), "blobs/*/*"))
+		return len(list)
+	}
+	add("one", AddOptions{})
+	add("two", AddOptions{Append: true})
+	all, err := im.Artifacts()
+	if err != nil || len(all) != 1 || len(all[0].Manifest.Layers) != 2 || files() != 4 {
+		t.Errorf("%+v, %v, %d files", all, err, files())
+	}
+	if _, err := im.RemoveArtifact(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := im.Artifacts(); err != nil || len(all) != 0 || files() != 0 {
+		t.Errorf("removed: %+v, %v, %d files", all, err, files())
+	}
+	add("three", AddOptions{})
+}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func runArtifactRemove(ctx context.Context, c call) error {
 			return err
 		}
 		for _, a := range all {
-			names = append(names, a.Name)
+			names = append(names, cmp.Or(a.Name, a.Digest)) // an older berth left some without a name
 		}
 	} else if len(names) == 0 {
 		return errors.New("artifact rm: needs the name of an artifact, or --all")

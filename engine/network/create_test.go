@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -342,6 +343,7 @@ func TestConnected(t *testing.T) {
 	if err := addDevice("berthtest8"); err != nil {
 		t.Fatal(err)
 	}
+	defer exec.Command("ip", "link", "delete", "berthtest8").Run()
 	check("with nobody on it", false)
 	port, err := holdBridge("berthtest8")
 	if err != nil {

@@ -6,7 +6,7 @@ import "fmt"
 // those that it takes.
 var generatorFlags = [][2]string{
 	{"-dryrun", "Print the units to standard output, each after a line ---NAME---, and messages to standard error. Nothing is written, and no output directory is needed."},
-	{"-user", "Read a user's unit directories. So does a program whose name has user in it; -user=false turns that off."},
+	{"-user", "Read a user's unit directories. So does a program whose name has user in it, or that stands in a directory user-generators; -user=false turns that off."},
 	{"-v", "Say what is read and written."},
 	{"-no-kmsg-log", "Write messages to standard error and not to the kernel log."},
 	{"-version", "Print the version."},

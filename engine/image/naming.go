@@ -3,6 +3,7 @@
 package image
 
 import (
+	"errors"
 	"os"
 
 	"go.podman.io/storage"
@@ -28,6 +29,7 @@ type unnamed struct {
 	storage.Store
 	naming func() (*os.File, error)
 	lock   *os.File
+	lost   bool // the library has panicked
 }
 
 func (u *unnamed) CreateImage(id string, names []string, layer, metadata string, o *storage.ImageOptions) (img *storage.Image, err error) {
@@ -35,6 +37,23 @@ func (u *unnamed) CreateImage(id string, names []string, layer, metadata string,
 		return nil, err
 	}
 	return u.Store.CreateImage(id, names, layer, metadata, o)
+}
+
+// AddNames may not return: the library panics when it cannot have a lock, as without a file descriptor, and keeps those that it has.
+func (u *unnamed) AddNames(id string, names []string) error {
+	u.lost = true
+	err := u.Store.AddNames(id, names)
+	u.lost = false
+	return err
+}
+
+// DeleteImage is how the library takes back an image that could not be named, also in a panic: it would wait for its own locks for ever then,
+// and everybody else for them.
+func (u *unnamed) DeleteImage(id string, commit bool) ([]string, error) {
+	if u.lost {
+		return nil, errors.New("the storage library has panicked")
+	}
+	return u.Store.DeleteImage(id, commit)
 }
 
 func (u *unnamed) Close() error { return u.lock.Close() } // of none it is an error that nobody has to know

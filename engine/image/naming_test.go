@@ -3,6 +3,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -106,4 +107,38 @@ func TestRemoveBesideAPull(t *testing.T) {
 	if got := fileInImage(t, im, r.host()+"/web:1", "lower"); got != strings.Repeat("one", 5000) {
 		t.Errorf("a file of the layer has %d bytes", len(got))
 	}
+}
+
+// A panic of the storage library ends the program: it does not go on with what it has locked.
+func TestNamingPanics(t *testing.T) {
+	archived := imageFiles(t, archive.OCI, twoLayers(t, "new")).tar(t)
+	im := openStore(t)
+	store := &panicking{Store: im.store}
+	im.store = store
+	defer func() {
+		if r := recover(); r != errNoLock {
+			t.Errorf("it goes on: %v", r)
+		}
+		if store.deletes > 0 {
+			t.Error("the store is asked to delete the image, and has its own lock")
+		}
+	}()
+	if _, err := im.Load(t.Context(), writeFile(t, "x.tar", string(archived))); err != nil {
+		t.Error(err)
+	}
+}
+
+var errNoLock = errors.New("no lock can be had")
+
+// panicking is a store that can have no lock to name an image.
+type panicking struct {
+	storage.Store
+	deletes int
+}
+
+func (s *panicking) AddNames(string, []string) error { panic(errNoLock) }
+
+func (s *panicking) DeleteImage(string, bool) ([]string, error) {
+	s.deletes++
+	return nil, nil
 }

@@ -307,6 +307,65 @@ func TestStopOfForgottenUnit(t *testing.T) {
 	}
 }
 
+// Containers are stopped at the same time, and named in their order; an error of one is no matter for the others.
+func TestStopSideBySide(t *testing.T) {
+	for _, do := range []func(context.Context, *Env, []string) error{runStop, func(ctx context.Context, env *Env, args []string) error {
+		_, err := stopUnits(ctx, env, args, slices.Clone(args), engine.RemoveOptions{Force: true})
+		return err
+	}} {
+		dirs := emptyRun(t)
+		var names []string
+		for i := range 3 {
+			cmd := exec.Command("sleep", "1000")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			init, err := proc.Identify(cmd.Process.Pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Wait()
+			defer cmd.Process.Kill()
+			name := fmt.Sprint("c", i)
+			names = append(names, name)
+			unit := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/transient", name+".service")
+			if err := errors.Join(os.MkdirAll(filepath.Dir(unit), 0o700), os.WriteFile(unit, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			lay(t, dirs, engine.State{ID: strings.Repeat(fmt.Sprint(i), 64), Name: name, Unit: name + ".service", Init: init})
+		}
+		begun := make(chan string, len(names))
+		all := make(chan struct{})
+		go func() {
+			for range names {
+				<-begun
+			}
+			close(all)
+		}()
+		var out strings.Builder
+		env := &Env{Err: io.Discard, Out: &out, Run: func(_ context.Context, c proc.Command) ([]byte, error) {
+			unit := c.Args[len(c.Args)-1]
+			if !slices.Contains(c.Args, "stop") {
+				return nil, nil
+			}
+			begun <- unit
+			select {
+			case <-all:
+			case <-time.After(time.Minute):
+				return nil, errors.New("nobody else is stopped meanwhile")
+			}
+			if unit == "c1.service" {
+				return nil, errors.New("it does not end")
+			}
+			return nil, errors.Join(os.Remove(filepath.Join(dirs.Run, "names", unit[:2])), os.RemoveAll(dirs.Container(strings.Repeat(unit[1:2], 64))))
+		}}
+		err := do(t.Context(), env, names)
+		if err != nil && !strings.HasSuffix(err.Error(), ": it does not end") || out.String() != "c0\nc2\n" {
+			t.Errorf("%v, %q", err, out.String())
+		}
+	}
+}
+
 // TestGiveUp: systemd is not left to start a container again and again that has not started once. What has no policy, or did not start as
 // others were in its way, has no unit to be stopped.
 func TestGiveUp(t *testing.T) {

@@ -169,36 +169,9 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		return nil // it is reported by the removal itself
 	}
 	ids := byID(names, nil)
-	var found []string
-	for i, name := range names {
-		s, err := runDirs().Find(ids[i])
-		if err == nil {
-			ids[i] = s.ID
-		}
-		if err == nil && returns(ctx, env, s) {
-			err = errors.Join(os.Setenv(returnsVariable, s.ID), countRestarts(ctx, env, []string{s.ID}))
-		}
-		if err != nil || !options.Force || options.Spares(s) {
-			continue
-		}
-		found = append(found, name, s.ID)
-		s, err = onceStarted(ctx, env, s) // the unit may be that of who makes it
-		if err != nil || options.Spares(s) {
-			continue
-		}
-		ruled, err := ruledByUnit(s)
-		if err != nil {
-			return err
-		}
-		if !ruled {
-			continue
-		}
-		if _, err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
-			return err
-		}
-		if _, err := runDirs().Find(s.ID); errors.Is(err, engine.ErrNoContainer) {
-			tellRemoved(env, name)
-		}
+	found, err := stopUnits(ctx, env, names, ids, options)
+	if err != nil {
+		return err
 	}
 	if err := os.Setenv(foundVariable, strings.Join(found, " ")); err != nil {
 		return err
@@ -214,6 +187,53 @@ func beforeRm(ctx context.Context, env *Env, args []string) error {
 		return removed(err)
 	}
 	return nil
+}
+
+// stopUnits stops the containers that are units', and tells the names and IDs of all that were there. An ID takes the place of its name.
+func stopUnits(ctx context.Context, env *Env, names, ids []string, options engine.RemoveOptions) (found []string, err error) {
+	var list []engine.State
+	called := map[string]string{}
+	for i, name := range names {
+		s, err := runDirs().Find(ids[i])
+		if err == nil {
+			ids[i] = s.ID
+		}
+		if err == nil && returns(ctx, env, s) {
+			err = errors.Join(os.Setenv(returnsVariable, s.ID), countRestarts(ctx, env, []string{s.ID}))
+		}
+		if err != nil || !options.Force || options.Spares(s) {
+			continue
+		}
+		found = append(found, name, s.ID)
+		if called[s.ID] == "" {
+			list = append(list, s)
+		}
+		called[s.ID] = name
+	}
+	return found, sideBySide(list, func(s engine.State) (func(), error) {
+		gone, err := stopBeforeRm(ctx, env, s, options)
+		return func() {
+			if gone {
+				tellRemoved(env, called[s.ID])
+			}
+		}, err
+	})
+}
+
+// stopBeforeRm stops a container that is a unit's, and tells whether it has gone with its end.
+func stopBeforeRm(ctx context.Context, env *Env, s engine.State, options engine.RemoveOptions) (gone bool, err error) {
+	s, err = onceStarted(ctx, env, s) // the unit may be that of who makes it
+	if err != nil || options.Spares(s) {
+		return false, nil
+	}
+	if ruled, err := ruledByUnit(s); !ruled || err != nil {
+		return false, err
+	}
+	if _, err := stopOne(ctx, env, s, options.Timeout); err != nil && s.Lasting() {
+		return false, err
+	}
+	_, err = runDirs().Find(s.ID)
+	return errors.Is(err, engine.ErrNoContainer), nil
 }
 
 // foundVariable has the names of what was there before it was stopped, each with its ID behind it: who sees it end, its unit or a

@@ -70,16 +70,44 @@ func runStop(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, s := range list {
+	return sideBySide(list, func(s engine.State) (func(), error) {
 		stopped, err := stopOne(ctx, env, s, timeout)
-		if err != nil {
-			errs = append(errs, err)
+		return func() {
+			if (stopped || !o.all) && !sd.InJournal(os.Stdout) {
+				fmt.Fprintln(env.Out, s.Name)
+			}
+		}, err
+	})
+}
+
+// atOnce is how many containers are stopped at the same time: that is mostly waiting.
+const atOnce = 32
+
+// sideBySide stops containers at the same time, as each may take its time to end, and tells of those that have stopped, in their order.
+func sideBySide(list []engine.State, stop func(engine.State) (tell func(), err error)) error {
+	type result struct {
+		tell func()
+		err  error
+	}
+	results := make([]chan result, len(list))
+	turns := make(chan struct{}, atOnce)
+	for i, s := range list {
+		results[i] = make(chan result, 1)
+		go func() {
+			turns <- struct{}{}
+			tell, err := stop(s)
+			<-turns
+			results[i] <- result{tell, err}
+		}()
+	}
+	var errs []error
+	for _, done := range results {
+		r := <-done
+		if r.err != nil {
+			errs = append(errs, r.err)
 			continue
 		}
-		if (stopped || !o.all) && !sd.InJournal(os.Stdout) {
-			fmt.Fprintln(env.Out, s.Name)
-		}
+		r.tell()
 	}
 	return errors.Join(errs...)
 }

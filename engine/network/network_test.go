@@ -21,6 +21,7 @@ import (
 
 	"github.com/berth-pods/berth/engine"
 	"github.com/berth-pods/berth/engine/atomicfile"
+	"github.com/berth-pods/berth/engine/enginetest"
 	"github.com/berth-pods/berth/engine/proc"
 	"github.com/berth-pods/berth/engine/spec"
 	"github.com/berth-pods/berth/engine/usernet"
@@ -98,6 +99,15 @@ func machine(t *testing.T) (Adapter, *recorder) {
 	a.Machine = "machine"
 	a.Configs, a.StateDir = []string{filepath.Join(dir, "networks")}, filepath.Join(dir, "run/networks")
 	return a, r
+}
+
+// setUp connects a container.
+func setUp(t *testing.T, a Adapter, r engine.NetworkRequest) {
+	t.Helper()
+	_, err := a.Plan(t.Context(), r)
+	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func golden(t *testing.T, name, got string, a Adapter) {
@@ -427,17 +437,6 @@ func (p *place) Publish(_ context.Context, _ string, list []usernet.Forward) err
 	return p.err
 }
 
-// waitedFor calls a function when somebody begins to wait for the context's end.
-type waitedFor struct {
-	context.Context
-	call func()
-}
-
-func (w waitedFor) Done() <-chan struct{} {
-	w.call()
-	return w.Context.Done()
-}
-
 // TestTeardownAwaitsHolder: the rules and names of a container go also when the program that holds the user's network is being
 // started again just then.
 func TestTeardownAwaitsHolder(t *testing.T) {
@@ -468,13 +467,10 @@ func TestTeardownAwaitsHolder(t *testing.T) {
 	a.Place = n
 	r := request(t, a, "c1")
 	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
-	_, err = a.Plan(t.Context(), r)
-	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
-		t.Fatal(err)
-	}
+	setUp(t, a, r)
 	calls.calls, r.NetNS = nil, ""
 	hold(self.Start + 1)
-	if err := a.Teardown(waitedFor{t.Context(), func() { hold(self.Start) }}, r); err != nil || len(calls.calls) != 1 {
+	if err := a.Teardown(enginetest.WaitedFor{Context: t.Context(), Call: func() { hold(self.Start) }}, r); err != nil || len(calls.calls) != 1 {
 		t.Errorf("%v; %d calls of netavark", err, len(calls.calls))
 	}
 }
@@ -507,12 +503,9 @@ func TestTeardownBesideTheEnd(t *testing.T) {
 		a.Place = &place{}
 		r := request(t, a, "c1")
 		r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
-		_, err := a.Plan(t.Context(), r)
-		if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
-			t.Fatal(err)
-		}
+		setUp(t, a, r)
 		a.Place = &ending{ends: ends}
-		err = a.Teardown(t.Context(), r)
+		err := a.Teardown(t.Context(), r)
 		_, statErr := os.Stat(filepath.Join(a.Leases, "net/front"))
 		if (err == nil) != ends || os.IsNotExist(statErr) != ends {
 			t.Errorf("it ends: %t: %v; its leases: %v", ends, err, statErr)
@@ -533,10 +526,7 @@ func TestTeardownWithoutHolder(t *testing.T) {
 	a.Place = &place{}
 	r := request(t, a, "c1")
 	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
-	_, err := a.Plan(t.Context(), r)
-	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
-		t.Fatal(err)
-	}
+	setUp(t, a, r)
 	calls.calls, a.Place = nil, &returning{}
 	if err := a.Teardown(t.Context(), r); !errors.Is(err, usernet.ErrReturns) {
 		t.Errorf("while nobody is there: %v", err)
@@ -561,10 +551,7 @@ func TestPublishFails(t *testing.T) {
 	r := request(t, a, "c1")
 	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front"}
 	r.Publish = []spec.PortMapping{{HostPort: freePort(t), ContainerPort: 80, Range: 1, Protocol: "tcp"}}
-	_, err := a.Plan(t.Context(), r)
-	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
-		t.Fatal(err)
-	}
+	setUp(t, a, r)
 	calls.calls, there.err = nil, errors.New("nobody listens")
 	if _, err := a.Connect(t.Context(), r, spec.Attachment{Network: "more"}); !errors.Is(err, there.err) || len(calls.calls) != 2 {
 		t.Errorf("connect: %v; %d calls of netavark", err, len(calls.calls))
@@ -593,10 +580,7 @@ func TestDisconnectOnFullDisk(t *testing.T) {
 	}
 	t.Cleanup(func() { unix.Unmount(r.Dir, unix.MNT_DETACH) })
 	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"front", "back"}
-	_, err := a.Plan(t.Context(), r)
-	if err := errors.Join(err, a.Setup(t.Context(), r)); err != nil {
-		t.Fatal(err)
-	}
+	setUp(t, a, r)
 	full := filepath.Join(r.Dir, "full")
 	if err := os.WriteFile(full, make([]byte, 64<<10), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
@@ -710,12 +694,7 @@ func TestTeardownOfADeadContainer(t *testing.T) {
 	}
 	r := request(t, a, "c1")
 	r.NetNS, r.Networks = "/proc/7/fd/9", []string{"web"}
-	if _, err := a.Plan(context.Background(), r); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Setup(context.Background(), r); err != nil {
-		t.Fatal(err)
-	}
+	setUp(t, a, r)
 	r.NetNS = ""
 	if err := a.Teardown(context.Background(), r); err != nil {
 		t.Error(err)
@@ -761,12 +740,7 @@ func TestTeardownTwice(t *testing.T) {
 			r := request(t, a, "c1")
 			r.NetNS, r.Networks = "/proc/7/fd/9", []string{"web"}
 			ctx := context.Background()
-			if _, err := a.Plan(ctx, r); err != nil {
-				t.Fatal(err)
-			}
-			if err := a.Setup(ctx, r); err != nil {
-				t.Fatal(err)
-			}
+			setUp(t, a, r)
 			r.NetNS = ""
 			if tt.said != "" {
 				calls.err = &proc.ExitError{Program: "netavark", Code: 1, Stdout: tt.said}

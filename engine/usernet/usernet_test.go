@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-pods/berth/engine/enginetest"
 	"github.com/berth-pods/berth/engine/proc"
 )
 
@@ -111,17 +112,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// waitedFor calls a function when somebody begins to wait for the context's end.
-type waitedFor struct {
-	context.Context
-	call func()
-}
-
-func (w waitedFor) Done() <-chan struct{} {
-	w.call()
-	return w.Context.Done()
-}
-
 // TestAwaited: who is at the network while its program is started again goes on with the next one, and hears of it when none comes.
 func TestAwaited(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -178,7 +168,7 @@ func TestAwaited(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := f(waitedFor{t.Context(), next}, n); err != nil {
+		if err := f(enginetest.WaitedFor{Context: t.Context(), Call: next}, n); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err := n.Withdraw(t.Context(), "c1"); err != nil {

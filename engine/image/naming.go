@@ -29,6 +29,7 @@ type unnamed struct {
 	storage.Store
 	naming func() (*os.File, error)
 	lock   *os.File
+	known  bool // the image was there before
 	lost   bool // the library has panicked
 }
 
@@ -36,7 +37,9 @@ func (u *unnamed) CreateImage(id string, names []string, layer, metadata string,
 	if u.lock, err = u.naming(); err != nil {
 		return nil, err
 	}
-	return u.Store.CreateImage(id, names, layer, metadata, o)
+	img, err = u.Store.CreateImage(id, names, layer, metadata, o)
+	u.known = errors.Is(err, storage.ErrDuplicateID)
+	return img, err
 }
 
 // AddNames may not return: the library panics when it cannot have a lock, as without a file descriptor, and keeps those that it has.
@@ -47,11 +50,11 @@ func (u *unnamed) AddNames(id string, names []string) error {
 	return err
 }
 
-// DeleteImage is how the library takes back an image that could not be named, also in a panic: it would wait for its own locks for ever then,
-// and everybody else for them.
+// DeleteImage is how the library takes back an image that could not be named. It does so with one that was there before, too, which has
+// other names, and in a panic, where it would wait for its own locks for ever, and everybody else for them.
 func (u *unnamed) DeleteImage(id string, commit bool) ([]string, error) {
-	if u.lost {
-		return nil, errors.New("the storage library has panicked")
+	if u.known || u.lost {
+		return nil, nil
 	}
 	return u.Store.DeleteImage(id, commit)
 }

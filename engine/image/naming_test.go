@@ -11,8 +11,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-pods/berth/examples/mkimage/archive"
 )
@@ -108,6 +110,36 @@ func TestRemoveBesideAPull(t *testing.T) {
 		t.Errorf("a file of the layer has %d bytes", len(got))
 	}
 }
+
+// An image that is there already stays when it is pulled or loaded again and cannot be named, as on a full disk; a new one does not.
+func TestNamingFails(t *testing.T) {
+	for _, tt := range []struct{ old, want string }{{"there", "a"}, {"new", ""}} {
+		im := openStore(t)
+		if tt.want != "" {
+			loadAs(t, im, "same", "a")
+		}
+		store := im.store
+		im.store = &nameless{store}
+		i := twoLayers(t, "b")
+		i.Config.User, i.Created = "same", time.Unix(4000, 0)
+		_, err := im.Load(t.Context(), writeFile(t, "x.tar", string(imageFiles(t, archive.OCI, i).tar(t))))
+		im.store = store
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("%s: %v", tt.old, err)
+		}
+		if there, err := im.Exists("a"); err != nil || there != (tt.want != "") {
+			t.Errorf("%s: the image is there: %v, %v", tt.old, there, err)
+		}
+		if all, err := im.List(nil); err != nil || (len(all) > 0) != (tt.want != "") {
+			t.Errorf("%s: there are %v, %v", tt.old, all, err)
+		}
+	}
+}
+
+// nameless is a store that has no room for a name.
+type nameless struct{ storage.Store }
+
+func (*nameless) AddNames(string, []string) error { return unix.ENOSPC }
 
 // A panic of the storage library ends the program: it does not go on with what it has locked.
 func TestNamingPanics(t *testing.T) {

@@ -11,6 +11,12 @@ leak_snapshot
 printf '[engine]\nruntime="runc"\n' >"$tmp/runc.conf"
 printf '[engine]\nruntime="crun"\n' >"$tmp/crun.conf"
 
+# one_process MAIN-PID: exec -d has one process; a second one is the shell that is about to become sleep.
+one_process() {
+	pgrep -f 'dev/shm/pid' --ns "$1" --nslist pid >"$tmp/pids"
+	[ "$(wc -l <"$tmp/pids")" = 1 ]
+}
+
 # in_its_place MAIN-PID: what exec runs is in the namespaces and the cgroup of the main process.
 in_its_place() {
 	local place
@@ -18,8 +24,7 @@ in_its_place() {
 	wait_for 20 "${as[@]}" berth exec e2e-exec test -s /dev/shm/pid
 	place=$(grep ^0:: "/proc/$1/cgroup")
 	assert_match "cgroup of PID 1" "$place" '/container-[0-9a-f]{64}$'
-	pgrep -f 'dev/shm/pid' --ns "$1" --nslist pid >"$tmp/pids"
-	assert_eq "processes of exec -d" "$(wc -l <"$tmp/pids")" 1
+	wait_for 20 one_process "$1"
 	assert_eq "cgroup" "$(grep ^0:: "/proc/$(cat "$tmp/pids")/cgroup")" "$place"
 	for ns in cgroup ipc mnt net pid user uts; do
 		assert_eq "$ns namespace" "$(readlink "/proc/$(cat "$tmp/pids")/ns/$ns")" "$(readlink "/proc/$1/ns/$ns")"

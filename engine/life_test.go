@@ -556,6 +556,33 @@ func removeBeside(t *testing.T, m enginetest.Moment, o engine.RemoveOptions, kep
 	}
 }
 
+// TestStopBesideStart: a stop waits until the program runs that is to hear of it. Before, the process is the runtime's, which hears nothing.
+func TestStopBesideStart(t *testing.T) {
+	b := newBench(t)
+	stopped := make(chan error, 1)
+	b.Meanwhile = func(now enginetest.Moment) {
+		if now != (enginetest.Moment{Step: "runtime.Start"}) {
+			return
+		}
+		e := b.Engine(b.run)
+		s, err := e.Dirs.Find("web")
+		if err != nil {
+			t.Error(err)
+		}
+		go func() { stopped <- e.Stop(context.Background(), s, force) }()
+		for len(stopped) == 0 && waiting(t) == 0 {
+			runtime.Gosched()
+		}
+		if !s.Running() {
+			t.Error("it was stopped before its program ran")
+		}
+	}
+	s, err := b.start(web())
+	if err := errors.Join(err, <-stopped); err != nil || s.Running() {
+		t.Errorf("%v; it runs: %v", err, s.Running())
+	}
+}
+
 func countOf(list []string, word string) (n int) {
 	for _, s := range list {
 		if s == word {

@@ -154,7 +154,19 @@ func (e *Engine) Stop(ctx context.Context, s State, o RemoveOptions) error {
 	if o.Timeout != nil {
 		timeout = *o.Timeout
 	}
+	e.awaitStart(ctx, s)
 	return e.stop(ctx, s, timeout)
+}
+
+// startGrace is how long a start may take to let the program run after systemd was told that the container is there.
+const startGrace = 10 * time.Second
+
+// awaitStart waits for who starts the container right now: its program is not there yet, and the first process of a PID namespace hears no
+// signal that it has no handler for (pid_namespaces(7)). Who has it in hand for longer does something else.
+func (e *Engine) awaitStart(ctx context.Context, s State) {
+	ctx, cancel := context.WithTimeout(ctx, startGrace)
+	defer cancel()
+	_, _ = e.Dirs.Await(ctx, s.ID, e.Warn) // the process itself tells what has become of it
 }
 
 // stop sends the stop signal and waits for the end; after timeout, or when ctx is done, it kills.

@@ -86,7 +86,8 @@ berth run --rm --name e2e81-front --network none --label io.containers.autoupdat
 defer berth rm -f -i e2e81-front
 berth run -d --rm --name e2e81-unit --network none --label io.containers.autoupdate=registry $REPO:1 >/dev/null
 defer berth rm -f -i e2e81-unit
-wait_for 60 berth inspect e2e81-front >/dev/null
+front_runs() { [ "$(berth inspect --format '{{.State.Running}}' e2e81-front)" = true ]; }
+wait_for 60 front_runs
 assert_eq "update" "$(updated --settle 1s | paste -sd ' ')" "true true"
 assert_match "the one that is kept" "$(cat "$tmp/update.err")" 'container "e2e81-kept": a restart of e2e81-kept.service starts the container that is there'
 assert_match "the one in the foreground" "$(cat "$tmp/update.err")" 'container "e2e81-front": systemd cannot restart .*.scope'

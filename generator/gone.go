@@ -51,9 +51,10 @@ func (g *generation) goneUnit(unit string, live []Live, buf []byte) []byte {
 	f := &unitfile.File{}
 	f.AddSection("Unit").Add("Description", noSpecifiers(unit)+", whose file has been removed")
 	service := f.AddSection("Service")
-	for _, e := range [...]unitfile.Entry{{Key: "Type", Value: "notify"}, {Key: "NotifyAccess", Value: "all"}, {Key: "Delegate", Value: "yes"}, {Key: "KillMode", Value: "mixed"}} {
-		service.Entries = append(service.Entries, e)
-	}
+	service.Add("Type", "notify")
+	service.Add("NotifyAccess", "all")
+	service.Add("Delegate", "yes")
+	service.Add("KillMode", "mixed")
 	report := command{words: []string{g.Reporter, "-report", "The file of this unit has been removed: the unit is there to stop what runs, until the next daemon-reload."}}
 	service.Add("ExecStart", report.String())
 	if slices.ContainsFunc(live, func(l Live) bool { return l.Pod }) {

@@ -291,12 +291,12 @@ func unitOfSelf() string { return engine.UnitOf(ownCgroupPath()) }
 
 // containersOfSelf are the IDs of the containers in the control group of the unit that this process belongs to.
 func containersOfSelf() []string {
-	path, unit := ownCgroupPath(), "/"+unitOfSelf()
-	at := strings.LastIndex(path, unit)
-	if at < 0 || unit == "/" {
+	path := ownCgroupPath()
+	unit := engine.UnitOf(path)
+	if unit == "" {
 		return nil
 	}
-	return cgroup.Containers(path[:at+len(unit)])
+	return cgroup.Containers(path[:strings.LastIndex(path, "/"+unit)+1+len(unit)])
 }
 
 // ruledByUnit tells whether systemd must be asked to end the container: else it would start it again, or call it failed.
